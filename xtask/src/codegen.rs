@@ -3,7 +3,7 @@
 //! protox parses the files, so that nobody needs protoc. prost formats what it
 //! generates by itself; rustfmt never sees it, because the crate includes it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,8 +12,9 @@ use anyhow::{Context, Result, bail};
 use protox::prost::Message;
 
 /// All of the contract.
-const FILES: [&str; 6] = [
+const FILES: [&str; 7] = [
     "telemetry.proto",
+    "state.proto",
     "promotion.proto",
     "status.proto",
     "master.proto",
@@ -73,7 +74,7 @@ fn read_dir(dir: &Path) -> Result<Files> {
 }
 
 fn compare(fresh: &Files, present: &Files) -> Result<()> {
-    let names: std::collections::BTreeSet<_> = fresh.keys().chain(present.keys()).collect();
+    let names: BTreeSet<_> = fresh.keys().chain(present.keys()).collect();
     let differing: Vec<_> = names
         .into_iter()
         .filter(|name| fresh.get(*name) != present.get(*name))
@@ -94,4 +95,36 @@ fn write(target: &Path, fresh: &Files) -> Result<()> {
         fs::write(target.join(name), content).with_context(|| format!("writing {}", name.display()))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn checked_in_code_is_what_the_proto_files_say() {
+        run(true).expect("no drift");
+    }
+
+    #[test]
+    fn a_drift_is_named_and_cured() {
+        let files = |list: &[(&str, &str)]| -> Files {
+            list.iter().map(|(name, text)| (name.into(), text.as_bytes().to_vec())).collect()
+        };
+        let fresh = files(&[("same.rs", "a"), ("edited.rs", "b"), ("missing.rs", "c")]);
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        for (name, content) in files(&[("same.rs", "a"), ("edited.rs", "x"), ("left_over.rs", "d")]) {
+            fs::write(dir.path().join(name), content).expect("a file");
+        }
+
+        let present = read_dir(dir.path()).expect("readable");
+        let error = compare(&fresh, &present).expect_err("three files differ").to_string();
+        for name in ["edited.rs", "left_over.rs", "missing.rs"] {
+            assert!(error.contains(&format!("proto/src/generated/{name}")), "{error}");
+        }
+        assert!(!error.contains("same.rs"), "{error}");
+
+        write(dir.path(), &fresh).expect("writable");
+        compare(&fresh, &read_dir(dir.path()).expect("readable")).expect("cured");
+    }
 }

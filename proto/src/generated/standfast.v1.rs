@@ -65,24 +65,24 @@ pub struct Traffic {
     #[prost(message, repeated, tag = "1")]
     pub calls: ::prost::alloc::vec::Vec<CallStatus>,
     /// Mutations answered as done.
-    #[prost(uint64, tag = "2")]
-    pub acked_writes: u64,
+    #[prost(uint64, optional, tag = "2")]
+    pub acked_writes: ::core::option::Option<u64>,
     /// Calls refused as a whole; nothing was done.
-    #[prost(uint64, tag = "3")]
-    pub refused: u64,
+    #[prost(uint64, optional, tag = "3")]
+    pub refused: ::core::option::Option<u64>,
     /// Calls that ended with an unknown outcome.
-    #[prost(uint64, tag = "4")]
-    pub unknown_outcomes: u64,
+    #[prost(uint64, optional, tag = "4")]
+    pub unknown_outcomes: ::core::option::Option<u64>,
     /// Writes acknowledged while no standby was in sync.
-    #[prost(uint64, tag = "5")]
-    pub degraded_acks: u64,
+    #[prost(uint64, optional, tag = "5")]
+    pub degraded_acks: ::core::option::Option<u64>,
     /// Replies that wait for their commit now.
     #[prost(uint64, optional, tag = "6")]
     pub pending_replies: ::core::option::Option<u64>,
     /// Connections of clients now.
     #[prost(uint64, optional, tag = "7")]
     pub connections: ::core::option::Option<u64>,
-    /// Share of the write path by stage: `queue`, `log`, `ack`.
+    /// Where writes spend their time.
     #[prost(message, repeated, tag = "8")]
     pub write_stages: ::prost::alloc::vec::Vec<Stage>,
 }
@@ -102,9 +102,13 @@ pub struct CallStatus {
     /// From decoding the request to handing over the reply.
     #[prost(message, optional, tag = "5")]
     pub time: ::core::option::Option<Histogram>,
+    /// Whole calls by refusal: `not_primary`, `unavailable`, `outcome_unknown`, ...
+    #[prost(message, repeated, tag = "6")]
+    pub refusals: ::prost::alloc::vec::Vec<Counter>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Stage {
+    /// `queue`, `log`, `ack`.
     #[prost(string, tag = "1")]
     pub stage: ::prost::alloc::string::String,
     /// Empty = all mutating calls.
@@ -121,8 +125,8 @@ pub struct Health {
     #[prost(uint64, optional, tag = "2")]
     pub stall_breaker_remaining_ms: ::core::option::Option<u64>,
     /// Stalls noticed since the process started, and the longest.
-    #[prost(uint64, tag = "3")]
-    pub stalls: u64,
+    #[prost(uint64, optional, tag = "3")]
+    pub stalls: ::core::option::Option<u64>,
     #[prost(uint64, optional, tag = "4")]
     pub longest_stall_us: ::core::option::Option<u64>,
     /// How late the main loop's timer fired.
@@ -143,8 +147,8 @@ pub struct Health {
     #[prost(message, repeated, tag = "11")]
     pub memory: ::prost::alloc::vec::Vec<Counter>,
     /// Jumps of the wall clock against the monotonic one.
-    #[prost(uint64, tag = "12")]
-    pub clock_jumps: u64,
+    #[prost(uint64, optional, tag = "12")]
+    pub clock_jumps: ::core::option::Option<u64>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Coordinator {
@@ -161,8 +165,8 @@ pub struct Coordinator {
     pub contact_age_ms: ::core::option::Option<u64>,
     #[prost(message, optional, tag = "5")]
     pub call_time: ::core::option::Option<Histogram>,
-    #[prost(uint64, tag = "6")]
-    pub failures: u64,
+    #[prost(uint64, optional, tag = "6")]
+    pub failures: ::core::option::Option<u64>,
     #[prost(string, optional, tag = "7")]
     pub reason: ::core::option::Option<::prost::alloc::string::String>,
     /// Whether the client-facing key names this node.
@@ -200,6 +204,175 @@ impl Severity {
             _ => None,
         }
     }
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Quarantine {
+    /// All entries set aside in this copy.
+    #[prost(uint64, tag = "1")]
+    pub count: u64,
+    /// The first of them; bounded.
+    #[prost(message, repeated, tag = "2")]
+    pub entries: ::prost::alloc::vec::Vec<QuarantinedEntry>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct QuarantinedEntry {
+    #[prost(uint64, tag = "1")]
+    pub seq: u64,
+    /// Absent = the entry could not be read so far.
+    #[prost(bytes = "bytes", optional, tag = "2")]
+    pub key: ::core::option::Option<::prost::bytes::Bytes>,
+    #[prost(string, tag = "3")]
+    pub code: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub text: ::prost::alloc::string::String,
+    #[prost(int64, tag = "5")]
+    pub at_unix_us: i64,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Verification {
+    /// Digests were compared and equal through here, exclusive.
+    #[prost(uint64, optional, tag = "1")]
+    pub verified: ::core::option::Option<u64>,
+    /// Since the last run that reached a verdict on every home it looked at.
+    #[prost(uint64, optional, tag = "2")]
+    pub last_success_age_ms: ::core::option::Option<u64>,
+    #[prost(uint64, optional, tag = "3")]
+    pub last_run_duration_ms: ::core::option::Option<u64>,
+    /// `applied - verified`.
+    #[prost(uint64, optional, tag = "4")]
+    pub lag_entries: ::core::option::Option<u64>,
+    #[prost(bool, tag = "5")]
+    pub paused: bool,
+    /// Of the last run. Inconclusive is not a mismatch.
+    #[prost(uint64, optional, tag = "6")]
+    pub homes_equal: ::core::option::Option<u64>,
+    #[prost(uint64, optional, tag = "7")]
+    pub homes_unequal: ::core::option::Option<u64>,
+    #[prost(uint64, optional, tag = "8")]
+    pub homes_inconclusive: ::core::option::Option<u64>,
+    /// Keys known to differ now.
+    #[prost(uint64, optional, tag = "9")]
+    pub mismatched_keys: ::core::option::Option<u64>,
+    /// By result: `equal`, `unequal`, `inconclusive`.
+    #[prost(message, repeated, tag = "10")]
+    pub ranges: ::prost::alloc::vec::Vec<Counter>,
+    /// By kind: `missing`, `extra`, `field`, ...
+    #[prost(message, repeated, tag = "11")]
+    pub mismatches: ::prost::alloc::vec::Vec<Counter>,
+    /// By result: `repaired`, `failed`, `full_sync`.
+    #[prost(message, repeated, tag = "12")]
+    pub repairs: ::prost::alloc::vec::Vec<Counter>,
+    /// The newest, oldest first; bounded.
+    #[prost(message, repeated, tag = "13")]
+    pub recent: ::prost::alloc::vec::Vec<Mismatch>,
+    /// Since the last recount of all homes, and whether memory and digest agreed.
+    #[prost(uint64, optional, tag = "14")]
+    pub recount_age_ms: ::core::option::Option<u64>,
+    #[prost(bool, optional, tag = "15")]
+    pub recount_equal: ::core::option::Option<bool>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Mismatch {
+    #[prost(uint32, tag = "1")]
+    pub home: u32,
+    /// Absent = not narrowed down to a key.
+    #[prost(bytes = "bytes", optional, tag = "2")]
+    pub key: ::core::option::Option<::prost::bytes::Bytes>,
+    #[prost(string, tag = "3")]
+    pub kind: ::prost::alloc::string::String,
+    /// For people: both sides' values.
+    #[prost(string, tag = "4")]
+    pub text: ::prost::alloc::string::String,
+    #[prost(int64, tag = "5")]
+    pub found_unix_us: i64,
+    /// Absent = not repaired.
+    #[prost(int64, optional, tag = "6")]
+    pub repaired_unix_us: ::core::option::Option<i64>,
+    #[prost(uint64, optional, tag = "7")]
+    pub seq: ::core::option::Option<u64>,
+}
+/// In full sync this counts what has arrived; what only a whole copy can tell
+/// is absent until then.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Store {
+    #[prost(uint64, tag = "1")]
+    pub objects: u64,
+    /// Bytes allocated to objects, and bytes lent.
+    #[prost(uint64, optional, tag = "2")]
+    pub used_bytes: ::core::option::Option<u64>,
+    #[prost(uint64, tag = "3")]
+    pub capacity_bytes: u64,
+    #[prost(uint64, tag = "4")]
+    pub segments: u64,
+    #[prost(message, optional, tag = "5")]
+    pub clients: ::core::option::Option<ClientCounts>,
+    /// Ranges that belong to no object but may not be used yet.
+    #[prost(uint64, optional, tag = "6")]
+    pub limbo_regions: ::core::option::Option<u64>,
+    #[prost(uint64, optional, tag = "7")]
+    pub limbo_bytes: ::core::option::Option<u64>,
+    /// Objects whose write has started and not ended.
+    #[prost(uint64, optional, tag = "8")]
+    pub writes_in_flight: ::core::option::Option<u64>,
+    /// Incremental digest over all homes: 32 hexadecimal digits.
+    #[prost(string, optional, tag = "9")]
+    pub digest: ::core::option::Option<::prost::alloc::string::String>,
+    /// The same computed from scratch. Only when asked for.
+    #[prost(string, optional, tag = "10")]
+    pub recount: ::core::option::Option<::prost::alloc::string::String>,
+    /// The position of `digest` and `recount`: digests of two copies may be
+    /// compared only at equal positions.
+    #[prost(uint64, optional, tag = "11")]
+    pub digest_at: ::core::option::Option<u64>,
+    #[prost(uint32, tag = "12")]
+    pub home_count: u32,
+    /// Objects without a readable replica.
+    #[prost(uint64, optional, tag = "13")]
+    pub unreadable_objects: ::core::option::Option<u64>,
+    /// Bounded; `segments` counts them all.
+    #[prost(message, repeated, tag = "14")]
+    pub segment_list: ::prost::alloc::vec::Vec<SegmentStatus>,
+    /// From promotion until a client known before had come back.
+    #[prost(message, optional, tag = "15")]
+    pub reattach_time: ::core::option::Option<Histogram>,
+    /// Bytes that may be allocated at once; in async mode, the window.
+    #[prost(uint64, optional, tag = "16")]
+    pub allocatable_bytes: ::core::option::Option<u64>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ClientCounts {
+    /// Who have lent memory or have said hello.
+    #[prost(uint64, optional, tag = "1")]
+    pub known: ::core::option::Option<u64>,
+    #[prost(uint64, optional, tag = "2")]
+    pub ok: ::core::option::Option<u64>,
+    #[prost(uint64, optional, tag = "3")]
+    pub needing_remount: ::core::option::Option<u64>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SegmentStatus {
+    /// `first-second`, decimal.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub te_endpoint: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub protocol: ::prost::alloc::string::String,
+    /// `first-second`, decimal.
+    #[prost(string, tag = "5")]
+    pub client: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "6")]
+    pub size_bytes: u64,
+    #[prost(uint64, optional, tag = "7")]
+    pub used_bytes: ::core::option::Option<u64>,
+    /// `ok`, `held`, `draining`, ...
+    #[prost(string, tag = "8")]
+    pub state: ::prost::alloc::string::String,
+    /// Absent = the client is not known to be away.
+    #[prost(uint64, optional, tag = "9")]
+    pub client_away_ms: ::core::option::Option<u64>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Reason {
@@ -294,10 +467,10 @@ pub struct RoleChange {
     pub to_node: ::prost::alloc::string::String,
     #[prost(int64, tag = "9")]
     pub started_unix_us: i64,
-    /// In order. Those that do not overlap add up to the outage.
+    /// In order of their start.
     #[prost(message, repeated, tag = "10")]
     pub phases: ::prost::alloc::vec::Vec<Phase>,
-    /// From the last good answer to the first, as a client saw it.
+    /// Between the last good answer before and the first after, as a client saw it.
     #[prost(uint64, optional, tag = "11")]
     pub outage_us: ::core::option::Option<u64>,
     /// Acknowledged and lost.
@@ -316,6 +489,17 @@ pub struct RoleChange {
     /// Until the deposed node was a standby in sync again.
     #[prost(uint64, optional, tag = "17")]
     pub rejoin_us: ::core::option::Option<u64>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RoleChangeCount {
+    #[prost(enumeration = "RoleChangeKind", tag = "1")]
+    pub kind: i32,
+    #[prost(bool, tag = "2")]
+    pub drill: bool,
+    #[prost(bool, tag = "3")]
+    pub succeeded: bool,
+    #[prost(uint64, tag = "4")]
+    pub count: u64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Phase {
@@ -477,6 +661,9 @@ pub struct NodeStatus {
     pub findings: ::prost::alloc::vec::Vec<Finding>,
     #[prost(message, optional, tag = "19")]
     pub coordinator: ::core::option::Option<Coordinator>,
+    /// Since the process started, also of what `history` no longer keeps.
+    #[prost(message, repeated, tag = "20")]
+    pub role_changes: ::prost::alloc::vec::Vec<RoleChangeCount>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Timestamp {
@@ -637,15 +824,18 @@ pub struct Log {
     #[prost(uint64, tag = "8")]
     pub appended_bytes: u64,
 }
-/// How far one copy is behind. Each is absent when it is not known now: a cut
-/// link has no lag of 0 and no frozen last value.
+/// How far one copy is behind its primary. A cut link shows neither a lag of 0
+/// nor a last good value that stands still.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Lag {
+    /// Absent while the two are not in contact.
     #[prost(uint64, optional, tag = "1")]
     pub entries: ::core::option::Option<u64>,
     #[prost(uint64, optional, tag = "2")]
     pub bytes: ::core::option::Option<u64>,
-    /// Age of the oldest entry not yet applied there; 0 when there is none.
+    /// Age of the oldest entry not known to be applied there; 0 when there is
+    /// none. Without contact at least the age of the last one, so that it rises.
+    /// Absent = there never was any.
     #[prost(uint64, optional, tag = "3")]
     pub age_us: ::core::option::Option<u64>,
 }
@@ -667,7 +857,7 @@ pub struct Peer {
     /// Why it is in this state, when that needs a reason.
     #[prost(string, optional, tag = "6")]
     pub reason: ::core::option::Option<::prost::alloc::string::String>,
-    /// Seq after the last entry sent on this stream.
+    /// Positions as last told by this copy; `sent` on the present stream.
     #[prost(uint64, optional, tag = "7")]
     pub sent: ::core::option::Option<u64>,
     #[prost(uint64, optional, tag = "8")]
@@ -681,7 +871,8 @@ pub struct Peer {
     pub verified: ::core::option::Option<u64>,
     #[prost(message, optional, tag = "12")]
     pub lag: ::core::option::Option<Lag>,
-    /// Since its last frame. Goes on counting while the link is down.
+    /// Since its last frame. Goes on counting while the link is down. Absent =
+    /// there was none.
     #[prost(uint64, optional, tag = "13")]
     pub contact_age_ms: ::core::option::Option<u64>,
     /// What is left of its promise. 0 = it has run out; absent = none was given.
@@ -702,12 +893,12 @@ pub struct Peer {
     #[prost(uint64, optional, tag = "19")]
     pub link_age_ms: ::core::option::Option<u64>,
     /// Since this process started.
-    #[prost(uint64, tag = "20")]
-    pub connects: u64,
-    #[prost(uint64, tag = "21")]
-    pub full_syncs: u64,
-    #[prost(uint64, tag = "22")]
-    pub sent_bytes: u64,
+    #[prost(uint64, optional, tag = "20")]
+    pub connects: ::core::option::Option<u64>,
+    #[prost(uint64, optional, tag = "21")]
+    pub full_syncs: ::core::option::Option<u64>,
+    #[prost(uint64, optional, tag = "22")]
+    pub sent_bytes: ::core::option::Option<u64>,
     /// From sending a batch to its ack.
     #[prost(message, optional, tag = "23")]
     pub ack_time: ::core::option::Option<Histogram>,
@@ -737,16 +928,16 @@ pub struct InSyncSet {
     #[prost(uint64, tag = "2")]
     pub revision: u64,
     /// A change was proposed and is not answered yet.
-    #[prost(bool, tag = "3")]
-    pub change_pending: bool,
+    #[prost(bool, optional, tag = "3")]
+    pub change_pending: ::core::option::Option<bool>,
     /// Age of the reading. Absent on the holder itself.
     #[prost(uint64, optional, tag = "4")]
     pub age_ms: ::core::option::Option<u64>,
     /// Since the process started.
-    #[prost(uint64, tag = "5")]
-    pub shrinks: u64,
-    #[prost(uint64, tag = "6")]
-    pub grows: u64,
+    #[prost(uint64, optional, tag = "5")]
+    pub shrinks: ::core::option::Option<u64>,
+    #[prost(uint64, optional, tag = "6")]
+    pub grows: ::core::option::Option<u64>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct InSyncCopy {
@@ -770,7 +961,8 @@ pub struct Upstream {
     pub stream: ::core::option::Option<i32>,
     #[prost(string, optional, tag = "4")]
     pub reason: ::core::option::Option<::prost::alloc::string::String>,
-    /// Since the last frame of the primary. Goes on counting while down.
+    /// Since the last frame of the primary. Goes on counting while down. Absent =
+    /// there was none.
     #[prost(uint64, optional, tag = "5")]
     pub contact_age_ms: ::core::option::Option<u64>,
     /// Failed attempts in a row, and the wait before the next.
@@ -778,8 +970,6 @@ pub struct Upstream {
     pub attempts: u32,
     #[prost(uint64, optional, tag = "7")]
     pub next_attempt_in_ms: ::core::option::Option<u64>,
-    /// This copy's lag behind the primary's tail as last heard. Once contact is
-    /// lost only `age_us` is known, and it grows.
     #[prost(message, optional, tag = "8")]
     pub lag: ::core::option::Option<Lag>,
     #[prost(message, optional, tag = "9")]
@@ -793,12 +983,12 @@ pub struct Upstream {
     /// Time between frames of the primary.
     #[prost(message, optional, tag = "12")]
     pub heartbeat_gap: ::core::option::Option<Histogram>,
-    #[prost(uint64, tag = "13")]
-    pub connects: u64,
-    #[prost(uint64, tag = "14")]
-    pub full_syncs: u64,
-    #[prost(uint64, tag = "15")]
-    pub received_bytes: u64,
+    #[prost(uint64, optional, tag = "13")]
+    pub connects: ::core::option::Option<u64>,
+    #[prost(uint64, optional, tag = "14")]
+    pub full_syncs: ::core::option::Option<u64>,
+    #[prost(uint64, optional, tag = "15")]
+    pub received_bytes: ::core::option::Option<u64>,
 }
 /// Whether this node may send a reply at this moment.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -820,173 +1010,6 @@ pub struct Rights {
     /// What is left of the lease on the coordinator's record.
     #[prost(uint64, optional, tag = "6")]
     pub lease_remaining_ms: ::core::option::Option<u64>,
-}
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct Quarantine {
-    /// All entries set aside in this copy.
-    #[prost(uint64, tag = "1")]
-    pub count: u64,
-    /// The first of them; bounded.
-    #[prost(message, repeated, tag = "2")]
-    pub entries: ::prost::alloc::vec::Vec<QuarantinedEntry>,
-}
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct QuarantinedEntry {
-    #[prost(uint64, tag = "1")]
-    pub seq: u64,
-    /// Absent = the entry could not be read so far.
-    #[prost(bytes = "bytes", optional, tag = "2")]
-    pub key: ::core::option::Option<::prost::bytes::Bytes>,
-    #[prost(string, tag = "3")]
-    pub code: ::prost::alloc::string::String,
-    #[prost(string, tag = "4")]
-    pub text: ::prost::alloc::string::String,
-    #[prost(int64, tag = "5")]
-    pub at_unix_us: i64,
-}
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct Verification {
-    /// Digests were compared and equal through here, exclusive.
-    #[prost(uint64, optional, tag = "1")]
-    pub verified: ::core::option::Option<u64>,
-    /// Since the last run that reached a verdict on every home it looked at.
-    #[prost(uint64, optional, tag = "2")]
-    pub last_success_age_ms: ::core::option::Option<u64>,
-    #[prost(uint64, optional, tag = "3")]
-    pub last_run_duration_ms: ::core::option::Option<u64>,
-    /// `applied - verified`.
-    #[prost(uint64, optional, tag = "4")]
-    pub lag_entries: ::core::option::Option<u64>,
-    #[prost(bool, tag = "5")]
-    pub paused: bool,
-    /// Of the last run. Inconclusive is not a mismatch.
-    #[prost(uint64, optional, tag = "6")]
-    pub homes_equal: ::core::option::Option<u64>,
-    #[prost(uint64, optional, tag = "7")]
-    pub homes_unequal: ::core::option::Option<u64>,
-    #[prost(uint64, optional, tag = "8")]
-    pub homes_inconclusive: ::core::option::Option<u64>,
-    /// Keys known to differ now.
-    #[prost(uint64, optional, tag = "9")]
-    pub mismatched_keys: ::core::option::Option<u64>,
-    /// By result: `equal`, `unequal`, `inconclusive`.
-    #[prost(message, repeated, tag = "10")]
-    pub ranges: ::prost::alloc::vec::Vec<Counter>,
-    /// By kind: `missing`, `extra`, `field`, ...
-    #[prost(message, repeated, tag = "11")]
-    pub mismatches: ::prost::alloc::vec::Vec<Counter>,
-    /// By result: `repaired`, `failed`, `full_sync`.
-    #[prost(message, repeated, tag = "12")]
-    pub repairs: ::prost::alloc::vec::Vec<Counter>,
-    /// The newest, oldest first; bounded.
-    #[prost(message, repeated, tag = "13")]
-    pub recent: ::prost::alloc::vec::Vec<Mismatch>,
-    /// Since the last recount of all homes, and whether memory and digest agreed.
-    #[prost(uint64, optional, tag = "14")]
-    pub recount_age_ms: ::core::option::Option<u64>,
-    #[prost(bool, optional, tag = "15")]
-    pub recount_equal: ::core::option::Option<bool>,
-}
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct Mismatch {
-    #[prost(uint32, tag = "1")]
-    pub home: u32,
-    /// Absent = not narrowed down to a key.
-    #[prost(bytes = "bytes", optional, tag = "2")]
-    pub key: ::core::option::Option<::prost::bytes::Bytes>,
-    #[prost(string, tag = "3")]
-    pub kind: ::prost::alloc::string::String,
-    /// For people: both sides' values.
-    #[prost(string, tag = "4")]
-    pub text: ::prost::alloc::string::String,
-    #[prost(int64, tag = "5")]
-    pub found_unix_us: i64,
-    /// Absent = not repaired.
-    #[prost(int64, optional, tag = "6")]
-    pub repaired_unix_us: ::core::option::Option<i64>,
-    #[prost(uint64, optional, tag = "7")]
-    pub seq: ::core::option::Option<u64>,
-}
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct Store {
-    #[prost(uint64, tag = "1")]
-    pub objects: u64,
-    /// Bytes allocated to objects, and bytes lent.
-    #[prost(uint64, tag = "2")]
-    pub used_bytes: u64,
-    #[prost(uint64, tag = "3")]
-    pub capacity_bytes: u64,
-    #[prost(uint64, tag = "4")]
-    pub segments: u64,
-    #[prost(message, optional, tag = "5")]
-    pub clients: ::core::option::Option<ClientCounts>,
-    /// Ranges that belong to no object but may not be used yet.
-    #[prost(uint64, optional, tag = "6")]
-    pub limbo_regions: ::core::option::Option<u64>,
-    #[prost(uint64, optional, tag = "7")]
-    pub limbo_bytes: ::core::option::Option<u64>,
-    /// Objects whose write has started and not ended.
-    #[prost(uint64, optional, tag = "8")]
-    pub writes_in_flight: ::core::option::Option<u64>,
-    /// Incremental digest over all homes: 32 hexadecimal digits.
-    #[prost(string, tag = "9")]
-    pub digest: ::prost::alloc::string::String,
-    /// The same computed from scratch. Only when asked for.
-    #[prost(string, optional, tag = "10")]
-    pub recount: ::core::option::Option<::prost::alloc::string::String>,
-    /// The position of `digest` and `recount`: digests of two copies may be
-    /// compared only at equal positions.
-    #[prost(uint64, tag = "11")]
-    pub digest_at: u64,
-    #[prost(uint32, tag = "12")]
-    pub home_count: u32,
-    /// Objects without a readable replica.
-    #[prost(uint64, optional, tag = "13")]
-    pub unreadable_objects: ::core::option::Option<u64>,
-    /// Bounded; `segments` counts them all.
-    #[prost(message, repeated, tag = "14")]
-    pub segment_list: ::prost::alloc::vec::Vec<SegmentStatus>,
-    /// From promotion until a client known before had come back.
-    #[prost(message, optional, tag = "15")]
-    pub reattach_time: ::core::option::Option<Histogram>,
-    /// Bytes that may be allocated at once; in async mode, the window.
-    #[prost(uint64, optional, tag = "16")]
-    pub allocatable_bytes: ::core::option::Option<u64>,
-}
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct ClientCounts {
-    /// Who have lent memory or have said hello.
-    #[prost(uint64, optional, tag = "1")]
-    pub known: ::core::option::Option<u64>,
-    #[prost(uint64, optional, tag = "2")]
-    pub ok: ::core::option::Option<u64>,
-    #[prost(uint64, optional, tag = "3")]
-    pub needing_remount: ::core::option::Option<u64>,
-}
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct SegmentStatus {
-    /// `first-second`, decimal.
-    #[prost(string, tag = "1")]
-    pub id: ::prost::alloc::string::String,
-    #[prost(string, tag = "2")]
-    pub name: ::prost::alloc::string::String,
-    #[prost(string, tag = "3")]
-    pub te_endpoint: ::prost::alloc::string::String,
-    #[prost(string, tag = "4")]
-    pub protocol: ::prost::alloc::string::String,
-    /// `first-second`, decimal.
-    #[prost(string, tag = "5")]
-    pub client: ::prost::alloc::string::String,
-    #[prost(uint64, tag = "6")]
-    pub size_bytes: u64,
-    #[prost(uint64, tag = "7")]
-    pub used_bytes: u64,
-    /// `ok`, `held`, `draining`, ...
-    #[prost(string, tag = "8")]
-    pub state: ::prost::alloc::string::String,
-    /// Absent = the client is not known to be away.
-    #[prost(uint64, optional, tag = "9")]
-    pub client_away_ms: ::core::option::Option<u64>,
 }
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -1606,7 +1629,8 @@ pub struct MountSegmentReply {
 /// How a write wants to be placed.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ReplicateConfig {
-    /// Replicas in memory, each on another segment. At least 1.
+    /// Replicas in memory, each under another segment name; at least 1. Best
+    /// effort: fewer are allocated where there is no room for all.
     #[prost(uint32, tag = "1")]
     pub replica_num: u32,
     /// Segment names to try first, in this order.
@@ -1683,6 +1707,7 @@ pub struct PutEndItem {
     #[prost(bytes = "bytes", tag = "1")]
     pub key: ::prost::bytes::Bytes,
     /// Of the value, by the writer's own function; handed to readers as it is.
+    /// Absent = none, and an earlier one is forgotten.
     #[prost(uint64, optional, tag = "2")]
     pub checksum: ::core::option::Option<u64>,
 }
@@ -1803,17 +1828,18 @@ pub enum ErrorCode {
     /// The id is mounted with another base, size, name or owner.
     SegmentAlreadyExists = -102,
     ClientNotFound = -103,
-    /// No segment has room for the replicas asked for.
+    /// No segment has room.
     NoAvailableHandle = -200,
-    /// An empty key, or one longer than the server accepts.
+    /// A key that cannot be accepted, such as one that is too long.
     InvalidKey = -400,
-    /// Size 0, replica_num 0, a bad tenant name, a nil identity and the like.
+    /// An empty key, size 0, replica_num 0, a bad tenant, a nil id and the like.
     InvalidParams = -600,
     /// The caller is not the client that started the write.
     IllegalClient = -601,
     /// The write cannot be ended in the state that it is in.
     InvalidWrite = -700,
-    /// The object exists, but not all of its replicas are complete.
+    /// The object exists, but no replica of it is readable; for Remove: not all of
+    /// its replicas are complete.
     ReplicaIsNotReady = -703,
     ObjectNotFound = -704,
     ObjectAlreadyExists = -705,
