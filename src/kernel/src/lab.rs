@@ -1,0 +1,34 @@
+//! Faults that an operator plants on purpose, to see that they are found.
+//! Only where the node runs with `--enable-lab`.
+
+use std::str::FromStr;
+
+use crate::types::BadValue;
+
+/// What goes wrong, once, after some entries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sabotage {
+    /// The standby acknowledges one entry without applying it.
+    DropEntry,
+    /// The standby's digest of one home changes without its state.
+    FlipDigest,
+    /// The primary acknowledges ends of writes that it never logged.
+    LoseAck,
+}
+
+impl FromStr for Sabotage {
+    type Err = BadValue;
+
+    fn from_str(s: &str) -> Result<Self, BadValue> {
+        match s {
+            "drop-entry" => Ok(Self::DropEntry),
+            "flip-digest" => Ok(Self::FlipDigest),
+            "lose-ack" => Ok(Self::LoseAck),
+            _ => Err(BadValue {
+                what: "sabotage",
+                value: s.chars().take(80).collect(),
+                expected: "`drop-entry`, `flip-digest` or `lose-ack`",
+            }),
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! What the primary does on its own: frees regions whose rights have ended.
+
+use std::sync::atomic::Ordering;
+
+use super::Master;
+use crate::oplog::{LimboKind, Op};
+use crate::types::{HomeId, Instant, Seq, WallTime, limits};
+
+impl Master {
+    /// Visits some shards and frees what has waited long enough in limbo.
+    /// Returns how many regions were freed. Bounded work; call it repeatedly.
+    pub fn maintain(&self, now: Instant, wall: WallTime) -> usize {
+        let mut freed = 0;
+        for _ in 0..limits::MAINTAIN_SHARDS_PER_STEP {
+            let index = self.sweep.fetch_add(1, Ordering::Relaxed) % limits::SHARDS;
+            if let Some(home) = HomeId::from_index(index) {
+                freed += self.free_due(now, wall, home, limits::MAINTAIN_FREES_PER_STEP - freed);
+            }
+        }
+        freed
+    }
+
+    fn free_due(&self, now: Instant, wall: WallTime, home: HomeId, max: usize) -> usize {
+        let lock = self.store.shard(home);
+        if lock.read().limbo().len() == 0 {
+            return 0;
+        }
+        let mut shard = lock.write();
+        let due: Vec<(Seq, u8)> = shard
+            .limbo()
+            .filter(|(_, _, l)| now >= self.due(l.kind, l.due.filter(|(epoch, _)| *epoch == self.epoch)))
+            .map(|(since, index, _)| (since, index))
+            .take(max)
+            .collect();
+        for (since, index) in &due {
+            let op = Op::Free { shard: home.index() as u16, since: *since, index: *index };
+            self.log_and_apply(wall, 0, &mut shard, &op);
+        }
+        due.len()
+    }
+
+    /// When a limbo entry may be freed. One that an earlier primary left waits
+    /// again at full length (PROTOCOL A3, A4).
+    fn due(&self, kind: LimboKind, own: Option<(crate::types::Epoch, Instant)>) -> Instant {
+        match (own, kind) {
+            (Some((_, at)), _) => at,
+            (None, LimboKind::Read) => self.hold_until,
+            (None, LimboKind::Write) => self.since.plus(self.times.put_release),
+        }
+    }
+}

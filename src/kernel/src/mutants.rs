@@ -1,0 +1,79 @@
+//! One-line breaks of one rule each, which the simulation must catch.
+//!
+//! Without the feature `mutants` every switch is a constant `false` and the
+//! compiler removes the broken branch.
+
+macro_rules! mutants {
+    ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {
+        /// A rule that can be broken on purpose.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Mutant { $($(#[$doc])* $name),+ }
+
+        impl Mutant {
+            /// All of them, in declaration order.
+            pub const ALL: &'static [Self] = &[$(Self::$name),+];
+        }
+    };
+}
+
+mutants! {
+    /// PROTOCOL 1: `up(X)` is X, so a slow clock's promise is not covered.
+    Drift0,
+    /// PROTOCOL I1: one acknowledgement of any in-sync copy is enough.
+    AnyOneAck,
+    /// PROTOCOL S9: in sync mode a reply waits for the append only.
+    TailIsCommit,
+    /// PROTOCOL G: the primary replies without live grants.
+    NoGrants,
+    /// PROTOCOL G1: a grant counts from the receipt of the acknowledgement.
+    GrantFromReceipt,
+    /// PROTOCOL G4: a new primary does not wait for its own last grant.
+    NoGrantWait,
+    /// PROTOCOL G2: a standby acknowledges what it received before it applied it.
+    AckReceived,
+    /// PROTOCOL I5: a restarted process keeps the copy id of the one before.
+    SameIncRestart,
+    /// PROTOCOL S1: a standby is streamed to from its seq, whatever the epoch of its last entry.
+    NoLogmatch,
+    /// PROTOCOL I3: a standby is admitted to the in-sync set before it holds the committed prefix.
+    AdmitEarly,
+    /// PROTOCOL A3: a new primary frees and reuses at once.
+    NoHold,
+    /// PROTOCOL A1: a removed region is free at once although a reader may hold a lease.
+    FreeNowAlways,
+    /// PROTOCOL A1: a preempted writer's region is free at once.
+    FreeNowPreempt,
+    /// PROTOCOL G7: reads do not wait for the state that they saw to be committed.
+    ReadNoCommit,
+    /// PROTOCOL A6: in async mode an address is handed out before it is committed.
+    AsyncPutStartNoCommit,
+}
+
+#[cfg(feature = "mutants")]
+mod switch {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    /// Index of the active mutant plus one; 0 is none.
+    static ACTIVE: AtomicUsize = AtomicUsize::new(0);
+
+    /// Switches one mutant on, or all off.
+    pub fn set(mutant: Option<super::Mutant>) {
+        ACTIVE.store(mutant.map_or(0, |m| m as usize + 1), Ordering::SeqCst);
+    }
+
+    /// True when this mutant is on.
+    #[must_use]
+    pub fn active(mutant: super::Mutant) -> bool {
+        ACTIVE.load(Ordering::Relaxed) == mutant as usize + 1
+    }
+}
+
+#[cfg(feature = "mutants")]
+pub use switch::{active, set};
+
+/// True when this mutant is on: never, in this build.
+#[cfg(not(feature = "mutants"))]
+#[must_use]
+pub const fn active(_: Mutant) -> bool {
+    false
+}

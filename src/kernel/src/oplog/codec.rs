@@ -1,0 +1,426 @@
+//! Bytes of a log entry: in the ring, on the wire, in golden tests.
+//!
+//! All integers little-endian.
+//!
+//! | at | bytes | field |
+//! |---|---|---|
+//! | 0 | 4 | length of the whole entry |
+//! | 4 | 1 | version, 1 |
+//! | 5 | 1 | op type |
+//! | 6 | 2 | 0 |
+//! | 8 | 8 | epoch |
+//! | 16 | 8 | wall time, microseconds |
+//! | 24 | 8 | `prefix_hash`: map hash of the key, 0 without one |
+//! | 32 | n | body of the op |
+//! | 32+n | 8 | seq |
+//! | 40+n | 4 | CRC-32 (IEEE) of everything before |
+//!
+//! The seq comes last so that all but 8 bytes are encoded and summed before
+//! the log's mutex is taken.
+
+use std::borrow::Cow;
+
+use smallvec::SmallVec;
+
+use super::op::{Op, OpType};
+use crate::types::{
+    ClientId, CopyId, Epoch, HomeId, KeyHash, LogPos, MountUid, Region, SegmentId, SegmentSpec, Seq, Uuid,
+    WallTime, limits,
+};
+
+/// Version of the layout above.
+pub const VERSION: u8 = 1;
+
+const HEADER: usize = 32;
+const TRAILER: usize = 12;
+
+/// A decoded entry. Keys borrow from the bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpLogEntry<'a> {
+    /// Where it stands.
+    pub pos: LogPos,
+    /// When the primary decided it.
+    pub wall: WallTime,
+    /// Map hash of the key, or 0.
+    pub prefix_hash: u64,
+    /// The home that it changes.
+    pub home: HomeId,
+    /// What it does.
+    pub op: Op<'a>,
+}
+
+/// Why bytes are not an entry.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// The bytes end inside a field.
+    #[error("entry is cut off: {field} needs {needed} bytes, {left} left")]
+    CutOff {
+        /// The field being read.
+        field: &'static str,
+        /// Bytes that it needs.
+        needed: usize,
+        /// Bytes that are there.
+        left: usize,
+    },
+    /// The length field is impossible.
+    #[error("entry length {0} is outside {min}..={max}", min = HEADER + TRAILER, max = limits::ENTRY_BYTES_MAX)]
+    Length(u32),
+    /// Another version of the layout.
+    #[error("entry version {0} is not known, expected {VERSION}")]
+    Version(u8),
+    /// An op type that this version does not know.
+    #[error("op type {0} is not known")]
+    OpType(u8),
+    /// The checksum does not match.
+    #[error("CRC-32 is {stored:08x} in the entry but {computed:08x} over its bytes")]
+    Checksum {
+        /// As written.
+        stored: u32,
+        /// As computed.
+        computed: u32,
+    },
+    /// A field holds a value that cannot be.
+    #[error("{field} is {value}: expected {expected}")]
+    Field {
+        /// Its name.
+        field: &'static str,
+        /// What it holds.
+        value: u64,
+        /// What it may hold.
+        expected: &'static str,
+    },
+    /// A name is not UTF-8.
+    #[error("{0} is not UTF-8")]
+    Utf8(&'static str),
+    /// Bytes are left over after the op's body.
+    #[error("{0} bytes left over after the op's body")]
+    LeftOver(usize),
+}
+
+/// An entry encoded but for its seq and checksum.
+#[derive(Debug)]
+pub struct Prepared {
+    bytes: Vec<u8>,
+    crc: crc32fast::Hasher,
+}
+
+impl Prepared {
+    /// Encodes everything that is known before the seq is.
+    #[must_use]
+    pub fn new(epoch: Epoch, wall: WallTime, prefix_hash: u64, op: &Op<'_>) -> Self {
+        let mut bytes = Vec::with_capacity(HEADER + TRAILER + 64 + op.key().map_or(64, <[u8]>::len));
+        bytes.extend_from_slice(&[0; 4]);
+        bytes.extend_from_slice(&[VERSION, op.kind() as u8, 0, 0]);
+        bytes.extend_from_slice(&epoch.0.to_le_bytes());
+        bytes.extend_from_slice(&wall.0.to_le_bytes());
+        bytes.extend_from_slice(&prefix_hash.to_le_bytes());
+        encode_body(op, &mut bytes);
+        let len = bytes.len() + TRAILER;
+        invariant!(len <= limits::ENTRY_BYTES_MAX, "entry of {len} bytes");
+        bytes[..4].copy_from_slice(&(len as u32).to_le_bytes());
+        let mut crc = crc32fast::Hasher::new();
+        crc.update(&bytes);
+        Self { bytes, crc }
+    }
+
+    /// Bytes of the finished entry.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.bytes.len() + TRAILER
+    }
+
+    /// Never: an entry has a header.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        false
+    }
+
+    /// Gives it its seq and appends it to `out`.
+    pub fn finish(self, seq: Seq, out: &mut Vec<u8>) {
+        let seq = seq.0.to_le_bytes();
+        let mut crc = self.crc;
+        crc.update(&seq);
+        out.extend_from_slice(&self.bytes);
+        out.extend_from_slice(&seq);
+        out.extend_from_slice(&crc.finalize().to_le_bytes());
+    }
+}
+
+fn encode_body(op: &Op<'_>, out: &mut Vec<u8>) {
+    match op {
+        Op::TermStart { node, copy } => {
+            out.extend_from_slice(&copy.0.to_le_bytes());
+            put_bytes(out, node.as_bytes());
+        }
+        Op::MountSegment { client, segment } => {
+            put_uuid(out, client.0);
+            put_uuid(out, segment.id.0);
+            out.extend_from_slice(&segment.base.to_le_bytes());
+            out.extend_from_slice(&segment.size.to_le_bytes());
+            for text in [&segment.name, &segment.te_endpoint, &segment.protocol] {
+                put_bytes(out, text.as_bytes());
+            }
+        }
+        Op::PutStart { key, client, size, regions } => {
+            put_bytes(out, key);
+            put_uuid(out, client.0);
+            out.extend_from_slice(&size.to_le_bytes());
+            out.push(regions.len() as u8);
+            for r in regions {
+                out.extend_from_slice(&r.mount.0.epoch.0.to_le_bytes());
+                out.extend_from_slice(&r.mount.0.seq.to_le_bytes());
+                out.extend_from_slice(&r.offset.to_le_bytes());
+                out.extend_from_slice(&r.reserved.to_le_bytes());
+            }
+        }
+        Op::PutEnd { key, checksum } => {
+            put_bytes(out, key);
+            out.push(u8::from(checksum.is_some()));
+            out.extend_from_slice(&checksum.unwrap_or(0).to_le_bytes());
+        }
+        Op::Remove { key, free_now } | Op::Preempt { key, free_now } => {
+            put_bytes(out, key);
+            out.push(u8::from(*free_now));
+        }
+        Op::Free { shard, since, index } => {
+            out.extend_from_slice(&shard.to_le_bytes());
+            out.extend_from_slice(&since.0.to_le_bytes());
+            out.push(*index);
+        }
+    }
+}
+
+fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    out.extend_from_slice(&(bytes.len() as u16).to_le_bytes());
+    out.extend_from_slice(bytes);
+}
+
+fn put_uuid(out: &mut Vec<u8>, uuid: Uuid) {
+    out.extend_from_slice(&uuid.first.to_le_bytes());
+    out.extend_from_slice(&uuid.second.to_le_bytes());
+}
+
+/// Splits the first entry's bytes from `bytes`, without looking inside.
+///
+/// # Errors
+/// When the length field is impossible or more bytes are claimed than are there.
+pub fn split_first(bytes: &[u8]) -> Result<(&[u8], &[u8]), DecodeError> {
+    let mut r = Reader { bytes };
+    let len = r.u32("entry length")?;
+    if !(HEADER + TRAILER..=limits::ENTRY_BYTES_MAX).contains(&(len as usize)) {
+        return Err(DecodeError::Length(len));
+    }
+    let len = len as usize;
+    if bytes.len() < len {
+        return Err(DecodeError::CutOff { field: "entry", needed: len, left: bytes.len() });
+    }
+    Ok(bytes.split_at(len))
+}
+
+/// The seq that an entry's bytes claim, unverified. For naming a bad entry.
+#[must_use]
+pub fn claimed_seq(entry: &[u8]) -> Option<Seq> {
+    let at = entry.len().checked_sub(TRAILER)?;
+    Some(Seq(u64::from_le_bytes(entry[at..at + 8].try_into().ok()?)))
+}
+
+/// Decodes exactly one entry and checks its checksum first.
+///
+/// # Errors
+/// When any byte is not as it was written.
+pub fn decode(entry: &[u8]) -> Result<OpLogEntry<'_>, DecodeError> {
+    let (entry, rest) = split_first(entry)?;
+    if !rest.is_empty() {
+        return Err(DecodeError::LeftOver(rest.len()));
+    }
+    let (summed, stored) = entry.split_at(entry.len() - 4);
+    let stored = Reader { bytes: stored }.u32("checksum")?;
+    let computed = crc32fast::hash(summed);
+    if stored != computed {
+        return Err(DecodeError::Checksum { stored, computed });
+    }
+    let mut r = Reader { bytes: &summed[4..] };
+    let version = r.u8("version")?;
+    if version != VERSION {
+        return Err(DecodeError::Version(version));
+    }
+    let code = r.u8("op type")?;
+    let kind = OpType::from_code(code).ok_or(DecodeError::OpType(code))?;
+    r.expect_zero("reserved bytes")?;
+    let epoch = Epoch(r.u64("epoch")?);
+    let wall = WallTime(r.u64("wall time")?);
+    let prefix_hash = r.u64("prefix_hash")?;
+    let (body, seq) = r.bytes.split_at(r.bytes.len() - 8);
+    let seq = Seq(Reader { bytes: seq }.u64("seq")?);
+    if seq.0 == 0 {
+        return Err(DecodeError::Field { field: "seq", value: 0, expected: "1 or more" });
+    }
+    let mut r = Reader { bytes: body };
+    let op = decode_body(kind, &mut r)?;
+    if !r.bytes.is_empty() {
+        return Err(DecodeError::LeftOver(r.bytes.len()));
+    }
+    let home = home_of(&op, prefix_hash)?;
+    Ok(OpLogEntry { pos: LogPos::new(epoch, seq), wall, prefix_hash, home, op })
+}
+
+fn home_of(op: &Op<'_>, prefix_hash: u64) -> Result<HomeId, DecodeError> {
+    let bad_hash =
+        |expected| DecodeError::Field { field: "prefix_hash", value: prefix_hash, expected };
+    if let Some(key) = op.key() {
+        let hash = KeyHash::of(key);
+        return if hash.map == prefix_hash { Ok(hash.home) } else { Err(bad_hash("the key's map hash")) };
+    }
+    if prefix_hash != 0 {
+        return Err(bad_hash("0, since the op has no key"));
+    }
+    match op {
+        Op::Free { shard, .. } => HomeId::from_index(usize::from(*shard))
+            .filter(|h| *h != HomeId::SEGMENTS)
+            .ok_or(DecodeError::Field { field: "shard", value: u64::from(*shard), expected: "a shard number" }),
+        Op::TermStart { .. }
+        | Op::MountSegment { .. }
+        | Op::PutStart { .. }
+        | Op::PutEnd { .. }
+        | Op::Remove { .. }
+        | Op::Preempt { .. } => Ok(HomeId::SEGMENTS),
+    }
+}
+
+fn decode_body<'a>(kind: OpType, r: &mut Reader<'a>) -> Result<Op<'a>, DecodeError> {
+    Ok(match kind {
+        OpType::TermStart => {
+            let copy = CopyId(u128::from_le_bytes(r.array("copy id")?));
+            Op::TermStart { copy, node: Cow::Borrowed(r.text("node", limits::NAME_BYTES_MAX)?) }
+        }
+        OpType::MountSegment => Op::MountSegment {
+            client: ClientId(r.uuid("client")?),
+            segment: Cow::Owned(SegmentSpec {
+                id: SegmentId(r.uuid("segment id")?),
+                base: r.u64("base")?,
+                size: r.u64("size")?,
+                name: r.text("segment name", limits::ENDPOINT_BYTES_MAX)?.to_owned(),
+                te_endpoint: r.text("te_endpoint", limits::ENDPOINT_BYTES_MAX)?.to_owned(),
+                protocol: r.text("protocol", limits::ENDPOINT_BYTES_MAX)?.to_owned(),
+            }),
+        },
+        OpType::PutStart => Op::PutStart {
+            key: r.key()?,
+            client: ClientId(r.uuid("client")?),
+            size: r.u64("size")?,
+            regions: decode_regions(r)?,
+        },
+        OpType::PutEnd => {
+            let key = r.key()?;
+            let given = r.bool("checksum given")?;
+            let checksum = r.u64("checksum")?;
+            if !given && checksum != 0 {
+                return Err(DecodeError::Field {
+                    field: "checksum",
+                    value: checksum,
+                    expected: "0 when none is given",
+                });
+            }
+            Op::PutEnd { key, checksum: given.then_some(checksum) }
+        }
+        OpType::Remove => Op::Remove { key: r.key()?, free_now: r.bool("free_now")? },
+        OpType::Preempt => Op::Preempt { key: r.key()?, free_now: r.bool("free_now")? },
+        OpType::Free => Op::Free {
+            shard: r.u16("shard")?,
+            since: Seq(r.u64("limbo seq")?),
+            index: r.u8("limbo index")?,
+        },
+    })
+}
+
+fn decode_regions(r: &mut Reader<'_>) -> Result<SmallVec<[Region; 1]>, DecodeError> {
+    let n = r.u8("number of regions")?;
+    if n == 0 || usize::from(n) > limits::REPLICAS_MAX {
+        return Err(DecodeError::Field {
+            field: "number of regions",
+            value: u64::from(n),
+            expected: "1 to REPLICAS_MAX",
+        });
+    }
+    let mut regions = SmallVec::new();
+    for _ in 0..n {
+        let epoch = Epoch(r.u64("mount epoch")?);
+        let mount = MountUid(LogPos { epoch, seq: r.u64("mount seq")? });
+        regions.push(Region { mount, offset: r.u64("offset")?, reserved: r.u64("reserved")? });
+    }
+    Ok(regions)
+}
+
+struct Reader<'a> {
+    bytes: &'a [u8],
+}
+
+impl<'a> Reader<'a> {
+    fn take(&mut self, n: usize, field: &'static str) -> Result<&'a [u8], DecodeError> {
+        let cut_off = DecodeError::CutOff { field, needed: n, left: self.bytes.len() };
+        let (taken, rest) = self.bytes.split_at_checked(n).ok_or(cut_off)?;
+        self.bytes = rest;
+        Ok(taken)
+    }
+
+    fn array<const N: usize>(&mut self, field: &'static str) -> Result<[u8; N], DecodeError> {
+        let mut array = [0; N];
+        array.copy_from_slice(self.take(N, field)?);
+        Ok(array)
+    }
+
+    fn u8(&mut self, field: &'static str) -> Result<u8, DecodeError> {
+        Ok(self.array::<1>(field)?[0])
+    }
+
+    fn u16(&mut self, field: &'static str) -> Result<u16, DecodeError> {
+        Ok(u16::from_le_bytes(self.array(field)?))
+    }
+
+    fn u32(&mut self, field: &'static str) -> Result<u32, DecodeError> {
+        Ok(u32::from_le_bytes(self.array(field)?))
+    }
+
+    fn u64(&mut self, field: &'static str) -> Result<u64, DecodeError> {
+        Ok(u64::from_le_bytes(self.array(field)?))
+    }
+
+    fn bool(&mut self, field: &'static str) -> Result<bool, DecodeError> {
+        match self.u8(field)? {
+            0 => Ok(false),
+            1 => Ok(true),
+            n => Err(DecodeError::Field { field, value: u64::from(n), expected: "0 or 1" }),
+        }
+    }
+
+    fn expect_zero(&mut self, field: &'static str) -> Result<(), DecodeError> {
+        match self.u16(field)? {
+            0 => Ok(()),
+            n => Err(DecodeError::Field { field, value: u64::from(n), expected: "0" }),
+        }
+    }
+
+    fn uuid(&mut self, field: &'static str) -> Result<Uuid, DecodeError> {
+        Ok(Uuid { first: self.u64(field)?, second: self.u64(field)? })
+    }
+
+    fn bytes_up_to(&mut self, max: usize, field: &'static str) -> Result<&'a [u8], DecodeError> {
+        let n = self.u16(field)?;
+        if usize::from(n) > max {
+            return Err(DecodeError::Field { field, value: u64::from(n), expected: "a shorter length" });
+        }
+        self.take(usize::from(n), field)
+    }
+
+    fn text(&mut self, field: &'static str, max: usize) -> Result<&'a str, DecodeError> {
+        std::str::from_utf8(self.bytes_up_to(max, field)?).map_err(|_| DecodeError::Utf8(field))
+    }
+
+    fn key(&mut self) -> Result<&'a [u8], DecodeError> {
+        self.bytes_up_to(limits::TENANT_BYTES_MAX + 1 + limits::KEY_BYTES_MAX, "key")
+    }
+}
+
+#[cfg(test)]
+#[path = "codec_tests.rs"]
+mod tests;

@@ -1,0 +1,130 @@
+use proptest::prelude::*;
+use smallvec::smallvec;
+
+use super::*;
+
+fn encode(epoch: u64, seq: u64, op: &Op<'_>) -> Vec<u8> {
+    let hash = op.key().map_or(0, |k| KeyHash::of(k).map);
+    let mut out = Vec::new();
+    Prepared::new(Epoch(epoch), WallTime(1_700_000_000_000_000), hash, op).finish(Seq(seq), &mut out);
+    out
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+fn region(epoch: u64, seq: u64, offset: u64, reserved: u64) -> Region {
+    Region { mount: MountUid(LogPos { epoch: Epoch(epoch), seq }), offset, reserved }
+}
+
+fn samples() -> Vec<Op<'static>> {
+    let spec = SegmentSpec {
+        id: SegmentId(Uuid { first: 3, second: 4 }),
+        name: "host-a:1".into(),
+        base: 0x1000,
+        size: 1 << 30,
+        te_endpoint: "host-a:1".into(),
+        protocol: "tcp".into(),
+    };
+    let client = ClientId(Uuid { first: 1, second: 2 });
+    vec![
+        Op::TermStart { node: "a".into(), copy: CopyId(7) },
+        Op::MountSegment { client, segment: Cow::Owned(spec) },
+        Op::PutStart { key: b"default\0k", client, size: 100, regions: smallvec![region(1, 2, 0, 104)] },
+        Op::PutEnd { key: b"default\0k", checksum: None },
+        Op::PutEnd { key: b"default\0k", checksum: Some(9) },
+        Op::Remove { key: b"default\0k", free_now: true },
+        Op::Preempt { key: b"default\0k", free_now: false },
+        Op::Free { shard: 1023, since: Seq(5), index: 1 },
+    ]
+}
+
+#[test]
+fn every_kind_round_trips() {
+    for (i, op) in samples().into_iter().enumerate() {
+        let bytes = encode(3, i as u64 + 1, &op);
+        let entry = decode(&bytes).expect("own bytes decode");
+        assert_eq!(entry.op, op);
+        assert_eq!(entry.pos, LogPos::new(Epoch(3), Seq(i as u64 + 1)));
+        assert_eq!(claimed_seq(&bytes), Some(Seq(i as u64 + 1)));
+    }
+    let kinds: std::collections::BTreeSet<u8> = samples().iter().map(|o| o.kind() as u8).collect();
+    assert_eq!(kinds.len(), OpType::ALL.len(), "a kind without a sample");
+}
+
+/// Nodes of different builds exchange these bytes: a change needs a new version.
+#[test]
+fn golden_bytes() {
+    let got: Vec<String> = samples().iter().map(|op| hex(&encode(2, 10, op))).collect();
+    let want: Vec<&str> = include_str!("codec_golden.txt").lines().collect();
+    assert_eq!(got, want);
+}
+
+#[test]
+fn each_cut_and_each_flipped_bit_is_an_error() {
+    for op in samples() {
+        let bytes = encode(2, 10, &op);
+        for n in 0..bytes.len() {
+            assert!(decode(&bytes[..n]).is_err(), "cut to {n} bytes");
+        }
+        for bit in 0..bytes.len() * 8 {
+            let mut bad = bytes.clone();
+            bad[bit / 8] ^= 1 << (bit % 8);
+            assert!(decode(&bad).is_err(), "bit {bit} flipped");
+        }
+    }
+}
+
+#[test]
+fn a_good_checksum_does_not_excuse_bad_fields() {
+    let resum = |mut bytes: Vec<u8>| {
+        let at = bytes.len() - 4;
+        let crc = crc32fast::hash(&bytes[..at]).to_le_bytes();
+        bytes[at..].copy_from_slice(&crc);
+        bytes
+    };
+    let patched = |at: usize, to: u8| {
+        let mut bytes = encode(2, 10, &samples()[5]);
+        bytes[at] = to;
+        resum(bytes)
+    };
+    assert_eq!(decode(&patched(4, 9)), Err(DecodeError::Version(9)));
+    assert_eq!(decode(&patched(5, 99)), Err(DecodeError::OpType(99)));
+    assert!(matches!(decode(&patched(6, 1)), Err(DecodeError::Field { field: "reserved bytes", .. })));
+    assert!(matches!(decode(&patched(24, 1)), Err(DecodeError::Field { field: "prefix_hash", .. })));
+    assert!(matches!(decode(&patched(32, 8)), Err(DecodeError::Field { .. } | DecodeError::LeftOver(_))));
+}
+
+proptest! {
+    #[test]
+    fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        let _ = decode(&bytes);
+        let _ = split_first(&bytes);
+    }
+
+    #[test]
+    fn arbitrary_bodies_with_good_sums_never_panic(
+        code in 0u8..24, body in proptest::collection::vec(any::<u8>(), 0..120),
+    ) {
+        let mut bytes = vec![0, 0, 0, 0, VERSION, code, 0, 0];
+        bytes.extend_from_slice(&[0; 24]);
+        bytes.extend_from_slice(&body);
+        bytes.extend_from_slice(&1u64.to_le_bytes());
+        let len = (bytes.len() + 4) as u32;
+        bytes[..4].copy_from_slice(&len.to_le_bytes());
+        let crc = crc32fast::hash(&bytes).to_le_bytes();
+        bytes.extend_from_slice(&crc);
+        let _ = decode(&bytes);
+    }
+
+    #[test]
+    fn puts_round_trip(
+        key in proptest::collection::vec(any::<u8>(), 1..200), size: u64, n in 1usize..=8, seq in 1u64..,
+    ) {
+        let regions = (0..n as u64).map(|i| region(i, i + 1, size / (i + 1), i)).collect();
+        let op = Op::PutStart { key: &key, client: ClientId::default(), size, regions };
+        let bytes = encode(9, seq, &op);
+        prop_assert_eq!(decode(&bytes).expect("own bytes decode").op, op);
+    }
+}

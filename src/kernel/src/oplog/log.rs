@@ -1,0 +1,260 @@
+//! The bounded ring of entry bytes.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+use super::codec::{Prepared, split_first};
+use crate::types::{Epoch, LogPos, Seq, limits};
+
+/// How much the log may hold. The oldest chunk goes when either is exceeded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogLimits {
+    /// Entries.
+    pub entries: u64,
+    /// Bytes.
+    pub bytes: usize,
+}
+
+impl Default for LogLimits {
+    fn default() -> Self {
+        Self { entries: limits::LOG_ENTRIES_MAX, bytes: limits::LOG_BYTES_MAX }
+    }
+}
+
+/// Consecutive entries, as they are shipped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Batch {
+    /// The entry before the first one, or [`LogPos::NONE`].
+    pub prev: LogPos,
+    /// Number of entries.
+    pub count: u32,
+    /// Their bytes, one after the other.
+    pub entries: Bytes,
+}
+
+impl Batch {
+    /// Seq of the first entry, or the next one when there is none.
+    #[must_use]
+    pub fn first(&self) -> Seq {
+        self.prev.end()
+    }
+
+    /// Exclusive end.
+    #[must_use]
+    pub fn end(&self) -> Seq {
+        Seq(self.prev.seq + 1 + u64::from(self.count))
+    }
+}
+
+#[derive(Debug)]
+struct Chunk {
+    first: Seq,
+    bytes: Vec<u8>,
+    /// Start of each entry in `bytes`.
+    starts: Vec<u32>,
+}
+
+/// Entries `trim..tail` as bytes, and in which epoch each was appended. The
+/// table of epochs is kept beyond the trim (PROTOCOL 3).
+#[derive(Debug)]
+pub struct OpLog {
+    chunks: VecDeque<Chunk>,
+    tail: Seq,
+    trim: Seq,
+    bytes: usize,
+    limits: LogLimits,
+    /// First seq of each epoch, ascending in both.
+    epochs: Vec<(Epoch, Seq)>,
+}
+
+impl OpLog {
+    /// An empty log.
+    #[must_use]
+    pub fn new(limits: LogLimits) -> Self {
+        Self {
+            chunks: VecDeque::new(),
+            tail: Seq::FIRST,
+            trim: Seq::FIRST,
+            bytes: 0,
+            limits,
+            epochs: Vec::new(),
+        }
+    }
+
+    /// Next seq to assign.
+    #[must_use]
+    pub fn tail(&self) -> Seq {
+        self.tail
+    }
+
+    /// First seq still held.
+    #[must_use]
+    pub fn trim(&self) -> Seq {
+        self.trim
+    }
+
+    /// Bytes held.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Its bounds.
+    #[must_use]
+    pub fn limits(&self) -> LogLimits {
+        self.limits
+    }
+
+    /// Position of the last entry ever appended, or [`LogPos::NONE`].
+    #[must_use]
+    pub fn last(&self) -> LogPos {
+        self.before(self.tail)
+    }
+
+    /// Position of the entry before `seq`; [`LogPos::NONE`] before the first.
+    #[must_use]
+    pub fn before(&self, seq: Seq) -> LogPos {
+        let entry = Seq(seq.0.saturating_sub(1));
+        self.epoch_of(entry).map_or(LogPos::NONE, |e| LogPos::new(e, entry))
+    }
+
+    /// True when an entry with exactly this epoch and seq was appended here,
+    /// held or trimmed (PROTOCOL S1). True for [`LogPos::NONE`].
+    #[must_use]
+    pub fn contains(&self, pos: LogPos) -> bool {
+        pos == LogPos::NONE || self.epoch_of(Seq(pos.seq)) == Some(pos.epoch)
+    }
+
+    fn epoch_of(&self, seq: Seq) -> Option<Epoch> {
+        if seq.0 == 0 || seq >= self.tail {
+            return None;
+        }
+        let after = self.epochs.partition_point(|(_, first)| *first <= seq);
+        self.epochs.get(after.checked_sub(1)?).map(|(e, _)| *e)
+    }
+
+    /// Appends an entry that this node decided; gives it its seq.
+    pub fn append(&mut self, epoch: Epoch, entry: Prepared) -> Seq {
+        let seq = self.begin(epoch, entry.len());
+        if let Some(chunk) = self.chunks.back_mut() {
+            entry.finish(seq, &mut chunk.bytes);
+        }
+        seq
+    }
+
+    /// Appends an entry as it came from the primary. The caller has decoded it
+    /// and checked that its seq is the tail.
+    pub fn append_raw(&mut self, pos: LogPos, entry: &[u8]) {
+        invariant!(pos.seq == self.tail.0, "raw append of {pos} at tail {}", self.tail);
+        self.begin(pos.epoch, entry.len());
+        if let Some(chunk) = self.chunks.back_mut() {
+            chunk.bytes.extend_from_slice(entry);
+        }
+    }
+
+    /// Takes the next seq for an entry of `len` bytes and opens its place.
+    fn begin(&mut self, epoch: Epoch, len: usize) -> Seq {
+        let seq = self.tail;
+        match self.epochs.last() {
+            Some((e, _)) if *e == epoch => {}
+            last => {
+                invariant!(last.is_none_or(|(e, _)| *e < epoch), "epoch {epoch} appended after {last:?}");
+                self.epochs.push((epoch, seq));
+            }
+        }
+        let full = self.chunks.back().is_none_or(|c| c.bytes.len() + len > limits::LOG_CHUNK_BYTES);
+        if full {
+            self.open_chunk(seq);
+        }
+        if let Some(chunk) = self.chunks.back_mut() {
+            chunk.starts.push(chunk.bytes.len() as u32);
+        }
+        self.bytes += len;
+        self.tail = seq.next();
+        seq
+    }
+
+    /// Opens a chunk, trimming and recycling the oldest when the log is full.
+    fn open_chunk(&mut self, first: Seq) {
+        let mut recycled = None;
+        while self.chunks.len() > 1 && self.is_full() {
+            recycled = self.drop_oldest();
+        }
+        let (mut bytes, mut starts) =
+            recycled.map_or_else(|| (Vec::with_capacity(limits::LOG_CHUNK_BYTES), Vec::new()), |c| {
+                (c.bytes, c.starts)
+            });
+        bytes.clear();
+        starts.clear();
+        self.chunks.push_back(Chunk { first, bytes, starts });
+    }
+
+    fn is_full(&self) -> bool {
+        self.bytes + limits::LOG_CHUNK_BYTES > self.limits.bytes
+            || self.tail.since(self.trim) >= self.limits.entries
+    }
+
+    fn drop_oldest(&mut self) -> Option<Chunk> {
+        let chunk = self.chunks.pop_front()?;
+        self.bytes -= chunk.bytes.len();
+        self.trim = self.chunks.front().map_or(self.tail, |c| c.first);
+        Some(chunk)
+    }
+
+    /// Drops whole chunks that hold only entries before `seq`.
+    pub fn truncate_before(&mut self, seq: Seq) {
+        while self.chunks.get(1).is_some_and(|next| next.first <= seq) {
+            self.drop_oldest();
+        }
+    }
+
+    /// Entries from `from` on, within one chunk, at least one when `from < tail`.
+    /// `None` when `from` is trimmed away or beyond the tail.
+    #[must_use]
+    pub fn read(&self, from: Seq, max_entries: usize, max_bytes: usize) -> Option<Batch> {
+        if from < self.trim || from > self.tail {
+            return None;
+        }
+        let prev = self.before(from);
+        if from == self.tail {
+            return Some(Batch { prev, count: 0, entries: Bytes::new() });
+        }
+        let at = self.chunks.partition_point(|c| c.first <= from) - 1;
+        let chunk = &self.chunks[at];
+        let index = from.since(chunk.first) as usize;
+        let start = chunk.starts[index] as usize;
+        let end_of = |i: usize| chunk.starts.get(i + 1).map_or(chunk.bytes.len(), |s| *s as usize);
+        let last = (index + max_entries.max(1)).min(chunk.starts.len()) - 1;
+        let mut upto = last;
+        if end_of(last) - start > max_bytes {
+            upto = chunk.starts.partition_point(|s| (*s as usize) <= start + max_bytes).max(index + 2) - 2;
+        }
+        let count = (upto - index + 1) as u32;
+        Some(Batch { prev, count, entries: Bytes::copy_from_slice(&chunk.bytes[start..end_of(upto)]) })
+    }
+}
+
+/// The entries of a batch's bytes, one by one, not yet decoded. Ends with an
+/// error item when the bytes cannot be split.
+pub fn split_entries(bytes: &[u8]) -> impl Iterator<Item = Result<&[u8], super::DecodeError>> {
+    let mut rest = bytes;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        Some(split_first(rest).map(|(first, after)| {
+            rest = after;
+            first
+        }))
+        .inspect(|item| {
+            if item.is_err() {
+                rest = &[];
+            }
+        })
+    })
+}
+
+#[cfg(test)]
+#[path = "log_tests.rs"]
+mod tests;

@@ -1,0 +1,12 @@
+//! The op log: what is logged ([`Op`]), its bytes ([`codec`]), the bounded
+//! ring ([`OpLog`]) and the thread-safe manager around it ([`OpLogManager`]).
+
+pub mod codec;
+mod log;
+mod manager;
+mod op;
+
+pub use codec::{DecodeError, OpLogEntry};
+pub use log::{Batch, LogLimits, OpLog, split_entries};
+pub use manager::{LogMarks, OpLogManager};
+pub use op::{LimboKind, Op, OpType};

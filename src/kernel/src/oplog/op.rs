@@ -1,0 +1,160 @@
+//! What can happen to the state. Outcomes, not questions: placement, clock and
+//! randomness were consulted once, on the primary, and the answers are here.
+
+use std::borrow::Cow;
+
+use smallvec::SmallVec;
+
+use crate::types::{ClientId, CopyId, Region, SegmentSpec, Seq};
+
+/// Why a region waits before it may be used again (PROTOCOL A1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum LimboKind {
+    /// A reader may still hold a lease on it.
+    Read,
+    /// A writer that was preempted may still write into it.
+    Write,
+}
+
+/// One change of one home. Borrows keys from the request that caused it or
+/// from the bytes that it was decoded from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Op<'a> {
+    /// First entry of an epoch (PROTOCOL S8). Home: segment table.
+    TermStart {
+        /// The node that began to decide.
+        node: Cow<'a, str>,
+        /// Its copy of the state.
+        copy: CopyId,
+    },
+    /// A client lends a segment. Home: segment table.
+    MountSegment {
+        /// The lender.
+        client: ClientId,
+        /// What it lends.
+        segment: Cow<'a, SegmentSpec>,
+    },
+    /// A write begins: the object exists, in flight, and owns these regions.
+    PutStart {
+        /// `tenant NUL key`.
+        key: &'a [u8],
+        /// The writer; only it may end the write.
+        client: ClientId,
+        /// Bytes of the value.
+        size: u64,
+        /// One region a replica.
+        regions: SmallVec<[Region; 1]>,
+    },
+    /// The write is complete: the object may be shown to readers.
+    PutEnd {
+        /// `tenant NUL key`.
+        key: &'a [u8],
+        /// The writer's checksum of the value, if it gave one.
+        checksum: Option<u64>,
+    },
+    /// The object is gone.
+    Remove {
+        /// `tenant NUL key`.
+        key: &'a [u8],
+        /// True when no right on its regions can exist: they are free at once.
+        /// Else they go to limbo, kind read.
+        free_now: bool,
+    },
+    /// An unfinished write is given up for another; its regions go to limbo, kind write.
+    Preempt {
+        /// `tenant NUL key`.
+        key: &'a [u8],
+        /// Always false but in a broken build.
+        free_now: bool,
+    },
+    /// A limbo entry of this shard has waited long enough: its region is free.
+    Free {
+        /// Shard number.
+        shard: u16,
+        /// Seq of the op that put it into limbo.
+        since: Seq,
+        /// Which of that op's regions.
+        index: u8,
+    },
+}
+
+/// Kinds of [`Op`], with their numbers in the entry bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum OpType {
+    /// [`Op::TermStart`]
+    TermStart = 1,
+    /// [`Op::MountSegment`]
+    MountSegment = 2,
+    /// [`Op::PutStart`]
+    PutStart = 16,
+    /// [`Op::PutEnd`]
+    PutEnd = 17,
+    /// [`Op::Remove`]
+    Remove = 18,
+    /// [`Op::Preempt`]
+    Preempt = 19,
+    /// [`Op::Free`]
+    Free = 20,
+}
+
+impl OpType {
+    /// All kinds.
+    pub const ALL: [Self; 7] = [
+        Self::TermStart,
+        Self::MountSegment,
+        Self::PutStart,
+        Self::PutEnd,
+        Self::Remove,
+        Self::Preempt,
+        Self::Free,
+    ];
+
+    /// The kind with this number.
+    #[must_use]
+    pub fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|t| *t as u8 == code)
+    }
+
+    /// Name in the plan's spelling, for logs and screens.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::TermStart => "TERM_START",
+            Self::MountSegment => "MOUNT_SEGMENT",
+            Self::PutStart => "PUT_START",
+            Self::PutEnd => "PUT_END",
+            Self::Remove => "REMOVE",
+            Self::Preempt => "PREEMPT",
+            Self::Free => "FREE",
+        }
+    }
+}
+
+impl Op<'_> {
+    /// Its kind.
+    #[must_use]
+    pub fn kind(&self) -> OpType {
+        match self {
+            Self::TermStart { .. } => OpType::TermStart,
+            Self::MountSegment { .. } => OpType::MountSegment,
+            Self::PutStart { .. } => OpType::PutStart,
+            Self::PutEnd { .. } => OpType::PutEnd,
+            Self::Remove { .. } => OpType::Remove,
+            Self::Preempt { .. } => OpType::Preempt,
+            Self::Free { .. } => OpType::Free,
+        }
+    }
+
+    /// The scoped key that it is about, if it is about one.
+    #[must_use]
+    pub fn key(&self) -> Option<&[u8]> {
+        match self {
+            Self::PutStart { key, .. }
+            | Self::PutEnd { key, .. }
+            | Self::Remove { key, .. }
+            | Self::Preempt { key, .. } => Some(key),
+            Self::TermStart { .. } | Self::MountSegment { .. } | Self::Free { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! The gate that every answer passes, last thing before its bytes are queued
+//! (PROTOCOL 5).
+
+use crate::types::{AckMode, Epoch, Instant, Seq};
+
+/// When this primary may answer. A value: recomputed on every event, read by
+/// every reply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gate {
+    /// The epoch that answers belong to.
+    pub epoch: Epoch,
+    /// Not before this: its own last grant to an earlier primary (PROTOCOL G4).
+    pub serve_at: Instant,
+    /// Until then every in-sync standby has promised to let nobody else speak.
+    /// [`Instant::MAX`] without standbys.
+    pub rights_until: Instant,
+    /// Every required copy has applied everything before it.
+    pub commit: Seq,
+    /// When replies may go out.
+    pub ack: AckMode,
+}
+
+impl Gate {
+    /// True when the node has the right to answer anything at all.
+    #[must_use]
+    pub fn may_answer(&self, now: Instant) -> bool {
+        let early = now < self.serve_at && !mutant!(NoGrantWait);
+        let late = now >= self.rights_until && !mutant!(NoGrants);
+        !early && !late
+    }
+
+    /// The exclusive mark up to which replies may leave, given the log's tail.
+    #[must_use]
+    pub fn commit_for(&self, byte_critical: bool, tail: Seq) -> Seq {
+        match self.ack {
+            AckMode::Sync if mutant!(TailIsCommit) => tail,
+            AckMode::Async if !byte_critical => tail,
+            AckMode::Sync | AckMode::Async => self.commit,
+        }
+    }
+
+    /// True when a reply that depends on everything before `depends_on` is safe.
+    #[must_use]
+    pub fn committed(&self, depends_on: Seq, byte_critical: bool, tail: Seq) -> bool {
+        depends_on <= self.commit_for(byte_critical, tail)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gate(ack: AckMode) -> Gate {
+        Gate { epoch: Epoch(1), serve_at: Instant(100), rights_until: Instant(200), commit: Seq(5), ack }
+    }
+
+    #[test]
+    fn answers_only_between_serve_at_and_the_end_of_the_grants() {
+        let g = gate(AckMode::Sync);
+        let open: Vec<bool> = [99, 100, 199, 200].map(|t| g.may_answer(Instant(t))).to_vec();
+        assert_eq!(open, [false, true, true, false]);
+    }
+
+    #[test]
+    fn async_waits_only_for_what_moves_bytes() {
+        let cases = [
+            (AckMode::Sync, false, false),
+            (AckMode::Sync, true, false),
+            (AckMode::Async, false, true),
+            (AckMode::Async, true, false),
+        ];
+        for (ack, critical, leaves) in cases {
+            assert_eq!(gate(ack).committed(Seq(6), critical, Seq(9)), leaves, "{ack} {critical}");
+            assert!(gate(ack).committed(Seq(5), critical, Seq(9)));
+        }
+    }
+}

@@ -1,0 +1,391 @@
+//! The primary's side of replication: who is in sync, what is committed, and
+//! until when it may answer.
+//!
+//! Coordinator: manual. The record lives here and the operator is the
+//! compare-and-set: a standby joins the in-sync set by itself once it holds the
+//! committed prefix, and leaves it only when an operator detaches it (PROTOCOL 11).
+
+use std::collections::BTreeMap;
+
+use super::frames::{Ack, BatchFrame, Hello, PrimaryFrame, StandbyFrame, Start, StreamRefusal, Welcome};
+use super::view::{PeerState, PeerView, PrimaryView};
+use super::{Gate, Identity, PROTOCOL_VERSION, ReplicationConfig};
+use crate::machine::Machine;
+use crate::oplog::OpLogManager;
+use crate::types::{ConnId, CopyId, Epoch, Instant, KeyHash, LogPos, NodeId, Seq, limits};
+
+/// What can happen to a primary.
+#[derive(Debug)]
+pub enum PrimaryEvent {
+    /// A frame came in on a connection; the first must be a Hello.
+    Frame(ConnId, StandbyFrame),
+    /// A connection ended.
+    Closed(ConnId),
+    /// Entries were appended.
+    Appended,
+    /// An operator takes a standby out of the in-sync set.
+    Detach(NodeId),
+    /// Time has passed.
+    Tick,
+}
+
+/// What a primary wants done.
+#[derive(Debug)]
+pub enum PrimaryAction {
+    /// Send this.
+    Send(ConnId, PrimaryFrame),
+    /// End this connection.
+    Close(ConnId, &'static str),
+    /// Answers are judged by this from now on.
+    Gate(Gate),
+    /// A higher epoch was seen: stop deciding.
+    StepDown(Epoch),
+    /// A copy joined (true) or left (false) the in-sync set.
+    Membership(NodeId, CopyId, bool),
+    /// Answer to [`PrimaryEvent::Detach`]: whether it was a member.
+    Detached(NodeId, bool),
+}
+
+/// What a primary starts from.
+#[derive(Debug)]
+pub struct PrimaryStart {
+    /// Its epoch.
+    pub epoch: Epoch,
+    /// When it may begin to answer (PROTOCOL G4).
+    pub serve_at: Instant,
+}
+
+/// The machine.
+#[derive(Debug)]
+pub struct Primary {
+    me: Identity,
+    config: ReplicationConfig,
+    log: OpLogManager,
+    epoch: Epoch,
+    serve_at: Instant,
+    peers: BTreeMap<ConnId, Peer>,
+    /// In-sync copies other than the own one.
+    isr: BTreeMap<CopyId, Member>,
+    commit: Seq,
+    last_gate: Option<Gate>,
+}
+
+#[derive(Debug)]
+struct Member {
+    node: NodeId,
+    matched: Seq,
+    grant_until: Instant,
+}
+
+#[derive(Debug)]
+struct Peer {
+    hello: Hello,
+    /// Next seq to send.
+    next: Seq,
+    matched: Seq,
+    grant_until: Instant,
+    sent_at: Instant,
+    heard: Instant,
+    quarantined: u32,
+}
+
+impl Primary {
+    /// Begins to ship this log.
+    #[must_use]
+    pub fn new(me: Identity, config: ReplicationConfig, log: OpLogManager, start: &PrimaryStart) -> Self {
+        Self {
+            me,
+            config,
+            epoch: start.epoch,
+            serve_at: start.serve_at,
+            peers: BTreeMap::new(),
+            isr: BTreeMap::new(),
+            commit: log.tail(),
+            log,
+            last_gate: None,
+        }
+    }
+
+    /// Its epoch.
+    #[must_use]
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// By what answers are judged at this moment.
+    #[must_use]
+    pub fn gate(&self) -> Gate {
+        let grants = self.isr.values().map(|m| m.grant_until);
+        Gate {
+            epoch: self.epoch,
+            serve_at: self.serve_at,
+            rights_until: grants.min().unwrap_or(Instant::MAX),
+            commit: self.commit,
+            ack: self.config.ack,
+        }
+    }
+
+    /// What operators see.
+    #[must_use]
+    pub fn view(&self, now: Instant) -> PrimaryView {
+        let peers = self.peers.values().map(|p| PeerView {
+            node: p.hello.node.clone(),
+            copy: p.hello.copy,
+            address: p.hello.address.clone(),
+            state: self.state_of(p),
+            sent: p.next,
+            acked: p.matched,
+            last_contact: now.since(p.heard),
+            grant_left: p.grant_until.since(now),
+            in_sync: self.isr.contains_key(&p.hello.copy),
+            quarantined: p.quarantined,
+        });
+        let gone = self.isr.iter().filter(|(copy, _)| self.peers.values().all(|p| p.hello.copy != **copy));
+        PrimaryView {
+            gate: self.gate(),
+            peers: peers.collect(),
+            members: self.isr.iter().map(|(copy, m)| (m.node.clone(), *copy)).collect(),
+            absent: gone.map(|(copy, m)| (m.node.clone(), *copy)).collect(),
+        }
+    }
+
+    fn state_of(&self, p: &Peer) -> PeerState {
+        if p.quarantined > 0 {
+            PeerState::Quarantined
+        } else if p.matched == self.log.tail() || self.isr.contains_key(&p.hello.copy) {
+            PeerState::Streaming
+        } else {
+            PeerState::CatchingUp
+        }
+    }
+
+    fn hello(&mut self, now: Instant, conn: ConnId, hello: Hello, out: &mut Vec<PrimaryAction>) {
+        if hello.max_epoch > self.epoch {
+            self.welcome(conn, Start::Refused(StreamRefusal::Deposed), out);
+            out.push(PrimaryAction::StepDown(hello.max_epoch));
+            return;
+        }
+        let start = self.judge(&hello);
+        self.forget_former(&hello, out);
+        self.welcome(conn, start.clone(), out);
+        let Start::Stream(next) = start else {
+            out.push(PrimaryAction::Close(conn, "not streamed to"));
+            return;
+        };
+        let zero = Instant(0);
+        let peer = Peer { next, matched: next, grant_until: zero, sent_at: zero, heard: now, quarantined: 0, hello };
+        self.peers.insert(conn, peer);
+        self.ship(now, conn, out);
+    }
+
+    /// A copy whose process is gone holds nothing any more (PROTOCOL I8b), and
+    /// a copy that connects anew has left its old connection.
+    fn forget_former(&mut self, hello: &Hello, out: &mut Vec<PrimaryAction>) {
+        let former = |node: &NodeId, copy: CopyId| *node == hello.node && copy != hello.copy;
+        let gone: Vec<CopyId> =
+            self.isr.iter().filter(|(copy, m)| former(&m.node, **copy)).map(|(copy, _)| *copy).collect();
+        for copy in gone {
+            self.isr.remove(&copy);
+            out.push(PrimaryAction::Membership(hello.node.clone(), copy, false));
+        }
+        let stale: Vec<ConnId> =
+            self.peers.iter().filter(|(_, p)| p.hello.node == hello.node).map(|(conn, _)| *conn).collect();
+        for conn in stale {
+            self.drop_peer(conn, "connected anew", out);
+        }
+    }
+
+    fn judge(&self, hello: &Hello) -> Start {
+        if hello.cluster != self.me.cluster.as_str() {
+            return Start::Refused(StreamRefusal::Cluster(self.me.cluster.to_string()));
+        }
+        if hello.version != PROTOCOL_VERSION || hello.shard_hash != shard_hash() {
+            return Start::Refused(StreamRefusal::Version);
+        }
+        if self.peers.len() >= limits::STANDBYS_MAX {
+            return Start::Refused(StreamRefusal::TooMany);
+        }
+        if !self.log.contains(hello.last) && !mutant!(NoLogmatch) {
+            return Start::FullSync("its last entry is not in the primary's log");
+        }
+        let next = hello.last.end();
+        if next < self.log.marks().trim {
+            return Start::FullSync("the entries that it lacks are trimmed away");
+        }
+        if next > self.log.tail() {
+            return Start::FullSync("its log is longer than the primary's");
+        }
+        Start::Stream(next)
+    }
+
+    fn welcome(&self, conn: ConnId, start: Start, out: &mut Vec<PrimaryAction>) {
+        let welcome =
+            Welcome { epoch: self.epoch, node: self.me.node.clone(), copy: self.me.copy, start };
+        out.push(PrimaryAction::Send(conn, PrimaryFrame::Welcome(welcome)));
+    }
+
+    fn ack(&mut self, now: Instant, conn: ConnId, ack: &Ack, out: &mut Vec<PrimaryAction>) {
+        if ack.epoch > self.epoch {
+            out.push(PrimaryAction::StepDown(ack.epoch));
+            return;
+        }
+        let Some(peer) = self.peers.get_mut(&conn) else { return };
+        let stale = ack.epoch != self.epoch || ack.copy != peer.hello.copy;
+        if stale || ack.matched > peer.next {
+            self.drop_peer(conn, "acknowledged what it was not sent", out);
+            return;
+        }
+        peer.heard = now;
+        peer.quarantined = ack.quarantined;
+        peer.matched = peer.matched.max(ack.matched);
+        let from = if mutant!(GrantFromReceipt) { now } else { Instant(ack.token) };
+        let grant = from.plus(std::time::Duration::from_micros(ack.grant_us));
+        peer.grant_until = peer.grant_until.max(grant);
+        let (matched, grant_until, copy) = (peer.matched, peer.grant_until, peer.hello.copy);
+        if let Some(member) = self.isr.get_mut(&copy) {
+            member.matched = member.matched.max(matched);
+            member.grant_until = member.grant_until.max(grant_until);
+        } else {
+            self.admit(now, conn, out);
+        }
+        self.ship(now, conn, out);
+    }
+
+    /// PROTOCOL I3: counts from this event on, for acknowledgements and rights.
+    fn admit(&mut self, now: Instant, conn: ConnId, out: &mut Vec<PrimaryAction>) {
+        let Some(p) = self.peers.get(&conn) else { return };
+        let holds_all = p.matched >= self.commit || mutant!(AdmitEarly);
+        if !holds_all || p.grant_until <= now || p.quarantined > 0 {
+            return;
+        }
+        let (node, copy) = (p.hello.node.clone(), p.hello.copy);
+        let member = Member { node: node.clone(), matched: p.matched, grant_until: p.grant_until };
+        self.isr.insert(copy, member);
+        out.push(PrimaryAction::Membership(node, copy, true));
+    }
+
+    /// Sends what the peer's window allows.
+    fn ship(&mut self, now: Instant, conn: ConnId, out: &mut Vec<PrimaryAction>) {
+        let tail = self.log.tail();
+        while let Some(peer) = self.peers.get(&conn) {
+            if peer.next >= tail || peer.next.since(peer.matched) >= limits::SHIP_WINDOW_ENTRIES {
+                return;
+            }
+            if !self.send_batch(now, conn, limits::SHIP_ENTRIES_MAX, out) {
+                return;
+            }
+        }
+    }
+
+    /// Sends one batch of up to `max` entries; 0 makes it a heartbeat.
+    fn send_batch(&mut self, now: Instant, conn: ConnId, max: usize, out: &mut Vec<PrimaryAction>) -> bool {
+        let Some(peer) = self.peers.get_mut(&conn) else { return false };
+        let read = if max == 0 {
+            Some(crate::oplog::Batch { prev: LogPos::NONE, count: 0, entries: bytes::Bytes::new() })
+        } else {
+            self.log.get_entries_since(peer.next, max, limits::SHIP_BYTES_MAX)
+        };
+        let Some(batch) = read else {
+            self.drop_peer(conn, "fell behind the log's trim", out);
+            return false;
+        };
+        if batch.count > 0 {
+            peer.next = batch.end();
+        }
+        peer.sent_at = now;
+        let frame = BatchFrame {
+            epoch: self.epoch,
+            batch,
+            token: now.0,
+            commit: self.commit,
+            tail: self.log.tail(),
+            in_sync: self.isr.contains_key(&peer.hello.copy),
+        };
+        out.push(PrimaryAction::Send(conn, PrimaryFrame::Batch(frame)));
+        true
+    }
+
+    fn drop_peer(&mut self, conn: ConnId, why: &'static str, out: &mut Vec<PrimaryAction>) {
+        self.peers.remove(&conn);
+        out.push(PrimaryAction::Close(conn, why));
+    }
+
+    fn detach(&mut self, node: &NodeId, out: &mut Vec<PrimaryAction>) {
+        let copies: Vec<CopyId> =
+            self.isr.iter().filter(|(_, m)| m.node == *node).map(|(copy, _)| *copy).collect();
+        let conns: Vec<ConnId> =
+            self.peers.iter().filter(|(_, p)| p.hello.node == *node).map(|(conn, _)| *conn).collect();
+        for copy in &copies {
+            self.isr.remove(copy);
+            out.push(PrimaryAction::Membership(node.clone(), *copy, false));
+        }
+        for conn in conns {
+            self.drop_peer(conn, "detached by an operator", out);
+        }
+        out.push(PrimaryAction::Detached(node.clone(), !copies.is_empty()));
+    }
+
+    fn heartbeats(&mut self, now: Instant, out: &mut Vec<PrimaryAction>) {
+        let due: Vec<ConnId> = self
+            .peers
+            .iter()
+            .filter(|(_, p)| now >= p.sent_at.plus(self.config.times.heartbeat))
+            .map(|(conn, _)| *conn)
+            .collect();
+        for conn in due {
+            self.send_batch(now, conn, 0, out);
+        }
+    }
+
+    /// Commit is what every required copy has applied (PROTOCOL I1).
+    fn settle(&mut self, out: &mut Vec<PrimaryAction>) {
+        let tail = self.log.tail();
+        let matched = self.isr.values().map(|m| m.matched);
+        let held = if mutant!(AnyOneAck) { matched.max() } else { matched.min() };
+        self.commit = self.commit.max(held.unwrap_or(tail).min(tail));
+        let gate = self.gate();
+        if self.last_gate != Some(gate) {
+            self.last_gate = Some(gate);
+            out.push(PrimaryAction::Gate(gate));
+        }
+    }
+}
+
+impl Machine for Primary {
+    type Event = PrimaryEvent;
+    type Action = PrimaryAction;
+
+    fn on(&mut self, now: Instant, event: PrimaryEvent, out: &mut Vec<PrimaryAction>) {
+        match event {
+            PrimaryEvent::Frame(conn, StandbyFrame::Hello(hello)) => self.hello(now, conn, hello, out),
+            PrimaryEvent::Frame(conn, StandbyFrame::Ack(ack)) => self.ack(now, conn, &ack, out),
+            PrimaryEvent::Closed(conn) => {
+                self.peers.remove(&conn);
+            }
+            PrimaryEvent::Appended => {
+                let conns: Vec<ConnId> = self.peers.keys().copied().collect();
+                for conn in conns {
+                    self.ship(now, conn, out);
+                }
+            }
+            PrimaryEvent::Detach(node) => self.detach(&node, out),
+            PrimaryEvent::Tick => self.heartbeats(now, out),
+        }
+        self.settle(out);
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.peers.values().map(|p| p.sent_at.plus(self.config.times.heartbeat)).min()
+    }
+}
+
+/// Hash of a fixed key: equal on nodes that agree on where keys live.
+#[must_use]
+pub(super) fn shard_hash() -> u64 {
+    let h = KeyHash::of(b"default\0standfast");
+    h.map ^ h.home.index() as u64
+}
+
+#[cfg(test)]
+#[path = "primary_tests.rs"]
+mod tests;

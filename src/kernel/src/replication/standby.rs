@@ -1,0 +1,376 @@
+//! The standby's side of replication: dial, greet, apply, acknowledge.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::applier::{OpLogApplier, Quarantined};
+use super::frames::{Ack, BatchFrame, Hello, PrimaryFrame, StandbyFrame, Start, StreamRefusal, Welcome};
+use super::primary::shard_hash;
+use super::view::{LinkView, StandbyView};
+use super::{Identity, PROTOCOL_VERSION, ReplicationConfig};
+use crate::lab::Sabotage;
+use crate::machine::Machine;
+use crate::oplog::{OpLogManager, split_entries};
+use crate::store::MetadataStore;
+use crate::types::{CopyId, Epoch, Instant, LogPos, NodeId, Seq, limits, up};
+
+/// What can happen to a standby.
+#[derive(Debug)]
+pub enum StandbyEvent {
+    /// The dialled connection is open.
+    LinkUp,
+    /// The connection ended, or could not be opened.
+    LinkDown(String),
+    /// The primary said something.
+    Frame(PrimaryFrame),
+    /// No more acknowledgements or grants: this node is a candidate (PROTOCOL T2).
+    StopGranting,
+    /// Time has passed.
+    Tick,
+}
+
+/// What a standby wants done.
+#[derive(Debug)]
+pub enum StandbyAction {
+    /// Connect to the primary.
+    Dial,
+    /// Send this.
+    Send(StandbyFrame),
+    /// End the connection.
+    Hangup(String),
+    /// An entry was set aside; this copy is not in sync from here on.
+    Quarantined(Quarantined),
+    /// The stream started at this seq.
+    Streaming(NodeId, Epoch, Seq),
+    /// The stream was not given, because.
+    NotStreamed(String),
+}
+
+/// What a standby starts from.
+#[derive(Debug)]
+pub struct StandbyStart {
+    /// Highest epoch seen by this node.
+    pub max_epoch: Epoch,
+    /// Its own last promise to an earlier primary (PROTOCOL G2, G3).
+    pub right_end: Instant,
+    /// Now.
+    pub now: Instant,
+    /// Planted fault, where the lab is enabled.
+    pub sabotage: Option<Sabotage>,
+}
+
+/// The machine.
+#[derive(Debug)]
+pub struct Standby {
+    me: Identity,
+    config: ReplicationConfig,
+    log: OpLogManager,
+    applier: OpLogApplier,
+    link: Link,
+    failures: u32,
+    max_epoch: Epoch,
+    /// Which copy holds the highest epoch.
+    holder: Option<(Epoch, NodeId, CopyId)>,
+    granting: bool,
+    right_end: Instant,
+    heard: Option<Instant>,
+    primary: Option<Progress>,
+    quarantine: Vec<Quarantined>,
+    why_not: Option<String>,
+    /// Batch that the mutant AckReceived has acknowledged and not applied.
+    unapplied: Option<BatchFrame>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Link {
+    Down { retry_at: Instant },
+    Dialing,
+    Greeting,
+    Streaming { epoch: Epoch },
+}
+
+/// What the primary last said about itself.
+#[derive(Debug, Clone, Copy)]
+struct Progress {
+    tail: Seq,
+    commit: Seq,
+    in_sync: bool,
+}
+
+impl Standby {
+    /// Begins to follow, going on at the end of this log.
+    #[must_use]
+    pub fn new(
+        me: Identity,
+        config: ReplicationConfig,
+        store: Arc<MetadataStore>,
+        log: OpLogManager,
+        start: &StandbyStart,
+    ) -> Self {
+        Self {
+            me,
+            config,
+            applier: OpLogApplier::new(store, log.clone(), start.sabotage),
+            log,
+            link: Link::Down { retry_at: start.now },
+            failures: 0,
+            max_epoch: start.max_epoch,
+            holder: None,
+            granting: true,
+            right_end: start.right_end,
+            heard: None,
+            primary: None,
+            quarantine: Vec::new(),
+            why_not: None,
+            unapplied: None,
+        }
+    }
+
+    /// Highest epoch seen.
+    #[must_use]
+    pub fn max_epoch(&self) -> Epoch {
+        self.max_epoch
+    }
+
+    /// End of its last promise: until then another primary may speak.
+    #[must_use]
+    pub fn right_end(&self) -> Instant {
+        self.right_end
+    }
+
+    /// True when the primary last counted this copy as in sync.
+    #[must_use]
+    pub fn in_sync(&self) -> bool {
+        self.primary.is_some_and(|p| p.in_sync) && self.quarantine.is_empty()
+    }
+
+    /// Entries set aside.
+    #[must_use]
+    pub fn quarantine(&self) -> &[Quarantined] {
+        &self.quarantine
+    }
+
+    /// The primary's commit, as last heard.
+    #[must_use]
+    pub fn commit_known(&self) -> Seq {
+        self.primary.map_or(Seq::FIRST, |p| p.commit)
+    }
+
+    /// What operators see.
+    #[must_use]
+    pub fn view(&self, now: Instant) -> StandbyView {
+        let link = match self.link {
+            Link::Down { retry_at } => LinkView::Down { retry_in: retry_at.since(now) },
+            Link::Dialing => LinkView::Dialing,
+            Link::Greeting => LinkView::Greeting,
+            Link::Streaming { .. } => LinkView::Streaming,
+        };
+        StandbyView {
+            link,
+            primary: self.holder.as_ref().map(|(_, node, _)| node.clone()),
+            applied: self.applier.applied(),
+            primary_tail: self.primary.map(|p| p.tail),
+            commit_known: self.primary.map(|p| p.commit),
+            in_sync: self.in_sync(),
+            last_contact: self.heard.map(|at| now.since(at)),
+            promise_left: self.right_end.since(now),
+            failures: self.failures,
+            why_not: self.why_not.clone(),
+            quarantine: self.quarantine.clone(),
+        }
+    }
+
+    fn greet(&mut self, out: &mut Vec<StandbyAction>) {
+        self.link = Link::Greeting;
+        let hello = Hello {
+            cluster: self.me.cluster.to_string(),
+            node: self.me.node.clone(),
+            copy: self.me.copy,
+            last: if self.quarantine.is_empty() { self.log.last() } else { LogPos::NONE },
+            max_epoch: self.max_epoch,
+            version: PROTOCOL_VERSION,
+            shard_hash: shard_hash(),
+            address: self.me.address.clone(),
+        };
+        out.push(StandbyAction::Send(StandbyFrame::Hello(hello)));
+    }
+
+    fn welcome(&mut self, now: Instant, w: Welcome, out: &mut Vec<StandbyAction>) {
+        self.heard = Some(now);
+        if let Err(why) = self.adopt(&w) {
+            return self.blocked(now, why, out);
+        }
+        match w.start {
+            Start::Stream(from) if from == self.applier.applied() || mutant!(NoLogmatch) => {
+                self.link = Link::Streaming { epoch: w.epoch };
+                self.failures = 0;
+                self.why_not = None;
+                out.push(StandbyAction::Streaming(w.node, w.epoch, from));
+            }
+            Start::Stream(from) => {
+                let why = format!("the primary would stream from {from}, but {} is due", self.applier.applied());
+                self.blocked(now, why, out);
+            }
+            Start::FullSync(why) => self.blocked(now, format!("needs a full sync: {why}"), out),
+            Start::Refused(why) => self.blocked(now, why.to_string(), out),
+        }
+    }
+
+    /// Learns the sender's epoch; refuses a lower one, and a second holder of the same.
+    fn adopt(&mut self, w: &Welcome) -> Result<(), String> {
+        if matches!(w.start, Start::Refused(StreamRefusal::NotPrimary)) {
+            return Ok(());
+        }
+        if w.epoch < self.max_epoch {
+            return Err(format!("{} is at epoch {}, but epoch {} was seen", w.node, w.epoch, self.max_epoch));
+        }
+        let known = self.holder.as_ref().filter(|(e, _, _)| *e == w.epoch);
+        if let Some((_, node, copy)) = known.filter(|(_, _, copy)| *copy != w.copy) {
+            return Err(format!("epoch {} belongs to copy {copy} of {node}, not to {} of {}", w.epoch, w.copy, w.node));
+        }
+        self.max_epoch = w.epoch;
+        self.holder = Some((w.epoch, w.node.clone(), w.copy));
+        Ok(())
+    }
+
+    fn blocked(&mut self, now: Instant, why: String, out: &mut Vec<StandbyAction>) {
+        if self.why_not.as_deref() != Some(&why) {
+            out.push(StandbyAction::NotStreamed(why.clone()));
+        }
+        self.why_not = Some(why.clone());
+        self.down(now);
+        out.push(StandbyAction::Hangup(why));
+    }
+
+    fn down(&mut self, now: Instant) {
+        self.link = Link::Down { retry_at: now.plus(backoff(self.failures, self.me.copy)) };
+        self.failures = self.failures.saturating_add(1);
+    }
+
+    fn batch(&mut self, now: Instant, frame: BatchFrame, out: &mut Vec<StandbyAction>) {
+        let Link::Streaming { epoch } = self.link else { return };
+        if frame.epoch != epoch {
+            return self.blocked(now, format!("a frame of epoch {} on a stream of epoch {epoch}", frame.epoch), out);
+        }
+        self.heard = Some(now);
+        self.primary = Some(Progress { tail: frame.tail, commit: frame.commit, in_sync: frame.in_sync });
+        let token = frame.token;
+        let received = frame.batch.end();
+        let continues = frame.batch.count == 0 || self.log.contains(frame.batch.prev) || mutant!(NoLogmatch);
+        if !continues {
+            let why = format!("a batch after {}, but the last entry is {}", frame.batch.prev, self.log.last());
+            return self.blocked(now, why, out);
+        }
+        let matched = if mutant!(AckReceived) {
+            if let Some(earlier) = self.unapplied.replace(frame) {
+                self.apply(&earlier, out);
+            }
+            received.max(self.applier.applied())
+        } else {
+            self.apply(&frame, out);
+            self.applier.applied()
+        };
+        self.acknowledge(now, epoch, matched, token, out);
+    }
+
+    fn apply(&mut self, frame: &BatchFrame, out: &mut Vec<StandbyAction>) {
+        for entry in split_entries(&frame.batch.entries) {
+            if !self.quarantine.is_empty() {
+                return;
+            }
+            let due = self.applier.applied();
+            let applied = match entry {
+                Ok(bytes) => self.applier.apply(bytes),
+                Err(e) => Err(Quarantined { seq: due, key: None, reason: e.into() }),
+            };
+            if let Err(bad) = applied {
+                out.push(StandbyAction::Quarantined(bad.clone()));
+                self.quarantine.push(bad);
+            }
+        }
+    }
+
+    /// Each acknowledgement is a promise (PROTOCOL G2): until `right_end` this
+    /// node lets no other primary speak.
+    fn acknowledge(&mut self, now: Instant, epoch: Epoch, matched: Seq, token: u64, out: &mut Vec<StandbyAction>) {
+        if !self.granting {
+            return;
+        }
+        let grant = self.config.times.grant;
+        self.right_end = self.right_end.max(now.plus(up(grant)));
+        let quarantined = self.quarantine.len() as u32;
+        let grant_us = grant.as_micros() as u64;
+        let ack = Ack { copy: self.me.copy, epoch, matched, token, grant_us, quarantined };
+        out.push(StandbyAction::Send(StandbyFrame::Ack(ack)));
+    }
+
+    fn tick(&mut self, now: Instant, out: &mut Vec<StandbyAction>) {
+        match self.link {
+            Link::Down { retry_at } if self.granting && now >= retry_at => {
+                self.link = Link::Dialing;
+                out.push(StandbyAction::Dial);
+            }
+            Link::Streaming { .. } if self.silent_for(now) > self.silence_max() => {
+                self.down(now);
+                out.push(StandbyAction::Hangup("the primary fell silent".into()));
+            }
+            Link::Down { .. } | Link::Dialing | Link::Greeting | Link::Streaming { .. } => {}
+        }
+    }
+
+    fn silent_for(&self, now: Instant) -> Duration {
+        self.heard.map_or(Duration::ZERO, |at| now.since(at))
+    }
+
+    /// A primary that says nothing for this long is dialled anew.
+    fn silence_max(&self) -> Duration {
+        self.config.times.heartbeat * 10
+    }
+}
+
+impl Machine for Standby {
+    type Event = StandbyEvent;
+    type Action = StandbyAction;
+
+    fn on(&mut self, now: Instant, event: StandbyEvent, out: &mut Vec<StandbyAction>) {
+        match event {
+            StandbyEvent::LinkUp => self.greet(out),
+            StandbyEvent::LinkDown(why) => {
+                if !matches!(self.link, Link::Down { .. }) {
+                    self.why_not = Some(why);
+                    self.down(now);
+                }
+            }
+            StandbyEvent::Frame(PrimaryFrame::Welcome(w)) => self.welcome(now, w, out),
+            StandbyEvent::Frame(PrimaryFrame::Batch(frame)) => self.batch(now, frame, out),
+            StandbyEvent::StopGranting => {
+                self.granting = false;
+                self.down(now);
+                out.push(StandbyAction::Hangup("candidate for promotion".into()));
+            }
+            StandbyEvent::Tick => self.tick(now, out),
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        match self.link {
+            Link::Down { retry_at } => self.granting.then_some(retry_at),
+            Link::Streaming { .. } => self.heard.map(|at| at.plus(self.silence_max())),
+            Link::Dialing | Link::Greeting => None,
+        }
+    }
+}
+
+/// Pause before the next dial: doubles up to a maximum, and is spread by up to
+/// a quarter so that standbys do not dial in step.
+#[must_use]
+fn backoff(failures: u32, copy: CopyId) -> Duration {
+    let doubled = limits::DIAL_BACKOFF_MIN.saturating_mul(1 << failures.min(16));
+    let capped = doubled.min(limits::DIAL_BACKOFF_MAX);
+    let spread = (copy.0 as u64).wrapping_add(u64::from(failures)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 48;
+    capped - capped.mul_f64(spread as f64 / 65_536.0 / 4.0)
+}
+
+#[cfg(test)]
+#[path = "standby_tests.rs"]
+mod tests;

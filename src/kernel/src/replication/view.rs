@@ -1,0 +1,99 @@
+//! What operators see of replication: plain values, taken at one moment.
+
+use std::time::Duration;
+
+use super::applier::Quarantined;
+use super::gate::Gate;
+use crate::types::{CopyId, NodeId, Seq};
+
+/// A primary's view of its standbys.
+#[derive(Debug, Clone)]
+pub struct PrimaryView {
+    /// By what answers are judged.
+    pub gate: Gate,
+    /// Connected standbys.
+    pub peers: Vec<PeerView>,
+    /// In-sync copies other than the own one.
+    pub members: Vec<(NodeId, CopyId)>,
+    /// Those of them that are not connected: writes wait for them.
+    pub absent: Vec<(NodeId, CopyId)>,
+}
+
+/// One connected standby, as the primary sees it.
+#[derive(Debug, Clone)]
+pub struct PeerView {
+    /// Its name.
+    pub node: NodeId,
+    /// Its copy.
+    pub copy: CopyId,
+    /// Its gRPC address.
+    pub address: String,
+    /// Where it is in its life.
+    pub state: PeerState,
+    /// Exclusive: everything before it was sent.
+    pub sent: Seq,
+    /// Exclusive: everything before it is applied there.
+    pub acked: Seq,
+    /// Time since its last frame.
+    pub last_contact: Duration,
+    /// How much longer it lets no other primary speak.
+    pub grant_left: Duration,
+    /// Whether it counts for commit and rights.
+    pub in_sync: bool,
+    /// Entries that it set aside.
+    pub quarantined: u32,
+}
+
+/// Where a connected standby is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PeerState {
+    /// Replaying behind the tail.
+    CatchingUp,
+    /// At the tail, or in sync.
+    Streaming,
+    /// It set an entry aside and acknowledges nothing after it.
+    Quarantined,
+}
+
+/// A standby's view of its primary.
+#[derive(Debug, Clone)]
+pub struct StandbyView {
+    /// The connection.
+    pub link: LinkView,
+    /// The primary's name, once it was heard of.
+    pub primary: Option<NodeId>,
+    /// Exclusive: everything before it is applied here.
+    pub applied: Seq,
+    /// The primary's tail, as last heard.
+    pub primary_tail: Option<Seq>,
+    /// The primary's commit, as last heard.
+    pub commit_known: Option<Seq>,
+    /// Whether the primary counted this copy as in sync when last heard.
+    pub in_sync: bool,
+    /// Time since the primary was last heard.
+    pub last_contact: Option<Duration>,
+    /// How much longer this node lets no other primary speak.
+    pub promise_left: Duration,
+    /// Dials failed in a row.
+    pub failures: u32,
+    /// Why it is not streamed to.
+    pub why_not: Option<String>,
+    /// Entries set aside.
+    pub quarantine: Vec<Quarantined>,
+}
+
+/// State of a standby's connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LinkView {
+    /// Waiting to dial again.
+    Down {
+        /// How much longer.
+        retry_in: Duration,
+    },
+    /// Connecting.
+    Dialing,
+    /// Connected, waiting for the answer to its Hello.
+    Greeting,
+    /// Streamed to.
+    Streaming,
+}

@@ -1,0 +1,296 @@
+//! Which bytes of each mount are free. Derived: a function of the regions that
+//! objects and limbo own, so no digest covers it.
+//!
+//! Two-level bins over *free* extents only; a live allocation costs nothing
+//! here, because the object knows its region.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::Effect;
+use crate::types::{MountUid, Region};
+
+/// Bits of a bin's mantissa: eight bins between two powers of two.
+const MANTISSA_BITS: u32 = 3;
+const BINS: usize = 64 << MANTISSA_BITS;
+
+/// A region that does not fit the allocator's view.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum RegionError {
+    /// The mount is not there.
+    #[error("mount {0} is not mounted")]
+    NoMount(crate::types::LogPos),
+    /// Part of the range is owned, or outside the segment.
+    #[error("bytes {offset}+{len} are not free")]
+    NotFree {
+        /// Bytes from the segment's base.
+        offset: u64,
+        /// Length.
+        len: u64,
+    },
+    /// Part of the range is free already, or outside the segment.
+    #[error("bytes {offset}+{len} are not owned")]
+    NotOwned {
+        /// Bytes from the segment's base.
+        offset: u64,
+        /// Length.
+        len: u64,
+    },
+}
+
+/// Free space of one mount.
+#[derive(Debug)]
+pub struct OffsetAllocator {
+    size: u64,
+    free: u64,
+    extents: Vec<Extent>,
+    /// Slots of `extents` not in use.
+    spare: Vec<u32>,
+    bins: Vec<Vec<u32>>,
+    /// One bit for each bin that is not empty.
+    occupied: [u64; BINS / 64],
+    by_start: HashMap<u64, u32>,
+    by_end: HashMap<u64, u32>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Extent {
+    start: u64,
+    len: u64,
+    /// Index in its bin.
+    at: u32,
+}
+
+/// Bin of the largest bin size that is not above `len`.
+fn bin_down(len: u64) -> usize {
+    let top = 63 - len.leading_zeros();
+    if top <= MANTISSA_BITS {
+        return len as usize;
+    }
+    let shift = top - MANTISSA_BITS;
+    let mantissa = (len >> shift) & ((1 << MANTISSA_BITS) - 1);
+    (((shift + 1) as usize) << MANTISSA_BITS) + mantissa as usize
+}
+
+fn bin_size(bin: usize) -> u64 {
+    if bin < 2 << MANTISSA_BITS {
+        return bin as u64;
+    }
+    let shift = (bin >> MANTISSA_BITS) - 1;
+    ((1 << MANTISSA_BITS) + (bin as u64 & ((1 << MANTISSA_BITS) - 1))) << shift
+}
+
+impl OffsetAllocator {
+    /// All of `size` bytes free.
+    #[must_use]
+    pub fn new(size: u64) -> Self {
+        let mut a = Self {
+            size,
+            free: 0,
+            extents: Vec::new(),
+            spare: Vec::new(),
+            bins: vec![Vec::new(); BINS],
+            occupied: [0; BINS / 64],
+            by_start: HashMap::new(),
+            by_end: HashMap::new(),
+        };
+        if size > 0 {
+            a.insert(0, size);
+        }
+        a
+    }
+
+    /// What is reserved for a value of `size` bytes: rounded up to a bin size,
+    /// so that a freed region fits the next of its kind exactly. `None` for 0
+    /// and for sizes that no segment can hold.
+    #[must_use]
+    pub fn reserved_for(size: u64) -> Option<u64> {
+        if size == 0 || size > 1 << 62 {
+            return None;
+        }
+        let bin = bin_down(size);
+        let down = bin_size(bin);
+        Some(if down == size { size } else { bin_size(bin + 1) })
+    }
+
+    /// Where `reserved` bytes would be placed, or `None` when no free extent
+    /// holds them. Changes nothing: [`carve`](Self::carve) does.
+    #[must_use]
+    pub fn find(&self, reserved: u64) -> Option<u64> {
+        if reserved == 0 || reserved > self.free {
+            return None;
+        }
+        let first = bin_down(reserved);
+        if bin_size(first) == reserved {
+            return self.first_occupied(first).map(|bin| self.newest(bin).start);
+        }
+        // Not a bin size: only larger bins are certain to hold it.
+        self.first_occupied(first + 1).map(|bin| self.newest(bin).start)
+    }
+
+    fn newest(&self, bin: usize) -> &Extent {
+        &self.extents[self.bins[bin][self.bins[bin].len() - 1] as usize]
+    }
+
+    fn first_occupied(&self, from: usize) -> Option<usize> {
+        let mut word = from / 64;
+        let mut bits = *self.occupied.get(word)? & (u64::MAX << (from % 64));
+        loop {
+            if bits != 0 {
+                return Some(word * 64 + bits.trailing_zeros() as usize);
+            }
+            word += 1;
+            bits = *self.occupied.get(word)?;
+        }
+    }
+
+    /// Takes exactly these bytes, which must be free.
+    ///
+    /// # Errors
+    /// [`RegionError::NotFree`]; nothing is changed then.
+    pub fn carve(&mut self, offset: u64, len: u64) -> Result<(), RegionError> {
+        let not_free = RegionError::NotFree { offset, len };
+        let end = offset.checked_add(len).filter(|_| len > 0).ok_or(not_free)?;
+        let id = self.holding(offset, end).ok_or(not_free)?;
+        let Extent { start, len: whole, .. } = self.extents[id as usize];
+        self.remove(id);
+        if start < offset {
+            self.insert(start, offset - start);
+        }
+        if end < start + whole {
+            self.insert(end, start + whole - end);
+        }
+        Ok(())
+    }
+
+    /// The free extent that holds `offset..end`. In log order the region nearly
+    /// always starts an extent; the scan is for anything else.
+    fn holding(&self, offset: u64, end: u64) -> Option<u32> {
+        let holds = |e: &Extent| e.start <= offset && end <= e.start + e.len;
+        if let Some(id) = self.by_start.get(&offset) {
+            return holds(&self.extents[*id as usize]).then_some(*id);
+        }
+        self.by_start.values().copied().find(|id| holds(&self.extents[*id as usize]))
+    }
+
+    /// Gives exactly these bytes back, which must be owned, merging neighbours.
+    ///
+    /// # Errors
+    /// [`RegionError::NotOwned`]; nothing is changed then.
+    pub fn release(&mut self, offset: u64, len: u64) -> Result<(), RegionError> {
+        let not_owned = RegionError::NotOwned { offset, len };
+        let end = offset.checked_add(len).filter(|e| len > 0 && *e <= self.size).ok_or(not_owned)?;
+        if self.by_start.contains_key(&offset) || self.by_end.contains_key(&end) {
+            return Err(not_owned);
+        }
+        let (mut start, mut stop) = (offset, end);
+        if let Some(id) = self.by_end.get(&offset).copied() {
+            start = self.extents[id as usize].start;
+            self.remove(id);
+        }
+        if let Some(id) = self.by_start.get(&end).copied() {
+            stop = end + self.extents[id as usize].len;
+            self.remove(id);
+        }
+        self.insert(start, stop - start);
+        Ok(())
+    }
+
+    fn insert(&mut self, start: u64, len: u64) {
+        let bin = bin_down(len);
+        let extent = Extent { start, len, at: self.bins[bin].len() as u32 };
+        let id = if let Some(id) = self.spare.pop() {
+            self.extents[id as usize] = extent;
+            id
+        } else {
+            self.extents.push(extent);
+            self.extents.len() as u32 - 1
+        };
+        self.bins[bin].push(id);
+        self.occupied[bin / 64] |= 1 << (bin % 64);
+        self.by_start.insert(start, id);
+        self.by_end.insert(start + len, id);
+        self.free += len;
+    }
+
+    fn remove(&mut self, id: u32) {
+        let Extent { start, len, at } = self.extents[id as usize];
+        let bin = bin_down(len);
+        self.bins[bin].swap_remove(at as usize);
+        if let Some(moved) = self.bins[bin].get(at as usize) {
+            self.extents[*moved as usize].at = at;
+        }
+        if self.bins[bin].is_empty() {
+            self.occupied[bin / 64] &= !(1 << (bin % 64));
+        }
+        self.by_start.remove(&start);
+        self.by_end.remove(&(start + len));
+        self.spare.push(id);
+        self.free -= len;
+    }
+
+    /// Bytes not owned.
+    #[must_use]
+    pub fn free_bytes(&self) -> u64 {
+        self.free
+    }
+
+    /// Bytes of the whole mount.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Free extents in ascending order, for comparison with a rebuild.
+    #[must_use]
+    pub fn free_extents(&self) -> Vec<(u64, u64)> {
+        let mut all: Vec<_> =
+            self.by_start.iter().map(|(s, id)| (*s, self.extents[*id as usize].len)).collect();
+        all.sort_unstable();
+        all
+    }
+}
+
+/// The allocators of all mounts, in mount order.
+#[derive(Debug, Default)]
+pub struct Allocators {
+    by_mount: BTreeMap<MountUid, OffsetAllocator>,
+}
+
+impl Allocators {
+    /// Opens an allocator for a new mount.
+    pub fn mount(&mut self, uid: MountUid, size: u64) {
+        self.by_mount.insert(uid, OffsetAllocator::new(size));
+    }
+
+    /// The allocator of a mount.
+    #[must_use]
+    pub fn get(&self, uid: MountUid) -> Option<&OffsetAllocator> {
+        self.by_mount.get(&uid)
+    }
+
+    /// All of them, in mount order.
+    pub fn iter(&self) -> impl Iterator<Item = (MountUid, &OffsetAllocator)> {
+        self.by_mount.iter().map(|(uid, a)| (*uid, a))
+    }
+
+    /// Carries out what an op says.
+    ///
+    /// # Errors
+    /// When a region does not fit; earlier effects of the op stay.
+    pub fn perform(&mut self, effects: &[Effect]) -> Result<(), RegionError> {
+        for effect in effects {
+            let (Effect::Carve(Region { mount, offset, reserved })
+            | Effect::Release(Region { mount, offset, reserved })) = *effect;
+            let allocator = self.by_mount.get_mut(&mount).ok_or(RegionError::NoMount(mount.0))?;
+            match effect {
+                Effect::Carve(_) => allocator.carve(offset, reserved)?,
+                Effect::Release(_) => allocator.release(offset, reserved)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+#[path = "allocator_tests.rs"]
+mod tests;

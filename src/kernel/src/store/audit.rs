@@ -1,0 +1,120 @@
+//! Looking at the whole store: counts from scratch, and whether what is
+//! derived equals what it derives from. One home at a time, so writes go on.
+
+use std::collections::BTreeMap;
+
+use super::{MetadataStore, OffsetAllocator, RegionError};
+use crate::types::{HomeId, MountUid, Region, Seq, limits};
+
+/// Counts of the whole store, taken home by home. Homes may move meanwhile:
+/// compare two stores only when both report the same `applied`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Recount {
+    /// Objects.
+    pub objects: u64,
+    /// Regions in limbo.
+    pub limbo: u64,
+    /// Sum of the homes' incremental digests.
+    pub digest: u128,
+    /// The same computed from scratch.
+    pub recount: u128,
+    /// Homes whose two digests differ.
+    pub damaged: Vec<HomeId>,
+    /// Highest exclusive mark among the homes.
+    pub applied: Seq,
+}
+
+/// How the derived indexes differ from a rebuild.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AuditError {
+    /// Two owners of the same bytes, or an owner outside its segment.
+    #[error("region {offset}+{reserved} of mount {mount}: {source}")]
+    Overlap {
+        /// The mount.
+        mount: crate::types::LogPos,
+        /// Bytes from its base.
+        offset: u64,
+        /// Length.
+        reserved: u64,
+        /// Why it does not fit.
+        source: RegionError,
+    },
+    /// Free extents differ from those of a rebuild.
+    #[error("allocator of mount {0} differs from a rebuild")]
+    Allocator(crate::types::LogPos),
+}
+
+impl MetadataStore {
+    /// Number of objects, home by home.
+    #[must_use]
+    pub fn objects(&self) -> u64 {
+        self.shards.iter().map(|s| s.read().len() as u64).sum()
+    }
+
+    /// Sum of the homes' incremental digests, and the highest mark among them.
+    #[must_use]
+    pub fn digest(&self) -> (u128, Seq) {
+        let all = (0..limits::HOMES).filter_map(HomeId::from_index).map(|h| self.mark(h));
+        all.fold((0, Seq::FIRST), |(sum, applied), m| (sum.wrapping_add(m.digest), applied.max(m.applied())))
+    }
+
+    /// Counts everything from scratch.
+    #[must_use]
+    pub fn recount(&self) -> Recount {
+        let mut total = Recount { applied: Seq::FIRST, ..Recount::default() };
+        for home in (0..limits::HOMES).filter_map(HomeId::from_index) {
+            let (mark, recount) = if home == HomeId::SEGMENTS {
+                let table = self.segments.read();
+                (table.mark(), table.recount())
+            } else {
+                let shard = self.shard(home).read();
+                total.objects += shard.len() as u64;
+                total.limbo += shard.limbo().len() as u64;
+                (shard.mark(), shard.recount())
+            };
+            if mark.digest != recount {
+                total.damaged.push(home);
+            }
+            total.digest = total.digest.wrapping_add(mark.digest);
+            total.recount = total.recount.wrapping_add(recount);
+            total.applied = total.applied.max(mark.applied());
+        }
+        total
+    }
+
+    /// Compares the derived indexes with a rebuild from the homes. Meaningful
+    /// while nothing is applied.
+    ///
+    /// # Errors
+    /// The first difference found.
+    pub fn audit(&self) -> Result<(), AuditError> {
+        let mut rebuilt: BTreeMap<MountUid, OffsetAllocator> = {
+            let table = self.segments.read();
+            table.mounts().map(|m| (m.uid, OffsetAllocator::new(m.segment.size))).collect()
+        };
+        for shard in &self.shards {
+            let shard = shard.read();
+            let owned = shard.objects().flat_map(|o| o.replicas.iter().map(|r| r.region));
+            for region in owned.chain(shard.limbo().map(|(_, _, l)| l.region)) {
+                own(&mut rebuilt, region)?;
+            }
+        }
+        let allocators = self.allocators.lock();
+        for (uid, fresh) in rebuilt {
+            let derived = allocators.get(uid).map(OffsetAllocator::free_extents);
+            if derived.as_deref() != Some(&fresh.free_extents()) {
+                return Err(AuditError::Allocator(uid.0));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn own(rebuilt: &mut BTreeMap<MountUid, OffsetAllocator>, region: Region) -> Result<(), AuditError> {
+    let Region { mount, offset, reserved } = region;
+    let carved = rebuilt
+        .get_mut(&mount)
+        .ok_or(RegionError::NoMount(mount.0))
+        .and_then(|a| a.carve(offset, reserved));
+    carved.map_err(|source| AuditError::Overlap { mount: mount.0, offset, reserved, source })
+}

@@ -1,0 +1,189 @@
+//! The state: 1,024 shards of objects and one segment table, each a *home*
+//! with its own position and digest, and what is derived from them.
+//!
+//! Primary and standby hold the same type and change it only through
+//! [`Shard::apply`] and [`SegmentTable::apply`].
+
+mod allocator;
+mod audit;
+mod digest;
+mod segments;
+mod shard;
+
+pub use allocator::{Allocators, OffsetAllocator, RegionError};
+pub use audit::{AuditError, Recount};
+pub use digest::Digester;
+pub use segments::{Mount, SegmentTable};
+pub use shard::{Limbo, Object, Replica, Shard};
+
+use smallvec::SmallVec;
+
+use crate::oplog::{Op, OpLogEntry};
+use crate::sync::{Order, Ranked, RankedMutex, RankedRwLock};
+use crate::types::{ClusterId, HomeId, LogPos, Region, Seq, limits};
+
+/// Where a home stands: the last op applied to it, and the sum of its terms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct HomeMark {
+    /// Last op applied to this home.
+    pub last: LogPos,
+    /// Incremental digest; a function of the home's replicated state only.
+    pub digest: u128,
+}
+
+impl HomeMark {
+    /// Exclusive mark: the home holds all its ops before this seq.
+    #[must_use]
+    pub fn applied(&self) -> Seq {
+        self.last.end()
+    }
+}
+
+/// Why an op cannot be applied. On a standby the entry is quarantined; on the
+/// primary it is a bug, since the primary decided it on this very state.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ApplyError {
+    /// PUT_START of a key that is there.
+    #[error("the object exists already")]
+    ObjectExists,
+    /// The op is about a key that is not there.
+    #[error("the object does not exist")]
+    NoObject,
+    /// PREEMPT of an object that is not in flight.
+    #[error("the object is complete")]
+    ObjectComplete,
+    /// FREE of something that is not in limbo.
+    #[error("limbo holds no region {1} of the op at {0}")]
+    NoLimbo(Seq, u8),
+    /// MOUNT of a segment id that is mounted.
+    #[error("segment {0} is mounted already")]
+    SegmentMounted(crate::types::SegmentId),
+    /// MOUNT of an empty or wrapping address range.
+    #[error("segment of {size} bytes at {base:#x} is not an address range")]
+    BadRange {
+        /// First address.
+        base: u64,
+        /// Bytes.
+        size: u64,
+    },
+    /// A region is not free, not owned, or outside its segment.
+    #[error(transparent)]
+    Region(#[from] RegionError),
+}
+
+/// What an op does to the derived indexes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// The region is owned now.
+    Carve(Region),
+    /// The region may be allocated again.
+    Release(Region),
+}
+
+/// Effects of one op: rarely more than one.
+pub type Effects = SmallVec<[Effect; 2]>;
+
+/// The metadata of a cluster (plan task 2.3).
+#[derive(Debug)]
+pub struct MetadataStore {
+    segments: RankedRwLock<SegmentTable>,
+    shards: Box<[RankedRwLock<Shard>]>,
+    allocators: RankedMutex<Allocators>,
+}
+
+impl MetadataStore {
+    /// An empty store. The cluster's name seeds the digests, so that stores of
+    /// two clusters never compare equal by accident.
+    #[must_use]
+    pub fn new(cluster: &ClusterId) -> Self {
+        let digester = Digester::new(cluster);
+        let shards =
+            (0..limits::SHARDS).map(|i| Ranked::rw(Order::shard(i), Shard::new(digester))).collect();
+        Self {
+            segments: Ranked::rw(Order::SEGMENTS, SegmentTable::new(digester)),
+            shards,
+            allocators: Ranked::mutex(Order::DERIVED, Allocators::default()),
+        }
+    }
+
+    /// The segment table: rank 1.
+    #[must_use]
+    pub fn segments(&self) -> &RankedRwLock<SegmentTable> {
+        &self.segments
+    }
+
+    /// The shard with this home id: rank 2.
+    #[must_use]
+    pub fn shard(&self, home: HomeId) -> &RankedRwLock<Shard> {
+        invariant!(home != HomeId::SEGMENTS, "the segment table is not a shard");
+        &self.shards[home.index()]
+    }
+
+    /// Allocators of all mounts: rank 3.
+    #[must_use]
+    pub fn allocators(&self) -> &RankedMutex<Allocators> {
+        &self.allocators
+    }
+
+    /// Position and digest of a home.
+    #[must_use]
+    pub fn mark(&self, home: HomeId) -> HomeMark {
+        if home == HomeId::SEGMENTS { self.segments.read().mark() } else { self.shard(home).read().mark() }
+    }
+
+    /// Applies a decoded entry of the log, in log order (PROTOCOL K7). An entry
+    /// that its home holds already is skipped: applying twice is safe.
+    ///
+    /// # Errors
+    /// When the op does not fit the state; the home is unchanged then, unless
+    /// the error is about a region.
+    pub fn apply(&self, entry: &OpLogEntry<'_>) -> Result<(), ApplyError> {
+        if entry.home == HomeId::SEGMENTS {
+            let mut table = self.segments.write();
+            if entry.pos.end() <= table.mark().applied() {
+                return Ok(());
+            }
+            let mut allocators = self.allocators.lock();
+            return apply_to_segments(&mut table, &mut allocators, entry.pos, &entry.op);
+        }
+        let mut shard = self.shard(entry.home).write();
+        if entry.pos.end() <= shard.mark().applied() {
+            return Ok(());
+        }
+        let effects = shard.apply(entry.pos, &entry.op)?;
+        if !effects.is_empty() {
+            self.allocators.lock().perform(&effects)?;
+        }
+        Ok(())
+    }
+
+    /// Advances a home past an entry without its effect, or disturbs its
+    /// digest: what `--enable-lab` plants. Never called otherwise.
+    pub fn lab_damage(&self, home: HomeId, damage: &mut dyn FnMut(&mut HomeMark)) {
+        if home == HomeId::SEGMENTS {
+            damage(self.segments.write().mark_mut());
+        } else {
+            damage(self.shard(home).write().mark_mut());
+        }
+    }
+}
+
+/// Applies an op of the segment table together with its derived indexes.
+///
+/// # Errors
+/// When the op does not fit; nothing is changed then.
+pub fn apply_to_segments(
+    table: &mut SegmentTable,
+    allocators: &mut Allocators,
+    at: LogPos,
+    op: &Op<'_>,
+) -> Result<(), ApplyError> {
+    if let Some(mount) = table.apply(at, op)? {
+        allocators.mount(mount.uid, mount.segment.size);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[path = "store_tests.rs"]
+mod tests;

@@ -1,0 +1,122 @@
+//! The segment table: which memory is lent, by whom.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use super::{ApplyError, Digester, HomeMark};
+use crate::oplog::Op;
+use crate::types::{ClientId, Epoch, LogPos, MountUid, SegmentId, SegmentSpec};
+
+/// One mount of a segment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mount {
+    /// Names this mount for ever.
+    pub uid: MountUid,
+    /// The lender.
+    pub client: ClientId,
+    /// What is lent.
+    pub segment: Arc<SegmentSpec>,
+}
+
+/// Home of mounts and of the term record.
+#[derive(Debug)]
+pub struct SegmentTable {
+    mounts: BTreeMap<MountUid, Mount>,
+    by_id: HashMap<SegmentId, MountUid>,
+    /// Epoch of the last term record.
+    term: Epoch,
+    mark: HomeMark,
+    digester: Digester,
+}
+
+impl SegmentTable {
+    pub(super) fn new(digester: Digester) -> Self {
+        let mark = HomeMark::default();
+        Self { mounts: BTreeMap::new(), by_id: HashMap::new(), term: Epoch(0), mark, digester }
+    }
+
+    /// Position and digest.
+    #[must_use]
+    pub fn mark(&self) -> HomeMark {
+        self.mark
+    }
+
+    pub(super) fn mark_mut(&mut self) -> &mut HomeMark {
+        &mut self.mark
+    }
+
+    /// Epoch of the last term record applied.
+    #[must_use]
+    pub fn term(&self) -> Epoch {
+        self.term
+    }
+
+    /// All mounts, in the order in which they were mounted.
+    pub fn mounts(&self) -> impl ExactSizeIterator<Item = &Mount> {
+        self.mounts.values()
+    }
+
+    /// The mount with this uid, if it lives.
+    #[must_use]
+    pub fn mount(&self, uid: MountUid) -> Option<&Mount> {
+        self.mounts.get(&uid)
+    }
+
+    /// The live mount of this segment id.
+    #[must_use]
+    pub fn mounted(&self, id: SegmentId) -> Option<&Mount> {
+        self.mounts.get(self.by_id.get(&id)?)
+    }
+
+    /// Applies one op; returns the mount that it created.
+    ///
+    /// # Errors
+    /// When the op does not fit; nothing is changed then.
+    pub fn apply(&mut self, at: LogPos, op: &Op<'_>) -> Result<Option<&Mount>, ApplyError> {
+        let created = match op {
+            Op::TermStart { .. } => {
+                self.term = at.epoch;
+                None
+            }
+            Op::MountSegment { client, segment } => Some(self.insert(at, *client, segment)?),
+            Op::PutStart { .. }
+            | Op::PutEnd { .. }
+            | Op::Remove { .. }
+            | Op::Preempt { .. }
+            | Op::Free { .. } => {
+                invariant!(false, "{} is not an op of the segment table", op.kind().name());
+                None
+            }
+        };
+        self.mark.last = at;
+        Ok(created.and_then(|uid| self.mounts.get(&uid)))
+    }
+
+    fn insert(
+        &mut self,
+        at: LogPos,
+        client: ClientId,
+        segment: &Cow<'_, SegmentSpec>,
+    ) -> Result<MountUid, ApplyError> {
+        let SegmentSpec { id, base, size, .. } = **segment;
+        if self.by_id.contains_key(&id) {
+            return Err(ApplyError::SegmentMounted(id));
+        }
+        if base == 0 || size == 0 || base.checked_add(size).is_none() {
+            return Err(ApplyError::BadRange { base, size });
+        }
+        let uid = MountUid(at);
+        let mount = Mount { uid, client, segment: Arc::new(segment.clone().into_owned()) };
+        self.mark.digest = self.mark.digest.wrapping_add(self.digester.mount(&mount));
+        self.by_id.insert(id, uid);
+        self.mounts.insert(uid, mount);
+        Ok(uid)
+    }
+
+    /// The digest computed from scratch.
+    #[must_use]
+    pub fn recount(&self) -> u128 {
+        self.mounts.values().fold(0, |sum, m| sum.wrapping_add(self.digester.mount(m)))
+    }
+}

@@ -1,0 +1,174 @@
+//! Locks that know their rank and panic, in debug, when taken out of order.
+//!
+//! Ranks (DESIGN 6): 1 segment table, 2 shards in ascending index, 3 derived
+//! indexes, 4 the op log. A thread may only take a lock of higher order than
+//! every lock it holds.
+
+use std::ops::{Deref, DerefMut};
+
+use parking_lot::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+/// Place of a lock in the global order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Order(u32);
+
+impl Order {
+    /// The segment table.
+    pub const SEGMENTS: Self = Self(1 << 16);
+    /// Derived indexes: allocators.
+    pub const DERIVED: Self = Self(3 << 16);
+    /// The op log: a leaf, O(1) work under it.
+    pub const LOG: Self = Self(4 << 16);
+
+    /// The shard with this index.
+    #[must_use]
+    pub fn shard(index: usize) -> Self {
+        Self((2 << 16) + index as u32)
+    }
+}
+
+/// A lock with a place in the global order. Use [`RankedRwLock`] or [`RankedMutex`].
+#[derive(Debug)]
+pub struct Ranked<L> {
+    order: Order,
+    lock: L,
+}
+
+/// A ranked reader-writer lock.
+pub type RankedRwLock<T> = Ranked<RwLock<T>>;
+/// A ranked mutex.
+pub type RankedMutex<T> = Ranked<Mutex<T>>;
+
+impl<T> Ranked<RwLock<T>> {
+    /// Wraps `value` in a lock of this order.
+    pub fn rw(order: Order, value: T) -> Self {
+        Self { order, lock: RwLock::new(value) }
+    }
+
+    /// Locks for reading.
+    pub fn read(&self) -> Guard<RwLockReadGuard<'_, T>> {
+        let held = Held::take(self.order);
+        Guard { inner: self.lock.read(), _held: held }
+    }
+
+    /// Locks for writing.
+    pub fn write(&self) -> Guard<RwLockWriteGuard<'_, T>> {
+        let held = Held::take(self.order);
+        Guard { inner: self.lock.write(), _held: held }
+    }
+}
+
+impl<T> Ranked<Mutex<T>> {
+    /// Wraps `value` in a mutex of this order.
+    pub fn mutex(order: Order, value: T) -> Self {
+        Self { order, lock: Mutex::new(value) }
+    }
+
+    /// Locks.
+    pub fn lock(&self) -> Guard<MutexGuard<'_, T>> {
+        let held = Held::take(self.order);
+        Guard { inner: self.lock.lock(), _held: held }
+    }
+}
+
+/// A held lock; gives it back on drop.
+#[derive(Debug)]
+pub struct Guard<G> {
+    inner: G,
+    _held: Held,
+}
+
+impl<G: Deref> Deref for Guard<G> {
+    type Target = G::Target;
+
+    fn deref(&self) -> &G::Target {
+        &self.inner
+    }
+}
+
+impl<G: DerefMut> DerefMut for Guard<G> {
+    fn deref_mut(&mut self) -> &mut G::Target {
+        &mut self.inner
+    }
+}
+
+#[cfg(debug_assertions)]
+mod held {
+    use std::cell::RefCell;
+
+    use super::Order;
+
+    thread_local! {
+        static HELD: RefCell<Vec<Order>> = const { RefCell::new(Vec::new()) };
+    }
+
+    /// Entry in this thread's list of held locks.
+    #[derive(Debug)]
+    pub(super) struct Held(Order);
+
+    impl Held {
+        pub(super) fn take(order: Order) -> Self {
+            HELD.with_borrow_mut(|held| {
+                let highest = held.iter().max().copied();
+                invariant!(
+                    highest.is_none_or(|h| h < order),
+                    "lock order broken: {order:?} wanted while {highest:?} is held"
+                );
+                held.push(order);
+            });
+            Self(order)
+        }
+    }
+
+    impl Drop for Held {
+        fn drop(&mut self) {
+            HELD.with_borrow_mut(|held| {
+                if let Some(i) = held.iter().rposition(|o| *o == self.0) {
+                    held.swap_remove(i);
+                }
+            });
+        }
+    }
+}
+
+#[cfg(not(debug_assertions))]
+mod held {
+    /// Nothing is recorded in release builds.
+    #[derive(Debug)]
+    pub(super) struct Held;
+
+    impl Held {
+        pub(super) fn take(_: super::Order) -> Self {
+            Self
+        }
+    }
+}
+
+use held::Held;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ascending_order_is_fine_and_guards_may_drop_in_any_order() {
+        let a = Ranked::rw(Order::SEGMENTS, 1);
+        let b = Ranked::rw(Order::shard(3), 2);
+        let c = Ranked::mutex(Order::LOG, 3);
+        let ga = a.read();
+        let gb = b.write();
+        drop(ga);
+        let gc = c.lock();
+        assert_eq!(*gb + *gc, 5);
+    }
+
+    #[test]
+    #[cfg(debug_assertions)]
+    #[should_panic(expected = "lock order broken")]
+    fn descending_order_panics() {
+        let a = Ranked::rw(Order::shard(4), ());
+        let b = Ranked::rw(Order::shard(3), ());
+        let _ga = a.read();
+        let _gb = b.read();
+    }
+}

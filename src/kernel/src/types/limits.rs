@@ -1,0 +1,59 @@
+//! Every named maximum, and the relations between them.
+
+use std::time::Duration;
+
+/// Shards of the object map (DESIGN 1). A power of two: the shard is the top bits of a hash.
+pub const SHARDS: usize = 1024;
+/// Homes: the shards and one segment table.
+pub const HOMES: usize = SHARDS + 1;
+
+/// Longest node, cluster, segment or endpoint name, in bytes.
+pub const NAME_BYTES_MAX: usize = 128;
+/// Longest endpoint or protocol text of a segment, in bytes.
+pub const ENDPOINT_BYTES_MAX: usize = 512;
+/// Longest key, in bytes (SEMANTICS R18).
+pub const KEY_BYTES_MAX: usize = 4096;
+/// Longest tenant name, in bytes.
+pub const TENANT_BYTES_MAX: usize = 255;
+/// Most elements of one batch call.
+pub const BATCH_ITEMS_MAX: usize = 10_000;
+/// Most replicas of one object. A replica id is `seq << 8 | index`.
+pub const REPLICAS_MAX: usize = 64;
+
+/// Largest entry, in bytes.
+pub const ENTRY_BYTES_MAX: usize = 16 * 1024;
+/// Entries are stored in chunks of this size, trimmed whole.
+pub const LOG_CHUNK_BYTES: usize = 256 * 1024;
+/// Default bound of the log in bytes.
+pub const LOG_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// Default bound of the log in entries.
+pub const LOG_ENTRIES_MAX: u64 = 4_000_000;
+
+/// Most entries of one replication batch.
+pub const SHIP_ENTRIES_MAX: usize = 4096;
+/// Most bytes of one replication batch.
+pub const SHIP_BYTES_MAX: usize = 512 * 1024;
+/// Most entries sent to a standby and not yet acknowledged.
+pub const SHIP_WINDOW_ENTRIES: u64 = 65_536;
+
+/// Standbys that one primary serves.
+pub const STANDBYS_MAX: usize = 16;
+/// Quarantined entries kept for display; the first one already stops acknowledgements (PROTOCOL I10).
+pub const QUARANTINE_MAX: usize = 64;
+/// Happenings kept for display.
+pub const EVENTS_MAX: usize = 256;
+/// Shards that one maintenance step visits.
+pub const MAINTAIN_SHARDS_PER_STEP: usize = 64;
+/// Regions that one maintenance step frees.
+pub const MAINTAIN_FREES_PER_STEP: usize = 512;
+
+/// Longest pause between two dials of the primary.
+pub const DIAL_BACKOFF_MAX: Duration = Duration::from_secs(2);
+/// First pause between two dials of the primary.
+pub const DIAL_BACKOFF_MIN: Duration = Duration::from_millis(50);
+
+const _: () = assert!(SHARDS.is_power_of_two() && SHARDS <= 1 << 16);
+const _: () = assert!(KEY_BYTES_MAX + TENANT_BYTES_MAX + REPLICAS_MAX * 40 + 256 <= ENTRY_BYTES_MAX);
+const _: () = assert!(ENTRY_BYTES_MAX <= LOG_CHUNK_BYTES && ENTRY_BYTES_MAX <= SHIP_BYTES_MAX);
+const _: () = assert!(SHIP_ENTRIES_MAX as u64 <= SHIP_WINDOW_ENTRIES && SHIP_WINDOW_ENTRIES < LOG_ENTRIES_MAX);
+const _: () = assert!(REPLICAS_MAX < 256);

@@ -1,0 +1,26 @@
+//! Plain values that every room shares: identifiers, positions, times, limits.
+
+mod id;
+mod key;
+pub mod limits;
+mod object;
+mod pos;
+mod time;
+
+pub use id::{ClientId, ClusterId, ConnId, CopyId, NodeId, SegmentId, Uuid};
+pub use key::{HomeId, KeyHash, scoped_key};
+pub use object::{AckMode, MountUid, Region, ReplicaStatus, SegmentSpec};
+pub use pos::{Epoch, LogPos, Seq};
+pub use time::{Instant, WallTime, up};
+
+/// A value that was given from outside and is not acceptable, with what was expected.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what} `{value}` is not valid: expected {expected}")]
+pub struct BadValue {
+    /// Name of the field or flag.
+    pub what: &'static str,
+    /// The value as given, shortened if long.
+    pub value: String,
+    /// What would have been accepted.
+    pub expected: &'static str,
+}

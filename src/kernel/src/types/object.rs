@@ -1,0 +1,82 @@
+//! What objects, replicas and segments are made of.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::{BadValue, LogPos, SegmentId};
+
+/// When a reply may go out (DESIGN 2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum AckMode {
+    /// When every in-sync copy has applied what the reply depends on.
+    #[default]
+    Sync,
+    /// When it is appended. Replies that hand out bytes still wait for the
+    /// in-sync set, so a failover loses writes but never serves foreign bytes.
+    Async,
+}
+
+impl fmt::Display for AckMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Sync => "sync",
+            Self::Async => "async",
+        })
+    }
+}
+
+impl FromStr for AckMode {
+    type Err = BadValue;
+
+    fn from_str(s: &str) -> Result<Self, BadValue> {
+        match s {
+            "sync" => Ok(Self::Sync),
+            "async" => Ok(Self::Async),
+            _ => Err(BadValue { what: "ack mode", value: s.to_owned(), expected: "`sync` or `async`" }),
+        }
+    }
+}
+
+/// Names one mount of a segment: the position of its MOUNT op. A later mount of
+/// the same segment id has another uid and revives nothing (PROTOCOL K2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MountUid(pub LogPos);
+
+/// A contiguous memory range that a client lends (SEMANTICS 1.5).
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct SegmentSpec {
+    /// The lender's identifier for it.
+    pub id: SegmentId,
+    /// The lender's `local_hostname`. Allocation spreads replicas over names.
+    pub name: String,
+    /// First address, in the lender's address space; not 0.
+    pub base: u64,
+    /// Bytes; not 0.
+    pub size: u64,
+    /// Transport endpoint that readers and writers connect to.
+    pub te_endpoint: String,
+    /// Transport protocol, such as `tcp` or `rdma`.
+    pub protocol: String,
+}
+
+/// An allocated range of one mount.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Region {
+    /// The mount that it lies in.
+    pub mount: MountUid,
+    /// Bytes from the segment's base.
+    pub offset: u64,
+    /// Reserved bytes; at least the object's size. Replicated, because
+    /// rounding may differ between versions (SEMANTICS 3.2).
+    pub reserved: u64,
+}
+
+/// Life of a replica on the wire (SEMANTICS 1.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ReplicaStatus {
+    /// Handed out to a writer that has not ended yet.
+    Processing,
+    /// Written; may be shown to readers.
+    Complete,
+}
+
