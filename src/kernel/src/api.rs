@@ -246,7 +246,9 @@ impl Request {
     #[must_use]
     pub fn is_mutation(&self) -> bool {
         match self {
-            Self::MountSegment { .. } | Self::PutStart { .. } | Self::PutEnd { .. } | Self::Remove { .. } => true,
+            Self::MountSegment { .. } | Self::PutStart { .. } | Self::PutEnd { .. } | Self::Remove { .. } => {
+                true
+            }
             Self::GetReplicaList { .. } | Self::ExistKey { .. } => false,
         }
     }

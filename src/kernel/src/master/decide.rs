@@ -10,7 +10,8 @@ use smallvec::SmallVec;
 
 use super::{Executed, Master};
 use crate::api::{
-    DEFAULT_TENANT, EndItem, PutItem, Refusal, ReplicaDescriptor, ReplicaList, ReplicateConfig, Request, Response,
+    DEFAULT_TENANT, EndItem, PutItem, Refusal, ReplicaDescriptor, ReplicaList, ReplicateConfig, Request,
+    Response,
 };
 use crate::lab::Sabotage;
 use crate::oplog::Op;
@@ -36,14 +37,8 @@ impl Master {
     /// Decides, logs and applies one request. `wall` is recorded for people only.
     #[must_use]
     pub fn execute(&self, now: Instant, wall: WallTime, request: &Request) -> Executed {
-        let mut call = Call {
-            master: self,
-            now,
-            wall,
-            depends_on: Seq::FIRST,
-            byte_critical: false,
-            appended: false,
-        };
+        let mut call =
+            Call { master: self, now, wall, depends_on: Seq::FIRST, byte_critical: false, appended: false };
         let response = match request {
             Request::MountSegment { client, segment } => Response::MountSegment(call.mount(*client, segment)),
             Request::PutStart { client, config, items } => {
@@ -56,7 +51,9 @@ impl Master {
                 let table = self.store.segments().read();
                 Response::GetReplicaList(keys.iter().map(|key| call.get(&table, key)).collect())
             }
-            Request::ExistKey { keys } => Response::ExistKey(keys.iter().map(|key| call.exist(key)).collect()),
+            Request::ExistKey { keys } => {
+                Response::ExistKey(keys.iter().map(|key| call.exist(key)).collect())
+            }
             Request::Remove { keys, force } => {
                 Response::Remove(keys.iter().map(|key| call.remove(key, *force)).collect())
             }
@@ -82,7 +79,13 @@ impl Master {
 
     /// Appends and applies an op that frees bytes or moves none. The allocator
     /// is taken after the append: seq(free) < seq(next owner) (PROTOCOL K8).
-    pub(super) fn log_and_apply(&self, wall: WallTime, prefix_hash: u64, shard: &mut Shard, op: &Op<'_>) -> LogPos {
+    pub(super) fn log_and_apply(
+        &self,
+        wall: WallTime,
+        prefix_hash: u64,
+        shard: &mut Shard,
+        op: &Op<'_>,
+    ) -> LogPos {
         let pos = self.append(wall, prefix_hash, op);
         let applied = shard.apply(pos, op).and_then(|effects| {
             if effects.is_empty() {

@@ -88,7 +88,12 @@ pub struct MasterStart {
 impl Master {
     /// Begins to decide over this store and log.
     #[must_use]
-    pub fn new(store: Arc<MetadataStore>, log: OpLogManager, times: MasterTimes, start: &MasterStart) -> Self {
+    pub fn new(
+        store: Arc<MetadataStore>,
+        log: OpLogManager,
+        times: MasterTimes,
+        start: &MasterStart,
+    ) -> Self {
         let hold_until = if mutant!(NoHold) { start.since } else { start.hold_until };
         Self {
             epoch: start.epoch,

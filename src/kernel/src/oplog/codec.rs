@@ -265,8 +265,7 @@ pub fn decode(entry: &[u8]) -> Result<OpLogEntry<'_>, DecodeError> {
 }
 
 fn home_of(op: &Op<'_>, prefix_hash: u64) -> Result<HomeId, DecodeError> {
-    let bad_hash =
-        |expected| DecodeError::Field { field: "prefix_hash", value: prefix_hash, expected };
+    let bad_hash = |expected| DecodeError::Field { field: "prefix_hash", value: prefix_hash, expected };
     if let Some(key) = op.key() {
         let hash = KeyHash::of(key);
         return if hash.map == prefix_hash { Ok(hash.home) } else { Err(bad_hash("the key's map hash")) };
@@ -275,9 +274,11 @@ fn home_of(op: &Op<'_>, prefix_hash: u64) -> Result<HomeId, DecodeError> {
         return Err(bad_hash("0, since the op has no key"));
     }
     match op {
-        Op::Free { shard, .. } => HomeId::from_index(usize::from(*shard))
-            .filter(|h| *h != HomeId::SEGMENTS)
-            .ok_or(DecodeError::Field { field: "shard", value: u64::from(*shard), expected: "a shard number" }),
+        Op::Free { shard, .. } => {
+            HomeId::from_index(usize::from(*shard)).filter(|h| *h != HomeId::SEGMENTS).ok_or(
+                DecodeError::Field { field: "shard", value: u64::from(*shard), expected: "a shard number" },
+            )
+        }
         Op::TermStart { .. }
         | Op::MountSegment { .. }
         | Op::PutStart { .. }
@@ -325,11 +326,9 @@ fn decode_body<'a>(kind: OpType, r: &mut Reader<'a>) -> Result<Op<'a>, DecodeErr
         }
         OpType::Remove => Op::Remove { key: r.key()?, free_now: r.bool("free_now")? },
         OpType::Preempt => Op::Preempt { key: r.key()?, free_now: r.bool("free_now")? },
-        OpType::Free => Op::Free {
-            shard: r.u16("shard")?,
-            since: Seq(r.u64("limbo seq")?),
-            index: r.u8("limbo index")?,
-        },
+        OpType::Free => {
+            Op::Free { shard: r.u16("shard")?, since: Seq(r.u64("limbo seq")?), index: r.u8("limbo index")? }
+        }
     })
 }
 

@@ -181,10 +181,10 @@ impl OpLog {
         while self.chunks.len() > 1 && self.is_full() {
             recycled = self.drop_oldest();
         }
-        let (mut bytes, mut starts) =
-            recycled.map_or_else(|| (Vec::with_capacity(limits::LOG_CHUNK_BYTES), Vec::new()), |c| {
-                (c.bytes, c.starts)
-            });
+        let (mut bytes, mut starts) = recycled.map_or_else(
+            || (Vec::with_capacity(limits::LOG_CHUNK_BYTES), Vec::new()),
+            |c| (c.bytes, c.starts),
+        );
         bytes.clear();
         starts.clear();
         self.chunks.push_back(Chunk { first, bytes, starts });

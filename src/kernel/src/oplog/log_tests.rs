@@ -3,13 +3,21 @@ use crate::oplog::{Op, codec};
 use crate::types::{CopyId, WallTime};
 
 fn entry(epoch: u64, node: &str) -> Prepared {
-    Prepared::new(Epoch(epoch), WallTime(0), 0, &Op::TermStart { node: node.to_owned().into(), copy: CopyId(1) })
+    Prepared::new(
+        Epoch(epoch),
+        WallTime(0),
+        0,
+        &Op::TermStart { node: node.to_owned().into(), copy: CopyId(1) },
+    )
 }
 
 fn filled(n: u64, limits: LogLimits) -> OpLog {
     let mut log = OpLog::new(limits);
     for i in 1..=n {
-        assert_eq!(log.append(Epoch(1 + i / 1000), entry(1 + i / 1000, &"n".repeat(i as usize % 90 + 1))), Seq(i));
+        assert_eq!(
+            log.append(Epoch(1 + i / 1000), entry(1 + i / 1000, &"n".repeat(i as usize % 90 + 1))),
+            Seq(i)
+        );
     }
     log
 }

@@ -96,7 +96,13 @@ impl OpLogManager {
     #[must_use]
     pub fn marks(&self) -> LogMarks {
         let log = self.shared.log.lock();
-        LogMarks { tail: log.tail(), trim: log.trim(), last: log.last(), bytes: log.bytes(), limits: log.limits() }
+        LogMarks {
+            tail: log.tail(),
+            trim: log.trim(),
+            last: log.last(),
+            bytes: log.bytes(),
+            limits: log.limits(),
+        }
     }
 }
 

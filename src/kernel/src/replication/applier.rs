@@ -81,8 +81,7 @@ impl OpLogApplier {
         if seq < due {
             return Ok(());
         }
-        let quarantined =
-            |reason| Quarantined { seq, key: entry.op.key().map(<[u8]>::to_vec), reason };
+        let quarantined = |reason| Quarantined { seq, key: entry.op.key().map(<[u8]>::to_vec), reason };
         if seq > due || entry.pos.epoch < self.log.last().epoch {
             let reason = QuarantineReason::OutOfOrder { expected: due, found: entry.pos };
             return Err(quarantined(reason));

@@ -1,8 +1,10 @@
 //! What the two sides of a replication stream say. The shell converts these
 //! to and from the wire.
 
+use std::time::Duration;
+
 use crate::oplog::Batch;
-use crate::types::{CopyId, Epoch, LogPos, NodeId, Seq};
+use crate::types::{AckMode, CopyId, Epoch, LogPos, NodeId, Seq};
 
 /// From the standby.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,8 +33,9 @@ pub struct Hello {
     pub node: NodeId,
     /// Its copy of the state.
     pub copy: CopyId,
-    /// Last entry that it holds; [`LogPos::NONE`] for an empty copy.
-    pub last: LogPos,
+    /// Last entry that it holds; [`LogPos::NONE`] for an empty copy, `None` for
+    /// one that is not a prefix of any log and cannot be continued.
+    pub last: Option<LogPos>,
     /// Highest epoch that it has seen anywhere.
     pub max_epoch: Epoch,
     /// [`PROTOCOL_VERSION`](super::PROTOCOL_VERSION).
@@ -85,6 +88,9 @@ pub enum StreamRefusal {
     /// Too many standbys.
     #[error("too many standbys")]
     TooMany,
+    /// An operator took this standby out of the in-sync set.
+    #[error("detached by an operator")]
+    Detached,
 }
 
 /// Consecutive entries; none is a heartbeat.
@@ -100,8 +106,29 @@ pub struct BatchFrame {
     pub commit: Seq,
     /// The primary's tail when it sent this.
     pub tail: Seq,
-    /// Whether this standby's copy is in the in-sync set.
-    pub in_sync: bool,
+    /// The in-sync set, in the first frame of a stream and after each change.
+    pub record: Option<InSyncRecord>,
+}
+
+/// The in-sync set on record: each member holds every acknowledged operation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InSyncRecord {
+    /// Grows with each change within an epoch.
+    pub revision: u64,
+    /// Copies and their nodes, the primary's own first.
+    pub members: Vec<(CopyId, NodeId)>,
+    /// When replies go out.
+    pub ack: AckMode,
+    /// Longest read lease that may have been granted (PROTOCOL A3).
+    pub read_ttl_max: Duration,
+}
+
+impl InSyncRecord {
+    /// True when this copy is a member.
+    #[must_use]
+    pub fn holds(&self, copy: CopyId) -> bool {
+        self.members.iter().any(|(c, _)| *c == copy)
+    }
 }
 
 /// What a standby holds, and its promise.

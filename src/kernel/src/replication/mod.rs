@@ -11,7 +11,9 @@ mod standby;
 mod view;
 
 pub use applier::{OpLogApplier, Quarantined};
-pub use frames::{Ack, BatchFrame, Hello, PrimaryFrame, StandbyFrame, Start, StreamRefusal, Welcome};
+pub use frames::{
+    Ack, BatchFrame, Hello, InSyncRecord, PrimaryFrame, StandbyFrame, Start, StreamRefusal, Welcome,
+};
 pub use gate::Gate;
 pub use pending::PendingReplies;
 pub use primary::{Primary, PrimaryAction, PrimaryEvent, PrimaryStart};
@@ -60,4 +62,6 @@ pub struct ReplicationConfig {
     pub times: ReplicationTimes,
     /// When replies may go out.
     pub ack: AckMode,
+    /// Longest read lease that a primary of this configuration grants.
+    pub read_ttl_max: Duration,
 }

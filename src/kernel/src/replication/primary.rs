@@ -7,7 +7,9 @@
 
 use std::collections::BTreeMap;
 
-use super::frames::{Ack, BatchFrame, Hello, PrimaryFrame, StandbyFrame, Start, StreamRefusal, Welcome};
+use super::frames::{
+    Ack, BatchFrame, Hello, InSyncRecord, PrimaryFrame, StandbyFrame, Start, StreamRefusal, Welcome,
+};
 use super::view::{PeerState, PeerView, PrimaryView};
 use super::{Gate, Identity, PROTOCOL_VERSION, ReplicationConfig};
 use crate::machine::Machine;
@@ -66,6 +68,8 @@ pub struct Primary {
     peers: BTreeMap<ConnId, Peer>,
     /// In-sync copies other than the own one.
     isr: BTreeMap<CopyId, Member>,
+    /// Grows with each change of `isr`.
+    revision: u64,
     commit: Seq,
     last_gate: Option<Gate>,
 }
@@ -84,6 +88,8 @@ struct Peer {
     next: Seq,
     matched: Seq,
     grant_until: Instant,
+    /// Revision of the in-sync set that it was told.
+    told: Option<u64>,
     sent_at: Instant,
     heard: Instant,
     quarantined: u32,
@@ -100,6 +106,7 @@ impl Primary {
             serve_at: start.serve_at,
             peers: BTreeMap::new(),
             isr: BTreeMap::new(),
+            revision: 1,
             commit: log.tail(),
             log,
             last_gate: None,
@@ -144,6 +151,7 @@ impl Primary {
         PrimaryView {
             gate: self.gate(),
             peers: peers.collect(),
+            record: record(&self.me, &self.config, self.revision, &self.isr),
             members: self.isr.iter().map(|(copy, m)| (m.node.clone(), *copy)).collect(),
             absent: gone.map(|(copy, m)| (m.node.clone(), *copy)).collect(),
         }
@@ -173,8 +181,18 @@ impl Primary {
             return;
         };
         let zero = Instant(0);
-        let peer = Peer { next, matched: next, grant_until: zero, sent_at: zero, heard: now, quarantined: 0, hello };
+        let peer = Peer {
+            next,
+            matched: next,
+            grant_until: zero,
+            told: None,
+            sent_at: zero,
+            heard: now,
+            quarantined: 0,
+            hello,
+        };
         self.peers.insert(conn, peer);
+        self.send_batch(now, conn, 0, out);
         self.ship(now, conn, out);
     }
 
@@ -185,8 +203,7 @@ impl Primary {
         let gone: Vec<CopyId> =
             self.isr.iter().filter(|(copy, m)| former(&m.node, **copy)).map(|(copy, _)| *copy).collect();
         for copy in gone {
-            self.isr.remove(&copy);
-            out.push(PrimaryAction::Membership(hello.node.clone(), copy, false));
+            self.leave(copy, out);
         }
         let stale: Vec<ConnId> =
             self.peers.iter().filter(|(_, p)| p.hello.node == hello.node).map(|(conn, _)| *conn).collect();
@@ -205,10 +222,13 @@ impl Primary {
         if self.peers.len() >= limits::STANDBYS_MAX {
             return Start::Refused(StreamRefusal::TooMany);
         }
-        if !self.log.contains(hello.last) && !mutant!(NoLogmatch) {
+        let Some(last) = hello.last else {
+            return Start::FullSync("its copy is not a prefix of any log");
+        };
+        if !self.log.contains(last) && !mutant!(NoLogmatch) {
             return Start::FullSync("its last entry is not in the primary's log");
         }
-        let next = hello.last.end();
+        let next = last.end();
         if next < self.log.marks().trim {
             return Start::FullSync("the entries that it lacks are trimmed away");
         }
@@ -219,8 +239,7 @@ impl Primary {
     }
 
     fn welcome(&self, conn: ConnId, start: Start, out: &mut Vec<PrimaryAction>) {
-        let welcome =
-            Welcome { epoch: self.epoch, node: self.me.node.clone(), copy: self.me.copy, start };
+        let welcome = Welcome { epoch: self.epoch, node: self.me.node.clone(), copy: self.me.copy, start };
         out.push(PrimaryAction::Send(conn, PrimaryFrame::Welcome(welcome)));
     }
 
@@ -261,6 +280,7 @@ impl Primary {
         let (node, copy) = (p.hello.node.clone(), p.hello.copy);
         let member = Member { node: node.clone(), matched: p.matched, grant_until: p.grant_until };
         self.isr.insert(copy, member);
+        self.revision += 1;
         out.push(PrimaryAction::Membership(node, copy, true));
     }
 
@@ -299,8 +319,10 @@ impl Primary {
             token: now.0,
             commit: self.commit,
             tail: self.log.tail(),
-            in_sync: self.isr.contains_key(&peer.hello.copy),
+            record: (peer.told != Some(self.revision))
+                .then(|| record(&self.me, &self.config, self.revision, &self.isr)),
         };
+        peer.told = Some(self.revision);
         out.push(PrimaryAction::Send(conn, PrimaryFrame::Batch(frame)));
         true
     }
@@ -316,20 +338,29 @@ impl Primary {
         let conns: Vec<ConnId> =
             self.peers.iter().filter(|(_, p)| p.hello.node == *node).map(|(conn, _)| *conn).collect();
         for copy in &copies {
-            self.isr.remove(copy);
-            out.push(PrimaryAction::Membership(node.clone(), *copy, false));
+            self.leave(*copy, out);
         }
         for conn in conns {
+            self.welcome(conn, Start::Refused(StreamRefusal::Detached), out);
             self.drop_peer(conn, "detached by an operator", out);
         }
         out.push(PrimaryAction::Detached(node.clone(), !copies.is_empty()));
+    }
+
+    fn leave(&mut self, copy: CopyId, out: &mut Vec<PrimaryAction>) {
+        if let Some(member) = self.isr.remove(&copy) {
+            self.revision += 1;
+            out.push(PrimaryAction::Membership(member.node, copy, false));
+        }
     }
 
     fn heartbeats(&mut self, now: Instant, out: &mut Vec<PrimaryAction>) {
         let due: Vec<ConnId> = self
             .peers
             .iter()
-            .filter(|(_, p)| now >= p.sent_at.plus(self.config.times.heartbeat))
+            .filter(|(_, p)| {
+                p.told != Some(self.revision) || now >= p.sent_at.plus(self.config.times.heartbeat)
+            })
             .map(|(conn, _)| *conn)
             .collect();
         for conn in due {
@@ -369,13 +400,29 @@ impl Machine for Primary {
                 }
             }
             PrimaryEvent::Detach(node) => self.detach(&node, out),
-            PrimaryEvent::Tick => self.heartbeats(now, out),
+            PrimaryEvent::Tick => {}
         }
+        self.heartbeats(now, out);
         self.settle(out);
     }
 
     fn deadline(&self) -> Option<Instant> {
         self.peers.values().map(|p| p.sent_at.plus(self.config.times.heartbeat)).min()
+    }
+}
+
+fn record(
+    me: &Identity,
+    config: &ReplicationConfig,
+    revision: u64,
+    isr: &BTreeMap<CopyId, Member>,
+) -> InSyncRecord {
+    let own = std::iter::once((me.copy, me.node.clone()));
+    InSyncRecord {
+        revision,
+        members: own.chain(isr.iter().map(|(copy, m)| (*copy, m.node.clone()))).collect(),
+        ack: config.ack,
+        read_ttl_max: config.read_ttl_max,
     }
 }
 

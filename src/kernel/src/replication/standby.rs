@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::applier::{OpLogApplier, Quarantined};
-use super::frames::{Ack, BatchFrame, Hello, PrimaryFrame, StandbyFrame, Start, StreamRefusal, Welcome};
+use super::frames::{
+    Ack, BatchFrame, Hello, InSyncRecord, PrimaryFrame, StandbyFrame, Start, StreamRefusal, Welcome,
+};
 use super::primary::shard_hash;
 use super::view::{LinkView, StandbyView};
 use super::{Identity, PROTOCOL_VERSION, ReplicationConfig};
@@ -12,7 +14,7 @@ use crate::lab::Sabotage;
 use crate::machine::Machine;
 use crate::oplog::{OpLogManager, split_entries};
 use crate::store::MetadataStore;
-use crate::types::{CopyId, Epoch, Instant, LogPos, NodeId, Seq, limits, up};
+use crate::types::{CopyId, Epoch, Instant, NodeId, Seq, limits, up};
 
 /// What can happen to a standby.
 #[derive(Debug)]
@@ -75,6 +77,8 @@ pub struct Standby {
     right_end: Instant,
     heard: Option<Instant>,
     primary: Option<Progress>,
+    /// The in-sync set, as last heard from the holder of the highest epoch.
+    record: Option<InSyncRecord>,
     quarantine: Vec<Quarantined>,
     why_not: Option<String>,
     /// Batch that the mutant AckReceived has acknowledged and not applied.
@@ -94,7 +98,6 @@ enum Link {
 struct Progress {
     tail: Seq,
     commit: Seq,
-    in_sync: bool,
 }
 
 impl Standby {
@@ -120,6 +123,7 @@ impl Standby {
             right_end: start.right_end,
             heard: None,
             primary: None,
+            record: None,
             quarantine: Vec::new(),
             why_not: None,
             unapplied: None,
@@ -141,13 +145,20 @@ impl Standby {
     /// True when the primary last counted this copy as in sync.
     #[must_use]
     pub fn in_sync(&self) -> bool {
-        self.primary.is_some_and(|p| p.in_sync) && self.quarantine.is_empty()
+        self.record.as_ref().is_some_and(|r| r.holds(self.me.copy)) && self.quarantine.is_empty()
     }
 
     /// Entries set aside.
     #[must_use]
     pub fn quarantine(&self) -> &[Quarantined] {
         &self.quarantine
+    }
+
+    /// Longest read lease that the primary may have granted (PROTOCOL A3).
+    #[must_use]
+    pub fn read_ttl_max(&self) -> Duration {
+        let own = self.config.read_ttl_max;
+        self.record.as_ref().map_or(own, |r| r.read_ttl_max.max(own))
     }
 
     /// The primary's commit, as last heard.
@@ -172,6 +183,7 @@ impl Standby {
             primary_tail: self.primary.map(|p| p.tail),
             commit_known: self.primary.map(|p| p.commit),
             in_sync: self.in_sync(),
+            record: self.record.clone(),
             last_contact: self.heard.map(|at| now.since(at)),
             promise_left: self.right_end.since(now),
             failures: self.failures,
@@ -186,7 +198,7 @@ impl Standby {
             cluster: self.me.cluster.to_string(),
             node: self.me.node.clone(),
             copy: self.me.copy,
-            last: if self.quarantine.is_empty() { self.log.last() } else { LogPos::NONE },
+            last: self.quarantine.is_empty().then(|| self.log.last()),
             max_epoch: self.max_epoch,
             version: PROTOCOL_VERSION,
             shard_hash: shard_hash(),
@@ -208,11 +220,17 @@ impl Standby {
                 out.push(StandbyAction::Streaming(w.node, w.epoch, from));
             }
             Start::Stream(from) => {
-                let why = format!("the primary would stream from {from}, but {} is due", self.applier.applied());
+                let why =
+                    format!("the primary would stream from {from}, but {} is due", self.applier.applied());
                 self.blocked(now, why, out);
             }
             Start::FullSync(why) => self.blocked(now, format!("needs a full sync: {why}"), out),
-            Start::Refused(why) => self.blocked(now, why.to_string(), out),
+            Start::Refused(why) => {
+                if why == StreamRefusal::Detached {
+                    self.record = None;
+                }
+                self.blocked(now, why.to_string(), out);
+            }
         }
     }
 
@@ -226,7 +244,13 @@ impl Standby {
         }
         let known = self.holder.as_ref().filter(|(e, _, _)| *e == w.epoch);
         if let Some((_, node, copy)) = known.filter(|(_, _, copy)| *copy != w.copy) {
-            return Err(format!("epoch {} belongs to copy {copy} of {node}, not to {} of {}", w.epoch, w.copy, w.node));
+            return Err(format!(
+                "epoch {} belongs to copy {copy} of {node}, not to {} of {}",
+                w.epoch, w.copy, w.node
+            ));
+        }
+        if known.is_none() {
+            self.record = None;
         }
         self.max_epoch = w.epoch;
         self.holder = Some((w.epoch, w.node.clone(), w.copy));
@@ -250,15 +274,21 @@ impl Standby {
     fn batch(&mut self, now: Instant, frame: BatchFrame, out: &mut Vec<StandbyAction>) {
         let Link::Streaming { epoch } = self.link else { return };
         if frame.epoch != epoch {
-            return self.blocked(now, format!("a frame of epoch {} on a stream of epoch {epoch}", frame.epoch), out);
+            return self.blocked(
+                now,
+                format!("a frame of epoch {} on a stream of epoch {epoch}", frame.epoch),
+                out,
+            );
         }
         self.heard = Some(now);
-        self.primary = Some(Progress { tail: frame.tail, commit: frame.commit, in_sync: frame.in_sync });
+        self.primary = Some(Progress { tail: frame.tail, commit: frame.commit });
+        self.record = frame.record.clone().or(self.record.take());
         let token = frame.token;
         let received = frame.batch.end();
         let continues = frame.batch.count == 0 || self.log.contains(frame.batch.prev) || mutant!(NoLogmatch);
         if !continues {
-            let why = format!("a batch after {}, but the last entry is {}", frame.batch.prev, self.log.last());
+            let why =
+                format!("a batch after {}, but the last entry is {}", frame.batch.prev, self.log.last());
             return self.blocked(now, why, out);
         }
         let matched = if mutant!(AckReceived) {
@@ -292,7 +322,14 @@ impl Standby {
 
     /// Each acknowledgement is a promise (PROTOCOL G2): until `right_end` this
     /// node lets no other primary speak.
-    fn acknowledge(&mut self, now: Instant, epoch: Epoch, matched: Seq, token: u64, out: &mut Vec<StandbyAction>) {
+    fn acknowledge(
+        &mut self,
+        now: Instant,
+        epoch: Epoch,
+        matched: Seq,
+        token: u64,
+        out: &mut Vec<StandbyAction>,
+    ) {
         if !self.granting {
             return;
         }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::applier::Quarantined;
+use super::frames::InSyncRecord;
 use super::gate::Gate;
 use crate::types::{CopyId, NodeId, Seq};
 
@@ -13,6 +14,8 @@ pub struct PrimaryView {
     pub gate: Gate,
     /// Connected standbys.
     pub peers: Vec<PeerView>,
+    /// The in-sync set, as standbys are told it.
+    pub record: InSyncRecord,
     /// In-sync copies other than the own one.
     pub members: Vec<(NodeId, CopyId)>,
     /// Those of them that are not connected: writes wait for them.
@@ -70,6 +73,8 @@ pub struct StandbyView {
     pub commit_known: Option<Seq>,
     /// Whether the primary counted this copy as in sync when last heard.
     pub in_sync: bool,
+    /// The in-sync set, as last heard.
+    pub record: Option<InSyncRecord>,
     /// Time since the primary was last heard.
     pub last_contact: Option<Duration>,
     /// How much longer this node lets no other primary speak.

@@ -112,9 +112,7 @@ impl MetadataStore {
 
 fn own(rebuilt: &mut BTreeMap<MountUid, OffsetAllocator>, region: Region) -> Result<(), AuditError> {
     let Region { mount, offset, reserved } = region;
-    let carved = rebuilt
-        .get_mut(&mount)
-        .ok_or(RegionError::NoMount(mount.0))
-        .and_then(|a| a.carve(offset, reserved));
+    let carved =
+        rebuilt.get_mut(&mount).ok_or(RegionError::NoMount(mount.0)).and_then(|a| a.carve(offset, reserved));
     carved.map_err(|source| AuditError::Overlap { mount: mount.0, offset, reserved, source })
 }

@@ -97,8 +97,7 @@ impl MetadataStore {
     #[must_use]
     pub fn new(cluster: &ClusterId) -> Self {
         let digester = Digester::new(cluster);
-        let shards =
-            (0..limits::SHARDS).map(|i| Ranked::rw(Order::shard(i), Shard::new(digester))).collect();
+        let shards = (0..limits::SHARDS).map(|i| Ranked::rw(Order::shard(i), Shard::new(digester))).collect();
         Self {
             segments: Ranked::rw(Order::SEGMENTS, SegmentTable::new(digester)),
             shards,

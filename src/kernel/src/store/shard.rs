@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 
 use super::{ApplyError, Digester, Effect, Effects, HomeMark};
 use crate::oplog::{LimboKind, Op};
-use crate::types::{ClientId, Epoch, HomeId, Instant, KeyHash, LogPos, Region, ReplicaStatus, Seq};
+use crate::types::{ClientId, Epoch, Instant, KeyHash, LogPos, Region, ReplicaStatus, Seq};
 
 /// One copy of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -162,15 +162,17 @@ impl Shard {
     /// When the op does not fit; nothing is changed then.
     pub fn apply(&mut self, at: LogPos, op: &Op<'_>) -> Result<Effects, ApplyError> {
         let effects = match op {
-            Op::PutStart { key, client, size, regions } => self.put_start(at, key, *client, *size, regions)?,
+            Op::PutStart { key, client, size, regions } => {
+                self.put_start(at, key, *client, *size, regions)?
+            }
             Op::PutEnd { key, checksum } => self.put_end(key, *checksum)?,
             Op::Remove { key, free_now } => {
                 let object = self.take(key, |_| Ok(()))?;
                 self.let_go(at, object, *free_now, LimboKind::Read)
             }
             Op::Preempt { key, free_now } => {
-                let object =
-                    self.take(key, |o| if o.is_readable() { Err(ApplyError::ObjectComplete) } else { Ok(()) })?;
+                let object = self
+                    .take(key, |o| if o.is_readable() { Err(ApplyError::ObjectComplete) } else { Ok(()) })?;
                 self.let_go(at, object, *free_now, LimboKind::Write)
             }
             Op::Free { since, index, .. } => self.free(*since, *index)?,
@@ -233,8 +235,7 @@ impl Shard {
         check: impl FnOnce(&Object) -> Result<(), ApplyError>,
     ) -> Result<Object, ApplyError> {
         let hash = KeyHash::of(key).map;
-        let entry =
-            self.objects.find_entry(hash, |o| *o.key == *key).map_err(|_| ApplyError::NoObject)?;
+        let entry = self.objects.find_entry(hash, |o| *o.key == *key).map_err(|_| ApplyError::NoObject)?;
         check(entry.get())?;
         let (object, _) = entry.remove();
         self.mark.digest = self.mark.digest.wrapping_sub(self.digester.object(&object));
@@ -271,5 +272,4 @@ impl Shard {
         let limbo = self.limbo.iter().map(|((seq, i), l)| self.digester.limbo(*seq, *i, l));
         objects.chain(limbo).fold(0, u128::wrapping_add)
     }
-
 }

@@ -55,5 +55,6 @@ pub const DIAL_BACKOFF_MIN: Duration = Duration::from_millis(50);
 const _: () = assert!(SHARDS.is_power_of_two() && SHARDS <= 1 << 16);
 const _: () = assert!(KEY_BYTES_MAX + TENANT_BYTES_MAX + REPLICAS_MAX * 40 + 256 <= ENTRY_BYTES_MAX);
 const _: () = assert!(ENTRY_BYTES_MAX <= LOG_CHUNK_BYTES && ENTRY_BYTES_MAX <= SHIP_BYTES_MAX);
-const _: () = assert!(SHIP_ENTRIES_MAX as u64 <= SHIP_WINDOW_ENTRIES && SHIP_WINDOW_ENTRIES < LOG_ENTRIES_MAX);
+const _: () =
+    assert!(SHIP_ENTRIES_MAX as u64 <= SHIP_WINDOW_ENTRIES && SHIP_WINDOW_ENTRIES < LOG_ENTRIES_MAX);
 const _: () = assert!(REPLICAS_MAX < 256);

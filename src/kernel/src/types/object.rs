@@ -79,4 +79,3 @@ pub enum ReplicaStatus {
     /// Written; may be shown to readers.
     Complete,
 }
-

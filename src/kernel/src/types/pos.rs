@@ -41,11 +41,8 @@ pub struct LogPos {
     /// Epoch of the primary that appended the entry.
     pub epoch: Epoch,
     /// The entry's own seq; 0 in [`LogPos::NONE`] only.
-    pub seq: SeqOrNone,
+    pub seq: u64,
 }
-
-/// A seq that may be 0, for "before the first entry".
-pub type SeqOrNone = u64;
 
 impl LogPos {
     /// Before the first entry.

@@ -1,0 +1,116 @@
+//! What people want to know about, as data and as a sentence.
+
+use std::time::Duration;
+
+use crate::replication::Quarantined;
+use crate::supervisor::Role;
+use crate::types::{ConnId, CopyId, Epoch, NodeId, Seq};
+
+/// How much it matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// Worth knowing.
+    Info,
+    /// Redundancy or safety is reduced.
+    Warning,
+    /// Data or service is at stake.
+    Critical,
+}
+
+/// Something that happened on this node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Happening {
+    /// How much it matters.
+    pub severity: Severity,
+    /// Stable word for scripts and filters.
+    pub code: &'static str,
+    /// Sentence for people.
+    pub text: String,
+}
+
+/// How much a failover may have lost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loss {
+    /// Entries that the old primary was heard to have and this node lacks:
+    /// at risk, not necessarily acknowledged. `None` when it was never heard.
+    pub last_heard: Option<u64>,
+    /// Entries that the old primary was heard to have committed and this node
+    /// lacks. Anything but 0 is a broken promise.
+    pub committed: u64,
+}
+
+/// One change of the primary, for the history.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoleChange {
+    /// The epoch that it began.
+    pub epoch: Epoch,
+    /// `bootstrap`, `failover`, ...
+    pub kind: &'static str,
+    /// What brought it about.
+    pub cause: String,
+    /// The sentence that was given or found.
+    pub reason: String,
+    /// Who wanted it.
+    pub actor: String,
+    /// Its phases, in order, with how long each took.
+    pub phases: Vec<(&'static str, Duration)>,
+    /// What may be lost; `None` where there was nothing before.
+    pub loss: Option<Loss>,
+}
+
+impl RoleChange {
+    pub(super) fn bootstrap(epoch: Epoch) -> Self {
+        Self {
+            epoch,
+            kind: "bootstrap",
+            cause: "configuration".into(),
+            reason: "started as the first primary".into(),
+            actor: "configuration".into(),
+            phases: Vec::new(),
+            loss: None,
+        }
+    }
+}
+
+impl Happening {
+    fn new(severity: Severity, code: &'static str, text: String) -> Self {
+        Self { severity, code, text }
+    }
+
+    pub(super) fn role_changed(to: Role, epoch: Epoch, reason: &str) -> Self {
+        Self::new(Severity::Warning, "ROLE_CHANGED", format!("{to} in epoch {epoch}: {reason}"))
+    }
+
+    pub(super) fn membership(node: &NodeId, copy: CopyId, joined: bool) -> Self {
+        if joined {
+            return Self::new(
+                Severity::Info,
+                "ISR_JOINED",
+                format!("{node} (copy {copy}) joined the in-sync set"),
+            );
+        }
+        Self::new(Severity::Warning, "ISR_LEFT", format!("{node} (copy {copy}) left the in-sync set"))
+    }
+
+    pub(super) fn detach_asked(node: &NodeId, actor: &str) -> Self {
+        Self::new(Severity::Warning, "DETACH", format!("{actor} detaches {node}"))
+    }
+
+    pub(super) fn peer_closed(conn: ConnId, why: &str) -> Self {
+        Self::new(Severity::Info, "STANDBY_CLOSED", format!("replication connection {} ended: {why}", conn.0))
+    }
+
+    pub(super) fn streaming(node: &NodeId, epoch: Epoch, from: Seq) -> Self {
+        Self::new(Severity::Info, "STREAMING", format!("{node} streams from {from} in epoch {epoch}"))
+    }
+
+    pub(super) fn not_streamed(why: &str) -> Self {
+        Self::new(Severity::Warning, "NOT_STREAMED", why.to_owned())
+    }
+
+    pub(super) fn quarantined(bad: &Quarantined) -> Self {
+        let key = bad.key.as_deref().map_or("none".into(), |k| k.escape_ascii().to_string());
+        let text = format!("entry {} (key {key}) is quarantined: {}", bad.seq, bad.reason);
+        Self::new(Severity::Critical, "QUARANTINED", text)
+    }
+}

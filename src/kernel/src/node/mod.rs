@@ -1,0 +1,507 @@
+//! A whole node: the composition of its machines. The shell drives it with
+//! real clocks and sockets, the simulation with virtual ones; both run this.
+
+mod happening;
+mod role_state;
+mod view;
+
+pub use happening::{Happening, Loss, RoleChange, Severity};
+pub use view::{NodeView, RoleView};
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::lab::Sabotage;
+use crate::machine::Machine;
+use crate::master::{Master, MasterTimes};
+use crate::oplog::{LogLimits, OpLogManager};
+use crate::replication::{
+    Gate, Identity, PROTOCOL_VERSION, Primary, PrimaryAction, PrimaryEvent, PrimaryFrame, ReplicationConfig,
+    Standby, StandbyAction, StandbyEvent, StandbyFrame, StandbyStart, Start, StreamRefusal, Welcome,
+};
+use crate::store::MetadataStore;
+use crate::supervisor::{Cause, Facts, Role, Verdict, may_promote};
+use crate::types::{ConnId, CopyId, Epoch, Instant, NodeId, WallTime};
+use role_state::{Candidate, RoleState};
+
+/// A primary that nobody follows asks its peer this often whether it is still one.
+const PROBE_EVERY: Duration = Duration::from_secs(1);
+/// How often a primary frees what has waited in limbo.
+const MAINTAIN_EVERY: Duration = Duration::from_millis(100);
+
+/// What a node is told once.
+#[derive(Debug, Clone)]
+pub struct NodeConfig {
+    /// Who it is.
+    pub me: Identity,
+    /// Replication.
+    pub replication: ReplicationConfig,
+    /// Periods of the master.
+    pub master: MasterTimes,
+    /// Bounds of the log.
+    pub log: LogLimits,
+    /// Starts as the first primary instead of as a standby.
+    pub bootstrap: bool,
+    /// Whether there is a peer to dial.
+    pub has_peer: bool,
+    /// Seed of placement.
+    pub seed: u64,
+    /// Planted fault, where the lab is enabled.
+    pub sabotage: Option<Sabotage>,
+}
+
+/// What can happen to a node.
+#[derive(Debug)]
+pub enum NodeEvent {
+    /// It starts.
+    Start(WallTime),
+    /// The connection that it dialled is open.
+    LinkUp,
+    /// That connection ended, or could not be opened.
+    LinkDown(String),
+    /// The other end of that connection said something.
+    Link(PrimaryFrame),
+    /// A peer that dialled this node said something.
+    Peer(ConnId, StandbyFrame),
+    /// That peer's connection ended.
+    PeerClosed(ConnId),
+    /// Entries were appended by requests.
+    Appended,
+    /// An operator wants this node to take over.
+    Promote(PromoteCall),
+    /// An operator takes a standby out of the in-sync set.
+    Detach {
+        /// Who asks.
+        request: u64,
+        /// The standby.
+        node: NodeId,
+        /// Who asks, for the record.
+        actor: String,
+    },
+    /// Time has passed.
+    Tick(WallTime),
+}
+
+/// An operator's wish to promote.
+#[derive(Debug, Clone)]
+pub struct PromoteCall {
+    /// Names the caller in the answer.
+    pub request: u64,
+    /// Who asks, for the record.
+    pub actor: String,
+    /// Why, for the record.
+    pub reason: String,
+    /// Only say whether it would succeed.
+    pub dry_run: bool,
+}
+
+/// What a node wants done.
+#[derive(Debug)]
+pub enum NodeAction {
+    /// Connect to the peer.
+    Dial,
+    /// Send this on the dialled connection.
+    Send(StandbyFrame),
+    /// End the dialled connection.
+    Hangup,
+    /// Send this to a peer that dialled.
+    SendPeer(ConnId, PrimaryFrame),
+    /// End a peer's connection.
+    ClosePeer(ConnId),
+    /// Begin to hand requests to this master.
+    Serve(Arc<Master>),
+    /// Judge answers by this from now on.
+    Gate(Gate),
+    /// Stop handing requests to the master and never answer those that wait.
+    StopServing,
+    /// Answer to a promotion: the verdict, and the change if it took place.
+    Promoted(u64, Verdict, Option<RoleChange>),
+    /// Answer to a detach: whether the node was in the in-sync set; `None` when
+    /// this node is not the primary.
+    Detached(u64, Option<bool>),
+    /// Something that people want to know.
+    Happened(Happening),
+    /// A role change, for the history.
+    Changed(RoleChange),
+}
+
+/// The machine.
+#[derive(Debug)]
+pub struct Node {
+    config: NodeConfig,
+    store: Arc<MetadataStore>,
+    log: OpLogManager,
+    state: RoleState,
+    max_epoch: Epoch,
+    /// End of this node's last promise to any primary (PROTOCOL G2, G3).
+    right_end: Instant,
+    ever_streamed: bool,
+    /// Why it is in this role.
+    reason: String,
+    detaching: Option<(u64, NodeId)>,
+    next_probe: Instant,
+    next_maintain: Instant,
+}
+
+impl Node {
+    /// A node that has not started yet: a standby without a past.
+    #[must_use]
+    pub fn new(config: NodeConfig) -> Self {
+        let store = Arc::new(MetadataStore::new(&config.me.cluster));
+        let log = OpLogManager::new(config.log);
+        let start = StandbyStart {
+            max_epoch: Epoch(0),
+            right_end: Instant(0),
+            now: Instant(0),
+            sabotage: config.sabotage,
+        };
+        let (me, replication) = (config.me.clone(), config.replication.clone());
+        let standby = Standby::new(me, replication, Arc::clone(&store), log.clone(), &start);
+        Self {
+            config,
+            store,
+            log,
+            state: RoleState::Standby(Box::new(standby)),
+            max_epoch: Epoch(0),
+            right_end: Instant(0),
+            ever_streamed: false,
+            reason: "just started".into(),
+            detaching: None,
+            next_probe: Instant(0),
+            next_maintain: Instant(0),
+        }
+    }
+
+    /// The state.
+    #[must_use]
+    pub fn store(&self) -> &Arc<MetadataStore> {
+        &self.store
+    }
+
+    /// The log.
+    #[must_use]
+    pub fn log(&self) -> &OpLogManager {
+        &self.log
+    }
+
+    /// Who it is.
+    #[must_use]
+    pub fn identity(&self) -> &Identity {
+        &self.config.me
+    }
+
+    /// Its role.
+    #[must_use]
+    pub fn role(&self) -> Role {
+        self.state.role()
+    }
+
+    /// Highest epoch seen.
+    #[must_use]
+    pub fn max_epoch(&self) -> Epoch {
+        self.max_epoch
+    }
+
+    /// Whether it could be promoted now.
+    #[must_use]
+    pub fn verdict(&self) -> Verdict {
+        let standby = self.state.standby();
+        may_promote(&Facts {
+            role: self.role(),
+            ever_streamed: self.ever_streamed,
+            in_sync: standby.is_some_and(Standby::in_sync),
+            quarantined: standby.map_or(0, |s| s.quarantine().len()),
+        })
+    }
+
+    fn start(&mut self, now: Instant, wall: WallTime, out: &mut Vec<NodeAction>) {
+        if self.config.bootstrap {
+            let change = RoleChange::bootstrap(Epoch(1));
+            self.lead(now, wall, Cause::Bootstrap, now, now, change, out);
+        }
+    }
+
+    /// Begins to decide (PROTOCOL T3, S8). O(1): the store and the log are ready.
+    #[expect(clippy::too_many_arguments, reason = "one call, each argument a different time or cause")]
+    fn lead(
+        &mut self,
+        now: Instant,
+        wall: WallTime,
+        cause: Cause,
+        serve_at: Instant,
+        hold_until: Instant,
+        change: RoleChange,
+        out: &mut Vec<NodeAction>,
+    ) {
+        let epoch = change.epoch;
+        self.max_epoch = epoch;
+        let seed = self.config.seed ^ epoch.0.rotate_left(32);
+        let sabotage = self.config.sabotage;
+        let start = crate::master::MasterStart { epoch, since: now, hold_until, seed, sabotage };
+        let (store, log) = (Arc::clone(&self.store), self.log.clone());
+        let master = Arc::new(Master::new(store, log.clone(), self.config.master, &start));
+        let start = crate::replication::PrimaryStart { epoch, serve_at };
+        let (me, replication) = (self.config.me.clone(), self.config.replication.clone());
+        let primary = Primary::new(me, replication, log, &start);
+        master.begin_term(wall, self.config.me.node.as_str(), self.config.me.copy);
+        self.enter(cause, RoleState::Primary(Box::new(primary), Arc::clone(&master)), change.reason.clone());
+        out.push(NodeAction::Serve(master));
+        out.push(NodeAction::Happened(Happening::role_changed(Role::Primary, epoch, &change.reason)));
+        out.push(NodeAction::Changed(change));
+        self.primary_event(now, PrimaryEvent::Appended, out);
+    }
+
+    fn enter(&mut self, cause: Cause, state: RoleState, reason: String) {
+        let (from, to) = (self.role(), state.role());
+        invariant!(from.after(cause) == Some(to), "no transition from {from} by {cause} to {to}");
+        self.state = state;
+        self.reason = reason;
+    }
+
+    /// Follows again, keeping the state: it may be the only other complete copy
+    /// (PROTOCOL T5). Waiting replies are never sent.
+    fn step_down(&mut self, now: Instant, seen: Epoch, out: &mut Vec<NodeAction>) {
+        if self.role() == Role::Standby {
+            self.max_epoch = self.max_epoch.max(seen);
+            return;
+        }
+        let was = self.role();
+        self.max_epoch = self.max_epoch.max(seen);
+        self.right_end = self.right_end.max(now);
+        let start = StandbyStart {
+            max_epoch: self.max_epoch,
+            right_end: self.right_end,
+            now,
+            sabotage: self.config.sabotage,
+        };
+        let (me, replication) = (self.config.me.clone(), self.config.replication.clone());
+        let standby = Standby::new(me, replication, Arc::clone(&self.store), self.log.clone(), &start);
+        self.ever_streamed = false;
+        let reason = format!("stepped down from {was}: epoch {seen} was seen");
+        self.enter(Cause::HigherEpoch, RoleState::Standby(Box::new(standby)), reason.clone());
+        out.push(NodeAction::Hangup);
+        if was == Role::Primary {
+            out.push(NodeAction::StopServing);
+        }
+        out.push(NodeAction::Happened(Happening::role_changed(Role::Standby, seen, &reason)));
+    }
+
+    fn promote(&mut self, now: Instant, call: PromoteCall, out: &mut Vec<NodeAction>) {
+        let verdict = self.verdict();
+        if call.dry_run || !verdict.is_yes() {
+            out.push(NodeAction::Promoted(call.request, verdict, None));
+            return;
+        }
+        self.standby_event(now, StandbyEvent::StopGranting, out);
+        let Some(standby) = self.state.standby() else { return };
+        let (primary_tail, commit) = (standby.view(now).primary_tail, standby.commit_known());
+        let read_ttl_max = standby.read_ttl_max();
+        self.right_end = self.right_end.max(standby.right_end());
+        let until = if mutant!(NoGrantWait) { now } else { self.right_end };
+        let reason = format!("{} asked: {}", call.actor, call.reason);
+        let candidate = Candidate { call, asked: now, until, primary_tail, commit, read_ttl_max };
+        self.enter(Cause::Operator, RoleState::Candidate(Box::new(candidate)), reason);
+        let text = "stopped following; waiting until the own last promise is over";
+        out.push(NodeAction::Happened(Happening::role_changed(Role::Candidate, self.max_epoch, text)));
+    }
+
+    fn promise_over(&mut self, now: Instant, wall: WallTime, out: &mut Vec<NodeAction>) {
+        let RoleState::Candidate(c) = &self.state else { return };
+        if now < c.until {
+            return;
+        }
+        let epoch = Epoch(self.max_epoch.0 + 1);
+        let change = c.change(now, epoch, self.log.tail());
+        let request = c.call.request;
+        let hold_until = self.right_end.plus(crate::types::up(c.read_ttl_max));
+        let serve_at = self.right_end;
+        self.lead(now, wall, Cause::PromiseOver, serve_at, hold_until, change.clone(), out);
+        out.push(NodeAction::Promoted(request, Verdict { reasons: Vec::new() }, Some(change)));
+    }
+
+    fn peer(&mut self, now: Instant, conn: ConnId, frame: StandbyFrame, out: &mut Vec<NodeAction>) {
+        if self.role() == Role::Primary {
+            return self.primary_event(now, PrimaryEvent::Frame(conn, frame), out);
+        }
+        if let StandbyFrame::Hello(hello) = frame {
+            self.learn(now, hello.max_epoch, out);
+            let welcome = Welcome {
+                epoch: self.max_epoch,
+                node: self.config.me.node.clone(),
+                copy: self.config.me.copy,
+                start: Start::Refused(StreamRefusal::NotPrimary),
+            };
+            out.push(NodeAction::SendPeer(conn, PrimaryFrame::Welcome(welcome)));
+        }
+        out.push(NodeAction::ClosePeer(conn));
+    }
+
+    /// A higher epoch anywhere ends what this node does in a lower one.
+    fn learn(&mut self, now: Instant, seen: Epoch, out: &mut Vec<NodeAction>) {
+        if seen > self.max_epoch {
+            self.step_down(now, seen, out);
+        }
+    }
+
+    fn link(&mut self, now: Instant, frame: PrimaryFrame, out: &mut Vec<NodeAction>) {
+        match (&self.state, &frame) {
+            (RoleState::Standby(_), _) => self.standby_event(now, StandbyEvent::Frame(frame), out),
+            (RoleState::Candidate(_) | RoleState::Primary(..), PrimaryFrame::Welcome(w)) => {
+                let seen = w.epoch;
+                out.push(NodeAction::Hangup);
+                self.learn(now, seen, out);
+            }
+            (RoleState::Candidate(_) | RoleState::Primary(..), PrimaryFrame::Batch(_)) => {}
+        }
+    }
+
+    /// A primary that nobody follows asks its peer, so that a deposed one learns it.
+    fn probe(&mut self, now: Instant, out: &mut Vec<NodeAction>) {
+        let RoleState::Primary(primary, _) = &self.state else { return };
+        if self.config.has_peer && now >= self.next_probe && primary.view(now).peers.is_empty() {
+            self.next_probe = now.plus(PROBE_EVERY);
+            out.push(NodeAction::Dial);
+        }
+    }
+
+    fn probe_hello(&self, out: &mut Vec<NodeAction>) {
+        let me = &self.config.me;
+        out.push(NodeAction::Send(StandbyFrame::Hello(crate::replication::Hello {
+            cluster: me.cluster.to_string(),
+            node: me.node.clone(),
+            copy: me.copy,
+            last: None,
+            max_epoch: self.max_epoch,
+            version: PROTOCOL_VERSION,
+            shard_hash: 0,
+            address: me.address.clone(),
+        })));
+    }
+
+    fn maintain(&mut self, now: Instant, wall: WallTime, out: &mut Vec<NodeAction>) {
+        let RoleState::Primary(primary, master) = &self.state else { return };
+        if now < self.next_maintain || !primary.gate().may_answer(now) {
+            return;
+        }
+        self.next_maintain = now.plus(MAINTAIN_EVERY);
+        if master.maintain(now, wall) > 0 {
+            self.primary_event(now, PrimaryEvent::Appended, out);
+        }
+    }
+
+    fn primary_event(&mut self, now: Instant, event: PrimaryEvent, out: &mut Vec<NodeAction>) {
+        let RoleState::Primary(primary, _) = &mut self.state else { return };
+        let mut actions = Vec::new();
+        primary.on(now, event, &mut actions);
+        for action in actions {
+            match action {
+                PrimaryAction::Send(conn, frame) => out.push(NodeAction::SendPeer(conn, frame)),
+                PrimaryAction::Close(conn, why) => {
+                    out.push(NodeAction::Happened(Happening::peer_closed(conn, why)));
+                    out.push(NodeAction::ClosePeer(conn));
+                }
+                PrimaryAction::Gate(gate) => out.push(NodeAction::Gate(gate)),
+                PrimaryAction::StepDown(seen) => self.step_down(now, seen, out),
+                PrimaryAction::Membership(node, copy, joined) => {
+                    out.push(NodeAction::Happened(Happening::membership(&node, copy, joined)));
+                }
+                PrimaryAction::Detached(node, was_member) => {
+                    if let Some((request, _)) = self.detaching.take_if(|(_, n)| *n == node) {
+                        out.push(NodeAction::Detached(request, Some(was_member)));
+                    }
+                }
+            }
+        }
+    }
+
+    fn standby_event(&mut self, now: Instant, event: StandbyEvent, out: &mut Vec<NodeAction>) {
+        let RoleState::Standby(standby) = &mut self.state else { return };
+        let mut actions = Vec::new();
+        standby.on(now, event, &mut actions);
+        self.max_epoch = self.max_epoch.max(standby.max_epoch());
+        self.right_end = self.right_end.max(standby.right_end());
+        for action in actions {
+            match action {
+                StandbyAction::Dial => {
+                    let dial = if self.config.has_peer { NodeAction::Dial } else { continue };
+                    out.push(dial);
+                }
+                StandbyAction::Send(frame) => out.push(NodeAction::Send(frame)),
+                StandbyAction::Hangup(_) => out.push(NodeAction::Hangup),
+                StandbyAction::Quarantined(bad) => {
+                    out.push(NodeAction::Happened(Happening::quarantined(&bad)));
+                }
+                StandbyAction::Streaming(node, epoch, from) => {
+                    self.ever_streamed = true;
+                    self.reason = format!("follows {node} in epoch {epoch}");
+                    out.push(NodeAction::Happened(Happening::streaming(&node, epoch, from)));
+                }
+                StandbyAction::NotStreamed(why) => {
+                    out.push(NodeAction::Happened(Happening::not_streamed(&why)));
+                }
+            }
+        }
+    }
+
+    fn detach(&mut self, now: Instant, request: u64, node: NodeId, actor: &str, out: &mut Vec<NodeAction>) {
+        if self.role() != Role::Primary {
+            out.push(NodeAction::Detached(request, None));
+            return;
+        }
+        out.push(NodeAction::Happened(Happening::detach_asked(&node, actor)));
+        self.detaching = Some((request, node.clone()));
+        self.primary_event(now, PrimaryEvent::Detach(node), out);
+    }
+
+    fn tick(&mut self, now: Instant, wall: WallTime, out: &mut Vec<NodeAction>) {
+        self.standby_event(now, StandbyEvent::Tick, out);
+        self.promise_over(now, wall, out);
+        self.primary_event(now, PrimaryEvent::Tick, out);
+        self.maintain(now, wall, out);
+        self.probe(now, out);
+    }
+}
+
+impl Machine for Node {
+    type Event = NodeEvent;
+    type Action = NodeAction;
+
+    fn on(&mut self, now: Instant, event: NodeEvent, out: &mut Vec<NodeAction>) {
+        match event {
+            NodeEvent::Start(wall) => self.start(now, wall, out),
+            NodeEvent::LinkUp => match self.role() {
+                Role::Standby => self.standby_event(now, StandbyEvent::LinkUp, out),
+                Role::Primary => self.probe_hello(out),
+                Role::Candidate => out.push(NodeAction::Hangup),
+            },
+            NodeEvent::LinkDown(why) => self.standby_event(now, StandbyEvent::LinkDown(why), out),
+            NodeEvent::Link(frame) => self.link(now, frame, out),
+            NodeEvent::Peer(conn, frame) => self.peer(now, conn, frame, out),
+            NodeEvent::PeerClosed(conn) => self.primary_event(now, PrimaryEvent::Closed(conn), out),
+            NodeEvent::Appended => self.primary_event(now, PrimaryEvent::Appended, out),
+            NodeEvent::Promote(call) => self.promote(now, call, out),
+            NodeEvent::Detach { request, node, actor } => self.detach(now, request, node, &actor, out),
+            NodeEvent::Tick(wall) => self.tick(now, wall, out),
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        match &self.state {
+            RoleState::Standby(s) => s.deadline(),
+            RoleState::Candidate(c) => Some(c.until),
+            RoleState::Primary(p, _) => {
+                Some(p.deadline().map_or(self.next_maintain, |d| d.min(self.next_maintain)))
+            }
+        }
+    }
+}
+
+/// The copy that a restarted process would wrongly keep under a mutant.
+#[must_use]
+pub fn copy_of_restart(old: CopyId, fresh: CopyId) -> CopyId {
+    if mutant!(SameIncRestart) { old } else { fresh }
+}
+
+#[cfg(test)]
+#[path = "node_tests.rs"]
+mod tests;

@@ -1,0 +1,61 @@
+//! What operators see of a node, taken at one moment.
+
+use super::{Node, RoleState};
+use crate::oplog::LogMarks;
+use crate::replication::{PrimaryView, StandbyView};
+use crate::supervisor::{Role, Verdict};
+use crate::types::{Epoch, Instant};
+
+/// A node at one moment.
+#[derive(Debug, Clone)]
+pub struct NodeView {
+    /// When, in the node's own time.
+    pub at: Instant,
+    /// Its role.
+    pub role: Role,
+    /// Why it is in this role.
+    pub reason: String,
+    /// Highest epoch seen; as primary, the own one.
+    pub epoch: Epoch,
+    /// Its log.
+    pub log: LogMarks,
+    /// What belongs to the role.
+    pub detail: RoleView,
+    /// Whether it could be promoted now.
+    pub verdict: Verdict,
+    /// As primary: until when inherited objects count as leased.
+    pub hold_until: Option<Instant>,
+}
+
+/// What belongs to a role.
+#[derive(Debug, Clone)]
+pub enum RoleView {
+    /// Following.
+    Standby(StandbyView),
+    /// Waiting until the own last promise is over, at this instant.
+    Candidate(Instant),
+    /// Deciding.
+    Primary(PrimaryView),
+}
+
+impl Node {
+    /// What operators see now.
+    #[must_use]
+    pub fn view(&self, now: Instant) -> NodeView {
+        let (detail, hold_until) = match &self.state {
+            RoleState::Standby(s) => (RoleView::Standby(s.view(now)), None),
+            RoleState::Candidate(c) => (RoleView::Candidate(c.until), None),
+            RoleState::Primary(p, m) => (RoleView::Primary(p.view(now)), Some(m.hold_until())),
+        };
+        NodeView {
+            at: now,
+            role: self.role(),
+            reason: self.reason.clone(),
+            epoch: self.max_epoch,
+            log: self.log.marks(),
+            detail,
+            verdict: self.verdict(),
+            hold_until,
+        }
+    }
+}

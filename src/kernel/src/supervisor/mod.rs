@@ -1,0 +1,8 @@
+//! Which role a node plays, and whether it may take over. Sees facts, never a
+//! service; every decision carries a sentence that says why.
+
+mod eligibility;
+mod role;
+
+pub use eligibility::{Facts, Reason, Verdict, may_promote};
+pub use role::{Cause, Role, TRANSITIONS, Transition};
