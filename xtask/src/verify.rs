@@ -78,12 +78,14 @@ fn run_program(command: Command, count: Count) -> Result<(Tally, Vec<String>)> {
 struct Reader {
     count: Count,
     tally: Tally,
+    /// Whether any count was read.
+    counted: bool,
     failures: Vec<String>,
 }
 
 impl Reader {
     fn new(count: Count) -> Self {
-        Self { count, tally: Tally::default(), failures: Vec::new() }
+        Self { count, tally: Tally::default(), counted: false, failures: Vec::new() }
     }
 
     fn line(&mut self, line: &str) {
@@ -92,6 +94,7 @@ impl Reader {
             Count::TestResults => {
                 if let Some(tally) = Tally::from_test_result(line) {
                     self.tally += tally;
+                    self.counted = true;
                 }
                 let failed = line.strip_prefix("test ").and_then(|rest| rest.strip_suffix(" ... FAILED"));
                 self.failures.extend(failed.map(str::to_owned));
@@ -99,18 +102,20 @@ impl Reader {
             Count::ClosingLine => {
                 if let Some(tally) = Tally::from_closing_line(line) {
                     self.tally = tally;
+                    self.counted = !tally.is_empty();
                 }
             }
         }
     }
 
     /// The exit code has the last word: counts that all passed do not excuse a program that failed,
-    /// and a program that counted nothing has proved nothing.
+    /// and a program that reported no count has proved nothing. (cargo test may report that there is
+    /// nothing to run: not every crate has doc tests.)
     fn finish(mut self, status: ExitStatus) -> Result<(Tally, Vec<String>)> {
         if self.count == Count::ExitCode {
             self.tally = Tally::one(status.success());
         } else if status.success() {
-            ensure!(!self.tally.is_empty(), "the program succeeded but reported no case");
+            ensure!(self.counted, "the program succeeded but reported no case");
         } else if self.tally.is_ok() {
             self.tally += Tally::one(false);
         }
@@ -199,7 +204,10 @@ mod tests {
     #[test]
     fn no_cases_is_no_success() {
         assert!(read(Count::ClosingLine, &["all is well"], 0).is_err());
+        assert!(read(Count::ClosingLine, &["0 passed, 0 failed"], 0).is_err());
         assert!(read(Count::TestResults, &[], 0).is_err());
+        let none = "test result: ok. 0 passed; 0 failed; 0 ignored";
+        assert!(read(Count::TestResults, &[none], 0).unwrap().0.is_ok());
         assert!(read(Count::ExitCode, &[], 0).unwrap().0.is_ok());
     }
 
