@@ -14,7 +14,8 @@ const fn room(name: &'static str, may_import: &'static [&'static str]) -> Room {
 pub(crate) const EVERYWHERE: &[&str] = &["kernel::types", "kernel::limits", "kernel::invariant"];
 
 /// What every room of the kernel may use besides.
-pub(crate) const IN_THE_KERNEL: &[&str] = &["kernel::sync", "kernel::machine", "kernel::lab"];
+pub(crate) const IN_THE_KERNEL: &[&str] =
+    &["kernel::sync", "kernel::machine", "kernel::lab", "kernel::mutants"];
 
 pub(crate) const ROOMS: &[Room] = &[
     // The root package.
@@ -38,6 +39,7 @@ pub(crate) const ROOMS: &[Room] = &[
     room("kernel::sync", &[]),
     room("kernel::machine", &[]),
     room("kernel::lab", &[]),
+    room("kernel::mutants", &[]),
     room("kernel::api", &[]),
     room("kernel::oplog", &[]),
     room("kernel::store", &["kernel::oplog"]),
