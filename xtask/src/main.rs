@@ -1,1 +1,73 @@
-fn main() {}
+//! `cargo xtask`: the commands that build, check and exercise the workspace.
+//!
+//! Progress goes to stderr. stdout carries the result: a table, a closing line, or one line of JSON.
+
+mod codegen;
+mod e2e;
+mod fix;
+mod process;
+mod run;
+mod sim;
+mod steps;
+mod tally;
+mod verdict;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Standfast's own commands", disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run every check; never writes the tree
+    Verify {
+        /// More seeds, more runs, longer fuzzing: before an issue is called resolved
+        #[arg(long)]
+        full: bool,
+    },
+    /// Generate code, apply clippy's suggestions, format
+    Fix,
+    /// Generate proto/src/generated from the .proto files
+    Codegen {
+        /// Write nothing; fail when the tree differs from what would be generated
+        #[arg(long)]
+        check: bool,
+    },
+    /// Run the deterministic simulation; all arguments go to it (try `sim --help`)
+    #[command(disable_help_flag = true)]
+    Sim {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Run one suite of end-to-end cases against real processes
+    E2e {
+        suite: e2e::Suite,
+        /// How often each case is run
+        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+        runs: u32,
+        /// Print one line of JSON instead of text
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Verify { full } => verify::run(full),
+        Command::Fix => fix::run(),
+        Command::Codegen { check } => codegen::run(check).map(|()| ExitCode::SUCCESS),
+        Command::Sim { args } => sim::run(&args),
+        Command::E2e { suite, runs, json } => e2e::run(suite, runs, json),
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}

@@ -1,0 +1,106 @@
+//! Who may import whom (the design's "Rooms"), as data. `kernel` means every room of the kernel.
+
+/// A room and what it may import. Within itself a room is free.
+pub(crate) struct Room {
+    pub(crate) name: &'static str,
+    pub(crate) may_import: &'static [&'static str],
+}
+
+const fn room(name: &'static str, may_import: &'static [&'static str]) -> Room {
+    Room { name, may_import }
+}
+
+/// Vocabulary that every room may use.
+pub(crate) const EVERYWHERE: &[&str] = &["kernel::types", "kernel::limits", "kernel::invariant"];
+
+/// What every room of the kernel may use besides.
+pub(crate) const IN_THE_KERNEL: &[&str] =
+    &["kernel::sync", "kernel::machine", "kernel::lab", "kernel::mutants"];
+
+pub(crate) const ROOMS: &[Room] = &[
+    // The root package.
+    room(
+        "app",
+        &["cli", "config", "inbound", "kernel", "outbound", "ports", "proto", "shell", "telemetry", "wire"],
+    ),
+    room("cli", &["app", "config", "proto"]),
+    room("config", &[]),
+    room("inbound", &["kernel::api", "proto", "shell", "wire"]),
+    room("main", &["app", "cli", "config"]),
+    room("outbound", &["config", "ports", "proto"]),
+    room("ports", &[]),
+    // proto: the peers' stream is served by the shell; its messages arrive through a `convert.rs`.
+    room("shell", &["kernel", "ports", "proto", "telemetry"]),
+    room("telemetry", &[]),
+    // The kernel: types <- oplog <- store <- master; oplog, store <- replication; types <- supervisor.
+    room("kernel::types", &[]),
+    room("kernel::limits", &[]),
+    room("kernel::invariant", &[]),
+    room("kernel::sync", &[]),
+    room("kernel::machine", &[]),
+    room("kernel::lab", &[]),
+    room("kernel::mutants", &[]),
+    room("kernel::api", &[]),
+    room("kernel::oplog", &[]),
+    room("kernel::store", &["kernel::oplog"]),
+    room("kernel::master", &["kernel::api", "kernel::oplog", "kernel::store"]),
+    room("kernel::replication", &["kernel::oplog", "kernel::store"]),
+    room("kernel::supervisor", &[]),
+    // Puts the machines together.
+    room("kernel::node", &["kernel"]),
+    // Mooncake's protocol, sans-IO: knows nobody.
+    room("wire", &[]),
+];
+
+/// What the kernel exports at its root, because macros live there; usable everywhere.
+pub(crate) const KERNEL_ROOT_ITEMS: &[&str] = &["invariant", "mutant"];
+
+/// Whether a file in room `from` may import room `to`.
+pub(crate) fn allowed(from: &Room, to: &str) -> bool {
+    let names = |list: &[&str]| {
+        list.iter().any(|&entry| entry == to || (entry == "kernel" && to.starts_with("kernel::")))
+    };
+    from.name == to
+        || names(from.may_import)
+        || names(EVERYWHERE)
+        || (from.name.starts_with("kernel::") && names(IN_THE_KERNEL))
+}
+
+/// The room of that name.
+pub(crate) fn find(name: &str) -> Option<&'static Room> {
+    ROOMS.iter().find(|room| room.name == name)
+}
+
+#[test]
+fn the_table_names_only_rooms_that_exist_in_it() {
+    let known = |name: &&str| find(name).is_some() || matches!(*name, "kernel" | "proto");
+    for room in ROOMS {
+        assert!(room.may_import.iter().all(known), "{}", room.name);
+    }
+    assert!(EVERYWHERE.iter().chain(IN_THE_KERNEL).all(known));
+}
+
+#[test]
+fn the_designs_edges_hold_and_their_reverses_do_not() {
+    for (from, to) in [
+        ("kernel::oplog", "kernel::types"),
+        ("kernel::store", "kernel::oplog"),
+        ("kernel::master", "kernel::store"),
+        ("kernel::replication", "kernel::store"),
+        ("shell", "kernel::master"),
+        ("inbound", "shell"),
+        ("outbound", "ports"),
+        ("app", "inbound"),
+    ] {
+        let edge = |a: &str, b: &str| allowed(find(a).expect(a), b);
+        assert!(edge(from, to), "{from} -> {to}");
+        if from != "app" {
+            assert!(!edge(to, from), "{to} -> {from}");
+        }
+    }
+    for (from, to) in
+        [("inbound", "kernel::store"), ("outbound", "shell"), ("kernel::supervisor", "kernel::oplog")]
+    {
+        assert!(!allowed(find(from).expect(from), to), "{from} -> {to}");
+    }
+}

@@ -1,0 +1,234 @@
+//! `cargo xtask verify`: runs every step, also after one has failed, and adds up.
+
+use std::process::{Command, ExitCode, ExitStatus};
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+
+use crate::run::Stopwatch;
+use crate::steps::{Component, Count, FULL, QUICK, Step, Work, steps};
+use crate::tally::Tally;
+use crate::{codegen, e2e, run};
+
+/// At most so many names of failed cases are repeated in the table.
+const FAILURES_SHOWN_MAX: usize = 20;
+
+/// What came of one step.
+struct Outcome {
+    name: &'static str,
+    tally: Tally,
+    /// Why it failed or was skipped, a line each.
+    notes: Vec<String>,
+    took: Duration,
+}
+
+/// Runs all steps and prints the table; fails when any case failed.
+pub(crate) fn run(full: bool) -> Result<ExitCode> {
+    // Where nobody reads the output, a missing tool must not pass for a checked one.
+    let strict = std::env::var("CI").is_ok_and(|ci| ci == "true");
+    let watch = Stopwatch::start();
+    let steps = steps(if full { &FULL } else { &QUICK });
+    let count = steps.len();
+    let mut outcomes = Vec::with_capacity(count);
+    for (nr, step) in (1..).zip(steps) {
+        eprintln!("--- [{nr}/{count}] {}", step.name);
+        let outcome = run_step(step, strict);
+        eprintln!("--- [{nr}/{count}] {}", row(&outcome));
+        outcomes.push(outcome);
+    }
+    let total = sum(&outcomes);
+    println!("{}", table(&outcomes, watch.elapsed()));
+    println!("{total}");
+    Ok(if total.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn run_step(step: Step, strict: bool) -> Outcome {
+    let watch = Stopwatch::start();
+    let done = match step.work {
+        Work::Program { needs: Some(component), .. } if !is_installed(component) => {
+            Ok(skipped(component, strict))
+        }
+        Work::Program { command, count, .. } => run_program(*command, count),
+        Work::CodegenCheck => codegen::run(true).map(|()| (Tally::one(true), Vec::new())),
+        Work::Demo { runs } => e2e::demo_cases(runs).map(|results| e2e::summary(&results)),
+    };
+    let (tally, notes) = done.unwrap_or_else(|error| (Tally::one(false), vec![format!("{error:#}")]));
+    Outcome { name: step.name, tally, notes, took: watch.elapsed() }
+}
+
+fn is_installed(component: Component) -> bool {
+    let mut probe = run::cargo();
+    probe.args([component.subcommand, "--version"]);
+    probe.output().is_ok_and(|output| output.status.success())
+}
+
+fn skipped(component: Component, strict: bool) -> (Tally, Vec<String>) {
+    let note = format!("skipped: {0} is not installed; cure: rustup component add {0}", component.name);
+    let failed = u64::from(strict);
+    (Tally { passed: 0, failed, skipped: 1 - failed }, vec![note])
+}
+
+fn run_program(command: Command, count: Count) -> Result<(Tally, Vec<String>)> {
+    let mut reader = Reader::new(count);
+    let status = run::stream(command, |line| reader.line(line))?;
+    reader.finish(status)
+}
+
+/// Reads the counts out of a program's lines.
+struct Reader {
+    count: Count,
+    tally: Tally,
+    /// Whether any count was read.
+    counted: bool,
+    failures: Vec<String>,
+}
+
+impl Reader {
+    fn new(count: Count) -> Self {
+        Self { count, tally: Tally::default(), counted: false, failures: Vec::new() }
+    }
+
+    fn line(&mut self, line: &str) {
+        match self.count {
+            Count::ExitCode => {}
+            Count::TestResults => {
+                if let Some(tally) = Tally::from_test_result(line) {
+                    self.tally += tally;
+                    self.counted = true;
+                }
+                let failed = line.strip_prefix("test ").and_then(|rest| rest.strip_suffix(" ... FAILED"));
+                self.failures.extend(failed.map(str::to_owned));
+            }
+            Count::ClosingLine => {
+                if let Some(tally) = Tally::from_closing_line(line) {
+                    self.tally = tally;
+                    self.counted = !tally.is_empty();
+                }
+            }
+        }
+    }
+
+    /// The exit code has the last word: counts that all passed do not excuse a program that failed,
+    /// and a program that reported no count has proved nothing. (cargo test may report that there is
+    /// nothing to run: not every crate has doc tests.)
+    fn finish(mut self, status: ExitStatus) -> Result<(Tally, Vec<String>)> {
+        if self.count == Count::ExitCode {
+            self.tally = Tally::one(status.success());
+        } else if status.success() {
+            ensure!(self.counted, "the program succeeded but reported no case");
+        } else if self.tally.is_ok() {
+            self.tally += Tally::one(false);
+        }
+        let more = self.failures.len().saturating_sub(FAILURES_SHOWN_MAX);
+        self.failures.truncate(FAILURES_SHOWN_MAX);
+        if more > 0 {
+            self.failures.push(format!("and {more} more"));
+        }
+        if !status.success() {
+            self.failures.push(format!("{status}"));
+        }
+        Ok((self.tally, self.failures))
+    }
+}
+
+fn sum(outcomes: &[Outcome]) -> Tally {
+    let mut total = Tally::default();
+    for outcome in outcomes {
+        total += outcome.tally;
+    }
+    total
+}
+
+fn row(outcome: &Outcome) -> String {
+    let Outcome { name, tally, took, .. } = outcome;
+    let word = match tally {
+        Tally { failed: 1.., .. } => "FAILED",
+        Tally { passed: 0, skipped: 1.., .. } => "skipped",
+        _ => "ok",
+    };
+    format!("{name:<16} {word:<8} {:>8.1} s   {tally}", took.as_secs_f64())
+}
+
+fn table(outcomes: &[Outcome], took: Duration) -> String {
+    let mut lines = Vec::new();
+    for outcome in outcomes {
+        lines.push(row(outcome));
+        lines.extend(outcome.notes.iter().map(|note| format!("    {note}")));
+    }
+    lines.push(format!("{:<16} {:<8} {:>8.1} s", "all steps", "", took.as_secs_f64()));
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::ExitStatus;
+    use std::time::Duration;
+
+    use super::{Outcome, Reader, row, skipped, sum, table};
+    use crate::steps::{Component, Count};
+    use crate::tally::Tally;
+
+    fn read(count: Count, lines: &[&str], code: i32) -> anyhow::Result<(Tally, Vec<String>)> {
+        let mut reader = Reader::new(count);
+        for line in lines {
+            reader.line(line);
+        }
+        reader.finish(ExitStatus::from_raw(code << 8))
+    }
+
+    #[test]
+    fn test_results_are_summed_and_failures_named() {
+        let lines = [
+            "test result: ok. 3 passed; 0 failed; 1 ignored",
+            "test store::keeps_order ... FAILED",
+            "test result: FAILED. 2 passed; 1 failed; 0 ignored",
+        ];
+        let (tally, notes) = read(Count::TestResults, &lines, 101).unwrap();
+        assert_eq!(tally, Tally { passed: 5, failed: 1, skipped: 1 });
+        assert_eq!(notes, ["store::keeps_order", "exit status: 101"]);
+    }
+
+    #[test]
+    fn a_bad_exit_code_counts_though_all_cases_passed() {
+        for (count, line) in [
+            (Count::TestResults, "test result: ok. 3 passed; 0 failed; 0 ignored"),
+            (Count::ClosingLine, "3 passed, 0 failed"),
+        ] {
+            let (tally, _) = read(count, &[line], 1).unwrap();
+            assert_eq!(tally, Tally { passed: 3, failed: 1, skipped: 0 });
+        }
+        assert_eq!(read(Count::ExitCode, &[], 1).unwrap().0, Tally::one(false));
+    }
+
+    #[test]
+    fn no_cases_is_no_success() {
+        assert!(read(Count::ClosingLine, &["all is well"], 0).is_err());
+        assert!(read(Count::ClosingLine, &["0 passed, 0 failed"], 0).is_err());
+        assert!(read(Count::TestResults, &[], 0).is_err());
+        let none = "test result: ok. 0 passed; 0 failed; 0 ignored";
+        assert!(read(Count::TestResults, &[none], 0).unwrap().0.is_ok());
+        assert!(read(Count::ExitCode, &[], 0).unwrap().0.is_ok());
+    }
+
+    #[test]
+    fn a_missing_component_is_skipped_by_hand_and_fails_in_ci() {
+        let component = Component { subcommand: "fmt", name: "rustfmt" };
+        assert!(skipped(component, false).0.is_ok());
+        assert!(!skipped(component, true).0.is_ok());
+    }
+
+    #[test]
+    fn the_table_has_a_row_a_step_and_its_notes() {
+        let outcome = |name, tally, notes| Outcome { name, tally, notes, took: Duration::from_millis(1500) };
+        let outcomes = [
+            outcome("fmt", Tally::one(true), vec![]),
+            outcome("tests", Tally { passed: 2, failed: 1, skipped: 0 }, vec!["it_broke".to_owned()]),
+        ];
+        assert_eq!(sum(&outcomes).to_string(), "3 passed, 1 failed");
+        assert!(row(&outcomes[1]).contains("FAILED"));
+        let table = table(&outcomes, Duration::from_secs(3));
+        assert_eq!(table.lines().count(), 4);
+        assert!(table.contains("    it_broke"));
+    }
+}
