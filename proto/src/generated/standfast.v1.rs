@@ -3358,12 +3358,8 @@ pub struct PromoteRequest {
     /// Why, for audit and history. Not empty.
     #[prost(string, tag = "2")]
     pub reason: ::prost::alloc::string::String,
-    /// The operator vouches that the old primary has stopped. Needed where the
-    /// node itself cannot know. A false statement may split the cluster in two.
-    #[prost(bool, tag = "3")]
-    pub i_have_stopped_primary: bool,
     /// Run everything up to the point of no return, and change nothing.
-    #[prost(bool, tag = "4")]
+    #[prost(bool, tag = "3")]
     pub dry_run: bool,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -3501,8 +3497,8 @@ pub mod admin_client {
             self
         }
         /// Makes this standby the primary. Refused unless its copy is sealed, in the
-        /// last known in-sync set and has acked in this session - or the operator
-        /// states that the primary is stopped.
+        /// last known in-sync set and has acked in this session. Answered when the node
+        /// is the primary: at the latest when its last promise to the old one is over.
         pub async fn promote(
             &mut self,
             request: impl tonic::IntoRequest<super::PromoteRequest>,
@@ -3563,8 +3559,8 @@ pub mod admin_server {
     #[async_trait]
     pub trait Admin: std::marker::Send + std::marker::Sync + 'static {
         /// Makes this standby the primary. Refused unless its copy is sealed, in the
-        /// last known in-sync set and has acked in this session - or the operator
-        /// states that the primary is stopped.
+        /// last known in-sync set and has acked in this session. Answered when the node
+        /// is the primary: at the latest when its last promise to the old one is over.
         async fn promote(
             &self,
             request: tonic::Request<super::PromoteRequest>,
