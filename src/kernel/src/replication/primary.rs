@@ -234,17 +234,17 @@ impl Primary {
             return Start::Refused(StreamRefusal::TooMany);
         }
         let Some(last) = hello.last else {
-            return Start::FullSync("its copy is not a prefix of any log");
+            return Start::FullSync("its copy is not a prefix of any log".into());
         };
         if !self.log.contains(last) && !mutant!(NoLogmatch) {
-            return Start::FullSync("its last entry is not in the primary's log");
+            return Start::FullSync("its last entry is not in the primary's log".into());
         }
         let next = last.end();
         if next < self.log.marks().trim {
-            return Start::FullSync("the entries that it lacks are trimmed away");
+            return Start::FullSync("the entries that it lacks are trimmed away".into());
         }
         if next > self.log.tail() {
-            return Start::FullSync("its log is longer than the primary's");
+            return Start::FullSync("its log is longer than the primary's".into());
         }
         Start::Stream(next)
     }
@@ -332,12 +332,14 @@ impl Primary {
             peer.in_flight.push_back((batch.end(), now));
         }
         peer.sent_at = now;
+        let marks = self.log.marks();
         let frame = BatchFrame {
             epoch: self.epoch,
             batch,
             token: now.0,
             commit: self.commit,
-            tail: self.log.tail(),
+            tail: marks.tail,
+            trim: marks.trim,
             record: (peer.told != Some(self.revision))
                 .then(|| record(&self.me, &self.config, self.revision, &self.isr)),
         };
