@@ -111,7 +111,8 @@ impl TryFrom<&ServeArgs> for ServeConfig {
     fn try_from(a: &ServeArgs) -> Result<Self, ConfigError> {
         let mut wrong = Vec::new();
         if a.role == StartRole::Standby && a.peer.is_none() {
-            wrong.push("--peer is missing: a standby needs the address of the primary's gRPC port".to_owned());
+            wrong
+                .push("--peer is missing: a standby needs the address of the primary's gRPC port".to_owned());
         }
         if let Some(peer) = a.peer.as_deref().filter(|p| !is_host_port(p)) {
             wrong.push(format!("--peer is `{peer}`: expected host:port"));
@@ -153,7 +154,8 @@ impl TryFrom<&ServeArgs> for ServeConfig {
 }
 
 fn is_host_port(text: &str) -> bool {
-    text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok_and(|p| p > 0))
+    text.rsplit_once(':')
+        .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok_and(|p| p > 0))
 }
 
 #[cfg(test)]
@@ -177,13 +179,18 @@ mod tests {
     #[test]
     fn defaults_are_valid() {
         let c = load("--node a --role primary").expect("valid");
-        assert_eq!((c.ack, c.grant, c.cluster.as_str()), (AckMode::Sync, Duration::from_millis(500), "mooncake_cluster"));
+        assert_eq!(
+            (c.ack, c.grant, c.cluster.as_str()),
+            (AckMode::Sync, Duration::from_millis(500), "mooncake_cluster")
+        );
     }
 
     #[test]
     fn every_problem_is_named_at_once_with_value_and_expectation() {
         let error = load("--node a --role standby --heartbeat-ms 200 --log-mib 0").expect_err("invalid");
-        for part in ["--peer is missing", "--log-mib is 0: expected 1 to", "--grant-ms is 500: expected at least 4"] {
+        for part in
+            ["--peer is missing", "--log-mib is 0: expected 1 to", "--grant-ms is 500: expected at least 4"]
+        {
             assert!(error.contains(part), "{error}");
         }
     }

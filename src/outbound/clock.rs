@@ -14,7 +14,8 @@ pub struct BootClock;
 impl Clock for BootClock {
     fn now(&self) -> Instant {
         // Cannot fail on Linux for this clock; 0 would only make leases end late.
-        let t = clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(0, |t| t.tv_sec() as u64 * 1_000_000_000 + t.tv_nsec() as u64);
+        let t = clock_gettime(ClockId::CLOCK_BOOTTIME)
+            .map_or(0, |t| t.tv_sec() as u64 * 1_000_000_000 + t.tv_nsec() as u64);
         Instant(t)
     }
 

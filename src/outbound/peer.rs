@@ -37,7 +37,8 @@ impl GrpcPeer {
     }
 
     async fn connect(&self) -> Result<Channel, LinkFault> {
-        let endpoint = Endpoint::from_shared(format!("http://{}", self.address)).map_err(|e| self.fault(e))?;
+        let endpoint =
+            Endpoint::from_shared(format!("http://{}", self.address)).map_err(|e| self.fault(e))?;
         let endpoint = endpoint
             .connect_timeout(OPEN_TIMEOUT)
             .tcp_nodelay(true)
@@ -54,7 +55,8 @@ impl PeerLink for GrpcPeer {
     ) -> Result<mpsc::Receiver<Result<v1::PrimaryFrame, LinkFault>>, LinkFault> {
         let channel = self.connect().await?;
         let mut client = ReplicationClient::new(channel).max_decoding_message_size(FRAME_BYTES_MAX);
-        let opened = tokio::time::timeout(OPEN_TIMEOUT, client.sync_op_log(ReceiverStream::new(frames))).await;
+        let opened =
+            tokio::time::timeout(OPEN_TIMEOUT, client.sync_op_log(ReceiverStream::new(frames))).await;
         let reply = opened.map_err(|_| self.fault("no answer to the stream's opening within 2 s"))?;
         let mut incoming = reply.map_err(|s| self.fault(s.message()))?.into_inner();
         let (tx, rx) = mpsc::channel(RECEIVED_MAX);

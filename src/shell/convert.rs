@@ -134,7 +134,12 @@ fn start_to_wire(start: Start, epoch: Epoch) -> v1::welcome::Start {
                 StreamRefusal::Detached => v1::RefusedReason::Detached,
                 StreamRefusal::Other(_) => v1::RefusedReason::BadFrame,
             };
-            let refused = v1::Refused { reason: reason.into(), text: why.to_string(), epoch: epoch.0, primary_addr: None };
+            let refused = v1::Refused {
+                reason: reason.into(),
+                text: why.to_string(),
+                epoch: epoch.0,
+                primary_addr: None,
+            };
             W::Refused(refused)
         }
     }

@@ -49,13 +49,15 @@ fn primary_frames_survive_the_wire() {
         Start::Refused(StreamRefusal::Detached),
     ];
     for start in starts {
-        let frame = PrimaryFrame::Welcome(Welcome { epoch: Epoch(2), node: node("a"), copy: CopyId(1), start });
+        let frame =
+            PrimaryFrame::Welcome(Welcome { epoch: Epoch(2), node: node("a"), copy: CopyId(1), start });
         assert_eq!(primary_from_wire(primary_to_wire(frame.clone())), Ok(frame));
     }
     for (prev, record) in [(LogPos::NONE, None), (LogPos::new(Epoch(1), Seq(4)), Some(record()))] {
         let batch = Batch { prev, count: 2, entries: bytes::Bytes::from_static(b"entries") };
         let (commit, tail, trim) = (Seq(3), Seq(8), Seq(1));
-        let frame = PrimaryFrame::Batch(BatchFrame { epoch: Epoch(2), batch, token: 1, commit, tail, trim, record });
+        let frame =
+            PrimaryFrame::Batch(BatchFrame { epoch: Epoch(2), batch, token: 1, commit, tail, trim, record });
         assert_eq!(primary_from_wire(primary_to_wire(frame.clone())), Ok(frame));
     }
 }
