@@ -81,7 +81,10 @@ impl RpcError {
 
     /// The function id belongs to no call, in the reference master's words.
     pub fn function_not_registered() -> Self {
-        Self { code: Self::FUNCTION_NOT_REGISTERED, message: Cow::Borrowed(b"the rpc function not registered") }
+        Self {
+            code: Self::FUNCTION_NOT_REGISTERED,
+            message: Cow::Borrowed(b"the rpc function not registered"),
+        }
     }
 
     /// Reads the payload of a response whose `err_code` is not 0.

@@ -35,7 +35,8 @@ impl Parser<'_> {
 
     fn word(&mut self) -> String {
         self.rest = self.rest.trim_start();
-        let end = self.rest.find(|c: char| !c.is_alphanumeric() && c != '_' && c != '-').unwrap_or(self.rest.len());
+        let end =
+            self.rest.find(|c: char| !c.is_alphanumeric() && c != '_' && c != '-').unwrap_or(self.rest.len());
         let (word, rest) = self.rest.split_at(end);
         self.rest = rest;
         word.to_owned()
@@ -94,10 +95,13 @@ fn same(shown: &Shown, stored: &Value) -> bool {
         }
         (Shown::Record(fields), Value::Object(stored)) => {
             fields.len() == stored.len()
-                && fields.iter().all(|(name, field)| stored.get(name).is_some_and(|stored| same(field, stored)))
+                && fields
+                    .iter()
+                    .all(|(name, field)| stored.get(name).is_some_and(|stored| same(field, stored)))
         }
         (Shown::List(bytes), Value::String(text)) => {
-            bytes.len() == text.len() && bytes.iter().zip(text.bytes()).all(|(byte, stored)| same(byte, &stored.into()))
+            bytes.len() == text.len()
+                && bytes.iter().zip(text.bytes()).all(|(byte, stored)| same(byte, &stored.into()))
         }
         (Shown::List(items), Value::Array(stored)) => {
             items.len() == stored.len() && items.iter().zip(stored).all(|(item, stored)| same(item, stored))

@@ -103,7 +103,9 @@ pub(super) fn encode_request<'a, C: Call<'a>>(call: &C, form: Form, out: &mut Ve
     struct_pack::encode(&C::METHOD.contract().request, form, call, out);
 }
 
-pub(super) fn decode_response<'a, C: Call<'a>>(payload: &'a [u8]) -> Result<(C::Response, Form), DecodeError> {
+pub(super) fn decode_response<'a, C: Call<'a>>(
+    payload: &'a [u8],
+) -> Result<(C::Response, Form), DecodeError> {
     struct_pack::decode(&C::METHOD.contract().response, payload)
 }
 

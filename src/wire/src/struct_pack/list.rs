@@ -17,7 +17,11 @@ pub struct List<'a, T>(Elements<'a, T>);
 enum Elements<'a, T> {
     Slice(&'a [T]),
     /// `count` elements, each known to be sound.
-    Packed { bytes: &'a [u8], width: Width, count: usize },
+    Packed {
+        bytes: &'a [u8],
+        width: Width,
+        count: usize,
+    },
 }
 
 impl<'a, T: Pack<'a>> List<'a, T> {

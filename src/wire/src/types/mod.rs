@@ -9,17 +9,20 @@ mod segment;
 mod task;
 
 pub use enums::{
-    ClientStatus, ObjectDataType, ReplicaStatus, ReplicaType, SegmentStatus, SoftPinAction, TaskStatus, TaskType,
+    ClientStatus, ObjectDataType, ReplicaStatus, ReplicaType, SegmentStatus, SoftPinAction, TaskStatus,
+    TaskType,
 };
 pub use error_code::ErrorCode;
 pub use object::{GetReplicaListResponse, ObjectMeta, ReplicateConfig};
 pub use offload::{OffloadTaskItem, PromotionAllocStartResponse, PromotionTaskItem, StorageObjectMetadata};
 pub use replica::{
-    BufferDescriptor, Descriptor, DiskDescriptor, DistributedFSDescriptor, LocalDiskDescriptor, MemoryDescriptor,
-    NoFDescriptor, ReplicaDescriptor,
+    BufferDescriptor, Descriptor, DiskDescriptor, DistributedFSDescriptor, LocalDiskDescriptor,
+    MemoryDescriptor, NoFDescriptor, ReplicaDescriptor,
 };
 pub use segment::{GetStorageConfigResponse, NoFSegment, NoFSegmentOwnerInfo, PingResponse, Segment};
-pub use task::{CopyStartResponse, MoveStartResponse, QueryTaskResponse, TaskAssignment, TaskCompleteRequest};
+pub use task::{
+    CopyStartResponse, MoveStartResponse, QueryTaskResponse, TaskAssignment, TaskCompleteRequest,
+};
 
 use crate::error::DecodeError;
 use crate::struct_pack::{Pack, Reader, Writer, code, push_size};
