@@ -19,6 +19,9 @@ pub const STRUCT_PACK: u8 = 0;
 /// 66,000 keys, stays below 1 MiB.
 pub const DEFAULT_MAX_PAYLOAD: u32 = 256 << 20;
 
+/// Frames larger than this take the receive buffer's memory with them, in bytes.
+const LARGE: usize = 64 << 10;
+
 /// Why a byte stream cannot be followed any further. The reference master
 /// closes the connection without an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -190,7 +193,7 @@ pub struct Frame<H> {
 
 /// Cuts a stream of received bytes into frames, however they are fragmented.
 ///
-/// It holds what has arrived of one frame and never more than that: a length
+/// Its buffer grows with the bytes that have arrived of one frame; a length
 /// that is only claimed reserves no memory. Attachments are dropped as they
 /// come in. After an error the stream has lost its place and the connection
 /// is to be closed; the error stays the answer.
@@ -234,6 +237,10 @@ impl<H: Header> Framer<H> {
         }
         self.buffer.advance(H::LEN);
         let payload = self.buffer.split_to(length).freeze();
+        if length > LARGE {
+            // Else an idle connection would keep the memory of its largest frame.
+            self.buffer = BytesMut::from(&self.buffer[..]);
+        }
         self.skip = header.attachment_length() as usize;
         Ok(Some(Frame { header, payload }))
     }

@@ -1,4 +1,5 @@
 //! Hostile bytes: an error, never a panic, never memory beyond the frame.
+#![expect(clippy::panic, reason = "a test fails by panicking")]
 
 mod common;
 
@@ -146,9 +147,9 @@ fn small_payloads(form: Form) -> Vec<(Method, Direction, Vec<u8>, String)> {
         .filter_map(|frame| {
             let payload = frame.parts().payload;
             let (message, _) = Message::decode(frame.method, frame.direction, &payload).ok()?;
-            let payload = message.encode(form);
-            (!payload.is_empty()).then(|| (frame.method, frame.direction, payload, frame.origin))
+            Some((frame.method, frame.direction, message.encode(form), frame.origin))
         })
+        .filter(|(_, _, payload, _)| !payload.is_empty())
         .collect()
 }
 
@@ -192,6 +193,34 @@ fn a_huge_length_anywhere_costs_no_memory() {
         }
     }
     assert!(refused > 10_000, "{refused}");
+}
+
+#[test]
+fn a_connection_does_not_keep_the_memory_of_its_largest_frame() {
+    let length = 1_u32 << 20;
+    let header =
+        RequestHeader { msg_type: 0, seq_num: 0, function_id: 1, length, attach_length: 0 }.to_bytes();
+    let stream = [&header[..], &vec![7; length as usize], b"\x15\x00"].concat();
+    let mut framer = Framer::<RequestHeader>::new(length);
+    let memory = measure(|| {
+        framer.buffer().extend_from_slice(&stream);
+        assert!(framer.next_frame().is_ok_and(|frame| frame.is_some()));
+    });
+    assert_eq!(framer.buffer().as_ref(), b"\x15\x00");
+    assert!(memory.bytes_max >= length.into());
+    assert!(memory.bytes_current < 1000, "{} bytes are kept", memory.bytes_current);
+}
+
+#[test]
+fn a_claimed_length_reserves_nothing() {
+    let claim =
+        RequestHeader { msg_type: 0, seq_num: 0, function_id: 1, length: 1 << 27, attach_length: u32::MAX };
+    let mut framer = Framer::<RequestHeader>::new(frame::DEFAULT_MAX_PAYLOAD);
+    let memory = measure(|| {
+        framer.buffer().extend_from_slice(&claim.to_bytes());
+        assert_eq!(framer.next_frame(), Ok(None));
+    });
+    assert!(memory.bytes_max < 1000, "{} bytes", memory.bytes_max);
 }
 
 #[test]

@@ -1,4 +1,5 @@
 //! Streams and headers: what is followed, what is refused, and in which words.
+#![expect(clippy::panic, reason = "a test fails by panicking")]
 
 mod common;
 
@@ -57,7 +58,7 @@ fn malformed_input_gets_the_reference_masters_reaction() {
             match answer {
                 Ok(error) => assert_eq!(error, received, "{name}: error frame"),
                 Err(seq_num) => {
-                    assert_eq!((header.err_code, header.seq_num), (0, *seq_num), "{name}: accepted")
+                    assert_eq!((header.err_code, header.seq_num), (0, *seq_num), "{name}: accepted");
                 }
             }
         }

@@ -108,7 +108,7 @@ impl<'a, T: Pack<'a>> Pack<'a> for List<'a, T> {
 
     fn encode(&self, out: &mut Writer<'_>) {
         out.length(self.len());
-        for element in self.iter() {
+        for element in self {
             element.encode(out);
         }
     }

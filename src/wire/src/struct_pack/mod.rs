@@ -62,11 +62,6 @@ impl Width {
         }
     }
 
-    /// The width in bytes.
-    pub fn bytes(self) -> usize {
-        1 << self.code()
-    }
-
     fn code(self) -> u8 {
         match self {
             Self::One => 0,

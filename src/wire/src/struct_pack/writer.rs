@@ -26,7 +26,12 @@ impl<'o> Writer<'o> {
 
     #[inline]
     pub(crate) fn length(&mut self, length: usize) {
-        let bytes = (length as u64).to_le_bytes();
-        self.out.extend_from_slice(&bytes[..self.width.bytes()]);
+        // One branch per width, because copies of a fixed size are much faster.
+        match self.width {
+            Width::One => self.out.push(length as u8),
+            Width::Two => self.put(&(length as u16).to_le_bytes()),
+            Width::Four => self.put(&(length as u32).to_le_bytes()),
+            Width::Eight => self.put(&(length as u64).to_le_bytes()),
+        }
     }
 }
