@@ -165,6 +165,28 @@ fn no_payload_decodes_when_it_is_cut_short() {
     }
 }
 
+/// Every bit in front of the values counts, but for those that choose the form.
+#[test]
+fn a_damaged_hash_or_literal_is_refused() {
+    const HASH_FLAG: (usize, u8) = (0, 0);
+    const METAINFO: usize = 4;
+    for (method, direction, payload, origin) in small_payloads(Form::LONG) {
+        let contract = method.contract();
+        let schema = if direction == Direction::Request { &contract.request } else { &contract.response };
+        for at in 0..METAINFO + 1 + schema.literal().len() + 1 {
+            for bit in 0..8 {
+                if (at, bit) == HASH_FLAG || (at == METAINFO && bit < 5) {
+                    continue;
+                }
+                let mut damaged = payload.clone();
+                damaged[at] ^= 1 << bit;
+                let decoded = Message::decode(method, direction, &damaged);
+                assert!(decoded.is_err(), "{origin}: decodes with bit {bit} of byte {at} flipped");
+            }
+        }
+    }
+}
+
 #[test]
 fn bytes_behind_the_value_are_ignored() {
     for (method, direction, mut payload, origin) in small_payloads(Form::SHORT) {
