@@ -11,7 +11,7 @@ use crate::struct_pack::{self, Form, Schema, Str, record};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("{field} at byte {offset} of the payload: {problem}")]
 pub struct DecodeError {
-    /// The innermost field being read, as `Type.field`; empty for a bare value.
+    /// The innermost field being read, as `Type.field`, or what else was read.
     pub field: &'static str,
     /// Where reading stopped, in bytes from the start of the payload.
     pub offset: usize,

@@ -263,13 +263,12 @@ pub fn write_request<'a, C: Call<'a>>(
     form: Form,
 ) -> Result<(), MessageTooLarge> {
     let contract = C::METHOD.contract();
-    write_frame(out, |out| {
-        struct_pack::encode(&contract.request, form, call, out);
-        |length| {
-            let function_id = contract.function_id;
-            RequestHeader { msg_type: 0, seq_num, function_id, length, attach_length: 0 }.to_bytes()
-        }
-    })
+    let function_id = contract.function_id;
+    write_frame(
+        out,
+        |out| struct_pack::encode(&contract.request, form, call, out),
+        |(), length| RequestHeader { msg_type: 0, seq_num, function_id, length, attach_length: 0 }.to_bytes(),
+    )
 }
 
 /// Appends the response frame of a call that has been carried out, whether
@@ -283,10 +282,13 @@ pub fn write_response<'a, C: Call<'a>>(
     response: &C::Response,
     form: Form,
 ) -> Result<(), MessageTooLarge> {
-    write_frame(out, |out| {
-        struct_pack::encode(&C::METHOD.contract().response, form, response, out);
-        |length| ResponseHeader { err_code: 0, msg_type: 0, seq_num, length, attach_length: 0 }.to_bytes()
-    })
+    write_frame(
+        out,
+        |out| struct_pack::encode(&C::METHOD.contract().response, form, response, out),
+        |(), length| {
+            ResponseHeader { err_code: 0, msg_type: 0, seq_num, length, attach_length: 0 }.to_bytes()
+        },
+    )
 }
 
 /// Appends the response frame of a call that has not been carried out.
@@ -294,24 +296,28 @@ pub fn write_response<'a, C: Call<'a>>(
 /// # Errors
 /// The text would exceed what a frame can hold; nothing is appended then.
 pub fn write_error(out: &mut Vec<u8>, seq_num: u32, error: &RpcError) -> Result<(), MessageTooLarge> {
-    write_frame(out, |out| {
-        let err_code = error.encode(out);
-        move |length| ResponseHeader { err_code, msg_type: 0, seq_num, length, attach_length: 0 }.to_bytes()
-    })
+    write_frame(
+        out,
+        |out| error.encode(out),
+        |err_code, length| {
+            ResponseHeader { err_code, msg_type: 0, seq_num, length, attach_length: 0 }.to_bytes()
+        },
+    )
 }
 
-/// Appends a frame: `payload` appends the payload and returns what makes the
-/// header once the payload's length is known.
-fn write_frame<const LEN: usize, F: FnOnce(u32) -> [u8; LEN]>(
+/// Appends a frame. The payload comes first: the header, whose place is kept
+/// free, needs its length and whatever else `payload` returns.
+fn write_frame<T, const LEN: usize>(
     out: &mut Vec<u8>,
-    payload: impl FnOnce(&mut Vec<u8>) -> F,
+    payload: impl FnOnce(&mut Vec<u8>) -> T,
+    header: impl FnOnce(T, u32) -> [u8; LEN],
 ) -> Result<(), MessageTooLarge> {
     let start = out.len();
     out.extend_from_slice(&[0; LEN]);
-    let header = payload(out);
+    let about = payload(out);
     match length_field(out.len() - start - LEN) {
         Ok(length) => {
-            out[start..start + LEN].copy_from_slice(&header(length));
+            out[start..start + LEN].copy_from_slice(&header(about, length));
             Ok(())
         }
         Err(error) => {

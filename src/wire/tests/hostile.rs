@@ -303,7 +303,10 @@ fn flags_and_alternatives_are_checked() {
     let response = |method: Method, values: &[u8]| {
         let hash = method.contract().response.hash().to_le_bytes();
         let payload = [&hash[..], values].concat();
-        Message::decode(method, Direction::Response, &payload).map(|_| ()).map_err(|error| error.problem)
+        Message::decode(method, Direction::Response, &payload).map(|_| ()).map_err(|error| {
+            assert!(!error.field.is_empty(), "{error}");
+            error.problem
+        })
     };
     assert_eq!(response(Method::PutEnd, &[2]), Err(Problem::NotAFlag { found: 2 }));
     assert_eq!(response(Method::PutEnd, &[1]), Ok(()));

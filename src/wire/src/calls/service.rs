@@ -1,6 +1,6 @@
 //! What a client asks first, and its heartbeat.
 
-use crate::struct_pack::arguments;
+use crate::struct_pack::{List, arguments};
 use crate::types::Uuid;
 
 arguments! {
@@ -26,5 +26,5 @@ arguments! {
 
 arguments! {
     /// Addresses of the clients' segments, by client; unknown ones are left out.
-    BatchQueryIp<'a> { client_ids: crate::List<'a, Uuid> }
+    BatchQueryIp<'a> { client_ids: List<'a, Uuid> }
 }

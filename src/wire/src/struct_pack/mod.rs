@@ -132,7 +132,7 @@ pub(crate) fn decode<'a, T: Pack<'a>>(schema: &Schema, payload: &'a [u8]) -> Res
     if let Some(width) = form.width {
         input.set_width(width);
     }
-    let value = T::decode(&mut input)?;
+    let value = T::decode(&mut input).map_err(|error| error.within("value"))?;
     Ok((value, form))
 }
 
