@@ -28,7 +28,7 @@ pub(crate) const ROOMS: &[Room] = &[
     room("inbound", &["kernel::api", "proto", "shell", "wire"]),
     room("main", &["app", "cli", "config"]),
     room("outbound", &["config", "ports", "proto"]),
-    room("ports", &[]),
+    room("ports", &["proto"]),
     // proto: the peers' stream is served by the shell; its messages arrive through a `convert.rs`.
     room("shell", &["kernel", "ports", "proto", "telemetry"]),
     room("telemetry", &[]),

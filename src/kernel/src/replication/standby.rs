@@ -76,6 +76,8 @@ pub struct Standby {
     granting: bool,
     right_end: Instant,
     heard: Option<Instant>,
+    /// When a frame last showed that nothing was missing here.
+    equal_at: Option<Instant>,
     primary: Option<Progress>,
     /// The in-sync set, as last heard from the holder of the highest epoch.
     record: Option<InSyncRecord>,
@@ -122,6 +124,7 @@ impl Standby {
             granting: true,
             right_end: start.right_end,
             heard: None,
+            equal_at: None,
             primary: None,
             record: None,
             quarantine: Vec::new(),
@@ -185,6 +188,7 @@ impl Standby {
             in_sync: self.in_sync(),
             record: self.record.clone(),
             last_contact: self.heard.map(|at| now.since(at)),
+            equal_for: self.equal_at.map(|at| now.since(at)),
             promise_left: self.right_end.since(now),
             failures: self.failures,
             why_not: self.why_not.clone(),
@@ -291,6 +295,7 @@ impl Standby {
                 format!("a batch after {}, but the last entry is {}", frame.batch.prev, self.log.last());
             return self.blocked(now, why, out);
         }
+        let tail = frame.tail;
         let matched = if mutant!(AckReceived) {
             if let Some(earlier) = self.unapplied.replace(frame) {
                 self.apply(&earlier, out);
@@ -300,6 +305,9 @@ impl Standby {
             self.apply(&frame, out);
             self.applier.applied()
         };
+        if self.applier.applied() >= tail {
+            self.equal_at = Some(now);
+        }
         self.acknowledge(now, epoch, matched, token, out);
     }
 
