@@ -43,8 +43,8 @@ pub(super) fn exit(survey: &Survey, problems: &[Problem]) -> Exit {
     }
 }
 
-/// Everything that is wrong with what answered, the worst first.
-pub(super) fn problems(survey: &Survey) -> Vec<Problem> {
+/// Everything that is wrong with what answered, the worst first. `before` is an earlier survey of the same nodes.
+pub(super) fn problems(survey: &Survey, before: Option<&Survey>) -> Vec<Problem> {
     let mut problems = leadership(survey);
     for (seen, status) in survey.answered() {
         match seen.role() {
@@ -56,7 +56,7 @@ pub(super) fn problems(survey: &Survey) -> Vec<Problem> {
         }
         common(seen, status, &mut problems);
     }
-    digests(survey, &mut problems);
+    digests(survey, before, &mut problems);
     for seen in &survey.nodes {
         if let Err(why) = &seen.answer {
             problems.push(Problem::new(format!("{} does not answer: {why}", seen.addr)));
@@ -145,34 +145,45 @@ fn common(seen: &Seen, status: &NodeStatus, problems: &mut Vec<Problem>) {
         let first = quarantine.entries.first().map_or(String::new(), |e| format!(": entry {}, {}", e.seq, e.text));
         problems.push(Problem::new(format!("{} has set aside {} entries{first}", seen.name(), quarantine.count)));
     }
-    if let Some(store) = &status.store
-        && let (Some(digest), Some(recount)) = (&store.digest, &store.recount)
-        && digest != recount
-    {
-        let text = format!("{}'s digest {digest} is not what a recount gives, {recount}", seen.name());
-        problems.push(Problem::new(text));
-    }
     for finding in status.findings.iter().filter(|finding| finding.severity() > Severity::Info) {
         problems.push(Problem::new(format!("{}: {}", seen.name(), finding.text)).cure(&*finding.cure));
     }
 }
 
-/// Digests are comparable at equal positions only; elsewhere nothing is known.
-fn digests(survey: &Survey, problems: &mut Vec<Problem>) {
-    let known = |status: &NodeStatus| {
-        let store = status.store.as_ref()?;
-        let digest = store.recount.as_ref().or(store.digest.as_ref())?;
-        Some((store.digest_at?, digest.clone(), store.recount.is_some()))
-    };
-    let all: Vec<_> = survey.answered().filter_map(|(seen, status)| Some((seen, known(status)?))).collect();
-    for (i, (a, (at, digest, recounted))) in all.iter().enumerate() {
-        for (b, (other_at, other, other_recounted)) in &all[i + 1..] {
-            if at == other_at && recounted == other_recounted && digest != other {
-                let text = format!("{} and {} differ at position {at}", a.name(), b.name());
-                problems.push(Problem::new(text));
+/// Digests are comparable at equal positions only; elsewhere nothing is known. While entries are applied a node reads
+/// its homes one after the other, so a difference counts only between copies that have stood still since `before`.
+fn digests(survey: &Survey, before: Option<&Survey>, problems: &mut Vec<Problem>) {
+    for (a, b, at) in differing(survey) {
+        let stood_still = |seen: &Seen| {
+            let was = before.and_then(|before| before.nodes.iter().find(|was| was.addr == seen.addr));
+            was.and_then(reading).is_some_and(|was| Some(was) == reading(seen))
+        };
+        if stood_still(a) && stood_still(b) {
+            let text = format!("{} and {} differ at position {at}", a.name(), b.name());
+            problems.push(Problem::new(text));
+        }
+    }
+}
+
+/// Position, digest, and whether that was computed from scratch.
+fn reading(seen: &Seen) -> Option<(u64, &str, bool)> {
+    let store = seen.status()?.store.as_ref()?;
+    let digest = store.recount.as_ref().or(store.digest.as_ref())?;
+    Some((store.digest_at?, digest, store.recount.is_some()))
+}
+
+/// Pairs of copies whose digests differ at one position, by one reading.
+pub(super) fn differing(survey: &Survey) -> Vec<(&Seen, &Seen, u64)> {
+    let all: Vec<_> = survey.nodes.iter().filter_map(|seen| Some((seen, reading(seen)?))).collect();
+    let mut pairs = Vec::new();
+    for (i, (a, (at, digest, scratch))) in all.iter().enumerate() {
+        for (b, (other_at, other, other_scratch)) in &all[i + 1..] {
+            if at == other_at && scratch == other_scratch && digest != other {
+                pairs.push((*a, *b, *at));
             }
         }
     }
+    pairs
 }
 
 /// Whether the node could be promoted.

@@ -21,6 +21,8 @@ pub(super) use survey::{Seen, Survey, survey};
 
 /// Time between two readings of `--watch`.
 const INTERVAL: Duration = Duration::from_secs(1);
+/// Between two readings of digests that seem to differ.
+const SECOND_LOOK: Duration = Duration::from_millis(200);
 /// A value older than this is shown as stale, with its age.
 const STALE_AFTER: Duration = Duration::from_secs(2);
 
@@ -51,8 +53,16 @@ pub(crate) async fn run(client: &ClientArgs, args: &StatusArgs) -> Result<Exit, 
     if args.watch {
         return watch(client, args.recount).await;
     }
-    let survey = survey(&client.connect, args.recount).await;
-    let problems = judge::problems(&survey);
+    let mut found = survey(&client.connect, args.recount).await;
+    let mut problems = judge::problems(&found, None);
+    if !judge::differing(&found).is_empty() {
+        // One reading cannot tell a difference from entries that were applied meanwhile.
+        tokio::time::sleep(SECOND_LOOK).await;
+        let again = survey(&client.connect, args.recount).await;
+        problems = judge::problems(&again, Some(&found));
+        found = again;
+    }
+    let survey = found;
     let shown = if client.json {
         text::print(&[json::line(&survey, &problems).to_string()])
     } else {
@@ -75,7 +85,7 @@ async fn watch(client: &ClientArgs, recount: bool) -> Result<Exit, Failure> {
         let mut connect = client.connect.clone();
         connect.extend(known.addresses());
         let fresh = survey(&connect, recount).await;
-        let problems = judge::problems(&fresh);
+        let problems = judge::problems(&fresh, Some(&known));
         known.refresh(fresh);
         let lines = if client.json {
             vec![json::line(&known, &problems).to_string()]

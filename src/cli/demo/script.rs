@@ -1,0 +1,411 @@
+//! The acts of the demo, in order.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use standfast_proto::v1::admin_client::AdminClient;
+use standfast_proto::v1::{
+    MountSegmentRequest, NodeStatus, PromoteReply, PromoteRequest, Role, StreamState, Uuid, Verdict,
+};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, sleep_until};
+use tonic::transport::Channel;
+
+use super::super::client::{self, ADMIN_LIMIT, CONNECT_LIMIT, within};
+use super::super::exit::{Exit, Failure};
+use super::super::operate;
+use super::cluster::{Node, Plan};
+use super::ledger::read;
+use super::monitor::{self, Board};
+use super::panel::{self, Stage};
+use super::readback::{self, Reader};
+use super::route::{Answer, Caller};
+use super::verdict::{FailoverFacts, Measured, NodeFacts};
+use super::workload::{World, Writer, code};
+use super::DemoArgs;
+
+const KEYS: u32 = 60_000;
+const WRITERS: u32 = 4;
+const READERS: u64 = 2;
+const SEGMENTS: usize = 4;
+const SEGMENT_BYTES: usize = 8 << 20;
+const LENDER: Uuid = Uuid { first: 99, second: 1 };
+/// Shares of the duration at which the acts begin.
+const MOUNT_AT: f64 = 0.3;
+const COMPARE_AT: f64 = 0.6;
+const KILL_AT: f64 = 0.7;
+/// For the standby to be in sync at the start.
+const IN_SYNC_LIMIT: Duration = Duration::from_secs(15);
+/// For both copies to stand at one position once the load is paused.
+const COMPARE_LIMIT: Duration = Duration::from_secs(6);
+/// For the clients to end their turns.
+const STOP_LIMIT: Duration = Duration::from_secs(10);
+const MOUNT_TRIES: u32 = 100;
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// A run and what it has measured so far.
+pub(super) struct Run {
+    args: DemoArgs,
+    stage: Arc<Stage>,
+    measured: Measured,
+    world: Option<Arc<World>>,
+    board: Arc<Board>,
+    loaded: Duration,
+}
+
+/// The primary and the standby that takes its place.
+struct Pair {
+    a: Node,
+    b: Node,
+}
+
+impl Run {
+    pub(super) fn new(args: DemoArgs, stage: Arc<Stage>, measured: Measured) -> Self {
+        Self { args, stage, measured, world: None, board: Arc::new(Board::new(2)), loaded: Duration::ZERO }
+    }
+
+    /// Notes how the play ended.
+    pub(super) fn ended(&mut self, played: Result<(), Failure>) {
+        if let Err(failure) = played {
+            self.measured.gaps.push(failure.text);
+        }
+    }
+
+    /// All that was measured, also when the play did not reach its end.
+    pub(super) fn measured(mut self) -> Measured {
+        let m = &mut self.measured;
+        m.lag_ms = self.board.lag_ms();
+        m.duration_s = self.args.duration.as_secs_f64();
+        let Some(world) = self.world else { return self.measured };
+        let counts = &world.ledger.counts;
+        m.puts_acked = read(&counts.puts_acked);
+        m.puts_per_s = (!self.loaded.is_zero()).then(|| m.puts_acked as f64 / self.loaded.as_secs_f64());
+        m.acked_missing = read(&counts.acked_missing);
+        m.returned = read(&counts.returned);
+        m.wrong_bytes = read(&counts.wrong_bytes);
+        m.unexpected = read(&counts.unexpected);
+        m.keys = world.ledger.touched();
+        m.complaints = world.ledger.complaints();
+        if let Some(failover) = &mut m.failover {
+            failover.outage_ms = world.outage.duration().map(|outage| outage.as_secs_f64() * 1e3);
+            failover.acked_lost = m.acked_missing.saturating_sub(failover.acked_lost);
+        }
+        self.measured
+    }
+
+    /// Starts the nodes and plays all acts. Dropping the future ends the nodes and all clients.
+    pub(super) async fn play(&mut self) -> Result<(), Failure> {
+        let mut pair = self.start().await?;
+        let addrs = vec![pair.a.addr.clone(), pair.b.addr.clone()];
+        let world = Arc::new(World::new(KEYS, self.args.ack, addrs));
+        self.world = Some(Arc::clone(&world));
+        let mut tasks = JoinSet::new();
+        for (nr, node) in [&pair.a, &pair.b].into_iter().enumerate() {
+            tasks.spawn(monitor::watch(Arc::clone(&self.board), nr, node.addr.clone()));
+        }
+        let (stage, board) = (Arc::clone(&self.stage), Arc::clone(&self.board));
+        let live = stage.is_live();
+        let names = vec![pair.a.name, pair.b.name];
+        // In this task, so that the terminal is restored before the verdict is printed.
+        let panel = panel::show(stage, board, Arc::clone(&world), names);
+        tokio::select! {
+            acted = self.acts(&mut pair, &world) => acted?,
+            never = async { if live { panel.await; } std::future::pending().await } => never,
+        }
+        if self.args.keep {
+            self.keep(&mut pair);
+        }
+        Ok(())
+    }
+
+    async fn start(&mut self) -> Result<Pair, Failure> {
+        let DemoArgs { ack, sabotage, keep, .. } = self.args;
+        let on_primary = sabotage.filter(|sabotage| sabotage.strikes_the_primary());
+        let on_standby = sabotage.filter(|sabotage| !sabotage.strikes_the_primary());
+        let a = Node::start(Plan { name: "a", peer: None, ack, sabotage: on_primary, keep }).await?;
+        self.measured.nodes.push(NodeFacts { id: a.name.into(), pid: a.pid, role: "primary", ..NodeFacts::default() });
+        let b = Node::start(Plan { name: "b", peer: Some(&a.addr), ack, sabotage: on_standby, keep }).await?;
+        self.measured.nodes.push(NodeFacts { id: b.name.into(), pid: b.pid, role: "standby", ..NodeFacts::default() });
+        self.stage.say(format!("a (pid {}) is primary at {}, b (pid {}) standby at {}", a.pid, a.addr, b.pid, b.addr));
+        Ok(Pair { a, b })
+    }
+
+    async fn acts(&mut self, pair: &mut Pair, world: &Arc<World>) -> Result<(), Failure> {
+        in_sync(pair).await?;
+        self.stage.say("the standby is in sync");
+        let mut lender = Caller::new(Arc::clone(&world.route));
+        for _ in 0..SEGMENTS {
+            mount(&mut lender, world).await?;
+        }
+        let began = Instant::now();
+        let at = |share: f64| began + self.args.duration.mul_f64(share);
+        let (mount_at, compare_at, kill_at, end_at) = (at(MOUNT_AT), at(COMPARE_AT), at(KILL_AT), at(1.0));
+        let mut clients = start_load(world, self.measured.seed);
+        self.stage.say(format!("{WRITERS} writers and {READERS} readers work on {KEYS} keys"));
+
+        sleep_until(mount_at).await;
+        mount(&mut lender, world).await?;
+        self.stage.say("one more segment is mounted");
+        sleep_until(compare_at).await;
+        let paused = self.compare(pair, world).await;
+        let mut goes_on = true;
+        if !self.args.no_failover {
+            sleep_until(kill_at).await;
+            goes_on = self.fail_over(pair, world).await;
+        }
+        if goes_on {
+            sleep_until(end_at).await;
+        }
+        self.loaded = began.elapsed().saturating_sub(paused);
+        self.stop(world, &mut clients).await;
+        self.look_at_processes(pair);
+        self.stage.say("reading every key back");
+        let unread = readback::read_all(world).await;
+        self.measured.unread = Some(unread);
+        self.stage.say(format!("{} acknowledged keys read back", world.ledger.acked_now().saturating_sub(unread)));
+        Ok(())
+    }
+
+    /// Pauses the load, waits for lag 0 and compares both copies at one position. Returns how long that took.
+    async fn compare(&mut self, pair: &Pair, world: &World) -> Duration {
+        let began = Instant::now();
+        let _paused = world.gate.write().await;
+        self.stage.say("load paused: comparing both copies");
+        while began.elapsed() < COMPARE_LIMIT {
+            let (a, b) =
+                tokio::join!(client::status(&pair.a.addr, true), client::status(&pair.b.addr, true));
+            if let (Ok(a), Ok(b)) = (a, b) {
+                let facts = [(&pair.a, &a), (&pair.b, &b)].map(|(node, status)| facts(node, status));
+                let settled = settled(&a, &b);
+                self.measured.entries_replicated = b.positions.as_ref().map(|p| p.applied);
+                self.measured.nodes = facts.into();
+                if let Some(set_aside) = set_aside(&b) {
+                    self.stage.say(&*set_aside);
+                    self.measured.faults.push(set_aside);
+                    break;
+                }
+                if settled {
+                    self.judge_copies();
+                    break;
+                }
+            }
+            sleep(LOOK_EVERY).await;
+        }
+        if self.measured.digests_equal.is_none() {
+            self.measured.gaps.push("the copies never stood at one position while the load was paused".into());
+        }
+        began.elapsed()
+    }
+
+    /// The nodes stand at one position: all digests and recounts must be one.
+    fn judge_copies(&mut self) {
+        let nodes = &self.measured.nodes;
+        for node in nodes {
+            if let (Some(digest), Some(recount)) = (&node.digest, &node.recount)
+                && digest != recount
+            {
+                let fault = format!("{}: the digest is {digest}, a recount gives {recount}", node.id);
+                self.measured.faults.push(fault);
+            }
+        }
+        let all = |of: fn(&NodeFacts) -> Option<&String>| {
+            let values: Option<Vec<&String>> = nodes.iter().map(of).collect();
+            values.map(|values| values.windows(2).all(|pair| pair[0] == pair[1]))
+        };
+        let (digests, recounts) = (all(|n| n.digest.as_ref()), all(|n| n.recount.as_ref()));
+        self.measured.digests_equal = digests.zip(recounts).map(|(digests, recounts)| digests && recounts);
+        let word = if self.measured.digests_equal == Some(true) { "equal" } else { "WRONG: they differ" };
+        let at = nodes.first().and_then(|node| node.applied).map_or("?".to_owned(), |at| at.to_string());
+        self.stage.say(format!("both copies at position {at}: {word}"));
+    }
+
+    /// Kills the primary in full load and promotes the standby. False when the standby would not have it.
+    async fn fail_over(&mut self, pair: &mut Pair, world: &World) -> bool {
+        let channel = match client::open(&pair.b.addr, CONNECT_LIMIT).await {
+            Ok(channel) => channel,
+            Err(why) => {
+                self.measured.faults.push(format!("the standby cannot be reached: {why}"));
+                return false;
+            }
+        };
+        if let Err(why) = promote(&channel, true).await {
+            // Killing the primary now would lose everything, as the standby says itself.
+            self.stage.say(format!("not killed: {why}"));
+            self.measured.faults.push(why);
+            return false;
+        }
+        let missing_before = read(&world.ledger.counts.acked_missing);
+        let _ = world.outage.began.set(Instant::now());
+        pair.a.kill();
+        self.stage.say("primary KILLED with SIGKILL in full load");
+        let mut facts = FailoverFacts { acked_lost: missing_before, ..FailoverFacts::default() };
+        match promote(&channel, false).await {
+            Ok(reply) => {
+                let change = operate::history_row(&channel, reply.epoch).await;
+                let epoch = reply.epoch.map_or("?".to_owned(), |epoch| epoch.to_string());
+                self.stage.say(format!("standby PROMOTED: b is the primary of epoch {epoch}"));
+                facts.phases = change.as_ref().map(operate::phases_ms).unwrap_or_default();
+                let said = |loss: Option<standfast_proto::v1::Loss>| loss.and_then(|loss| loss.entries);
+                let bound = change.and_then(|change| said(change.at_risk).max(said(change.lost)));
+                facts.loss_bound = if self.measured.is_async { bound } else { Some(0) };
+            }
+            Err(why) => self.measured.faults.push(why),
+        }
+        self.measured.failover = Some(facts);
+        true
+    }
+
+    async fn stop(&mut self, world: &World, clients: &mut JoinSet<()>) {
+        world.stop.store(true, Ordering::Relaxed);
+        let until = Instant::now() + STOP_LIMIT;
+        loop {
+            match tokio::time::timeout_at(until, clients.join_next()).await {
+                Ok(None) => break,
+                Ok(Some(Ok(()))) => {}
+                Ok(Some(Err(error))) => self.measured.faults.push(format!("a client of the demo failed: {error}")),
+                Err(_) => {
+                    self.measured.gaps.push(format!("{} clients did not end their turn", clients.len()));
+                    clients.shutdown().await;
+                    break;
+                }
+            }
+        }
+    }
+
+    /// A node that ended by itself is a fault, whatever the load noticed.
+    fn look_at_processes(&mut self, pair: &mut Pair) {
+        let killed = world_was_hit(self.world.as_deref());
+        let nodes = [(&mut pair.a, killed), (&mut pair.b, false)];
+        for (node, was_killed) in nodes {
+            if !was_killed && node.has_ended() {
+                let fault = format!("node {} ended by itself; it logged: {}", node.name, node.last_words());
+                self.measured.faults.push(fault);
+            }
+        }
+    }
+
+    fn keep(&self, pair: &mut Pair) {
+        for node in [&mut pair.a, &mut pair.b] {
+            if !node.has_ended() {
+                node.stay();
+                self.stage.say(format!("{} (pid {}) keeps running at {}", node.name, node.pid, node.addr));
+                eprintln!("  standfast status --connect {}      kill {}", node.addr, node.pid);
+            }
+        }
+    }
+}
+
+fn world_was_hit(world: Option<&World>) -> bool {
+    world.is_some_and(|world| world.outage.began.get().is_some())
+}
+
+fn start_load(world: &Arc<World>, seed: u64) -> JoinSet<()> {
+    let mut clients = JoinSet::new();
+    let share = KEYS / WRITERS;
+    for nr in 0..WRITERS {
+        let writer = Writer::new(world, nr, nr * share..(nr + 1) * share, seed);
+        clients.spawn(writer.run());
+    }
+    for nr in 0..READERS {
+        clients.spawn(Reader::new(world, seed ^ (nr + 1)).run());
+    }
+    clients
+}
+
+/// Waits until the primary counts on the standby and the standby could take over.
+async fn in_sync(pair: &Pair) -> Result<(), Failure> {
+    let until = Instant::now() + IN_SYNC_LIMIT;
+    while Instant::now() < until {
+        let (a, b) = tokio::join!(client::status(&pair.a.addr, false), client::status(&pair.b.addr, false));
+        if let (Ok(a), Ok(b)) = (a, b) {
+            let counted = a.standbys.iter().any(|peer| peer.in_sync && peer.stream() == StreamState::Streaming);
+            let ready = b.rehearsal.is_some_and(|rehearsal| rehearsal.verdict() == Verdict::Yes);
+            if counted && ready {
+                return Ok(());
+            }
+        }
+        sleep(LOOK_EVERY).await;
+    }
+    let text = format!(
+        "the standby was not in sync within {} s; a logged: {}; b logged: {}",
+        IN_SYNC_LIMIT.as_secs(),
+        pair.a.last_words(),
+        pair.b.last_words()
+    );
+    Err(Failure::new(Exit::Bad, text))
+}
+
+/// Lends one more segment. Repeating it is harmless.
+async fn mount(lender: &mut Caller, world: &World) -> Result<(), Failure> {
+    let segment = world.memory.lend(SEGMENT_BYTES);
+    let request = MountSegmentRequest { client: Some(LENDER), segment: Some(segment) };
+    for _ in 0..MOUNT_TRIES {
+        let request = request.clone();
+        match lender.call(|mut master| async move { master.mount_segment(request).await }).await {
+            Answer::Reply(reply) => match reply.error {
+                None => return Ok(()),
+                Some(error) => {
+                    let name = code(Some(&error)).as_str_name();
+                    return Err(Failure::new(Exit::Bad, format!("a segment is refused: {name}: {}", error.text)));
+                }
+            },
+            Answer::Refused | Answer::Unknown => sleep(LOOK_EVERY).await,
+        }
+    }
+    Err(Failure::new(Exit::Bad, "a segment could not be mounted: no answer"))
+}
+
+/// Asks the standby to take over, or whether it would. Anything but yes is a sentence.
+async fn promote(channel: &Channel, dry_run: bool) -> Result<PromoteReply, String> {
+    let reason = "the demo killed the primary".to_owned();
+    let request = PromoteRequest { actor: operate::actor(), reason, dry_run };
+    let reply = within(ADMIN_LIMIT, AdminClient::new(channel.clone()).promote(request)).await;
+    let reply = reply.map_err(|status| Failure::of_change("promotion", &status).text)?;
+    if reply.accepted {
+        return Ok(reply);
+    }
+    let why: Vec<&str> = reply.reasons.iter().map(|reason| &*reason.text).collect();
+    Err(format!("the standby refuses to be promoted: {}", why.join("; ")))
+}
+
+/// Whether both copies have applied everything, and were read at that one position.
+fn settled(a: &NodeStatus, b: &NodeStatus) -> bool {
+    let place = |status: &NodeStatus| {
+        let positions = status.positions.as_ref()?;
+        Some((positions.tail, positions.applied, status.store.as_ref()?.digest_at?))
+    };
+    match (place(a), place(b)) {
+        (Some(a), Some(b)) => a == b && a.0 == a.1 && a.0 == a.2,
+        _ => false,
+    }
+}
+
+/// Entries that the standby could not apply, as a sentence.
+fn set_aside(status: &NodeStatus) -> Option<String> {
+    let quarantine = status.quarantine.as_ref().filter(|quarantine| quarantine.count > 0)?;
+    let first = quarantine.entries.first();
+    let first = first.map_or(String::new(), |entry| format!(": entry {}, {}", entry.seq, entry.text));
+    Some(format!("the standby has set aside {} entries{first}", quarantine.count))
+}
+
+fn facts(node: &Node, status: &NodeStatus) -> NodeFacts {
+    let (positions, store) = (status.positions.as_ref(), status.store.as_ref());
+    let leadership = status.leadership.as_ref();
+    NodeFacts {
+        id: node.name.to_owned(),
+        pid: node.pid,
+        role: match leadership.map_or(Role::Unspecified, |l| l.role()) {
+            Role::Primary => "primary",
+            Role::Standby => "standby",
+            Role::Candidate => "candidate",
+            Role::Offline | Role::Unspecified => "offline",
+        },
+        epoch: leadership.and_then(|l| l.epoch),
+        tail: positions.map(|p| p.tail),
+        applied: positions.map(|p| p.applied),
+        objects: store.map(|s| s.objects),
+        digest: store.and_then(|s| s.digest.clone()),
+        recount: store.and_then(|s| s.recount.clone()),
+    }
+}
