@@ -32,7 +32,8 @@ pub(crate) fn short(duration: Duration) -> String {
         1..100 => format!("{:.1} s", ms / 1e3),
         100..6000 => format!("{} min", secs / 60),
         6000..360_000 => format!("{} h", secs / 3600),
-        _ => format!("{} d", secs / 86_400),
+        360_000..86_400_000 => format!("{} d", secs / 86_400),
+        _ => "> 999 d".to_owned(),
     }
 }
 
@@ -67,6 +68,7 @@ mod tests {
             (100_000, "1 min"),
             (7_200_000, "2 h"),
             (864_000_000, "10 d"),
+            (u64::MAX, "> 999 d"),
         ] {
             let shown = short(Duration::from_millis(ms));
             assert_eq!(shown, text);

@@ -58,11 +58,8 @@ impl Failure {
                     .cure(refusal.cure)
             }
             None => {
-                let why = if status.message().is_empty() {
-                    status.code().description()
-                } else {
-                    status.message()
-                };
+                let why =
+                    if status.message().is_empty() { status.code().description() } else { status.message() };
                 Self::new(Exit::Unknown, format!("{what}: the outcome is unknown: {why}"))
             }
         }
@@ -104,7 +101,8 @@ mod tests {
 
     #[test]
     fn a_refusal_ends_with_its_cure() {
-        let refusal = Refusal { cure: "standfast status".into(), ..Refusal::new(RefusalCode::NotPrimary, "no") };
+        let refusal =
+            Refusal { cure: "standfast status".into(), ..Refusal::new(RefusalCode::NotPrimary, "no") };
         let shown = Failure::of_change("detach", &refusal.into()).to_string();
         assert!(shown.ends_with("next: standfast status"), "{shown}");
     }

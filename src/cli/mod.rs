@@ -158,7 +158,10 @@ mod tests {
     fn a_usage_error_is_told_from_help() {
         let error = parse(&["demo", "--sabotage", "fire"]).expect_err("no such sabotage");
         assert!(error.use_stderr());
-        assert_eq!(parse(&["demo", "--duration", "12"]).expect_err("no unit").kind(), ErrorKind::ValueValidation);
+        assert_eq!(
+            parse(&["demo", "--duration", "12"]).expect_err("no unit").kind(),
+            ErrorKind::ValueValidation
+        );
         assert!(parse(&["detach"]).is_err());
         assert!(!parse(&["--help"]).expect_err("help").use_stderr());
     }

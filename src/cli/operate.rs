@@ -6,7 +6,8 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 use standfast_proto::v1::admin_client::AdminClient;
 use standfast_proto::v1::{
-    DetachReply, DetachRequest, Loss, NodeStatus, PromoteReply, PromoteRequest, PromotionPlan, Reason, RoleChange,
+    DetachReply, DetachRequest, Loss, NodeStatus, PromoteReply, PromoteRequest, PromotionPlan, Reason,
+    RoleChange,
 };
 use tonic::transport::Channel;
 
@@ -107,7 +108,8 @@ pub(crate) async fn detach(client: &ClientArgs, args: &DetachArgs) -> Result<Exi
             .cure(format!("standfast status --connect {connect}"))
     })?;
     let cluster = cluster_of(primary.status());
-    let statement = format!("You state that {} will not be promoted; writes no longer wait for it.", args.node);
+    let statement =
+        format!("You state that {} will not be promoted; writes no longer wait for it.", args.node);
     confirm(args.yes, &cluster, &statement)?;
     let channel = open(&primary.addr).await?;
     let request = DetachRequest { node: args.node.clone(), actor: actor(), reason: args.reason.clone() };
@@ -124,7 +126,8 @@ fn detached(node: &str, reply: &DetachReply, as_json: bool) -> Vec<String> {
     let members: Option<Vec<&str>> =
         reply.in_sync.as_ref().map(|set| set.members.iter().map(|member| &*member.node).collect());
     if as_json {
-        let line = json!({"schema": 1, "accepted": true, "reasons": [], "told": reply.told, "in_sync": members});
+        let line =
+            json!({"schema": 1, "accepted": true, "reasons": [], "told": reply.told, "in_sync": members});
         return vec![line.to_string()];
     }
     let members = members.map_or(UNKNOWN.to_owned(), |members| members.join(", "));
@@ -146,11 +149,8 @@ async fn look_around(client: &ClientArgs) -> Result<Survey, Failure> {
 }
 
 async fn find_standby(client: &ClientArgs, to: &str) -> Result<(String, Channel, String), Failure> {
-    let found = if to.contains(':') {
-        survey(&[to.to_owned()], false).await
-    } else {
-        look_around(client).await?
-    };
+    let found =
+        if to.contains(':') { survey(&[to.to_owned()], false).await } else { look_around(client).await? };
     let seen = found.find(to).filter(|seen| seen.status().is_some()).ok_or_else(|| {
         let known: Vec<&str> = found.answered().map(|(seen, _)| seen.name()).collect();
         if known.is_empty() {
@@ -215,7 +215,7 @@ fn refused(
 }
 
 fn report_plan(to: &str, addr: &str, plan: Option<&PromotionPlan>) {
-    let plan = plan.cloned().unwrap_or_default();
+    let plan = plan.copied().unwrap_or_default();
     let ms = |value: Option<u64>| micros(value.map(|ms| ms.saturating_mul(1000)));
     let text = format!(
         "{to} ({addr}) is ready: it would serve {} keys in {} segments, going on from position {}. \
@@ -319,7 +319,10 @@ mod tests {
         let shown = failure.expect_err("refused").to_string();
         assert!(shown.contains("not in sync") && shown.ends_with("standfast detach b"), "{shown}");
         let failure = refused("promotion", &[reason("")], &client(false), "h:1", false).expect_err("refused");
-        assert_eq!((failure.exit, failure.cure.as_deref()), (Exit::Bad, Some("standfast status --connect h:1")));
+        assert_eq!(
+            (failure.exit, failure.cure.as_deref()),
+            (Exit::Bad, Some("standfast status --connect h:1"))
+        );
     }
 
     #[test]

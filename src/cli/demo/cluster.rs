@@ -46,8 +46,10 @@ pub(super) struct Plan<'a> {
 impl Node {
     /// Starts a process and waits until it listens.
     pub(super) async fn start(plan: Plan<'_>) -> Result<Self, Failure> {
-        let failed = |why: String| Failure::new(Exit::Bad, format!("node {} did not start: {why}", plan.name));
-        let mut child = command(&plan).and_then(|mut command| command.spawn()).map_err(|e| failed(e.to_string()))?;
+        let failed =
+            |why: String| Failure::new(Exit::Bad, format!("node {} did not start: {why}", plan.name));
+        let mut child =
+            command(&plan).and_then(|mut command| command.spawn()).map_err(|e| failed(e.to_string()))?;
         let (said, line) = oneshot::channel();
         let stdout = child.stdout.take();
         let log = Arc::new(Mutex::new(VecDeque::new()));

@@ -104,7 +104,9 @@ impl Ledger {
         let Entry { state: was, attempt } = self.get(key);
         self.put(key, Entry { state, attempt });
         match (was, state) {
-            (_, State::Acked) if was != State::Acked && was != State::Removing => add(&self.counts.puts_acked),
+            (_, State::Acked) if was != State::Acked && was != State::Removing => {
+                add(&self.counts.puts_acked);
+            }
             (State::Removing | State::RemoveUnknown, State::Absent) => add(&self.counts.removes_acked),
             (_, State::StartUnknown | State::EndUnknown | State::RemoveUnknown) if was != state => {
                 add(&self.counts.unknown);

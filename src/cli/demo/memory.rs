@@ -135,7 +135,8 @@ pub(super) fn stamp(key: u32, attempt: u32) -> Vec<u8> {
 /// # Errors
 /// They are not what any attempt at this key wrote.
 pub(super) fn check(key: u32, bytes: &[u8]) -> Result<u32, Wrong> {
-    let word = |at: usize| bytes.get(at..at + 4).and_then(|word| Some(u32::from_le_bytes(word.try_into().ok()?)));
+    let word =
+        |at: usize| bytes.get(at..at + 4).and_then(|word| Some(u32::from_le_bytes(word.try_into().ok()?)));
     let (Some(found), Some(attempt)) = (word(0), word(4)) else {
         return Err(Wrong(format!("{} bytes, expected at least {HEADER_BYTES}", bytes.len())));
     };

@@ -146,7 +146,8 @@ pub(crate) async fn run(client: &ClientArgs, args: DemoArgs) -> Result<Exit, Fai
 
 /// Waits for a signal that asks to end.
 async fn interrupted() -> Result<&'static str, Failure> {
-    let listen = |kind| signal(kind).map_err(|e| Failure::new(Exit::Bad, format!("cannot listen for signals: {e}")));
+    let listen =
+        |kind| signal(kind).map_err(|e| Failure::new(Exit::Bad, format!("cannot listen for signals: {e}")));
     let mut interrupt = listen(SignalKind::interrupt())?;
     let mut terminate = listen(SignalKind::terminate())?;
     let mut hangup = listen(SignalKind::hangup())?;

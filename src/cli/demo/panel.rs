@@ -7,11 +7,11 @@ use std::time::Duration;
 use crossterm::style::{Color, ResetColor, SetForegroundColor};
 use crossterm::{cursor, queue, terminal};
 use parking_lot::Mutex;
-use standfast_proto::v1::{LinkState, NodeStatus, Role};
+use standfast_proto::v1::{Leadership, LinkState, NodeStatus, Role};
 use tokio::time::Instant;
 
 use super::super::duration::short;
-use super::super::text::{UNKNOWN, cut, micros, narrow};
+use super::super::text::{self, UNKNOWN, cut, micros, narrow};
 use super::ledger::{Counts, read};
 use super::monitor::{Board, Reading};
 use super::workload::World;
@@ -222,13 +222,8 @@ fn headline(view: &View<'_>) -> String {
 
 fn row(name: &str, status: &NodeStatus) -> String {
     let leadership = status.leadership.as_ref();
-    let role = leadership.map_or(Role::Unspecified, |l| l.role());
-    let word = match role {
-        Role::Primary => "primary",
-        Role::Standby => "standby",
-        Role::Candidate => "candidate",
-        Role::Offline | Role::Unspecified => UNKNOWN,
-    };
+    let role = leadership.map_or(Role::Unspecified, Leadership::role);
+    let word = text::role(role);
     let positions = status.positions.as_ref();
     let (entries, age) = match role {
         Role::Primary => ("-".to_owned(), "-".to_owned()),
@@ -260,7 +255,7 @@ fn in_sync(status: &NodeStatus) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use standfast_proto::v1::{Identity, InSyncCopy, InSyncSet, Lag, Leadership, Positions, Store, Upstream};
+    use standfast_proto::v1::{Identity, InSyncCopy, InSyncSet, Lag, Positions, Store, Upstream};
 
     use super::*;
 
@@ -273,7 +268,11 @@ mod tests {
         let member = InSyncCopy { copy: "c1".into(), node: "b".into(), silent: false };
         Box::new(NodeStatus {
             identity: Some(Identity { node: "b".into(), copy: "c1".into(), ..Identity::default() }),
-            leadership: Some(Leadership { role: role.into(), epoch: Some(u64::MAX), ..Leadership::default() }),
+            leadership: Some(Leadership {
+                role: role.into(),
+                epoch: Some(u64::MAX),
+                ..Leadership::default()
+            }),
             positions: Some(Positions { tail: u64::MAX, applied: u64::MAX, ..Positions::default() }),
             in_sync: Some(InSyncSet { members: vec![member], ..InSyncSet::default() }),
             upstream: (role == Role::Standby).then_some(upstream),
@@ -288,7 +287,8 @@ mod tests {
             ("b", Some(Reading { status: status(Role::Standby), at: now })),
             ("c", None),
         ];
-        let said: Vec<(Duration, String)> = (0..40).map(|i| (Duration::from_secs(i), "word ".repeat(40))).collect();
+        let said: Vec<(Duration, String)> =
+            (0..40).map(|i| (Duration::from_secs(i), "word ".repeat(40))).collect();
         let counts = Counts::default();
         counts.puts_acked.store(u64::MAX, std::sync::atomic::Ordering::Relaxed);
         render(&View {

@@ -98,7 +98,8 @@ pub(super) async fn read_all(world: &Arc<World>) -> u64 {
                 }
             }
             None => {
-                unread += keys.iter().filter(|&&key| world.ledger.get(key).state == State::Acked).count() as u64;
+                unread +=
+                    keys.iter().filter(|&&key| world.ledger.get(key).state == State::Acked).count() as u64;
                 // What does not answer five times in a row will not answer the rest either.
                 gave_up = true;
             }
@@ -125,7 +126,13 @@ async fn look(caller: &mut Caller, world: &World, keys: &[u32]) -> Option<(Vec<L
     Some((looks, keys.iter().map(|&key| world.ledger.get(key)).collect()))
 }
 
-fn read(world: &World, key: u32, result: &GetReplicaListResult, reply: &GetReplicaListReply, sent: Instant) -> Look {
+fn read(
+    world: &World,
+    key: u32,
+    result: &GetReplicaListResult,
+    reply: &GetReplicaListReply,
+    sent: Instant,
+) -> Look {
     match code(result.error.as_ref()) {
         ErrorCode::Ok => {}
         ErrorCode::ObjectNotFound | ErrorCode::ReplicaIsNotReady => return Look::NotThere,
@@ -175,7 +182,9 @@ fn judge(world: &World, key: u32, look: &Look, settled: Option<State>, attempt: 
             if world.may_have_lost() && *found < attempt {
                 ledger.missing(key, attempt, "an older value is there instead");
             } else {
-                ledger.wrong(format!("key {key}: attempt {found} is there, attempt {attempt} was acknowledged"));
+                ledger.wrong(format!(
+                    "key {key}: attempt {found} is there, attempt {attempt} was acknowledged"
+                ));
             }
         }
         (Look::Bytes(found), _) if *found > attempt || *found == 0 => {

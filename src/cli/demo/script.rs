@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use standfast_proto::v1::admin_client::AdminClient;
 use standfast_proto::v1::{
-    MountSegmentRequest, NodeStatus, PromoteReply, PromoteRequest, Role, StreamState, Uuid, Verdict,
+    Leadership, MountSegmentRequest, NodeStatus, PromoteReply, PromoteRequest, Role, StreamState, Uuid,
+    Verdict,
 };
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -14,7 +15,8 @@ use tonic::transport::Channel;
 
 use super::super::client::{self, ADMIN_LIMIT, CONNECT_LIMIT, within};
 use super::super::exit::{Exit, Failure};
-use super::super::operate;
+use super::super::{operate, text};
+use super::DemoArgs;
 use super::cluster::{Node, Plan};
 use super::ledger::read;
 use super::monitor::{self, Board};
@@ -23,7 +25,6 @@ use super::readback::{self, Reader};
 use super::route::{Answer, Caller};
 use super::verdict::{FailoverFacts, Measured, NodeFacts};
 use super::workload::{World, Writer, code};
-use super::DemoArgs;
 
 const KEYS: u32 = 60_000;
 const WRITERS: u32 = 4;
@@ -124,10 +125,23 @@ impl Run {
         let on_primary = sabotage.filter(|sabotage| sabotage.strikes_the_primary());
         let on_standby = sabotage.filter(|sabotage| !sabotage.strikes_the_primary());
         let a = Node::start(Plan { name: "a", peer: None, ack, sabotage: on_primary, keep }).await?;
-        self.measured.nodes.push(NodeFacts { id: a.name.into(), pid: a.pid, role: "primary", ..NodeFacts::default() });
+        self.measured.nodes.push(NodeFacts {
+            id: a.name.into(),
+            pid: a.pid,
+            role: "primary",
+            ..NodeFacts::default()
+        });
         let b = Node::start(Plan { name: "b", peer: Some(&a.addr), ack, sabotage: on_standby, keep }).await?;
-        self.measured.nodes.push(NodeFacts { id: b.name.into(), pid: b.pid, role: "standby", ..NodeFacts::default() });
-        self.stage.say(format!("a (pid {}) is primary at {}, b (pid {}) standby at {}", a.pid, a.addr, b.pid, b.addr));
+        self.measured.nodes.push(NodeFacts {
+            id: b.name.into(),
+            pid: b.pid,
+            role: "standby",
+            ..NodeFacts::default()
+        });
+        self.stage.say(format!(
+            "a (pid {}) is primary at {}, b (pid {}) standby at {}",
+            a.pid, a.addr, b.pid, b.addr
+        ));
         Ok(Pair { a, b })
     }
 
@@ -163,7 +177,8 @@ impl Run {
         self.stage.say("reading every key back");
         let unread = readback::read_all(world).await;
         self.measured.unread = Some(unread);
-        self.stage.say(format!("{} acknowledged keys read back", world.ledger.acked_now().saturating_sub(unread)));
+        self.stage
+            .say(format!("{} acknowledged keys read back", world.ledger.acked_now().saturating_sub(unread)));
         Ok(())
     }
 
@@ -173,8 +188,7 @@ impl Run {
         let _paused = world.gate.write().await;
         self.stage.say("load paused: comparing both copies");
         while began.elapsed() < COMPARE_LIMIT {
-            let (a, b) =
-                tokio::join!(client::status(&pair.a.addr, true), client::status(&pair.b.addr, true));
+            let (a, b) = tokio::join!(client::status(&pair.a.addr, true), client::status(&pair.b.addr, true));
             if let (Ok(a), Ok(b)) = (a, b) {
                 let facts = [(&pair.a, &a), (&pair.b, &b)].map(|(node, status)| facts(node, status));
                 let settled = settled(&a, &b);
@@ -193,7 +207,9 @@ impl Run {
             sleep(LOOK_EVERY).await;
         }
         if self.measured.digests_equal.is_none() {
-            self.measured.gaps.push("the copies never stood at one position while the load was paused".into());
+            self.measured
+                .gaps
+                .push("the copies never stood at one position while the load was paused".into());
         }
         began.elapsed()
     }
@@ -263,7 +279,9 @@ impl Run {
             match tokio::time::timeout_at(until, clients.join_next()).await {
                 Ok(None) => break,
                 Ok(Some(Ok(()))) => {}
-                Ok(Some(Err(error))) => self.measured.faults.push(format!("a client of the demo failed: {error}")),
+                Ok(Some(Err(error))) => {
+                    self.measured.faults.push(format!("a client of the demo failed: {error}"));
+                }
                 Err(_) => {
                     self.measured.gaps.push(format!("{} clients did not end their turn", clients.len()));
                     clients.shutdown().await;
@@ -275,8 +293,7 @@ impl Run {
 
     /// A node that ended by itself is a fault, whatever the load noticed.
     fn look_at_processes(&mut self, pair: &mut Pair) {
-        let killed = world_was_hit(self.world.as_deref());
-        let nodes = [(&mut pair.a, killed), (&mut pair.b, false)];
+        let nodes = [(&mut pair.a, self.measured.failover.is_some()), (&mut pair.b, false)];
         for (node, was_killed) in nodes {
             if !was_killed && node.has_ended() {
                 let fault = format!("node {} ended by itself; it logged: {}", node.name, node.last_words());
@@ -294,10 +311,6 @@ impl Run {
             }
         }
     }
-}
-
-fn world_was_hit(world: Option<&World>) -> bool {
-    world.is_some_and(|world| world.outage.began.get().is_some())
 }
 
 fn start_load(world: &Arc<World>, seed: u64) -> JoinSet<()> {
@@ -319,7 +332,8 @@ async fn in_sync(pair: &Pair) -> Result<(), Failure> {
     while Instant::now() < until {
         let (a, b) = tokio::join!(client::status(&pair.a.addr, false), client::status(&pair.b.addr, false));
         if let (Ok(a), Ok(b)) = (a, b) {
-            let counted = a.standbys.iter().any(|peer| peer.in_sync && peer.stream() == StreamState::Streaming);
+            let counted =
+                a.standbys.iter().any(|peer| peer.in_sync && peer.stream() == StreamState::Streaming);
             let ready = b.rehearsal.is_some_and(|rehearsal| rehearsal.verdict() == Verdict::Yes);
             if counted && ready {
                 return Ok(());
@@ -347,7 +361,10 @@ async fn mount(lender: &mut Caller, world: &World) -> Result<(), Failure> {
                 None => return Ok(()),
                 Some(error) => {
                     let name = code(Some(&error)).as_str_name();
-                    return Err(Failure::new(Exit::Bad, format!("a segment is refused: {name}: {}", error.text)));
+                    return Err(Failure::new(
+                        Exit::Bad,
+                        format!("a segment is refused: {name}: {}", error.text),
+                    ));
                 }
             },
             Answer::Refused | Answer::Unknown => sleep(LOOK_EVERY).await,
@@ -395,12 +412,7 @@ fn facts(node: &Node, status: &NodeStatus) -> NodeFacts {
     NodeFacts {
         id: node.name.to_owned(),
         pid: node.pid,
-        role: match leadership.map_or(Role::Unspecified, |l| l.role()) {
-            Role::Primary => "primary",
-            Role::Standby => "standby",
-            Role::Candidate => "candidate",
-            Role::Offline | Role::Unspecified => "offline",
-        },
+        role: text::role(leadership.map_or(Role::Unspecified, Leadership::role)),
         epoch: leadership.and_then(|l| l.epoch),
         tail: positions.map(|p| p.tail),
         applied: positions.map(|p| p.applied),

@@ -95,12 +95,13 @@ fn wrong(m: &Measured) -> Vec<String> {
     }
     let bound = if m.is_async { m.failover.as_ref().map_or(Some(0), |f| f.loss_bound) } else { Some(0) };
     match bound {
-        Some(bound) if m.acked_missing > bound => reasons.push(format!(
-            "{} acknowledged keys are missing, {bound} may be",
+        Some(bound) if m.acked_missing > bound => {
+            reasons.push(format!("{} acknowledged keys are missing, {bound} may be", m.acked_missing));
+        }
+        None if m.acked_missing > 0 => reasons.push(format!(
+            "{} acknowledged keys are missing, and no bound of the loss is known",
             m.acked_missing
         )),
-        None if m.acked_missing > 0 => reasons
-            .push(format!("{} acknowledged keys are missing, and no bound of the loss is known", m.acked_missing)),
         _ => {}
     }
     for (count, what) in [
@@ -173,7 +174,12 @@ pub(super) fn summary(m: &Measured, verdict: &Verdict) -> Vec<String> {
     let known = |value: Option<f64>, unit: &str| value.map_or("?".to_owned(), |v| format!("{v:.1} {unit}"));
     let mut lines = vec![
         format!("VERDICT: {}", verdict.word.to_uppercase()),
-        format!("  {} puts acknowledged, {} per second, {} keys", m.puts_acked, rounded(m.puts_per_s), m.keys),
+        format!(
+            "  {} puts acknowledged, {} per second, {} keys",
+            m.puts_acked,
+            rounded(m.puts_per_s),
+            m.keys
+        ),
         format!(
             "  lag p50 {}, p99 {}",
             known(m.lag_ms.map(|lag| lag.0), "ms"),
@@ -219,7 +225,11 @@ mod tests {
             digests_equal: Some(true),
             unread: Some(0),
             failover_wanted: true,
-            failover: Some(FailoverFacts { outage_ms: Some(600.0), loss_bound: Some(0), ..Default::default() }),
+            failover: Some(FailoverFacts {
+                outage_ms: Some(600.0),
+                loss_bound: Some(0),
+                ..Default::default()
+            }),
             ..Measured::default()
         }
     }
@@ -286,7 +296,9 @@ mod tests {
         for name in ["entries_replicated", "puts_per_s", "digests_equal", "acked_missing", "failover"] {
             assert!(line.get(name).is_some_and(Value::is_null), "{name}: {line}");
         }
-        for name in ["mode", "seed", "duration_s", "puts_acked", "lag_ms", "wrong_bytes", "verification", "mooncake"] {
+        for name in
+            ["mode", "seed", "duration_s", "puts_acked", "lag_ms", "wrong_bytes", "verification", "mooncake"]
+        {
             assert!(line.get(name).is_some(), "{name}");
         }
         assert_eq!((line["schema"].as_u64(), line["nodes"][0]["recount"].is_null()), (Some(1), true));

@@ -177,9 +177,14 @@ impl Writer {
             let attempt = world.ledger.begin(key);
             PutStartItem { key: key_name(key), size: size_of(key, attempt) }
         });
-        let config = ReplicateConfig { replica_num: 1 + self.dice.below(4) as u32 / 3, preferred_segments: vec![] };
-        let request =
-            PutStartRequest { client: Some(self.id), config: Some(config), items: items.collect(), tenant: String::new() };
+        let config =
+            ReplicateConfig { replica_num: 1 + self.dice.below(4) as u32 / 3, preferred_segments: vec![] };
+        let request = PutStartRequest {
+            client: Some(self.id),
+            config: Some(config),
+            items: items.collect(),
+            tenant: String::new(),
+        };
         match self.caller.call(|mut master| async move { master.put_start(request).await }).await {
             Answer::Reply(reply) => {
                 let begun = self.place(&keys, &before, &reply);

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 use standfast_proto::v1::{AckMode, Lag, NodeStatus, Peer, Verdict};
 
+use super::super::text;
 use super::judge::{self, Problem};
-use super::render::role_word;
 use super::{Seen, Survey};
 
 /// `{"schema":1, ...}`.
@@ -14,10 +14,8 @@ pub(super) fn line(survey: &Survey, problems: &[Problem]) -> Value {
         (Some(_), []) => "ok",
         (Some(_), _) => "degraded",
     };
-    let problems: Vec<Value> = problems
-        .iter()
-        .map(|problem| json!({"text": problem.text, "cure": text(&problem.cure)}))
-        .collect();
+    let problems: Vec<Value> =
+        problems.iter().map(|problem| json!({"text": problem.text, "cure": given(&problem.cure)})).collect();
     let nodes: Vec<Value> = survey.nodes.iter().map(node).collect();
     json!({"schema": 1, "verdict": verdict, "problems": problems, "nodes": nodes})
 }
@@ -60,7 +58,7 @@ fn answer(seen: &Seen, status: &NodeStatus) -> Value {
         "error": null,
         "node": identity.map(|i| &i.node), "cluster": identity.map(|i| &i.cluster),
         "copy": identity.map(|i| &i.copy), "pid": identity.map(|i| i.pid),
-        "role": word(role_word(seen.role())), "epoch": leadership.and_then(|l| l.epoch), "ack": ack,
+        "role": word(text::role(seen.role())), "epoch": leadership.and_then(|l| l.epoch), "ack": ack,
         "reason": leadership.map(|l| &l.reason),
         "tail": positions.map(|p| p.tail), "applied": positions.map(|p| p.applied),
         "commit": positions.and_then(|p| p.commit), "verified": positions.and_then(|p| p.verified),
@@ -102,6 +100,6 @@ fn word(word: &str) -> Value {
     if word == "?" || word == "unspecified" { Value::Null } else { json!(word) }
 }
 
-fn text(text: &str) -> Option<&str> {
+fn given(text: &str) -> Option<&str> {
     Some(text).filter(|text| !text.is_empty())
 }

@@ -1,6 +1,6 @@
 //! What is wrong with a cluster, and what would cure it.
 
-use standfast_proto::v1::{LinkState, NodeStatus, Peer, Role, Severity, StreamState, Verdict};
+use standfast_proto::v1::{LinkState, NodeStatus, Peer, Rehearsal, Role, Severity, StreamState, Verdict};
 
 use super::super::exit::Exit;
 use super::super::text::{number, wrap};
@@ -131,7 +131,11 @@ fn standby(seen: &Seen, status: &NodeStatus, problems: &mut Vec<Problem>) {
     }
     let reasons = status.rehearsal.as_ref().map(|r| &r.reasons[..]).unwrap_or_default();
     if reasons.is_empty() {
-        let word = if verdict(status) == Verdict::No { "is not promotable" } else { "may not be promotable: unknown" };
+        let word = if verdict(status) == Verdict::No {
+            "is not promotable"
+        } else {
+            "may not be promotable: unknown"
+        };
         problems.push(Problem::new(format!("{} {word}", seen.name())));
     }
     for reason in reasons {
@@ -142,8 +146,13 @@ fn standby(seen: &Seen, status: &NodeStatus, problems: &mut Vec<Problem>) {
 
 fn common(seen: &Seen, status: &NodeStatus, problems: &mut Vec<Problem>) {
     if let Some(quarantine) = status.quarantine.as_ref().filter(|q| q.count > 0) {
-        let first = quarantine.entries.first().map_or(String::new(), |e| format!(": entry {}, {}", e.seq, e.text));
-        problems.push(Problem::new(format!("{} has set aside {} entries{first}", seen.name(), quarantine.count)));
+        let first =
+            quarantine.entries.first().map_or(String::new(), |e| format!(": entry {}, {}", e.seq, e.text));
+        problems.push(Problem::new(format!(
+            "{} has set aside {} entries{first}",
+            seen.name(),
+            quarantine.count
+        )));
     }
     for finding in status.findings.iter().filter(|finding| finding.severity() > Severity::Info) {
         problems.push(Problem::new(format!("{}: {}", seen.name(), finding.text)).cure(&*finding.cure));
@@ -188,5 +197,5 @@ pub(super) fn differing(survey: &Survey) -> Vec<(&Seen, &Seen, u64)> {
 
 /// Whether the node could be promoted.
 pub(super) fn verdict(status: &NodeStatus) -> Verdict {
-    status.rehearsal.as_ref().map_or(Verdict::Unknown, |rehearsal| rehearsal.verdict())
+    status.rehearsal.as_ref().map_or(Verdict::Unknown, Rehearsal::verdict)
 }

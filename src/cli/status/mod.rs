@@ -3,9 +3,9 @@
 mod json;
 mod judge;
 mod render;
-mod survey;
 #[cfg(test)]
 mod status_tests;
+mod survey;
 
 use std::io::{IsTerminal, Write};
 use std::time::Duration;

@@ -6,7 +6,7 @@ use standfast_proto::v1::{Lag, NodeStatus, Peer, Role, Verdict};
 use tokio::time::Instant;
 
 use super::super::duration;
-use super::super::text::{UNKNOWN, cut, micros, narrow, number, wrap};
+use super::super::text::{self, UNKNOWN, cut, micros, narrow, number, wrap};
 use super::judge::{self, Problem};
 use super::{STALE_AFTER, Seen, Survey};
 
@@ -69,7 +69,7 @@ fn node_row(survey: &Survey, seen: &Seen, status: &NodeStatus) -> String {
     };
     row([
         &cut(seen.name(), 9),
-        role_word(seen.role()),
+        text::role(seen.role()),
         &narrow(epoch, 5),
         &narrow(positions.map(|p| p.tail), 10),
         &narrow(positions.map(|p| p.applied), 10),
@@ -78,16 +78,6 @@ fn node_row(survey: &Survey, seen: &Seen, status: &NodeStatus) -> String {
         promo,
         &contact,
     ])
-}
-
-pub(super) fn role_word(role: Role) -> &'static str {
-    match role {
-        Role::Primary => "primary",
-        Role::Standby => "standby",
-        Role::Candidate => "candidate",
-        Role::Offline => "offline",
-        Role::Unspecified => UNKNOWN,
-    }
 }
 
 fn promotable(status: &NodeStatus) -> &'static str {
@@ -123,7 +113,11 @@ fn staleness(seen: &Seen, now: Instant) -> Option<String> {
         return None;
     }
     let word = if age > STALE_AFTER { "stale" } else { "old" };
-    let line = format!("  ^ {word}: {} ago{}", duration::short(age), why.map_or(String::new(), |w| format!("; {w}")));
+    let line = format!(
+        "  ^ {word}: {} ago{}",
+        duration::short(age),
+        why.map_or(String::new(), |w| format!("; {w}"))
+    );
     Some(cut(&line, 80))
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use standfast_proto::v1::{NodeStatus, Role};
+use standfast_proto::v1::{Leadership, NodeStatus, Role};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -34,7 +34,7 @@ impl Seen {
     }
 
     pub(crate) fn role(&self) -> Role {
-        self.status().and_then(|s| s.leadership.as_ref()).map_or(Role::Unspecified, |l| l.role())
+        self.status().and_then(|s| s.leadership.as_ref()).map_or(Role::Unspecified, Leadership::role)
     }
 
     fn copy(&self) -> Option<&str> {
@@ -76,14 +76,11 @@ impl Survey {
         let older = std::mem::take(&mut self.nodes);
         self.nodes = newer.nodes;
         for was in older {
-            match self.nodes.iter_mut().find(|seen| seen.addr == was.addr) {
-                Some(seen) => {
-                    if let (Err(why), Ok(_)) = (&seen.answer, &was.answer) {
-                        *seen = Seen { lost: Some(why.clone()), ..was };
-                    }
-                }
-                // Not asked again: it is known under another address.
-                None => {}
+            // One that was not asked again is known under another address.
+            if let Some(seen) = self.nodes.iter_mut().find(|seen| seen.addr == was.addr)
+                && let (Err(why), Ok(_)) = (&seen.answer, &was.answer)
+            {
+                *seen = Seen { lost: Some(why.clone()), ..was };
             }
         }
         self.sort();
