@@ -2,9 +2,11 @@
 //!
 //! Each key has one writer, so its state is exact; readers look at it before and after they ask.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
+use tokio::time::Instant;
 
 /// Complaints kept word for word; all are counted.
 const COMPLAINTS_MAX: usize = 5;
@@ -52,6 +54,8 @@ pub(super) struct Entry {
 struct Key {
     /// `attempt << 8 | state`.
     entry: AtomicU64,
+    /// When its put or its removal was acknowledged, in microseconds of the ledger's time.
+    settled_us: AtomicU64,
     /// The last acknowledged attempt that was not found, plus one.
     missing: AtomicU32,
 }
@@ -65,7 +69,9 @@ pub(super) struct Counts {
     pub(super) exists_checked: AtomicU64,
     pub(super) unknown: AtomicU64,
     pub(super) acked_missing: AtomicU64,
-    /// Keys that are there although their removal was acknowledged.
+    /// Those of them that no stated bound excuses.
+    pub(super) missing_beyond: AtomicU64,
+    /// Keys that are there although their removal was acknowledged, and no stated bound excuses it.
     pub(super) returned: AtomicU64,
     pub(super) wrong_bytes: AtomicU64,
     /// Answers that no rule of the protocol explains.
@@ -75,6 +81,9 @@ pub(super) struct Counts {
 /// All keys.
 pub(super) struct Ledger {
     keys: Vec<Key>,
+    began: Instant,
+    /// What was acknowledged later than this may be lost. Set in async mode by a failover.
+    may_lose_from_us: OnceLock<u64>,
     pub(super) counts: Counts,
     complaints: Mutex<Vec<String>>,
 }
@@ -82,7 +91,30 @@ pub(super) struct Ledger {
 impl Ledger {
     pub(super) fn new(keys: u32) -> Self {
         let keys = (0..keys).map(|_| Key::default()).collect();
-        Self { keys, counts: Counts::default(), complaints: Mutex::default() }
+        Self {
+            keys,
+            began: Instant::now(),
+            may_lose_from_us: OnceLock::new(),
+            counts: Counts::default(),
+            complaints: Mutex::default(),
+        }
+    }
+
+    /// From now on what was acknowledged at `from` or later may turn out to be lost.
+    pub(super) fn may_lose_from(&self, from: Instant) {
+        let from = from.saturating_duration_since(self.began).as_micros() as u64;
+        let _ = self.may_lose_from_us.set(from);
+    }
+
+    /// Whether the loss of what this key's last acknowledgement said is within the stated bound.
+    pub(super) fn may_be_lost(&self, key: u32) -> bool {
+        let settled = self.keys[key as usize].settled_us.load(Ordering::Acquire);
+        self.may_lose_from_us.get().is_some_and(|from| settled >= *from)
+    }
+
+    fn settle(&self, key: u32) {
+        let now = self.began.elapsed().as_micros() as u64;
+        self.keys[key as usize].settled_us.store(now, Ordering::Release);
     }
 
     pub(super) fn len(&self) -> u32 {
@@ -102,16 +134,20 @@ impl Ledger {
     /// Only the key's own writer calls this.
     pub(super) fn set(&self, key: u32, state: State) {
         let Entry { state: was, attempt } = self.get(key);
+        let is_put = state == State::Acked && !matches!(was, State::Acked | State::Removing);
+        let is_removed = state == State::Absent && matches!(was, State::Removing | State::RemoveUnknown);
+        if is_put || is_removed {
+            self.settle(key);
+        }
         self.put(key, Entry { state, attempt });
-        match (was, state) {
-            (_, State::Acked) if was != State::Acked && was != State::Removing => {
-                add(&self.counts.puts_acked);
-            }
-            (State::Removing | State::RemoveUnknown, State::Absent) => add(&self.counts.removes_acked),
-            (_, State::StartUnknown | State::EndUnknown | State::RemoveUnknown) if was != state => {
-                add(&self.counts.unknown);
-            }
-            _ => {}
+        if is_put {
+            add(&self.counts.puts_acked);
+        } else if is_removed {
+            add(&self.counts.removes_acked);
+        } else if matches!(state, State::StartUnknown | State::EndUnknown | State::RemoveUnknown)
+            && was != state
+        {
+            add(&self.counts.unknown);
         }
     }
 
@@ -127,12 +163,19 @@ impl Ledger {
         let told = self.keys[key as usize].missing.swap(attempt + 1, Ordering::AcqRel);
         if told != attempt + 1 {
             add(&self.counts.acked_missing);
+            if self.may_be_lost(key) {
+                return;
+            }
+            add(&self.counts.missing_beyond);
             self.complain(format!("key {key}, attempt {attempt}, was acknowledged: {how}"));
         }
     }
 
     /// A key is there although its removal was acknowledged.
     pub(super) fn returned(&self, key: u32) {
+        if self.may_be_lost(key) {
+            return;
+        }
         add(&self.counts.returned);
         self.complain(format!("key {key} was removed and is there again"));
     }
@@ -211,6 +254,31 @@ mod tests {
         ledger.missing(0, 2, "not found");
         assert_eq!(read(&ledger.counts.acked_missing), 2);
         assert_eq!(ledger.complaints().len(), 2);
+    }
+
+    #[test]
+    fn only_what_was_acknowledged_lately_may_be_lost() {
+        let ledger = Ledger::new(3);
+        let put = |key| {
+            ledger.begin(key);
+            ledger.set(key, State::Acked);
+        };
+        put(0);
+        ledger.set(0, State::Removing);
+        put(1);
+        assert!(!ledger.may_be_lost(1), "nothing may be lost before a failover");
+        let later = ledger.began.elapsed() + std::time::Duration::from_micros(1);
+        while ledger.began.elapsed() <= later {}
+        ledger.may_lose_from(ledger.began + later);
+        ledger.set(0, State::Acked);
+        put(2);
+        let lost: Vec<bool> = (0..3).map(|key| ledger.may_be_lost(key)).collect();
+        assert_eq!(lost, [false, false, true], "a refused removal makes a put no younger");
+        (0..3).for_each(|key| ledger.missing(key, 1, "not there"));
+        (0..3).for_each(|key| ledger.returned(key));
+        let counts = &ledger.counts;
+        let counted = [&counts.acked_missing, &counts.missing_beyond, &counts.returned].map(read);
+        assert_eq!(counted, [3, 2, 2]);
     }
 
     #[test]

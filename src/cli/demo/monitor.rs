@@ -39,11 +39,7 @@ impl Board {
     }
 
     fn note(&self, node: usize, status: NodeStatus) {
-        let is_primary = status.leadership.as_ref().is_some_and(|l| l.role() == Role::Primary);
-        let known = status.standbys.iter().filter_map(|peer| peer.lag.as_ref());
-        // Without contact the age rises, but entries are unknown: that is no measured lag.
-        let worst = known.filter(|lag| lag.entries.is_some()).filter_map(|lag| lag.age_us).max();
-        if let Some(lag) = worst.filter(|_| is_primary) {
+        if let Some(lag) = measured_lag(&status) {
             let mut lags = self.lags.lock();
             if lags.len() < SAMPLES_MAX {
                 lags.push(lag);
@@ -52,12 +48,28 @@ impl Board {
         *self.readings[node].lock() = Some(Reading { status: Box::new(status), at: Instant::now() });
     }
 
+    /// Since when at the latest the primary had all that is older on a standby, by its own newest reading: when it
+    /// was taken, less the lag that it told. `None` where the lag was unknown.
+    pub(super) fn held_until(&self, primary: usize) -> Option<Instant> {
+        let reading = self.reading(primary)?;
+        let lag = measured_lag(&reading.status)?;
+        reading.at.checked_sub(Duration::from_micros(lag))
+    }
+
     /// Median and 99th percentile of the lag in milliseconds. `None` without a sample.
     pub(super) fn lag_ms(&self) -> Option<(f64, f64)> {
         let mut lags = self.lags.lock().clone();
         lags.sort_unstable();
         Some((percentile(&lags, 50)?, percentile(&lags, 99)?))
     }
+}
+
+/// The largest lag of a standby in microseconds, where this is a primary that knows it. Without contact the age
+/// rises, but entries are unknown: that is no measured lag.
+fn measured_lag(status: &NodeStatus) -> Option<u64> {
+    status.leadership.as_ref().filter(|l| l.role() == Role::Primary)?;
+    let known = status.standbys.iter().filter_map(|peer| peer.lag.as_ref());
+    known.filter(|lag| lag.entries.is_some()).filter_map(|lag| lag.age_us).max()
 }
 
 /// The smallest value that `percent` of the sorted microseconds do not exceed, in milliseconds.
@@ -112,6 +124,9 @@ mod tests {
         assert_eq!(board.lag_ms(), None);
         board.note(0, status(Some(1), Some(2500)));
         assert_eq!(board.lag_ms(), Some((2.5, 2.5)));
-        assert!(board.reading(0).is_some());
+        let at = board.reading(0).expect("just noted").at;
+        assert_eq!(board.held_until(0), Some(at - Duration::from_micros(2500)));
+        board.note(0, status(None, Some(1)));
+        assert_eq!(board.held_until(0), None, "unknown is no bound");
     }
 }

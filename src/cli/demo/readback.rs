@@ -178,8 +178,8 @@ fn judge(world: &World, key: u32, look: &Look, settled: Option<State>, attempt: 
     match (look, settled) {
         (Look::TooLate, _) => return,
         (Look::Bytes(found), Some(State::Acked)) if *found != attempt => {
-            // In async mode an older put may be what is left.
-            if world.may_have_lost() && *found < attempt {
+            // Where the last put may be lost, an older one may be what is left.
+            if *found < attempt && ledger.may_be_lost(key) {
                 ledger.missing(key, attempt, "an older value is there instead");
             } else {
                 ledger.wrong(format!(
@@ -190,7 +190,7 @@ fn judge(world: &World, key: u32, look: &Look, settled: Option<State>, attempt: 
         (Look::Bytes(found), _) if *found > attempt || *found == 0 => {
             ledger.wrong(format!("key {key}: attempt {found} is there, the last one was {attempt}"));
         }
-        (Look::Bytes(_), Some(State::Absent)) => world.found_again(key),
+        (Look::Bytes(_), Some(State::Absent)) => ledger.returned(key),
         (Look::NotThere, Some(State::Acked)) => ledger.missing(key, attempt, "it is not there"),
         (Look::Bytes(_) | Look::NotThere, _) => {}
     }
@@ -199,14 +199,13 @@ fn judge(world: &World, key: u32, look: &Look, settled: Option<State>, attempt: 
 
 #[cfg(test)]
 mod tests {
-    use super::super::Ack;
     use super::super::ledger::read as count;
     use super::*;
 
-    fn world(ack: Ack, failed_over: bool) -> World {
-        let world = World::new(1, ack, vec!["127.0.0.1:1".into()]);
-        if failed_over {
-            world.outage.began.set(Instant::now()).expect("first");
+    fn world(may_lose: bool) -> World {
+        let world = World::new(1, vec!["127.0.0.1:1".into()]);
+        if may_lose {
+            world.ledger.may_lose_from(Instant::now() - Duration::from_secs(3600));
         }
         world
     }
@@ -232,17 +231,16 @@ mod tests {
             (Look::NotThere, None, (0, 0, 0)),
             (Look::TooLate, Some(State::Acked), (0, 0, 0)),
         ] {
-            assert_eq!(judged(&world(Ack::Sync, true), &look, settled), expected, "{settled:?}");
+            assert_eq!(judged(&world(false), &look, settled), expected, "{settled:?}");
         }
     }
 
     #[test]
-    fn async_may_lose_but_only_after_a_failover() {
-        let lost = world(Ack::Async, true);
-        assert_eq!(judged(&lost, &Look::Bytes(2), Some(State::Acked)), (1, 0, 0));
-        assert_eq!(judged(&lost, &Look::Bytes(3), Some(State::Absent)), (1, 0, 0));
-        assert_eq!(judged(&lost, &Look::Bytes(4), Some(State::Acked)), (1, 0, 1));
-        let before = world(Ack::Async, false);
-        assert_eq!(judged(&before, &Look::Bytes(3), Some(State::Absent)), (0, 1, 0));
+    fn what_may_be_lost_may_be_old_but_never_wrong() {
+        let world = world(true);
+        assert_eq!(judged(&world, &Look::Bytes(2), Some(State::Acked)), (1, 0, 0));
+        assert_eq!(judged(&world, &Look::Bytes(3), Some(State::Absent)), (1, 0, 0));
+        assert_eq!(judged(&world, &Look::Bytes(4), Some(State::Acked)), (1, 0, 1));
+        assert_eq!(count(&world.ledger.counts.missing_beyond), 0);
     }
 }

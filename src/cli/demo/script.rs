@@ -42,6 +42,10 @@ const IN_SYNC_LIMIT: Duration = Duration::from_secs(15);
 const COMPARE_LIMIT: Duration = Duration::from_secs(6);
 /// For the clients to end their turns.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
+/// A status is read some time after it was true: at most a heartbeat in the node, and the way to here.
+const BOUND_SLACK: Duration = Duration::from_millis(250);
+/// The board's number of the node that is the primary at first.
+const PRIMARY: usize = 0;
 const MOUNT_TRIES: u32 = 100;
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
@@ -83,6 +87,7 @@ impl Run {
         m.puts_acked = read(&counts.puts_acked);
         m.puts_per_s = (!self.loaded.is_zero()).then(|| m.puts_acked as f64 / self.loaded.as_secs_f64());
         m.acked_missing = read(&counts.acked_missing);
+        m.missing_beyond = read(&counts.missing_beyond);
         m.returned = read(&counts.returned);
         m.wrong_bytes = read(&counts.wrong_bytes);
         m.unexpected = read(&counts.unexpected);
@@ -99,7 +104,7 @@ impl Run {
     pub(super) async fn play(&mut self) -> Result<(), Failure> {
         let mut pair = self.start().await?;
         let addrs = vec![pair.a.addr.clone(), pair.b.addr.clone()];
-        let world = Arc::new(World::new(KEYS, self.args.ack, addrs));
+        let world = Arc::new(World::new(KEYS, addrs));
         self.world = Some(Arc::clone(&world));
         let mut tasks = JoinSet::new();
         for (nr, node) in [&pair.a, &pair.b].into_iter().enumerate() {
@@ -251,25 +256,38 @@ impl Run {
             self.measured.faults.push(why);
             return false;
         }
-        let missing_before = read(&world.ledger.counts.acked_missing);
+        let mut facts = FailoverFacts {
+            acked_lost: read(&world.ledger.counts.acked_missing),
+            loss_bound_ms: self.state_the_bound(world),
+            ..FailoverFacts::default()
+        };
         let _ = world.outage.began.set(Instant::now());
         pair.a.kill();
         self.stage.say("primary KILLED with SIGKILL in full load");
-        let mut facts = FailoverFacts { acked_lost: missing_before, ..FailoverFacts::default() };
         match promote(&channel, false).await {
             Ok(reply) => {
                 let change = operate::history_row(&channel, reply.epoch).await;
                 let epoch = reply.epoch.map_or("?".to_owned(), |epoch| epoch.to_string());
                 self.stage.say(format!("standby PROMOTED: b is the primary of epoch {epoch}"));
                 facts.phases = change.as_ref().map(operate::phases_ms).unwrap_or_default();
-                let said = |loss: Option<standfast_proto::v1::Loss>| loss.and_then(|loss| loss.entries);
-                let bound = change.and_then(|change| said(change.at_risk).max(said(change.lost)));
-                facts.loss_bound = if self.measured.is_async { bound } else { Some(0) };
+                let told = change.and_then(|change| change.at_risk).and_then(|loss| loss.entries);
+                facts.loss_told_entries = told;
             }
             Err(why) => self.measured.faults.push(why),
         }
         self.measured.failover = Some(facts);
         true
+    }
+
+    /// In async mode: says before the kill what may be lost by it. The primary's newest status tells how old the
+    /// oldest entry is that the standby may lack; what was acknowledged before that must survive.
+    fn state_the_bound(&self, world: &World) -> Option<f64> {
+        if !self.measured.is_async {
+            return Some(0.0);
+        }
+        let from = self.board.held_until(PRIMARY)?.checked_sub(BOUND_SLACK)?;
+        world.ledger.may_lose_from(from);
+        Some(from.elapsed().as_secs_f64() * 1e3)
     }
 
     async fn stop(&mut self, world: &World, clients: &mut JoinSet<()>) {

@@ -13,12 +13,12 @@ use standfast_proto::v1::{
 use tokio::sync::RwLock;
 use tokio::time::Instant;
 
-use super::Ack;
 use super::ledger::{Ledger, State, add};
 use super::memory::{Dice, Memory, checksum_of, size_of, stamp};
 use super::route::{Answer, Caller, Route};
 
-/// Batch sizes, singles included.
+/// Batch sizes, singles included: while a writer's keys are put for the first time, and afterwards.
+const FIRST_BATCHES: [usize; 6] = [1, 16, 128, 256, 256, 256];
 const BATCHES: [usize; 7] = [1, 1, 4, 16, 64, 128, 128];
 /// After a call that did not go through.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -31,32 +31,18 @@ pub(super) struct World {
     /// Held for reading during each turn, so that writing it stops the load between turns.
     pub(super) gate: RwLock<()>,
     pub(super) stop: AtomicBool,
-    pub(super) ack: Ack,
     pub(super) outage: Outage,
 }
 
 impl World {
-    pub(super) fn new(keys: u32, ack: Ack, addrs: Vec<String>) -> Self {
+    pub(super) fn new(keys: u32, addrs: Vec<String>) -> Self {
         Self {
             ledger: Ledger::new(keys),
             memory: Memory::default(),
             route: Arc::new(Route::new(addrs)),
             gate: RwLock::default(),
             stop: AtomicBool::new(false),
-            ack,
             outage: Outage::default(),
-        }
-    }
-
-    /// Whether acknowledged ends and removals may be gone: after a failover in async mode.
-    pub(super) fn may_have_lost(&self) -> bool {
-        self.ack == Ack::Async && self.outage.began.get().is_some()
-    }
-
-    /// A key is there that should not be.
-    pub(super) fn found_again(&self, key: u32) {
-        if !self.may_have_lost() {
-            self.ledger.returned(key);
         }
     }
 }
@@ -97,6 +83,8 @@ pub(super) struct Writer {
     id: Uuid,
     keys: Range<u32>,
     cursor: u32,
+    /// All own keys have been put once.
+    filled: bool,
     dice: Dice,
     /// Keys whose end or removal is to be repeated.
     open_ends: Vec<u32>,
@@ -111,6 +99,7 @@ impl Writer {
             id: Uuid { first: 100 + u64::from(nr), second: seed | 1 },
             cursor: keys.start,
             keys,
+            filled: false,
             dice: Dice(seed.rotate_left(nr)),
             open_ends: Vec::new(),
             open_removes: Vec::new(),
@@ -135,11 +124,13 @@ impl Writer {
             let keys = std::mem::take(&mut self.open_ends);
             return self.end(keys).await;
         }
-        let size = BATCHES[self.dice.below(BATCHES.len() as u64) as usize];
+        let sizes: &[usize] = if self.filled { &BATCHES } else { &FIRST_BATCHES };
+        let size = sizes[self.dice.below(sizes.len() as u64) as usize];
         match self.dice.below(16) {
             0 if !self.open_removes.is_empty() => self.remove_again().await,
             0 | 1 => self.exist(size).await,
-            2..=5 => self.remove(size).await,
+            2 => self.remove(size).await,
+            3..=5 if self.filled => self.remove(size).await,
             _ => {
                 let keys = self.free_keys(size);
                 if keys.is_empty() { self.remove(size).await } else { self.put(keys).await }
@@ -157,7 +148,10 @@ impl Writer {
             if matches!(self.world.ledger.get(self.cursor).state, State::Absent | State::StartUnknown) {
                 keys.push(self.cursor);
             }
-            self.cursor = if self.cursor + 1 == self.keys.end { self.keys.start } else { self.cursor + 1 };
+            self.cursor += 1;
+            if self.cursor == self.keys.end {
+                (self.cursor, self.filled) = (self.keys.start, true);
+            }
         }
         keys
     }
@@ -225,7 +219,7 @@ impl Writer {
                 // The lost start had begun it.
                 ErrorCode::ObjectAlreadyExists if was == State::StartUnknown => ledger.set(key, was),
                 ErrorCode::ObjectAlreadyExists => {
-                    self.world.found_again(key);
+                    ledger.returned(key);
                     ledger.set(key, State::SetAside);
                 }
                 other => {
@@ -365,7 +359,7 @@ impl Writer {
                 (Some(exist_key_result::Answer::Exists(true)), State::Acked)
                 | (Some(exist_key_result::Answer::Exists(false)), State::Absent) => {}
                 (Some(exist_key_result::Answer::Exists(true)), _) => {
-                    world.found_again(key);
+                    world.ledger.returned(key);
                     world.ledger.set(key, State::SetAside);
                 }
                 (Some(exist_key_result::Answer::Exists(false)), _) => {
