@@ -51,6 +51,7 @@ pub(crate) struct ClientArgs {
         global = true,
         value_name = "A,B",
         value_delimiter = ',',
+        value_parser = host_port,
         env = "STANDFAST_CONNECT",
         default_value = "127.0.0.1:50052",
         hide_env_values = true
@@ -73,6 +74,14 @@ enum Command {
     Detach(operate::DetachArgs),
     /// Start two nodes, kill the primary under load and see that nothing is lost
     Demo(demo::DemoArgs),
+}
+
+fn host_port(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    let is_address = text
+        .rsplit_once(':')
+        .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0));
+    if is_address { Ok(text.to_owned()) } else { Err("expected host:port".to_owned()) }
 }
 
 /// Reads the command line, does what it says and tells how that ended.
@@ -98,7 +107,7 @@ pub fn run() -> ExitCode {
     match ended {
         Ok(exit) => exit.into(),
         Err(failure) => {
-            eprintln!("standfast: {failure}");
+            text::tell(&[format!("standfast: {failure}")]);
             failure.exit.into()
         }
     }
@@ -163,6 +172,9 @@ mod tests {
             ErrorKind::ValueValidation
         );
         assert!(parse(&["detach"]).is_err());
+        for bad in ["here", ":1", "h:0", "h:99999", "a:1,,b:2"] {
+            assert!(parse(&["status", "--connect", bad]).is_err(), "{bad}");
+        }
         assert!(!parse(&["--help"]).expect_err("help").use_stderr());
     }
 }

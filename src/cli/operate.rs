@@ -217,7 +217,7 @@ fn refused(
 fn report_plan(to: &str, addr: &str, plan: Option<&PromotionPlan>) {
     let plan = plan.copied().unwrap_or_default();
     let ms = |value: Option<u64>| micros(value.map(|ms| ms.saturating_mul(1000)));
-    let text = format!(
+    let says = format!(
         "{to} ({addr}) is ready: it would serve {} keys in {} segments, going on from position {}. \
          First reply after {}; for {} it would reuse nothing that it inherits.",
         number(plan.keys),
@@ -226,9 +226,7 @@ fn report_plan(to: &str, addr: &str, plan: Option<&PromotionPlan>) {
         ms(plan.serve_in_ms),
         ms(plan.hold_ms),
     );
-    for line in wrap(&text, 0).into_iter().chain(wrap(&loss_text("Would be lost", plan.loss.as_ref()), 0)) {
-        eprintln!("{line}");
-    }
+    text::tell(&[wrap(&says, 0), wrap(&loss_text("Would be lost", plan.loss.as_ref()), 0)].concat());
 }
 
 fn loss_text(lead: &str, loss: Option<&Loss>) -> String {
@@ -281,10 +279,10 @@ fn confirm(yes: bool, cluster: &str, statement: &str) -> Result<(), Failure> {
         return Err(Failure::new(Exit::Usage, "not confirmed: there is no terminal to ask")
             .cure("the same command with --yes"));
     }
-    eprintln!("{statement}");
-    eprint!("Type the cluster's name ({cluster}) to go on: ");
+    text::tell(&[statement.to_owned()]);
     let mut typed = String::new();
-    let read = std::io::stderr().flush().and_then(|()| std::io::stdin().lock().read_line(&mut typed));
+    let asked = write!(std::io::stderr(), "Type the cluster's name ({cluster}) to go on: ");
+    let read = asked.and_then(|()| std::io::stdin().lock().read_line(&mut typed));
     if read.is_ok() && typed.trim() == cluster {
         return Ok(());
     }

@@ -96,6 +96,14 @@ pub(crate) fn print(lines: &[String]) -> io::Result<()> {
     out.flush()
 }
 
+/// Prints lines to stderr. Nobody may read them; that changes nothing.
+pub(crate) fn tell(lines: &[String]) {
+    let mut out = io::stderr().lock();
+    for line in lines {
+        let _ = writeln!(out, "{line}");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -135,9 +135,7 @@ pub(crate) async fn run(client: &ClientArgs, args: DemoArgs) -> Result<Exit, Fai
         verdict::summary(&measured, &verdict)
     };
     if client.json && stage.is_live() {
-        for line in verdict::summary(&measured, &verdict) {
-            eprintln!("{line}");
-        }
+        text::tell(&verdict::summary(&measured, &verdict));
     }
     // Whoever closed stdout still gets the exit code.
     drop(text::print(&lines));

@@ -101,11 +101,13 @@ impl Drop for Panel {
 
 /// Colour only repeats what a word on the line says.
 fn colour_of(line: &str) -> Option<Color> {
+    // Where the rows of the table have the role.
+    let role = line.get(5..14).map_or("", str::trim);
     if line.contains("KILLED") || line.contains("DOES NOT ANSWER") || line.contains("WRONG") {
         Some(Color::Red)
-    } else if line.contains(" primary ") || line.contains("PROMOTED") {
+    } else if role == "primary" || line.contains("PROMOTED") {
         Some(Color::Green)
-    } else if line.contains(" standby ") || line.contains(" candidate ") {
+    } else if role == "standby" || role == "candidate" {
         Some(Color::Cyan)
     } else {
         None
@@ -171,7 +173,7 @@ fn render(view: &View<'_>) -> Vec<String> {
     let mut lines = vec![
         headline(view),
         String::new(),
-        "NODE ROLE      EPOCH       TAIL    APPLIED   LAG entries   time  IN-SYNC  OBJECTS".to_owned(),
+        "NODE ROLE      EPOCH       TAIL    APPLIED  LAG entries    time IN-SYNC OBJECTS".to_owned(),
     ];
     for (name, reading) in view.readings {
         lines.push(match reading {
@@ -233,12 +235,12 @@ fn row(name: &str, status: &NodeStatus) -> String {
         }
     };
     format!(
-        "{name:<4} {word:<9} {:>5} {:>10} {:>10} {entries:>13} {age:>6} {:>8} {:>8}",
+        "{name:<4} {word:<9} {:>5} {:>10} {:>10} {entries:>12} {age:>7} {:>7} {:>7}",
         narrow(leadership.and_then(|l| l.epoch), 5),
         narrow(positions.map(|p| p.tail), 10),
         narrow(positions.map(|p| p.applied), 10),
         in_sync(status),
-        narrow(status.store.as_ref().map(|store| store.objects), 8),
+        narrow(status.store.as_ref().map(|store| store.objects), 7),
     )
 }
 
@@ -310,6 +312,7 @@ mod tests {
         for line in &lines {
             assert!(line.len() < 80 && line.is_ascii(), "{line}");
         }
+        assert!(lines.iter().all(|line| !line.ends_with('~') || line.contains("word")), "{lines:?}");
         assert!(lines[3].contains("primary") && lines[3].contains("yes"), "{}", lines[3]);
         assert!(lines[4].contains('?'), "an unknown lag is no 0: {}", lines[4]);
     }

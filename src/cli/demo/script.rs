@@ -325,7 +325,8 @@ impl Run {
             if !node.has_ended() {
                 node.stay();
                 self.stage.say(format!("{} (pid {}) keeps running at {}", node.name, node.pid, node.addr));
-                eprintln!("  standfast status --connect {}      kill {}", node.addr, node.pid);
+                let next = format!("  standfast status --connect {}      kill {}", node.addr, node.pid);
+                text::tell(&[next]);
             }
         }
     }

@@ -101,7 +101,13 @@ fn primary(seen: &Seen, status: &NodeStatus, problems: &mut Vec<Problem>) {
     }
     if status.leadership.as_ref().and_then(|l| l.crash_loses_all) == Some(true) {
         let text = format!("no other copy is in sync: a crash of {} now loses everything", seen.name());
-        problems.push(Problem::new(text).cure("standfast serve --role standby --help"));
+        let identity = status.identity.as_ref();
+        let cluster = identity.map_or("CLUSTER", |identity| &identity.cluster);
+        let cure = format!(
+            "standfast serve --node NAME --cluster {cluster} --role standby --peer {} --grpc HOST:PORT",
+            seen.addr
+        );
+        problems.push(Problem::new(text).cure(cure));
     }
     if let Some(rights) = status.rights.as_ref().filter(|rights| !rights.may_answer) {
         problems.push(Problem::new(format!("{} may not answer now: {}", seen.name(), rights.reason)));

@@ -24,7 +24,7 @@ pub(super) fn block(survey: &Survey, problems: &[Problem], now: Instant) -> Vec<
         });
         lines.extend(staleness(seen, now));
     }
-    for (seen, status) in survey.answered() {
+    for (seen, status) in survey.answered().filter(|(seen, _)| seen.lost.is_none()) {
         for peer in &status.standbys {
             lines.extend(pipeline(seen, status, peer));
         }
@@ -57,6 +57,9 @@ fn row(cells: [&str; 9]) -> String {
 
 fn node_row(survey: &Survey, seen: &Seen, status: &NodeStatus) -> String {
     let positions = status.positions.as_ref();
+    // Nobody knows what a node is that does not answer now.
+    let word = text::role(seen.role());
+    let role = if seen.lost.is_some() { cut(&format!("({word})"), 9) } else { word.to_owned() };
     let epoch = status.leadership.as_ref().and_then(|l| l.epoch);
     let (lag, contact, promo) = match seen.role() {
         // A primary is behind nobody and asks nobody.
@@ -69,7 +72,7 @@ fn node_row(survey: &Survey, seen: &Seen, status: &NodeStatus) -> String {
     };
     row([
         &cut(seen.name(), 9),
-        text::role(seen.role()),
+        &role,
         &narrow(epoch, 5),
         &narrow(positions.map(|p| p.tail), 10),
         &narrow(positions.map(|p| p.applied), 10),
@@ -124,9 +127,9 @@ fn staleness(seen: &Seen, now: Instant) -> Option<String> {
 /// The positions of one standby, in the order in which an entry passes them.
 fn pipeline(seen: &Seen, status: &NodeStatus, peer: &Peer) -> Vec<String> {
     let positions = status.positions.as_ref();
-    let ages = peer.contact_age_ms.map(Duration::from_millis).map(duration::short);
+    let contact = peer.contact_age_ms.map(Duration::from_millis).map_or(UNKNOWN.to_owned(), duration::short);
     let line = format!(
-        "{} > {}  tail {}  sent {}  received {}  applied {}  verified {}  commit {}  last heard {}",
+        "{} > {}  tail {}  sent {}  received {}  applied {}  verified {}  commit {}  contact {}",
         cut(seen.name(), 16),
         cut(&peer.node, 16),
         number(positions.map(|p| p.tail)),
@@ -135,7 +138,7 @@ fn pipeline(seen: &Seen, status: &NodeStatus, peer: &Peer) -> Vec<String> {
         number(peer.applied),
         number(peer.verified),
         number(positions.and_then(|p| p.commit)),
-        ages.map_or(UNKNOWN.to_owned(), |age| format!("{age} ago")),
+        contact,
     );
     wrap(&line, 4)
 }

@@ -205,7 +205,7 @@ fn the_table_shows_what_is_known_and_marks_what_is_not() {
     assert_eq!(cells(1), ["NODE", "ROLE", "EPOCH", "TAIL", "APPLIED", "LAG", "ISR", "PROMO", "CONTACT"]);
     assert_eq!(cells(2), ["a", "primary", "1", "101", "101", "-", "yes", "-", "-"]);
     assert_eq!(cells(3), ["b", "standby", "1", "101", "101", "3", "/", "12", "ms", "yes", "yes", "40", "ms"]);
-    assert_eq!(lines[4], "a > b tail 101 sent 101 received ? applied ? verified ? commit ? last heard ?");
+    assert_eq!(lines[4], "a > b tail 101 sent 101 received ? applied ? verified ? commit ? contact ?");
     assert_eq!(lines[5], "OK: nothing is known to be wrong");
 }
 
@@ -217,6 +217,7 @@ fn a_lost_node_keeps_its_last_answer_which_becomes_stale() {
     assert_eq!((lost.role(), lost.lost.as_deref()), (Role::Primary, Some("refused")));
     let lines = render::block(&known, &[], lost.at + Duration::from_secs(9));
     assert!(lines.iter().any(|line| line.contains("stale: 9.0 s ago; refused")), "{lines:?}");
+    assert!(lines.iter().any(|line| line.starts_with("a         (primary)")), "{lines:?}");
     known.refresh(survey_of(vec![Ok(primary()), Ok(standby())]));
     assert!(known.nodes.iter().all(|seen| seen.lost.is_none()), "it is back");
 }
