@@ -172,7 +172,8 @@ impl Call<'_> {
             if !self.may_preempt(object) {
                 return Err(Refusal::ObjectAlreadyExists);
             }
-            self.preempt(hash, &key, &mut shard);
+            let due = self.written_until(object);
+            self.preempt(hash, &key, &mut shard, due);
         }
         let mut allocators = master.store.allocators().lock();
         let regions = master.place(table, &allocators, config, item.size);
@@ -201,11 +202,18 @@ impl Call<'_> {
         !object.is_readable() && (self.master.is_inherited(object) || old)
     }
 
-    fn preempt(&mut self, hash: KeyHash, key: &[u8], shard: &mut Shard) {
+    /// From when on the writer of an unfinished write has given up: counted from
+    /// its start, or from this primary's beginning when it is inherited (PROTOCOL A4).
+    fn written_until(&self, object: &Object) -> Instant {
+        let master = self.master;
+        let began = if master.is_inherited(object) { master.since } else { object.begun() };
+        began.plus(master.times.put_release)
+    }
+
+    fn preempt(&mut self, hash: KeyHash, key: &[u8], shard: &mut Shard, due: Instant) {
         let op = Op::Preempt { key, free_now: mutant!(FreeNowPreempt) };
         let pos = self.master.log_and_apply(self.wall, hash.map, shard, &op);
         self.wrote(pos);
-        let due = self.now.plus(self.master.times.put_release);
         self.master.set_due(shard, pos, due);
     }
 
