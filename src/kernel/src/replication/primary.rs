@@ -168,13 +168,16 @@ impl Primary {
     }
 
     fn hello(&mut self, now: Instant, conn: ConnId, hello: Hello, out: &mut Vec<PrimaryAction>) {
-        if hello.max_epoch > self.epoch {
+        let ours = hello.cluster == self.me.cluster.as_str();
+        if ours && hello.max_epoch > self.epoch {
             self.welcome(conn, Start::Refused(StreamRefusal::Deposed), out);
             out.push(PrimaryAction::StepDown(hello.max_epoch));
             return;
         }
         let start = self.judge(&hello);
-        self.forget_former(&hello, out);
+        if !matches!(start, Start::Refused(_)) {
+            self.forget_former(&hello, out);
+        }
         self.welcome(conn, start.clone(), out);
         let Start::Stream(next) = start else {
             out.push(PrimaryAction::Close(conn, "not streamed to"));
