@@ -222,7 +222,8 @@ impl Primary {
         if hello.version != PROTOCOL_VERSION || hello.shard_hash != shard_hash() {
             return Start::Refused(StreamRefusal::Version);
         }
-        if self.peers.len() >= limits::STANDBYS_MAX {
+        let others = self.peers.values().filter(|p| p.hello.node != hello.node).count();
+        if others >= limits::STANDBYS_MAX {
             return Start::Refused(StreamRefusal::TooMany);
         }
         let Some(last) = hello.last else {
