@@ -254,7 +254,8 @@ impl Primary {
         }
         let Some(peer) = self.peers.get_mut(&conn) else { return };
         let stale = ack.epoch != self.epoch || ack.copy != peer.hello.copy;
-        if stale || ack.matched > peer.next {
+        let unsent = ack.matched > peer.next || ack.token > peer.sent_at.0;
+        if stale || unsent {
             self.drop_peer(conn, "acknowledged what it was not sent", out);
             return;
         }
