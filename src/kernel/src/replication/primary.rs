@@ -293,10 +293,11 @@ impl Primary {
     fn ship(&mut self, now: Instant, conn: ConnId, out: &mut Vec<PrimaryAction>) {
         let tail = self.log.tail();
         while let Some(peer) = self.peers.get(&conn) {
-            if peer.next >= tail || peer.next.since(peer.matched) >= limits::SHIP_WINDOW_ENTRIES {
+            let room = limits::SHIP_WINDOW_ENTRIES.saturating_sub(peer.next.since(peer.matched));
+            if peer.next >= tail || room == 0 {
                 return;
             }
-            if !self.send_batch(now, conn, limits::SHIP_ENTRIES_MAX, out) {
+            if !self.send_batch(now, conn, limits::SHIP_ENTRIES_MAX.min(room as usize), out) {
                 return;
             }
         }
