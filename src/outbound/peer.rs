@@ -32,19 +32,19 @@ impl GrpcPeer {
         Self { address }
     }
 
-    fn fault(&self, what: impl ToString) -> LinkFault {
+    fn fault(&self, what: &dyn ToString) -> LinkFault {
         LinkFault { peer: self.address.clone(), what: what.to_string() }
     }
 
     async fn connect(&self) -> Result<Channel, LinkFault> {
         let endpoint =
-            Endpoint::from_shared(format!("http://{}", self.address)).map_err(|e| self.fault(e))?;
+            Endpoint::from_shared(format!("http://{}", self.address)).map_err(|e| self.fault(&e))?;
         let endpoint = endpoint
             .connect_timeout(OPEN_TIMEOUT)
             .tcp_nodelay(true)
             .initial_stream_window_size(WINDOW_BYTES)
             .initial_connection_window_size(WINDOW_BYTES);
-        endpoint.connect().await.map_err(|e| self.fault(cause_of(&e)))
+        endpoint.connect().await.map_err(|e| self.fault(&cause_of(&e)))
     }
 }
 
@@ -57,16 +57,16 @@ impl PeerLink for GrpcPeer {
         let mut client = ReplicationClient::new(channel).max_decoding_message_size(FRAME_BYTES_MAX);
         let opened =
             tokio::time::timeout(OPEN_TIMEOUT, client.sync_op_log(ReceiverStream::new(frames))).await;
-        let reply = opened.map_err(|_| self.fault("no answer to the stream's opening within 2 s"))?;
-        let mut incoming = reply.map_err(|s| self.fault(s.message()))?.into_inner();
+        let reply = opened.map_err(|_| self.fault(&"no answer to the stream's opening within 2 s"))?;
+        let mut incoming = reply.map_err(|s| self.fault(&s.message()))?.into_inner();
         let (tx, rx) = mpsc::channel(RECEIVED_MAX);
         let this = self.clone();
         tokio::spawn(async move {
             loop {
                 let item = match incoming.message().await {
                     Ok(Some(frame)) => Ok(frame),
-                    Ok(None) => Err(this.fault("the stream ended")),
-                    Err(status) => Err(this.fault(status.message())),
+                    Ok(None) => Err(this.fault(&"the stream ended")),
+                    Err(status) => Err(this.fault(&status.message())),
                 };
                 let over = item.is_err();
                 if tx.send(item).await.is_err() || over {

@@ -294,7 +294,7 @@ impl Call<'_> {
 
     fn hash(&self, key: &Bytes) -> Result<(KeyHash, Scoped), Refusal> {
         if key.is_empty() || key.len() > limits::KEY_BYTES_MAX {
-            return Err(invalid("key length", key.len(), "1 to 4096 bytes"));
+            return Err(invalid("key length", &key.len(), "1 to 4096 bytes"));
         }
         let scoped = scoped_key(DEFAULT_TENANT, key);
         Ok((KeyHash::of(&scoped), scoped))
@@ -343,37 +343,37 @@ fn describe(
         .collect()
 }
 
-fn invalid(what: &'static str, value: impl ToString, expected: &'static str) -> Refusal {
+fn invalid(what: &'static str, value: &dyn ToString, expected: &'static str) -> Refusal {
     let value = value.to_string().chars().take(80).collect();
     Refusal::InvalidParams { what, value, expected }
 }
 
 fn check_segment(s: &SegmentSpec) -> Result<(), Refusal> {
     if s.base == 0 {
-        return Err(invalid("segment base", s.base, "an address other than 0"));
+        return Err(invalid("segment base", &s.base, "an address other than 0"));
     }
     if s.size == 0 || s.base.checked_add(s.size).is_none() {
-        return Err(invalid("segment size", s.size, "1 or more, ending below 2^64"));
+        return Err(invalid("segment size", &s.size, "1 or more, ending below 2^64"));
     }
     for (what, text) in
         [("segment name", &s.name), ("te_endpoint", &s.te_endpoint), ("protocol", &s.protocol)]
     {
         if text.len() > limits::ENDPOINT_BYTES_MAX {
-            return Err(invalid(what, text.len(), "at most 512 bytes"));
+            return Err(invalid(what, &text.len(), "at most 512 bytes"));
         }
     }
     if s.name.is_empty() {
-        return Err(invalid("segment name", "empty", "a name"));
+        return Err(invalid("segment name", &"empty", "a name"));
     }
     Ok(())
 }
 
 fn check_put(config: &ReplicateConfig, item: &PutItem) -> Result<(), Refusal> {
     if config.replica_num == 0 || config.replica_num as usize > limits::REPLICAS_MAX {
-        return Err(invalid("replica_num", config.replica_num, "1 to 64"));
+        return Err(invalid("replica_num", &config.replica_num, "1 to 64"));
     }
     if item.size == 0 {
-        return Err(invalid("size", item.size, "1 byte or more"));
+        return Err(invalid("size", &item.size, "1 byte or more"));
     }
     Ok(())
 }

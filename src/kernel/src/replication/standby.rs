@@ -270,6 +270,18 @@ impl Standby {
         out.push(StandbyAction::Hangup(why));
     }
 
+    fn link_down(&mut self, now: Instant, why: String, out: &mut Vec<StandbyAction>) {
+        match self.link {
+            Link::Down { .. } => return,
+            Link::Streaming { .. } => {
+                out.push(StandbyAction::NotStreamed(format!("lost the primary: {why}")));
+            }
+            Link::Dialing | Link::Greeting => {}
+        }
+        self.why_not = Some(why);
+        self.down(now);
+    }
+
     fn down(&mut self, now: Instant) {
         self.link = Link::Down { retry_at: now.plus(backoff(self.failures, self.me.copy)) };
         self.failures = self.failures.saturating_add(1);
@@ -356,6 +368,7 @@ impl Standby {
                 out.push(StandbyAction::Dial);
             }
             Link::Streaming { .. } if self.silent_for(now) > self.silence_max() => {
+                out.push(StandbyAction::NotStreamed("lost the primary: it fell silent".into()));
                 self.down(now);
                 out.push(StandbyAction::Hangup("the primary fell silent".into()));
             }
@@ -380,12 +393,7 @@ impl Machine for Standby {
     fn on(&mut self, now: Instant, event: StandbyEvent, out: &mut Vec<StandbyAction>) {
         match event {
             StandbyEvent::LinkUp => self.greet(out),
-            StandbyEvent::LinkDown(why) => {
-                if !matches!(self.link, Link::Down { .. }) {
-                    self.why_not = Some(why);
-                    self.down(now);
-                }
-            }
+            StandbyEvent::LinkDown(why) => self.link_down(now, why, out),
             StandbyEvent::Frame(PrimaryFrame::Welcome(w)) => self.welcome(now, w, out),
             StandbyEvent::Frame(PrimaryFrame::Batch(frame)) => self.batch(now, frame, out),
             StandbyEvent::StopGranting => {
