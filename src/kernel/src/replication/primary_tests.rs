@@ -39,7 +39,7 @@ fn bench_over(log: OpLogManager) -> Bench {
 fn append(log: &OpLogManager, epoch: u64, n: usize) {
     for _ in 0..n {
         let op = Op::TermStart { node: "p".into(), copy: CopyId(100) };
-        let _ = log.append(Epoch(epoch), Prepared::new(Epoch(epoch), WallTime(0), 0, &op));
+        let _ = log.append(Epoch(epoch), Prepared::new(Epoch(epoch), WallTime(0), op.place(), &op));
     }
 }
 
