@@ -39,7 +39,6 @@ impl Bench {
 }
 
 fn entry(epoch: u64, seq: u64, op: &Op<'_>) -> Vec<u8> {
-    let hash = op.key().map_or(0, |k| KeyHash::of(k).map);
     let mut bytes = Vec::new();
     Prepared::new(Epoch(epoch), WallTime(0), op.place(), op).finish(Seq(seq), &mut bytes);
     bytes
