@@ -136,6 +136,15 @@ impl Standby {
         self.max_epoch
     }
 
+    /// Learns that an epoch was begun. A later primary may have gone on without
+    /// this copy, so what an earlier one said about the in-sync set is void.
+    pub fn saw(&mut self, epoch: Epoch) {
+        if epoch > self.max_epoch {
+            self.max_epoch = epoch;
+            self.record = None;
+        }
+    }
+
     /// End of its last promise: until then another primary may speak.
     #[must_use]
     pub fn right_end(&self) -> Instant {
@@ -236,8 +245,13 @@ impl Standby {
 
     /// Learns the sender's epoch; refuses a lower one, and a second holder of the same.
     fn adopt(&mut self, w: &Welcome) -> Result<(), String> {
-        if matches!(w.start, Start::Refused(StreamRefusal::NotPrimary)) {
-            return Ok(());
+        match w.start {
+            Start::Refused(StreamRefusal::Cluster(_)) => return Ok(()),
+            Start::Refused(StreamRefusal::NotPrimary) => {
+                self.saw(w.epoch);
+                return Ok(());
+            }
+            Start::Refused(_) | Start::Stream(_) | Start::FullSync(_) => {}
         }
         if w.epoch < self.max_epoch {
             return Err(format!("{} is at epoch {}, but epoch {} was seen", w.node, w.epoch, self.max_epoch));
