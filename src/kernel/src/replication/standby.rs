@@ -89,7 +89,7 @@ pub struct Standby {
 enum Link {
     Down { retry_at: Instant },
     Dialing,
-    Greeting,
+    Greeting { since: Instant },
     Streaming { epoch: Epoch },
 }
 
@@ -182,7 +182,7 @@ impl Standby {
         let link = match self.link {
             Link::Down { retry_at } => LinkView::Down { retry_in: retry_at.since(now) },
             Link::Dialing => LinkView::Dialing,
-            Link::Greeting => LinkView::Greeting,
+            Link::Greeting { .. } => LinkView::Greeting,
             Link::Streaming { .. } => LinkView::Streaming,
         };
         StandbyView {
@@ -201,8 +201,8 @@ impl Standby {
         }
     }
 
-    fn greet(&mut self, out: &mut Vec<StandbyAction>) {
-        self.link = Link::Greeting;
+    fn greet(&mut self, now: Instant, out: &mut Vec<StandbyAction>) {
+        self.link = Link::Greeting { since: now };
         let hello = Hello {
             cluster: self.me.cluster.to_string(),
             node: self.me.node.clone(),
@@ -361,21 +361,24 @@ impl Standby {
                 self.link = Link::Dialing;
                 out.push(StandbyAction::Dial);
             }
-            Link::Streaming { .. } if self.silent_for(now) > self.silence_max() => {
+            Link::Greeting { .. } | Link::Streaming { .. }
+                if self.silent_at().is_some_and(|at| now >= at) =>
+            {
                 self.down(now);
                 out.push(StandbyAction::Hangup("the primary fell silent".into()));
             }
-            Link::Down { .. } | Link::Dialing | Link::Greeting | Link::Streaming { .. } => {}
+            Link::Down { .. } | Link::Dialing | Link::Greeting { .. } | Link::Streaming { .. } => {}
         }
     }
 
-    fn silent_for(&self, now: Instant) -> Duration {
-        self.heard.map_or(Duration::ZERO, |at| now.since(at))
-    }
-
-    /// A primary that says nothing for this long is dialled anew.
-    fn silence_max(&self) -> Duration {
-        self.config.times.heartbeat * 10
+    /// When a primary that goes on saying nothing is dialled anew.
+    fn silent_at(&self) -> Option<Instant> {
+        let heard = match self.link {
+            Link::Greeting { since } => Some(since),
+            Link::Streaming { .. } => self.heard,
+            Link::Down { .. } | Link::Dialing => None,
+        };
+        heard.map(|at| at.plus(self.config.times.heartbeat * 10))
     }
 }
 
@@ -385,7 +388,7 @@ impl Machine for Standby {
 
     fn on(&mut self, now: Instant, event: StandbyEvent, out: &mut Vec<StandbyAction>) {
         match event {
-            StandbyEvent::LinkUp => self.greet(out),
+            StandbyEvent::LinkUp => self.greet(now, out),
             StandbyEvent::LinkDown(why) => {
                 if !matches!(self.link, Link::Down { .. }) {
                     self.why_not = Some(why);
@@ -406,8 +409,7 @@ impl Machine for Standby {
     fn deadline(&self) -> Option<Instant> {
         match self.link {
             Link::Down { retry_at } => self.granting.then_some(retry_at),
-            Link::Streaming { .. } => self.heard.map(|at| at.plus(self.silence_max())),
-            Link::Dialing | Link::Greeting => None,
+            Link::Dialing | Link::Greeting { .. } | Link::Streaming { .. } => self.silent_at(),
         }
     }
 }
