@@ -217,6 +217,9 @@ impl Standby {
     }
 
     fn welcome(&mut self, now: Instant, w: Welcome, out: &mut Vec<StandbyAction>) {
+        if matches!(self.link, Link::Down { .. } | Link::Dialing) {
+            return;
+        }
         self.heard = Some(now);
         if let Err(why) = self.adopt(&w) {
             return self.blocked(now, why, out);
