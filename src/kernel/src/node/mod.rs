@@ -215,7 +215,8 @@ impl Node {
     }
 
     fn start(&mut self, now: Instant, wall: WallTime, out: &mut Vec<NodeAction>) {
-        if self.config.bootstrap {
+        // Once: whoever has seen an epoch, its own included, begins no first one.
+        if self.config.bootstrap && self.max_epoch == Epoch(0) {
             let change = RoleChange::bootstrap(Epoch(1));
             self.lead(now, wall, Cause::Bootstrap, now, now, change, out);
         }
