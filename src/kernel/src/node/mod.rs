@@ -402,7 +402,8 @@ impl Node {
                     out.push(NodeAction::ClosePeer(conn));
                 }
                 PrimaryAction::Gate(gate) => out.push(NodeAction::Gate(gate)),
-                PrimaryAction::StepDown(seen) => self.step_down(now, seen, out),
+                // What else the ended term wanted done is not said any more.
+                PrimaryAction::StepDown(seen) => return self.step_down(now, seen, out),
                 PrimaryAction::Membership(node, copy, joined) => {
                     out.push(NodeAction::Happened(Happening::membership(&node, copy, joined)));
                 }
