@@ -381,11 +381,11 @@ impl Node {
 
     fn maintain(&mut self, now: Instant, wall: WallTime, out: &mut Vec<NodeAction>) {
         let RoleState::Primary(primary, master) = &self.state else { return };
-        if now < self.next_maintain || !primary.gate().may_answer(now) {
+        if now < self.next_maintain {
             return;
         }
         self.next_maintain = now.plus(MAINTAIN_EVERY);
-        if master.maintain(now, wall) > 0 {
+        if primary.gate().may_answer(now) && master.maintain(now, wall) > 0 {
             self.primary_event(now, PrimaryEvent::Appended, out);
         }
     }
