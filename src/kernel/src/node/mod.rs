@@ -262,7 +262,8 @@ impl Node {
     /// Follows again, keeping the state: it may be the only other complete copy
     /// (PROTOCOL T5). Waiting replies are never sent.
     fn step_down(&mut self, now: Instant, seen: Epoch, out: &mut Vec<NodeAction>) {
-        if self.role() == Role::Standby {
+        if let RoleState::Standby(standby) = &mut self.state {
+            standby.saw(seen);
             self.max_epoch = self.max_epoch.max(seen);
             return;
         }
