@@ -326,12 +326,17 @@ impl Node {
             return self.primary_event(now, PrimaryEvent::Frame(conn, frame), out);
         }
         if let StandbyFrame::Hello(hello) = frame {
-            self.learn(now, hello.max_epoch, out);
+            let refusal = if hello.cluster == self.config.me.cluster.as_str() {
+                self.learn(now, hello.max_epoch, out);
+                StreamRefusal::NotPrimary
+            } else {
+                StreamRefusal::Cluster(self.config.me.cluster.to_string())
+            };
             let welcome = Welcome {
                 epoch: self.max_epoch,
                 node: self.config.me.node.clone(),
                 copy: self.config.me.copy,
-                start: Start::Refused(StreamRefusal::NotPrimary),
+                start: Start::Refused(refusal),
             };
             out.push(NodeAction::SendPeer(conn, PrimaryFrame::Welcome(welcome)));
         }
@@ -351,7 +356,9 @@ impl Node {
             (RoleState::Candidate(_) | RoleState::Primary(..), PrimaryFrame::Welcome(w)) => {
                 let seen = w.epoch;
                 out.push(NodeAction::Hangup);
-                self.learn(now, seen, out);
+                if !matches!(w.start, Start::Refused(StreamRefusal::Cluster(_))) {
+                    self.learn(now, seen, out);
+                }
             }
             (RoleState::Candidate(_) | RoleState::Primary(..), PrimaryFrame::Batch(_)) => {}
         }
