@@ -1,1 +1,16 @@
-//! Placeholder until the first slice lands.
+//! Standfast: the metadata master of a Mooncake Store cluster, built as a
+//! primary with hot standbys.
+//!
+//! Decisions live in the pure crate `standfast-kernel`; here is everything that
+//! touches the world. Doors ([`inbound`]) decode, call the hall ([`shell`]) and
+//! encode; [`outbound`] adapts clocks and peers to the [`ports`]; [`app`] builds
+//! every concrete type once. ARCHITECTURE.md is the map.
+
+pub mod app;
+pub mod cli;
+pub mod config;
+pub mod inbound;
+pub mod outbound;
+pub mod ports;
+pub mod shell;
+pub mod telemetry;

@@ -242,6 +242,17 @@ impl Request {
         }
     }
 
+    /// How many elements it has.
+    #[must_use]
+    pub fn elements(&self) -> usize {
+        match self {
+            Self::MountSegment { .. } => 1,
+            Self::PutStart { items, .. } => items.len(),
+            Self::PutEnd { items, .. } => items.len(),
+            Self::GetReplicaList { keys } | Self::ExistKey { keys } | Self::Remove { keys, .. } => keys.len(),
+        }
+    }
+
     /// True when it may change the state.
     #[must_use]
     pub fn is_mutation(&self) -> bool {

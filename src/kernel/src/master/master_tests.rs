@@ -9,6 +9,7 @@ use crate::api::{
     EndItem, ErrorCode, PutItem, Refusal, ReplicaDescriptor, ReplicaList, ReplicateConfig, Request, Response,
 };
 use crate::oplog::codec::decode;
+use crate::oplog::{LimboKind, Release};
 use crate::oplog::{LogLimits, Op, split_entries};
 use crate::store::OffsetAllocator;
 use crate::types::{
@@ -367,7 +368,7 @@ fn each_request_logs_exactly_its_op() {
     b.logged(from, &[Op::PutEnd { key, checksum: Some(9) }]);
     let from = b.log.tail();
     assert_eq!(b.remove("k", false), Ok(()));
-    b.logged(from, &[Op::Remove { key, free_now: true }]);
+    b.logged(from, &[Op::Remove { key, release: Release::Now }]);
     b.put("k", 8);
     b.get("k").expect("complete");
     let from = b.log.tail();
@@ -375,7 +376,13 @@ fn each_request_logs_exactly_its_op() {
     b.sleep(2 * TTL);
     assert_eq!(b.maintain(), 1);
     let shard = KeyHash::of(key).home.index() as u16;
-    b.logged(from, &[Op::Remove { key, free_now: false }, Op::Free { shard, since: from, index: 0 }]);
+    b.logged(
+        from,
+        &[
+            Op::Remove { key, release: Release::Limbo(LimboKind::Read) },
+            Op::Free { shard, since: from, index: 0 },
+        ],
+    );
     let old = b.start(A, "k", 8).expect("room");
     b.sleep(DISCARD + 1);
     let from = b.log.tail();
@@ -383,7 +390,7 @@ fn each_request_logs_exactly_its_op() {
     b.logged(
         from,
         &[
-            Op::Preempt { key, free_now: false },
+            Op::Preempt { key, release: Release::Limbo(LimboKind::Write) },
             Op::PutStart { key, client: B, size: 8, regions: regions(&new) },
         ],
     );

@@ -91,7 +91,7 @@ fn beat(epoch: u64, members: &[&str]) -> NodeEvent {
     };
     let batch = Batch { prev: LogPos::NONE, count: 0, entries: Bytes::new() };
     let (epoch, commit, tail) = (Epoch(epoch), Seq(1), Seq(4));
-    let frame = BatchFrame { epoch, batch, token: 0, commit, tail, record: Some(record) };
+    let frame = BatchFrame { epoch, batch, token: 0, commit, tail, trim: Seq(1), record: Some(record) };
     NodeEvent::Link(PrimaryFrame::Batch(frame))
 }
 
@@ -260,7 +260,7 @@ fn promotion_is_refused_with_every_reason() {
     b.on(1004, beat(3, &["p", "n"]));
     let damaged = Batch { prev: LogPos::NONE, count: 1, entries: Bytes::from_static(&[9; 50]) };
     let (epoch, commit, tail) = (Epoch(3), Seq(1), Seq(2));
-    let frame = BatchFrame { epoch, batch: damaged, token: 0, commit, tail, record: None };
+    let frame = BatchFrame { epoch, batch: damaged, token: 0, commit, tail, trim: Seq(1), record: None };
     b.check(1005, NodeEvent::Link(PrimaryFrame::Batch(frame)), &["QUARANTINED", "ack 1"]);
     b.check(1006, promote(false), &["promoted #5 [\"NOT_IN_SYNC\", \"QUARANTINE\"] None"]);
     assert_eq!(b.is(), (Role::Standby, 3));
@@ -512,7 +512,7 @@ fn every_event_in_every_role() {
         ("link down", || NodeEvent::LinkDown("cut".into()), [S, C, P]),
         ("welcome, lower", not_primary, [S, C, P]),
         ("welcome, higher", || welcome(9, Start::Stream(Seq(1))), [S, S, S]),
-        ("full sync", || welcome(9, Start::FullSync("because")), [S, S, S]),
+        ("full sync", || welcome(9, Start::FullSync("because".into())), [S, S, S]),
         ("batch", || beat(3, &["p"]), [S, C, P]),
         ("batch of another epoch", || beat(8, &["p"]), [S, C, P]),
         ("hello", || hello("test", 1), [S, C, P]),

@@ -39,9 +39,8 @@ impl Bench {
 }
 
 fn entry(epoch: u64, seq: u64, op: &Op<'_>) -> Vec<u8> {
-    let hash = op.key().map_or(0, |k| KeyHash::of(k).map);
     let mut bytes = Vec::new();
-    Prepared::new(Epoch(epoch), WallTime(0), hash, op).finish(Seq(seq), &mut bytes);
+    Prepared::new(Epoch(epoch), WallTime(0), op.place(), op).finish(Seq(seq), &mut bytes);
     bytes
 }
 
@@ -130,7 +129,10 @@ fn an_entry_that_does_not_fit_is_named_by_its_key() {
     b.check(&entry(1, 1, &term()), Ok(2));
     b.check(&entry(1, 2, &mount()), Ok(3));
     let absent = QuarantineReason::DoesNotFit(ApplyError::NoObject);
-    b.check(&entry(1, 3, &Op::Remove { key: K, free_now: true }), Err((3, Some(K), absent)));
+    b.check(
+        &entry(1, 3, &Op::Remove { key: K, release: crate::oplog::Release::Now }),
+        Err((3, Some(K), absent)),
+    );
     let twice = QuarantineReason::DoesNotFit(ApplyError::SegmentMounted(SegmentId::default()));
     b.check(&entry(1, 3, &mount()), Err((3, None, twice.clone())));
     assert_eq!(twice.to_string(), "segment 0-0 is mounted already");

@@ -1,6 +1,7 @@
 //! What the two sides of a replication stream say. The shell converts these
 //! to and from the wire.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::oplog::Batch;
@@ -65,7 +66,7 @@ pub enum Start {
     /// Entries from this seq on.
     Stream(Seq),
     /// The standby's copy cannot be continued.
-    FullSync(&'static str),
+    FullSync(Cow<'static, str>),
     /// No stream at all.
     Refused(StreamRefusal),
 }
@@ -91,6 +92,9 @@ pub enum StreamRefusal {
     /// An operator took this standby out of the in-sync set.
     #[error("detached by an operator")]
     Detached,
+    /// A reason that this build does not act on.
+    #[error("{0}")]
+    Other(String),
 }
 
 /// Consecutive entries; none is a heartbeat.
@@ -106,6 +110,8 @@ pub struct BatchFrame {
     pub commit: Seq,
     /// The primary's tail when it sent this.
     pub tail: Seq,
+    /// The first seq that the primary still held when it sent this.
+    pub trim: Seq,
     /// The in-sync set, in the first frame of a stream and after each change.
     pub record: Option<InSyncRecord>,
 }

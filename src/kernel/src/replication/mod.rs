@@ -18,7 +18,7 @@ pub use gate::Gate;
 pub use pending::PendingReplies;
 pub use primary::{Primary, PrimaryAction, PrimaryEvent, PrimaryStart};
 pub use standby::{Standby, StandbyAction, StandbyEvent, StandbyStart};
-pub use view::{LinkView, PeerState, PeerView, PrimaryView, StandbyView};
+pub use view::{AbsentView, LinkView, PeerState, PeerView, PrimaryView, StandbyView};
 
 use std::time::Duration;
 

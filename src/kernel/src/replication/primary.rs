@@ -5,12 +5,12 @@
 //! compare-and-set: a standby joins the in-sync set by itself once it holds the
 //! committed prefix, and leaves it only when an operator detaches it (PROTOCOL 11).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use super::frames::{
     Ack, BatchFrame, Hello, InSyncRecord, PrimaryFrame, StandbyFrame, Start, StreamRefusal, Welcome,
 };
-use super::view::{PeerState, PeerView, PrimaryView};
+use super::view::{AbsentView, PeerState, PeerView, PrimaryView};
 use super::{Gate, Identity, PROTOCOL_VERSION, ReplicationConfig};
 use crate::machine::Machine;
 use crate::oplog::OpLogManager;
@@ -79,6 +79,7 @@ struct Member {
     node: NodeId,
     matched: Seq,
     grant_until: Instant,
+    heard: Instant,
 }
 
 #[derive(Debug)]
@@ -91,6 +92,8 @@ struct Peer {
     /// Revision of the in-sync set that it was told.
     told: Option<u64>,
     sent_at: Instant,
+    /// Batches not yet acknowledged: exclusive end, and when it was sent.
+    in_flight: VecDeque<(Seq, Instant)>,
     heard: Instant,
     quarantined: u32,
 }
@@ -142,6 +145,7 @@ impl Primary {
             state: self.state_of(p),
             sent: p.next,
             acked: p.matched,
+            behind_for: p.in_flight.front().map(|(_, sent)| now.since(*sent)),
             last_contact: now.since(p.heard),
             grant_left: p.grant_until.since(now),
             in_sync: self.isr.contains_key(&p.hello.copy),
@@ -152,8 +156,14 @@ impl Primary {
             gate: self.gate(),
             peers: peers.collect(),
             record: record(&self.me, &self.config, self.revision, &self.isr),
-            members: self.isr.iter().map(|(copy, m)| (m.node.clone(), *copy)).collect(),
-            absent: gone.map(|(copy, m)| (m.node.clone(), *copy)).collect(),
+            absent: gone
+                .map(|(copy, m)| AbsentView {
+                    node: m.node.clone(),
+                    copy: *copy,
+                    acked: m.matched,
+                    last_contact: now.since(m.heard),
+                })
+                .collect(),
         }
     }
 
@@ -190,6 +200,7 @@ impl Primary {
             grant_until: zero,
             told: None,
             sent_at: zero,
+            in_flight: VecDeque::new(),
             heard: now,
             quarantined: 0,
             hello,
@@ -227,17 +238,17 @@ impl Primary {
             return Start::Refused(StreamRefusal::TooMany);
         }
         let Some(last) = hello.last else {
-            return Start::FullSync("its copy is not a prefix of any log");
+            return Start::FullSync("its copy is not a prefix of any log".into());
         };
         if !self.log.contains(last) && !mutant!(NoLogmatch) {
-            return Start::FullSync("its last entry is not in the primary's log");
+            return Start::FullSync("its last entry is not in the primary's log".into());
         }
         let next = last.end();
         if next < self.log.marks().trim {
-            return Start::FullSync("the entries that it lacks are trimmed away");
+            return Start::FullSync("the entries that it lacks are trimmed away".into());
         }
         if next > self.log.tail() {
-            return Start::FullSync("its log is longer than the primary's");
+            return Start::FullSync("its log is longer than the primary's".into());
         }
         Start::Stream(next)
     }
@@ -262,6 +273,9 @@ impl Primary {
         peer.heard = now;
         peer.quarantined = ack.quarantined;
         peer.matched = peer.matched.max(ack.matched);
+        while peer.in_flight.front().is_some_and(|(end, _)| *end <= peer.matched) {
+            peer.in_flight.pop_front();
+        }
         let from = if mutant!(GrantFromReceipt) { now } else { Instant(ack.token) };
         let grant = from.plus(std::time::Duration::from_micros(ack.grant_us));
         peer.grant_until = peer.grant_until.max(grant);
@@ -269,6 +283,7 @@ impl Primary {
         if let Some(member) = self.isr.get_mut(&copy) {
             member.matched = member.matched.max(matched);
             member.grant_until = member.grant_until.max(grant_until);
+            member.heard = now;
         } else {
             self.admit(now, conn, out);
         }
@@ -283,7 +298,8 @@ impl Primary {
             return;
         }
         let (node, copy) = (p.hello.node.clone(), p.hello.copy);
-        let member = Member { node: node.clone(), matched: p.matched, grant_until: p.grant_until };
+        let member =
+            Member { node: node.clone(), matched: p.matched, grant_until: p.grant_until, heard: now };
         self.isr.insert(copy, member);
         self.revision += 1;
         out.push(PrimaryAction::Membership(node, copy, true));
@@ -294,7 +310,8 @@ impl Primary {
         let tail = self.log.tail();
         while let Some(peer) = self.peers.get(&conn) {
             let room = limits::SHIP_WINDOW_ENTRIES.saturating_sub(peer.next.since(peer.matched));
-            if peer.next >= tail || room == 0 {
+            let full = room == 0 || peer.in_flight.len() >= limits::SHIP_WINDOW_FRAMES;
+            if peer.next >= tail || full {
                 return;
             }
             if !self.send_batch(now, conn, limits::SHIP_ENTRIES_MAX.min(room as usize), out) {
@@ -317,14 +334,17 @@ impl Primary {
         };
         if batch.count > 0 {
             peer.next = batch.end();
+            peer.in_flight.push_back((batch.end(), now));
         }
         peer.sent_at = now;
+        let marks = self.log.marks();
         let frame = BatchFrame {
             epoch: self.epoch,
             batch,
             token: now.0,
             commit: self.commit,
-            tail: self.log.tail(),
+            tail: marks.tail,
+            trim: marks.trim,
             record: (peer.told != Some(self.revision))
                 .then(|| record(&self.me, &self.config, self.revision, &self.isr)),
         };

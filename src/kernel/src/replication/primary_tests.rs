@@ -39,7 +39,7 @@ fn bench_over(log: OpLogManager) -> Bench {
 fn append(log: &OpLogManager, epoch: u64, n: usize) {
     for _ in 0..n {
         let op = Op::TermStart { node: "p".into(), copy: CopyId(100) };
-        let _ = log.append(Epoch(epoch), Prepared::new(Epoch(epoch), WallTime(0), 0, &op));
+        let _ = log.append(Epoch(epoch), Prepared::new(Epoch(epoch), WallTime(0), op.place(), &op));
     }
 }
 
@@ -142,7 +142,7 @@ impl Bench {
         self.on(at, acks(conn, ack(copy, 7, at)));
         let said = self.on(at, acks(conn, ack(copy, tail, at)));
         let view = self.primary.view(ms(at));
-        assert!(view.members.contains(&(node(name), CopyId(copy))), "{name} was not admitted: {said:?}");
+        assert!(view.members().contains(&(node(name), CopyId(copy))), "{name} was not admitted: {said:?}");
     }
 
     fn gate(&self) -> (Instant, u64) {
@@ -252,7 +252,8 @@ fn a_standby_that_falls_behind_the_trim_is_cut_off_and_stays_a_member() {
     append(&b.log, 3, 20_000);
     let said = b.on(1003, PrimaryEvent::Appended);
     assert!(said.contains(&"8 close: fell behind the log's trim".into()), "{said:?}");
-    assert_eq!(b.primary.view(ms(1003)).absent, [(node("s"), CopyId(1))]);
+    let absent: Vec<_> = b.primary.view(ms(1003)).absent.into_iter().map(|a| (a.node, a.copy)).collect();
+    assert_eq!(absent, [(node("s"), CopyId(1))]);
 }
 
 #[test]
@@ -283,7 +284,7 @@ fn a_stranger_changes_nothing() {
         let said = b.on(1010, says_hello(8, stranger));
         assert!(said[0].contains("Refused"), "{said:?}");
         assert_eq!(said[1..], ["8 close: not streamed to"]);
-        assert_eq!(b.primary.view(ms(1010)).members, [(node("s"), CopyId(1))]);
+        assert_eq!(b.primary.view(ms(1010)).members(), [(node("s"), CopyId(1))]);
         assert_eq!(b.primary.view(ms(1010)).peers.len(), 1);
     }
     let mut b = bench();
@@ -319,7 +320,7 @@ fn admission_needs_the_committed_prefix_a_live_grant_and_no_quarantine() {
         b.on(1010, says_hello(7, behind));
         let said = b.on(1020, acks(7, ack));
         assert_eq!(said.contains(&"joined s/1".into()), joins, "{why}: {said:?}");
-        assert_eq!(b.primary.view(ms(1020)).members.len(), usize::from(joins), "{why}");
+        assert_eq!(b.primary.view(ms(1020)).members().len(), usize::from(joins), "{why}");
     }
 }
 
@@ -327,7 +328,7 @@ fn admission_needs_the_committed_prefix_a_live_grant_and_no_quarantine() {
 fn what_a_standby_says_in_its_hello_admits_nobody() {
     let mut b = bench();
     b.on(1000, says_hello(7, hello("s", 1)));
-    assert!(b.primary.view(ms(1000)).members.is_empty());
+    assert!(b.primary.view(ms(1000)).members().is_empty());
     assert_eq!(b.gate(), (Instant::MAX, 7));
 }
 
@@ -365,7 +366,7 @@ fn a_member_that_goes_away_blocks_until_it_is_detached() {
     assert_eq!(b.gate(), (ms(1500), 7));
     assert!(!b.primary.gate().may_answer(ms(1500)), "its grant is over");
     let view = b.primary.view(ms(1020));
-    assert_eq!((view.absent.len(), view.members.len(), view.peers.len()), (1, 1, 0));
+    assert_eq!((view.absent.len(), view.members().len(), view.peers.len()), (1, 1, 0));
     b.check(1600, PrimaryEvent::Detach(node("nobody")), &["detached nobody false"]);
     b.check(
         1700,
@@ -417,10 +418,10 @@ fn a_node_that_comes_back_with_a_new_copy_replaces_its_former_one() {
     assert_eq!(b.gate().1, 7);
     let said = b.on(1020, says_hello(3, Hello { last: Some(LogPos::NONE), ..hello("s", 9) }));
     assert_eq!(said[..3], ["left s/1", "1 close: connected anew", "3 welcome e3 p 100 Stream(Seq(1))"]);
-    assert_eq!(b.primary.view(ms(1020)).members, [(node("t"), CopyId(2))]);
+    assert_eq!(b.primary.view(ms(1020)).members(), [(node("t"), CopyId(2))]);
     assert_eq!(b.gate().1, 8, "what the former copy held back is committed");
     b.on(1021, acks(1, ack(1, 8, 1010)));
-    assert_eq!(b.primary.view(ms(1021)).members.len(), 1, "its old connection is dead");
+    assert_eq!(b.primary.view(ms(1021)).members().len(), 1, "its old connection is dead");
 }
 
 /// PROTOCOL G1: a grant counts from when the primary sent what it answers.
@@ -500,6 +501,27 @@ fn no_more_than_the_window_is_under_way() {
     assert_eq!(sent(&b), 10 + window, "the window moves with the acknowledgements");
     b.on(1004, acks(1, ack(1, 10 + window, 1001)));
     assert_eq!(sent(&b), b.log.tail().0);
+}
+
+/// What comes while many batches are under way is gathered into larger ones.
+#[test]
+fn no_more_than_so_many_batches_are_under_way() {
+    let mut b = bench();
+    b.on(1000, says_hello(1, hello("s", 1)));
+    let frames = limits::SHIP_WINDOW_FRAMES as u64;
+    for i in 0..frames + 10 {
+        append(&b.log, 3, 1);
+        b.on(1001 + i, PrimaryEvent::Appended);
+    }
+    let peer = |b: &Bench| b.primary.view(ms(b.now)).peers.remove(0);
+    assert_eq!(peer(&b).sent, Seq(7 + frames));
+    assert_eq!(peer(&b).behind_for, Some(Duration::from_millis(frames + 9)));
+    let said = b.on(1200, acks(1, ack(1, 7 + 2, 1001)));
+    let gathered = format!("1 entries {}..{}", 7 + frames, 17 + frames);
+    assert_eq!(said.iter().filter(|s| s.contains(&gathered)).count(), 1, "{said:?}");
+    assert_eq!((peer(&b).sent, peer(&b).behind_for), (b.log.tail(), Some(Duration::from_millis(197))));
+    b.on(1210, acks(1, ack(1, 17 + frames, 1200)));
+    assert_eq!(peer(&b).behind_for, None, "all is acknowledged");
 }
 
 #[test]

@@ -76,6 +76,8 @@ pub struct Standby {
     granting: bool,
     right_end: Instant,
     heard: Option<Instant>,
+    /// When a frame last showed that nothing was missing here.
+    equal_at: Option<Instant>,
     primary: Option<Progress>,
     /// The in-sync set, as last heard from the holder of the highest epoch.
     record: Option<InSyncRecord>,
@@ -122,6 +124,7 @@ impl Standby {
             granting: true,
             right_end: start.right_end,
             heard: None,
+            equal_at: None,
             primary: None,
             record: None,
             quarantine: Vec::new(),
@@ -194,6 +197,7 @@ impl Standby {
             in_sync: self.in_sync(),
             record: self.record.clone(),
             last_contact: self.heard.map(|at| now.since(at)),
+            equal_for: self.equal_at.map(|at| now.since(at)),
             promise_left: self.right_end.since(now),
             failures: self.failures,
             why_not: self.why_not.clone(),
@@ -283,6 +287,18 @@ impl Standby {
         out.push(StandbyAction::Hangup(why));
     }
 
+    fn link_down(&mut self, now: Instant, why: String, out: &mut Vec<StandbyAction>) {
+        match self.link {
+            Link::Down { .. } => return,
+            Link::Streaming { .. } => {
+                out.push(StandbyAction::NotStreamed(format!("lost the primary: {why}")));
+            }
+            Link::Dialing | Link::Greeting { .. } => {}
+        }
+        self.why_not = Some(why);
+        self.down(now);
+    }
+
     fn down(&mut self, now: Instant) {
         self.link = Link::Down { retry_at: now.plus(backoff(self.failures, self.me.copy)) };
         self.failures = self.failures.saturating_add(1);
@@ -308,6 +324,7 @@ impl Standby {
                 format!("a batch after {}, but the last entry is {}", frame.batch.prev, self.log.last());
             return self.blocked(now, why, out);
         }
+        let tail = frame.tail;
         let matched = if mutant!(AckReceived) {
             if let Some(earlier) = self.unapplied.replace(frame) {
                 self.apply(&earlier, out);
@@ -317,6 +334,9 @@ impl Standby {
             self.apply(&frame, out);
             self.applier.applied()
         };
+        if self.applier.applied() >= tail {
+            self.equal_at = Some(now);
+        }
         self.acknowledge(now, epoch, matched, token, out);
     }
 
@@ -367,6 +387,10 @@ impl Standby {
             Link::Greeting { .. } | Link::Streaming { .. }
                 if self.silent_at().is_some_and(|at| now >= at) =>
             {
+                if matches!(self.link, Link::Streaming { .. }) {
+                    out.push(StandbyAction::NotStreamed("lost the primary: it fell silent".into()));
+                }
+                self.why_not = Some("the primary fell silent".into());
                 self.down(now);
                 out.push(StandbyAction::Hangup("the primary fell silent".into()));
             }
@@ -392,12 +416,7 @@ impl Machine for Standby {
     fn on(&mut self, now: Instant, event: StandbyEvent, out: &mut Vec<StandbyAction>) {
         match event {
             StandbyEvent::LinkUp => self.greet(now, out),
-            StandbyEvent::LinkDown(why) => {
-                if !matches!(self.link, Link::Down { .. }) {
-                    self.why_not = Some(why);
-                    self.down(now);
-                }
-            }
+            StandbyEvent::LinkDown(why) => self.link_down(now, why, out),
             StandbyEvent::Frame(PrimaryFrame::Welcome(w)) => self.welcome(now, w, out),
             StandbyEvent::Frame(PrimaryFrame::Batch(frame)) => self.batch(now, frame, out),
             StandbyEvent::StopGranting => {

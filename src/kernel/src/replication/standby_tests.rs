@@ -47,7 +47,7 @@ fn config() -> ReplicationConfig {
 fn append(log: &OpLogManager, epoch: u64, n: usize) {
     for _ in 0..n {
         let op = Op::TermStart { node: "p".into(), copy: CopyId(100) };
-        let _ = log.append(Epoch(epoch), Prepared::new(Epoch(epoch), WallTime(0), 0, &op));
+        let _ = log.append(Epoch(epoch), Prepared::new(Epoch(epoch), WallTime(0), op.place(), &op));
     }
 }
 
@@ -124,7 +124,15 @@ impl Bench {
         } else {
             self.source.get_entries_since(Seq(from), count, 1 << 20).expect("held")
         };
-        BatchFrame { epoch: Epoch(3), batch, token, commit: Seq(2), tail: self.source.tail(), record: None }
+        BatchFrame {
+            epoch: Epoch(3),
+            batch,
+            token,
+            commit: Seq(2),
+            tail: self.source.tail(),
+            trim: self.source.marks().trim,
+            record: None,
+        }
     }
 
     fn batch(&self, from: u64, count: usize, token: u64) -> StandbyEvent {
@@ -167,6 +175,7 @@ fn dials_greets_streams_applies_and_acknowledges() {
     let view = b.standby.view(ms(1050));
     assert_eq!((view.applied, view.primary_tail, view.commit_known), (Seq(7), Some(Seq(7)), Some(Seq(2))));
     assert_eq!((view.last_contact, view.failures), (Some(Duration::from_millis(10)), 0));
+    assert_eq!(view.equal_for, Some(Duration::from_millis(10)), "the last frame found nothing missing");
     assert_eq!((view.primary, view.why_not, b.standby.commit_known()), (Some(node("p")), None, Seq(2)));
 }
 
@@ -214,6 +223,7 @@ fn what_came_before_is_skipped_and_acknowledged() {
 
 #[test]
 fn a_batch_that_does_not_continue_hangs_up_and_is_not_acknowledged() {
+    type Make = fn(&Bench) -> BatchFrame;
     let gap = |b: &Bench| b.frame(4, 1, 1);
     let other_epoch = |b: &Bench| {
         let mut f = b.frame(3, 1, 1);
@@ -225,7 +235,7 @@ fn a_batch_that_does_not_continue_hangs_up_and_is_not_acknowledged() {
         f.batch.prev = LogPos::new(Epoch(1), Seq(u64::MAX));
         f
     };
-    let cases: [(fn(&Bench) -> BatchFrame, &str); 3] =
+    let cases: [(Make, &str); 3] =
         [(gap, "(1, 3)"), (other_epoch, "(2, 2)"), (absurd, "(1, 18446744073709551615)")];
     for (frame, prev) in cases {
         let mut b = bench();
@@ -255,7 +265,7 @@ fn a_frame_of_another_epoch_hangs_up() {
 fn welcomes_that_start_no_stream() {
     let full = "needs a full sync: because";
     let cases = [
-        (welcome(3, 100, Start::FullSync("because")), full, 3),
+        (welcome(3, 100, Start::FullSync("because".into())), full, 3),
         (stream(2), "the primary would stream from 2, but 1 is due", 3),
         (welcome(1, 100, Start::Stream(Seq(1))), "p is at epoch 1, but epoch 2 was seen", 2),
         (refused(1, StreamRefusal::Deposed), "p is at epoch 1, but epoch 2 was seen", 2),
@@ -331,7 +341,7 @@ fn in_sync_is_what_the_holder_of_the_highest_epoch_last_said() {
     b.on(2030, StandbyEvent::LinkDown("cut".into()));
     b.on(6000, StandbyEvent::Tick);
     b.on(6000, StandbyEvent::LinkUp);
-    b.on(6010, welcome(4, 200, Start::FullSync("because")));
+    b.on(6010, welcome(4, 200, Start::FullSync("because".into())));
     assert!(!b.standby.in_sync(), "a new primary has not said so");
     assert_eq!(b.standby.read_ttl_max(), Duration::from_secs(10), "the own one without a record");
 }
@@ -406,7 +416,11 @@ fn a_silent_primary_is_hung_up_on() {
     let at = 1000 + 10 * HEARTBEAT;
     assert_eq!(b.standby.deadline(), Some(ms(at)));
     b.check(at - 1, StandbyEvent::Tick, &[]);
-    b.check(at, StandbyEvent::Tick, &["hang up: the primary fell silent"]);
+    b.check(
+        at,
+        StandbyEvent::Tick,
+        &["not streamed: lost the primary: it fell silent", "hang up: the primary fell silent"],
+    );
     assert!(b.standby.deadline() > Some(ms(at)), "woken at its deadline, it has a later one");
     let e = b.batch(1, 1, 0);
     b.check(at + 1, e, &[]);
@@ -426,7 +440,8 @@ fn a_primary_that_never_answers_the_greeting_is_hung_up_on() {
     assert_eq!(b.standby.deadline(), Some(ms(at)));
     b.check(at - 1, StandbyEvent::Tick, &[]);
     b.check(at, StandbyEvent::Tick, &["hang up: the primary fell silent"]);
-    assert_eq!(b.standby.view(ms(at)).last_contact, None, "it was never heard");
+    let view = b.standby.view(ms(at));
+    assert_eq!((view.last_contact, view.why_not.as_deref()), (None, Some("the primary fell silent")));
 }
 
 #[test]
@@ -447,7 +462,7 @@ fn a_candidate_neither_acknowledges_nor_dials() {
 fn a_lost_connection_is_dialled_again_after_a_pause() {
     let mut b = bench();
     b.connect(1000);
-    b.check(1500, StandbyEvent::LinkDown("cut".into()), &[]);
+    b.check(1500, StandbyEvent::LinkDown("cut".into()), &["not streamed: lost the primary: cut"]);
     b.check(1500, StandbyEvent::LinkDown("again".into()), &[]);
     let view = b.standby.view(ms(1500));
     assert_eq!((view.why_not.as_deref(), view.failures), (Some("cut"), 1));

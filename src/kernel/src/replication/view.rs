@@ -16,10 +16,29 @@ pub struct PrimaryView {
     pub peers: Vec<PeerView>,
     /// The in-sync set, as standbys are told it.
     pub record: InSyncRecord,
-    /// In-sync copies other than the own one.
-    pub members: Vec<(NodeId, CopyId)>,
-    /// Those of them that are not connected: writes wait for them.
-    pub absent: Vec<(NodeId, CopyId)>,
+    /// In-sync copies that are not connected: writes wait for them.
+    pub absent: Vec<AbsentView>,
+}
+
+impl PrimaryView {
+    /// In-sync copies other than the own one, which the record names first.
+    #[must_use]
+    pub fn members(&self) -> Vec<(NodeId, CopyId)> {
+        self.record.members.iter().skip(1).map(|(copy, node)| (node.clone(), *copy)).collect()
+    }
+}
+
+/// An in-sync copy that is not connected.
+#[derive(Debug, Clone)]
+pub struct AbsentView {
+    /// Its name.
+    pub node: NodeId,
+    /// Its copy.
+    pub copy: CopyId,
+    /// Exclusive: everything before it was applied there when last heard.
+    pub acked: Seq,
+    /// Time since its last frame.
+    pub last_contact: Duration,
 }
 
 /// One connected standby, as the primary sees it.
@@ -37,6 +56,9 @@ pub struct PeerView {
     pub sent: Seq,
     /// Exclusive: everything before it is applied there.
     pub acked: Seq,
+    /// For how long the oldest unacknowledged batch has been on its way; `None`
+    /// when everything sent is acknowledged.
+    pub behind_for: Option<Duration>,
     /// Time since its last frame.
     pub last_contact: Duration,
     /// How much longer it lets no other primary speak.
@@ -77,6 +99,8 @@ pub struct StandbyView {
     pub record: Option<InSyncRecord>,
     /// Time since the primary was last heard.
     pub last_contact: Option<Duration>,
+    /// Time since this copy was last known to equal the primary's; `None` if never.
+    pub equal_for: Option<Duration>,
     /// How much longer this node lets no other primary speak.
     pub promise_left: Duration,
     /// Dials failed in a row.

@@ -36,6 +36,10 @@ pub const SHIP_BYTES_MAX: usize = 512 * 1024;
 /// Most entries sent to a standby and not yet acknowledged.
 pub const SHIP_WINDOW_ENTRIES: u64 = 65_536;
 
+/// Most batches sent to a standby and not yet acknowledged. Entries that come
+/// meanwhile are gathered into larger batches.
+pub const SHIP_WINDOW_FRAMES: usize = 128;
+
 /// Standbys that one primary serves.
 pub const STANDBYS_MAX: usize = 16;
 /// Quarantined entries kept for display; the first one already stops acknowledgements (PROTOCOL I10).

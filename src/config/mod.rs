@@ -1,0 +1,214 @@
+//! Configuration of a node, valid by construction: a [`ServeConfig`] that
+//! exists keeps every rule of PROTOCOL T6.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use standfast_kernel::lab::Sabotage;
+use standfast_kernel::types::{AckMode, ClusterId, NodeId};
+
+/// Role that a node starts in, until a coordinator decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum StartRole {
+    /// The first primary of a new cluster.
+    Primary,
+    /// Follows `--peer`.
+    Standby,
+}
+
+/// Format of log lines on stderr.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Flags of `standfast serve`, as given.
+#[derive(Debug, Clone, Args)]
+pub struct ServeArgs {
+    /// Name of this node, unique in its cluster
+    #[arg(long, value_name = "NAME")]
+    pub node: NodeId,
+    /// Name of the cluster
+    #[arg(long, value_name = "NAME", default_value = "mooncake_cluster")]
+    pub cluster: ClusterId,
+    /// Role to start in
+    #[arg(long, value_enum)]
+    pub role: StartRole,
+    /// Address of the gRPC port for clients, peers and operators; port 0 takes any
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:50052")]
+    pub grpc: SocketAddr,
+    /// Address of the other node's gRPC port; a standby follows it
+    #[arg(long, value_name = "HOST:PORT")]
+    pub peer: Option<String>,
+    /// When replies go out: after every in-sync standby has applied the write,
+    /// or after the append
+    #[arg(long, value_name = "sync|async", default_value = "sync")]
+    pub ack: AckMode,
+    /// Interval of heartbeats to standbys, in milliseconds
+    #[arg(long, value_name = "MS", default_value_t = 100)]
+    pub heartbeat_ms: u64,
+    /// For how long each acknowledgement keeps other primaries silent, in milliseconds
+    #[arg(long, value_name = "MS", default_value_t = 500)]
+    pub grant_ms: u64,
+    /// Read lease of exist and get, in milliseconds
+    #[arg(long, value_name = "MS", default_value_t = 10_000)]
+    pub read_ttl_ms: u64,
+    /// Bound of the op log, in MiB
+    #[arg(long, value_name = "MIB", default_value_t = 256)]
+    pub log_mib: u64,
+    /// Format of log lines on stderr
+    #[arg(long, value_enum, default_value = "text")]
+    pub log_format: LogFormat,
+    /// Allow faults to be planted on this node
+    #[arg(long)]
+    pub enable_lab: bool,
+    /// Fault to plant: drop-entry, flip-digest or lose-ack
+    #[arg(long, value_name = "FAULT", requires = "enable_lab")]
+    pub sabotage: Option<Sabotage>,
+}
+
+/// A valid configuration.
+#[derive(Debug, Clone)]
+pub struct ServeConfig {
+    /// Name of this node.
+    pub node: NodeId,
+    /// Name of the cluster.
+    pub cluster: ClusterId,
+    /// Role to start in.
+    pub role: StartRole,
+    /// Where to listen.
+    pub grpc: SocketAddr,
+    /// Whom to follow.
+    pub peer: Option<String>,
+    /// When replies go out.
+    pub ack: AckMode,
+    /// HB.
+    pub heartbeat: Duration,
+    /// G.
+    pub grant: Duration,
+    /// Read lease.
+    pub read_ttl: Duration,
+    /// Bound of the log in bytes.
+    pub log_bytes: usize,
+    /// Format of log lines.
+    pub log_format: LogFormat,
+    /// Planted fault.
+    pub sabotage: Option<Sabotage>,
+}
+
+/// All that is wrong with a configuration.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.join("\n"))]
+pub struct ConfigError(pub Vec<String>);
+
+impl TryFrom<&ServeArgs> for ServeConfig {
+    type Error = ConfigError;
+
+    fn try_from(a: &ServeArgs) -> Result<Self, ConfigError> {
+        let mut wrong = Vec::new();
+        if a.role == StartRole::Standby && a.peer.is_none() {
+            wrong
+                .push("--peer is missing: a standby needs the address of the primary's gRPC port".to_owned());
+        }
+        if let Some(peer) = a.peer.as_deref().filter(|p| !is_host_port(p)) {
+            wrong.push(format!("--peer is `{peer}`: expected host:port"));
+        }
+        let mut range = |flag: &str, value: u64, min: u64, max: u64| {
+            if !(min..=max).contains(&value) {
+                wrong.push(format!("{flag} is {value}: expected {min} to {max}"));
+            }
+        };
+        range("--heartbeat-ms", a.heartbeat_ms, 5, 10_000);
+        range("--grant-ms", a.grant_ms, 20, 60_000);
+        range("--read-ttl-ms", a.read_ttl_ms, 10, 24 * 3_600_000);
+        range("--log-mib", a.log_mib, 1, 65_536);
+        if a.grant_ms < a.heartbeat_ms.saturating_mul(4) {
+            wrong.push(format!(
+                "--grant-ms is {}: expected at least 4 times --heartbeat-ms ({}), so that one late heartbeat \
+                 does not end the primary's right to answer",
+                a.grant_ms, a.heartbeat_ms
+            ));
+        }
+        if !wrong.is_empty() {
+            return Err(ConfigError(wrong));
+        }
+        Ok(Self {
+            node: a.node.clone(),
+            cluster: a.cluster.clone(),
+            role: a.role,
+            grpc: a.grpc,
+            peer: a.peer.clone(),
+            ack: a.ack,
+            heartbeat: Duration::from_millis(a.heartbeat_ms),
+            grant: Duration::from_millis(a.grant_ms),
+            read_ttl: Duration::from_millis(a.read_ttl_ms),
+            log_bytes: (a.log_mib as usize) << 20,
+            log_format: a.log_format,
+            sabotage: a.sabotage,
+        })
+    }
+}
+
+fn is_host_port(text: &str) -> bool {
+    text.rsplit_once(':')
+        .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok_and(|p| p > 0))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        args: ServeArgs,
+    }
+
+    fn load(flags: &str) -> Result<ServeConfig, String> {
+        let words = std::iter::once("serve").chain(flags.split_whitespace());
+        let cli = Cli::try_parse_from(words).map_err(|e| e.to_string())?;
+        ServeConfig::try_from(&cli.args).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn defaults_are_valid() {
+        let c = load("--node a --role primary").expect("valid");
+        assert_eq!(
+            (c.ack, c.grant, c.cluster.as_str()),
+            (AckMode::Sync, Duration::from_millis(500), "mooncake_cluster")
+        );
+    }
+
+    #[test]
+    fn every_problem_is_named_at_once_with_value_and_expectation() {
+        let error = load("--node a --role standby --heartbeat-ms 200 --log-mib 0").expect_err("invalid");
+        for part in
+            ["--peer is missing", "--log-mib is 0: expected 1 to", "--grant-ms is 500: expected at least 4"]
+        {
+            assert!(error.contains(part), "{error}");
+        }
+    }
+
+    #[test]
+    fn bad_values_are_refused() {
+        let cases = [
+            ("--node a/b --role primary", "node name `a/b` is not valid"),
+            ("--node a --role primary --ack maybe", "`sync` or `async`"),
+            ("--node a --role standby --peer nowhere", "expected host:port"),
+            ("--node a --role standby --peer :5", "expected host:port"),
+            ("--node a --role primary --sabotage lose-ack", "--enable-lab"),
+            ("--node a --role primary --enable-lab --sabotage x", "`drop-entry`"),
+            ("--node a --role primary --grpc here", "invalid socket address"),
+        ];
+        for (flags, part) in cases {
+            let error = load(flags).expect_err(flags);
+            assert!(error.contains(part), "{flags}: {error}");
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! For operators who act.
+
+use std::sync::Arc;
+
+use standfast_kernel::types::NodeId;
+use standfast_proto::v1;
+use standfast_proto::v1::admin_server::Admin;
+use tonic::{Request, Response, Status};
+
+use crate::shell::{NodeHandle, StatusBoard, StoppedNode};
+
+/// Operator calls over gRPC.
+pub(super) struct AdminDoor {
+    pub(super) node: NodeHandle,
+    pub(super) board: Arc<StatusBoard>,
+}
+
+fn required(value: &str, what: &str) -> Result<(), Status> {
+    if value.is_empty() {
+        let text = format!("{what} is empty: expected text for the audit and the history");
+        return Err(v1::Refusal::new(v1::RefusalCode::InvalidArgument, text).into());
+    }
+    Ok(())
+}
+
+/// The node stopped while it worked on the call: nobody knows what came of it.
+fn stopped(_: StoppedNode) -> Status {
+    v1::Refusal::new(v1::RefusalCode::OutcomeUnknown, "the node stopped before it answered").into()
+}
+
+#[tonic::async_trait]
+impl Admin for AdminDoor {
+    async fn promote(&self, r: Request<v1::PromoteRequest>) -> Result<Response<v1::PromoteReply>, Status> {
+        let v1::PromoteRequest { actor, reason, dry_run } = r.into_inner();
+        required(&actor, "actor")?;
+        required(&reason, "reason")?;
+        let before = self.board.promotion_plan();
+        let (verdict, change) = self.node.promote(actor, reason, dry_run).await.map_err(stopped)?;
+        Ok(Response::new(v1::PromoteReply {
+            accepted: verdict.is_yes(),
+            epoch: change.map(|c| c.epoch.0),
+            reasons: StatusBoard::reasons(&verdict),
+            plan: before,
+        }))
+    }
+
+    async fn detach(&self, r: Request<v1::DetachRequest>) -> Result<Response<v1::DetachReply>, Status> {
+        let v1::DetachRequest { node, actor, reason } = r.into_inner();
+        required(&actor, "actor")?;
+        required(&reason, "reason")?;
+        let node: NodeId = node.parse().map_err(|e: standfast_kernel::types::BadValue| {
+            Status::from(v1::Refusal::new(v1::RefusalCode::InvalidArgument, e.to_string()))
+        })?;
+        let name = node.to_string();
+        let was_member = self.node.detach(node, actor).await.map_err(stopped)?;
+        let reasons = match was_member {
+            Some(true) => Vec::new(),
+            Some(false) => vec![v1::Reason {
+                code: "NOT_A_MEMBER".into(),
+                text: format!("{name} is not in the in-sync set: writes do not wait for it"),
+                cure: "standfast status".into(),
+            }],
+            None => vec![v1::Reason {
+                code: "NOT_PRIMARY".into(),
+                text: "only the primary keeps the in-sync set".into(),
+                cure: "standfast status names the primary; ask it".into(),
+            }],
+        };
+        Ok(Response::new(v1::DetachReply {
+            accepted: reasons.is_empty(),
+            reasons,
+            in_sync: self.board.in_sync_set(),
+            told: false,
+        }))
+    }
+}

@@ -1,0 +1,170 @@
+//! Client calls between the contract's types and the hall's.
+
+use std::collections::BTreeMap;
+
+use standfast_kernel::api::{
+    EndItem, PutItem, Refusal, ReplicaDescriptor, ReplicateConfig, Request, Response,
+};
+use standfast_kernel::types::{ClientId, ReplicaStatus, SegmentId, SegmentSpec, Uuid, limits};
+use standfast_proto::v1;
+use tonic::Status;
+
+use crate::shell::Fault;
+
+/// Names what a malformed request lacks.
+fn missing(what: &str) -> Status {
+    v1::Refusal::new(v1::RefusalCode::InvalidArgument, format!("{what} is missing: expected one")).into()
+}
+
+fn uuid(id: Option<v1::Uuid>, what: &str) -> Result<Uuid, Status> {
+    let id = id.ok_or_else(|| missing(what))?;
+    Ok(Uuid { first: id.first, second: id.second })
+}
+
+pub(super) fn mount(r: v1::MountSegmentRequest) -> Result<Request, Status> {
+    let s = r.segment.ok_or_else(|| missing("segment"))?;
+    let segment = SegmentSpec {
+        id: SegmentId(uuid(s.id, "segment.id")?),
+        name: s.name,
+        base: s.base,
+        size: s.size,
+        te_endpoint: s.te_endpoint,
+        protocol: if s.protocol.is_empty() { "tcp".to_owned() } else { s.protocol },
+    };
+    Ok(Request::MountSegment { client: ClientId(uuid(r.client, "client")?), segment })
+}
+
+pub(super) fn put_start(r: v1::PutStartRequest) -> Result<Request, Status> {
+    let config = r.config.map_or_else(ReplicateConfig::default, |c| ReplicateConfig {
+        replica_num: c.replica_num,
+        preferred_segments: c.preferred_segments,
+    });
+    let items = r.items.into_iter().map(|i| PutItem { key: i.key, size: i.size }).collect();
+    Ok(Request::PutStart { client: ClientId(uuid(r.client, "client")?), config, items })
+}
+
+pub(super) fn put_end(r: v1::PutEndRequest) -> Result<Request, Status> {
+    let items = r.items.into_iter().map(|i| EndItem { key: i.key, checksum: i.checksum }).collect();
+    Ok(Request::PutEnd { client: ClientId(uuid(r.client, "client")?), items })
+}
+
+/// A fault as the status of the whole call.
+pub(super) fn fault(fault: &Fault) -> Status {
+    let text = fault.to_string();
+    let refusal = match fault {
+        Fault::Unknown(_) => v1::Refusal {
+            cure: "read the key back, or repeat the call: nothing is known about this one".into(),
+            ..v1::Refusal::new(v1::RefusalCode::OutcomeUnknown, text)
+        },
+        Fault::TooMany(_) => v1::Refusal {
+            cure: format!("send batches of at most {}", limits::BATCH_ITEMS_MAX),
+            ..v1::Refusal::new(v1::RefusalCode::LimitExceeded, text)
+        },
+        Fault::Refused(Refusal::NotPrimary { primary, epoch }) => v1::Refusal {
+            primary_addr: primary.clone(),
+            epoch: Some(epoch.0),
+            cure: "call the primary; `standfast status` names it".into(),
+            ..v1::Refusal::new(v1::RefusalCode::NotPrimary, text)
+        },
+        Fault::Refused(_) => v1::Refusal {
+            cure: "standfast status".into(),
+            ..v1::Refusal::new(v1::RefusalCode::Unavailable, text)
+        },
+    };
+    refusal.into()
+}
+
+fn error(refusal: &Refusal) -> v1::Error {
+    v1::Error { code: refusal.code() as i32, text: refusal.to_string() }
+}
+
+fn elements(results: Vec<Result<(), Refusal>>) -> Vec<v1::ElementResult> {
+    results.into_iter().map(|r| v1::ElementResult { error: r.err().as_ref().map(error) }).collect()
+}
+
+/// The segments of one reply, each named once.
+#[derive(Default)]
+struct Segments {
+    index: BTreeMap<*const SegmentSpec, u32>,
+    table: Vec<v1::SegmentRef>,
+}
+
+impl Segments {
+    fn replica(&mut self, r: &ReplicaDescriptor) -> v1::Replica {
+        let next = self.table.len() as u32;
+        let segment = *self.index.entry(std::sync::Arc::as_ptr(&r.segment)).or_insert_with(|| {
+            self.table.push(v1::SegmentRef {
+                name: r.segment.name.clone(),
+                te_endpoint: r.segment.te_endpoint.clone(),
+                protocol: r.segment.protocol.clone(),
+            });
+            next
+        });
+        let status = match r.status {
+            ReplicaStatus::Processing => v1::ReplicaStatus::Processing,
+            ReplicaStatus::Complete => v1::ReplicaStatus::Complete,
+        };
+        v1::Replica { id: r.id, segment, address: r.address, size: r.size, status: status.into() }
+    }
+
+    fn replicas(&mut self, replicas: &[ReplicaDescriptor]) -> Vec<v1::Replica> {
+        replicas.iter().map(|r| self.replica(r)).collect()
+    }
+}
+
+/// The hall answered another call than was asked: a bug, but not one to crash for.
+fn mismatch() -> Status {
+    Status::internal("the answer belongs to another call")
+}
+
+pub(super) fn mount_reply(response: Response) -> Result<v1::MountSegmentReply, Status> {
+    let Response::MountSegment(result) = response else { return Err(mismatch()) };
+    Ok(v1::MountSegmentReply { error: result.err().as_ref().map(error) })
+}
+
+pub(super) fn put_start_reply(response: Response) -> Result<v1::PutStartReply, Status> {
+    let Response::PutStart(results) = response else { return Err(mismatch()) };
+    let mut segments = Segments::default();
+    let results = results.into_iter().map(|r| match r {
+        Ok(replicas) => v1::PutStartResult { error: None, replicas: segments.replicas(&replicas) },
+        Err(refusal) => v1::PutStartResult { error: Some(error(&refusal)), replicas: Vec::new() },
+    });
+    let results = results.collect();
+    Ok(v1::PutStartReply { segments: segments.table, results })
+}
+
+pub(super) fn put_end_reply(response: Response) -> Result<v1::PutEndReply, Status> {
+    let Response::PutEnd(results) = response else { return Err(mismatch()) };
+    Ok(v1::PutEndReply { results: elements(results) })
+}
+
+pub(super) fn get_reply(response: Response) -> Result<v1::GetReplicaListReply, Status> {
+    let Response::GetReplicaList(results) = response else { return Err(mismatch()) };
+    let mut segments = Segments::default();
+    let results = results.into_iter().map(|r| match r {
+        Ok(found) => v1::GetReplicaListResult {
+            error: None,
+            replicas: segments.replicas(&found.replicas),
+            lease_ttl_ms: found.lease.as_millis() as u64,
+            checksum: found.checksum,
+        },
+        Err(refusal) => {
+            v1::GetReplicaListResult { error: Some(error(&refusal)), ..v1::GetReplicaListResult::default() }
+        }
+    });
+    let results = results.collect();
+    Ok(v1::GetReplicaListReply { segments: segments.table, results })
+}
+
+pub(super) fn exist_reply(response: Response) -> Result<v1::ExistKeyReply, Status> {
+    use v1::exist_key_result::Answer;
+    let Response::ExistKey(results) = response else { return Err(mismatch()) };
+    let answer = |r: Result<bool, Refusal>| r.map_or_else(|e| Answer::Error(error(&e)), Answer::Exists);
+    let results = results.into_iter().map(|r| v1::ExistKeyResult { answer: Some(answer(r)) });
+    Ok(v1::ExistKeyReply { results: results.collect() })
+}
+
+pub(super) fn remove_reply(response: Response) -> Result<v1::RemoveReply, Status> {
+    let Response::Remove(results) = response else { return Err(mismatch()) };
+    Ok(v1::RemoveReply { results: elements(results) })
+}

@@ -1,0 +1,68 @@
+//! For clients.
+
+use std::sync::Arc;
+
+use standfast_kernel::api::Request as Call;
+use standfast_proto::v1;
+use standfast_proto::v1::master_server::Master;
+use tonic::{Request, Response, Status};
+
+use super::convert as c;
+use crate::ports::Clock;
+use crate::shell::MasterService;
+
+/// The client API over gRPC.
+pub(super) struct MasterDoor<C> {
+    pub(super) hall: Arc<MasterService<C>>,
+}
+
+impl<C: Clock> MasterDoor<C> {
+    async fn call<R>(
+        &self,
+        call: Call,
+        encode: impl FnOnce(standfast_kernel::api::Response) -> Result<R, Status>,
+    ) -> Result<Response<R>, Status> {
+        let response = self.hall.call(call).await.map_err(|f| c::fault(&f))?;
+        encode(response).map(Response::new)
+    }
+}
+
+#[tonic::async_trait]
+impl<C: Clock> Master for MasterDoor<C> {
+    async fn mount_segment(
+        &self,
+        r: Request<v1::MountSegmentRequest>,
+    ) -> Result<Response<v1::MountSegmentReply>, Status> {
+        self.call(c::mount(r.into_inner())?, c::mount_reply).await
+    }
+
+    async fn put_start(
+        &self,
+        r: Request<v1::PutStartRequest>,
+    ) -> Result<Response<v1::PutStartReply>, Status> {
+        self.call(c::put_start(r.into_inner())?, c::put_start_reply).await
+    }
+
+    async fn put_end(&self, r: Request<v1::PutEndRequest>) -> Result<Response<v1::PutEndReply>, Status> {
+        self.call(c::put_end(r.into_inner())?, c::put_end_reply).await
+    }
+
+    async fn get_replica_list(
+        &self,
+        r: Request<v1::GetReplicaListRequest>,
+    ) -> Result<Response<v1::GetReplicaListReply>, Status> {
+        self.call(Call::GetReplicaList { keys: r.into_inner().keys }, c::get_reply).await
+    }
+
+    async fn exist_key(
+        &self,
+        r: Request<v1::ExistKeyRequest>,
+    ) -> Result<Response<v1::ExistKeyReply>, Status> {
+        self.call(Call::ExistKey { keys: r.into_inner().keys }, c::exist_reply).await
+    }
+
+    async fn remove(&self, r: Request<v1::RemoveRequest>) -> Result<Response<v1::RemoveReply>, Status> {
+        let v1::RemoveRequest { keys, force, .. } = r.into_inner();
+        self.call(Call::Remove { keys, force }, c::remove_reply).await
+    }
+}

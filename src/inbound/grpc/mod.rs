@@ -1,0 +1,10 @@
+//! The gRPC door: one file for each audience.
+
+mod admin;
+mod convert;
+mod master;
+mod replication;
+mod server;
+mod status;
+
+pub use server::{Services, serve};

@@ -1,0 +1,72 @@
+//! The listening side of the gRPC door.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use standfast_proto::v1::admin_server::AdminServer;
+use standfast_proto::v1::master_server::MasterServer;
+use standfast_proto::v1::replication_server::ReplicationServer;
+use standfast_proto::v1::status_server::StatusServer;
+use tokio::net::TcpListener;
+use tokio_stream::StreamExt;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::transport::Server;
+
+use super::admin::AdminDoor;
+use super::master::MasterDoor;
+use super::replication::ReplicationDoor;
+use super::status::StatusDoor;
+use crate::ports::Clock;
+use crate::shell::{MasterService, NodeHandle, ReplicationService, StatusBoard};
+
+/// Largest request of a client: 10,000 keys of 400 bytes, or 1,000 of the longest.
+const REQUEST_BYTES_MAX: usize = 8 << 20;
+/// Bytes on their way before a sender must wait.
+const WINDOW_BYTES: u32 = 4 << 20;
+/// Calls at work on one connection.
+const STREAMS_MAX: u32 = 1024;
+/// A connection that does not answer a ping for this long is closed.
+const KEEPALIVE: Duration = Duration::from_secs(20);
+
+/// What the door leads to.
+pub struct Services<C> {
+    /// For clients.
+    pub hall: Arc<MasterService<C>>,
+    /// For peers.
+    pub replication: ReplicationService,
+    /// For operators who look.
+    pub board: Arc<StatusBoard>,
+    /// For operators who act.
+    pub node: NodeHandle,
+    /// Time.
+    pub clock: Arc<C>,
+}
+
+/// Serves until `stop` resolves.
+///
+/// # Errors
+/// When the transport fails.
+pub async fn serve<C: Clock>(
+    listener: TcpListener,
+    services: Services<C>,
+    stop: impl Future<Output = ()> + Send,
+) -> Result<(), tonic::transport::Error> {
+    let Services { hall, replication, board, node, clock } = services;
+    let incoming = TcpListenerStream::new(listener).map(|socket| {
+        let socket = socket?;
+        socket.set_nodelay(true)?;
+        Ok::<_, std::io::Error>(socket)
+    });
+    let status = StatusDoor { board: Arc::clone(&board), clock };
+    Server::builder()
+        .initial_stream_window_size(WINDOW_BYTES)
+        .initial_connection_window_size(WINDOW_BYTES)
+        .max_concurrent_streams(STREAMS_MAX)
+        .http2_keepalive_interval(Some(KEEPALIVE))
+        .add_service(MasterServer::new(MasterDoor { hall }).max_decoding_message_size(REQUEST_BYTES_MAX))
+        .add_service(ReplicationServer::new(ReplicationDoor { service: replication }))
+        .add_service(StatusServer::new(status))
+        .add_service(AdminServer::new(AdminDoor { node, board }))
+        .serve_with_incoming_shutdown(incoming, stop)
+        .await
+}

@@ -1,0 +1,3 @@
+//! Doors: decode, call the hall, encode. A door decides nothing.
+
+pub mod grpc;

@@ -1,0 +1,92 @@
+//! The stream to the node that this one follows, over gRPC.
+
+use std::time::Duration;
+
+use standfast_proto::v1;
+use standfast_proto::v1::replication_client::ReplicationClient;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::{Channel, Endpoint};
+
+use crate::ports::{LinkFault, PeerLink};
+
+/// Time for the connection and for the stream's headers.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(2);
+/// Frames received and not yet handed on: then the transport is slowed down.
+const RECEIVED_MAX: usize = 64;
+/// Largest frame; a batch is at most half a MiB, its framing a few bytes.
+const FRAME_BYTES_MAX: usize = 2 << 20;
+/// Bytes on their way before the sender must wait.
+const WINDOW_BYTES: u32 = 8 << 20;
+
+/// Dials one address.
+#[derive(Debug, Clone)]
+pub struct GrpcPeer {
+    address: String,
+}
+
+impl GrpcPeer {
+    /// For this `host:port`.
+    #[must_use]
+    pub fn new(address: String) -> Self {
+        Self { address }
+    }
+
+    fn fault(&self, what: &dyn ToString) -> LinkFault {
+        LinkFault { peer: self.address.clone(), what: what.to_string() }
+    }
+
+    async fn connect(&self) -> Result<Channel, LinkFault> {
+        let endpoint =
+            Endpoint::from_shared(format!("http://{}", self.address)).map_err(|e| self.fault(&e))?;
+        let endpoint = endpoint
+            .connect_timeout(OPEN_TIMEOUT)
+            .tcp_nodelay(true)
+            .initial_stream_window_size(WINDOW_BYTES)
+            .initial_connection_window_size(WINDOW_BYTES);
+        endpoint.connect().await.map_err(|e| self.fault(&cause_of(&e)))
+    }
+}
+
+impl PeerLink for GrpcPeer {
+    async fn open(
+        &self,
+        frames: mpsc::Receiver<v1::StandbyFrame>,
+    ) -> Result<mpsc::Receiver<Result<v1::PrimaryFrame, LinkFault>>, LinkFault> {
+        let channel = self.connect().await?;
+        let mut client = ReplicationClient::new(channel).max_decoding_message_size(FRAME_BYTES_MAX);
+        let opened =
+            tokio::time::timeout(OPEN_TIMEOUT, client.sync_op_log(ReceiverStream::new(frames))).await;
+        let reply = opened.map_err(|_| self.fault(&"no answer to the stream's opening within 2 s"))?;
+        let mut incoming = reply.map_err(|s| self.fault(&s.message()))?.into_inner();
+        let (tx, rx) = mpsc::channel(RECEIVED_MAX);
+        let this = self.clone();
+        tokio::spawn(async move {
+            loop {
+                let item = match incoming.message().await {
+                    Ok(Some(frame)) => Ok(frame),
+                    Ok(None) => Err(this.fault(&"the stream ended")),
+                    Err(status) => Err(this.fault(&status.message())),
+                };
+                let over = item.is_err();
+                if tx.send(item).await.is_err() || over {
+                    return;
+                }
+            }
+        });
+        Ok(rx)
+    }
+
+    fn address(&self) -> &str {
+        &self.address
+    }
+}
+
+/// The innermost cause: "connection refused" rather than "transport error".
+fn cause_of(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
+}

@@ -1,0 +1,295 @@
+//! The loop that owns the node's machine: events in, actions carried out.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use standfast_kernel::machine::Machine;
+use standfast_kernel::node::{Node, NodeAction, NodeEvent, PromoteCall, RoleChange};
+use standfast_kernel::replication::{Gate, PrimaryFrame, StandbyFrame};
+use standfast_kernel::supervisor::Verdict;
+use standfast_kernel::types::{AckMode, ConnId, Instant, NodeId, Seq};
+use tokio::sync::{Notify, mpsc, oneshot};
+
+use super::{HotStandbyService, ReplicationService, ServingCell, StatusBoard};
+use crate::ports::{Clock, PeerLink};
+
+/// The machine is woken at least this often, for maintenance and the status.
+const TICK_MAX: Duration = Duration::from_millis(50);
+/// Commands taken in before the clock is looked at again.
+const COMMANDS_PER_ROUND: usize = 64;
+
+/// What comes to the node from outside.
+#[derive(Debug)]
+pub enum Command {
+    /// The dialled link is open.
+    LinkUp(u64),
+    /// The dialled link ended.
+    LinkDown(u64, String),
+    /// The dialled link's other end said something.
+    Link(u64, PrimaryFrame),
+    /// A peer that dialled said something.
+    Peer(ConnId, StandbyFrame),
+    /// That peer is gone.
+    PeerClosed(ConnId),
+    /// An operator wants this node to take over.
+    Promote {
+        /// Who asks.
+        actor: String,
+        /// Why.
+        reason: String,
+        /// Only judge.
+        dry_run: bool,
+        /// Where the answer goes.
+        answer: oneshot::Sender<(Verdict, Option<RoleChange>)>,
+    },
+    /// An operator takes a standby out of the in-sync set.
+    Detach {
+        /// The standby.
+        node: NodeId,
+        /// Who asks.
+        actor: String,
+        /// Whether it was a member; `None` from a node that is not primary.
+        answer: oneshot::Sender<Option<bool>>,
+    },
+    /// The node stops.
+    Stop,
+}
+
+/// The node has stopped and hears nothing any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the node is stopping")]
+pub struct StoppedNode;
+
+/// How doors reach the node.
+#[derive(Debug, Clone)]
+pub struct NodeHandle {
+    commands: mpsc::Sender<Command>,
+}
+
+impl NodeHandle {
+    /// Over the driver's inbox.
+    #[must_use]
+    pub fn new(commands: mpsc::Sender<Command>) -> Self {
+        Self { commands }
+    }
+
+    /// Asks for a promotion; answered when the node leads, or has refused.
+    ///
+    /// # Errors
+    /// When the node stops first.
+    pub async fn promote(
+        &self,
+        actor: String,
+        reason: String,
+        dry_run: bool,
+    ) -> Result<(Verdict, Option<RoleChange>), StoppedNode> {
+        let (answer, rx) = oneshot::channel();
+        self.ask(Command::Promote { actor, reason, dry_run, answer }).await?;
+        rx.await.map_err(|_| StoppedNode)
+    }
+
+    /// Takes a standby out of the in-sync set.
+    ///
+    /// # Errors
+    /// When the node stops first.
+    pub async fn detach(&self, node: NodeId, actor: String) -> Result<Option<bool>, StoppedNode> {
+        let (answer, rx) = oneshot::channel();
+        self.ask(Command::Detach { node, actor, answer }).await?;
+        rx.await.map_err(|_| StoppedNode)
+    }
+
+    /// Stops the node's loop.
+    ///
+    /// # Errors
+    /// When it has stopped already.
+    pub async fn stop(&self) -> Result<(), StoppedNode> {
+        self.ask(Command::Stop).await
+    }
+
+    async fn ask(&self, command: Command) -> Result<(), StoppedNode> {
+        self.commands.send(command).await.map_err(|_| StoppedNode)
+    }
+}
+
+/// What a driver is made of.
+pub struct DriverParts<C, L> {
+    /// The machine.
+    pub node: Node,
+    /// Time.
+    pub clock: Arc<C>,
+    /// The outgoing link.
+    pub link: HotStandbyService<L>,
+    /// Incoming connections.
+    pub peers: ReplicationService,
+    /// Where requests find the master.
+    pub serving: Arc<ServingCell>,
+    /// Where operators look.
+    pub board: Arc<StatusBoard>,
+    /// Rung by requests that appended.
+    pub appended: Arc<Notify>,
+    /// The inbox.
+    pub commands: mpsc::Receiver<Command>,
+}
+
+/// The loop.
+pub struct Driver<C, L> {
+    parts: DriverParts<C, L>,
+    asked: u64,
+    promotes: BTreeMap<u64, oneshot::Sender<(Verdict, Option<RoleChange>)>>,
+    detaches: BTreeMap<u64, oneshot::Sender<Option<bool>>>,
+    next_tick: Instant,
+}
+
+impl<C: Clock, L: PeerLink> Driver<C, L> {
+    /// A loop over these parts.
+    #[must_use]
+    pub fn new(parts: DriverParts<C, L>) -> Self {
+        Self { parts, asked: 0, promotes: BTreeMap::new(), detaches: BTreeMap::new(), next_tick: Instant(0) }
+    }
+
+    /// Runs until it is told to stop.
+    pub async fn run(mut self) {
+        let wall = self.parts.clock.wall();
+        self.handle(NodeEvent::Start(wall));
+        loop {
+            let now = self.parts.clock.now();
+            if now >= self.next_tick {
+                self.tick(now);
+            }
+            let pause = self.next_tick.since(now).max(Duration::from_millis(1));
+            let appended = Arc::clone(&self.parts.appended);
+            tokio::select! {
+                biased;
+                command = self.parts.commands.recv() => {
+                    if !self.commands(command) {
+                        break;
+                    }
+                }
+                () = appended.notified() => {
+                    // Let requests that are running append too: one batch for all.
+                    tokio::task::yield_now().await;
+                    self.handle(NodeEvent::Appended);
+                }
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+        self.parts.serving.stop();
+        self.parts.link.hangup();
+    }
+
+    fn tick(&mut self, now: Instant) {
+        let wall = self.parts.clock.wall();
+        self.handle(NodeEvent::Tick(wall));
+        let deadline = self.parts.node.deadline().unwrap_or(Instant::MAX);
+        self.next_tick = deadline.min(now.plus(TICK_MAX)).max(now.plus(Duration::from_millis(1)));
+        self.parts.board.publish(self.parts.node.view(now));
+    }
+
+    /// Takes in what has come; false when the node is to stop.
+    fn commands(&mut self, first: Option<Command>) -> bool {
+        let mut next = first;
+        for _ in 0..COMMANDS_PER_ROUND {
+            match next {
+                None | Some(Command::Stop) => return false,
+                Some(command) => self.command(command),
+            }
+            match self.parts.commands.try_recv() {
+                Ok(command) => next = Some(command),
+                Err(_) => return true,
+            }
+        }
+        match next {
+            None | Some(Command::Stop) => false,
+            Some(command) => {
+                self.command(command);
+                true
+            }
+        }
+    }
+
+    fn command(&mut self, command: Command) {
+        let event = match command {
+            Command::LinkUp(g) if self.parts.link.is_current(g) => NodeEvent::LinkUp,
+            Command::LinkDown(g, why) if self.parts.link.is_current(g) => {
+                self.parts.link.hangup();
+                NodeEvent::LinkDown(why)
+            }
+            Command::Link(g, frame) if self.parts.link.is_current(g) => NodeEvent::Link(frame),
+            Command::LinkUp(_) | Command::LinkDown(..) | Command::Link(..) | Command::Stop => return,
+            Command::Peer(conn, frame) => NodeEvent::Peer(conn, frame),
+            Command::PeerClosed(conn) => NodeEvent::PeerClosed(conn),
+            Command::Promote { actor, reason, dry_run, answer } => {
+                self.asked += 1;
+                self.promotes.insert(self.asked, answer);
+                NodeEvent::Promote(PromoteCall { request: self.asked, actor, reason, dry_run })
+            }
+            Command::Detach { node, actor, answer } => {
+                self.asked += 1;
+                self.detaches.insert(self.asked, answer);
+                NodeEvent::Detach { request: self.asked, node, actor }
+            }
+        };
+        self.handle(event);
+    }
+
+    fn handle(&mut self, event: NodeEvent) {
+        let now = self.parts.clock.now();
+        let mut actions = Vec::new();
+        self.parts.node.on(now, event, &mut actions);
+        for action in actions {
+            self.carry_out(now, action);
+        }
+        if let Some(deadline) = self.parts.node.deadline() {
+            self.next_tick = self.next_tick.min(deadline.max(now.plus(Duration::from_millis(1))));
+        }
+    }
+
+    fn carry_out(&mut self, now: Instant, action: NodeAction) {
+        let parts = &mut self.parts;
+        match action {
+            NodeAction::Dial => parts.link.dial(),
+            NodeAction::Send(frame) => parts.link.send(frame),
+            NodeAction::Hangup => parts.link.hangup(),
+            NodeAction::SendPeer(conn, frame) => parts.peers.send(conn, frame),
+            NodeAction::ClosePeer(conn) => parts.peers.close(conn, None),
+            NodeAction::Serve(master) => {
+                let closed = Gate {
+                    epoch: master.epoch(),
+                    serve_at: Instant::MAX,
+                    rights_until: Instant(0),
+                    commit: Seq::FIRST,
+                    ack: AckMode::Sync,
+                };
+                parts.serving.serve(master, parts.node.log().clone(), closed);
+                parts.board.publish(parts.node.view(now));
+            }
+            NodeAction::Gate(gate) => parts.serving.set_gate(gate, now),
+            NodeAction::StopServing => {
+                parts.serving.stop();
+                parts.board.publish(parts.node.view(now));
+            }
+            NodeAction::Promoted(request, verdict, change) => {
+                if let Some(answer) = self.promotes.remove(&request) {
+                    // The operator may have gone away; the change stands all the same.
+                    let _ = answer.send((verdict, change));
+                }
+            }
+            NodeAction::Detached(request, was_member) => {
+                if let Some(answer) = self.detaches.remove(&request) {
+                    let _ = answer.send(was_member);
+                }
+            }
+            NodeAction::Happened(what) => {
+                parts.board.journal().happened(parts.clock.wall(), parts.node.max_epoch(), what);
+            }
+            NodeAction::Changed(change) => {
+                parts.board.journal().changed(
+                    parts.clock.wall(),
+                    parts.node.identity().node.as_str(),
+                    change,
+                );
+            }
+        }
+    }
+}

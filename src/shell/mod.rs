@@ -1,0 +1,21 @@
+//! The tokio drivers around the kernel's machines, under the plan's names. The
+//! shell carries out what the machines say and decides nothing itself.
+
+mod convert;
+mod driver;
+mod hot_standby_service;
+mod journal;
+mod master_service;
+mod replication_service;
+mod serving;
+mod status;
+mod traffic;
+
+pub use driver::{Command, Driver, DriverParts, NodeHandle, StoppedNode};
+pub use hot_standby_service::HotStandbyService;
+pub use journal::Journal;
+pub use master_service::{Fault, MasterService, call_timeout};
+pub use replication_service::{PeerStream, ReplicationService};
+pub use serving::ServingCell;
+pub use status::{StatusBoard, StatusFacts};
+pub use traffic::Traffic;

@@ -1,0 +1,111 @@
+//! The master that serves now, with the gate and the replies that wait for it.
+
+use std::sync::Arc;
+
+use parking_lot::{Mutex, RwLock};
+use standfast_kernel::master::{Executed, Master};
+use standfast_kernel::oplog::OpLogManager;
+use standfast_kernel::replication::{Gate, PendingReplies};
+use standfast_kernel::types::{Epoch, Instant};
+use tokio::sync::oneshot;
+
+use crate::ports::Clock;
+
+/// One epoch of serving.
+#[derive(Debug)]
+pub(super) struct Term {
+    pub(super) master: Arc<Master>,
+    log: OpLogManager,
+    gate: RwLock<Gate>,
+    pending: Mutex<PendingReplies<oneshot::Sender<()>>>,
+}
+
+/// How a reply's wait for its position ended.
+#[derive(Debug)]
+pub(super) enum Wait {
+    /// It may leave now.
+    Now,
+    /// It may leave when this resolves; never, when the sender is dropped.
+    Later(oneshot::Receiver<()>),
+}
+
+impl Term {
+    fn new(master: Arc<Master>, log: OpLogManager, gate: Gate) -> Self {
+        Self { master, log, gate: RwLock::new(gate), pending: Mutex::new(PendingReplies::default()) }
+    }
+
+    /// True when this node may answer at all.
+    pub(super) fn may_answer(&self, now: Instant) -> bool {
+        self.gate.read().may_answer(now)
+    }
+
+    /// Asks the gate for one reply; keeps it when it may not leave yet.
+    pub(super) fn wait(&self, executed: &Executed, clock: &dyn Clock) -> Wait {
+        let Executed { depends_on, byte_critical, .. } = *executed;
+        // The gate is read under the mutex: a commit that comes after this
+        // reading finds the reply in the queue.
+        let mut pending = self.pending.lock();
+        let gate = *self.gate.read();
+        if gate.may_answer(clock.now()) && gate.committed(depends_on, byte_critical, self.log.tail()) {
+            return Wait::Now;
+        }
+        let (tx, rx) = oneshot::channel();
+        pending.add(depends_on, byte_critical, tx);
+        Wait::Later(rx)
+    }
+
+    /// Lets replies go whose time has come.
+    fn release(&self, now: Instant) {
+        let gate = *self.gate.read();
+        let ready = self.pending.lock().release(&gate, self.log.tail(), now);
+        for reply in ready {
+            // A caller that went away needs no answer.
+            let _ = reply.send(());
+        }
+    }
+}
+
+/// Where requests find the current term, if this node serves.
+#[derive(Debug, Default)]
+pub struct ServingCell {
+    term: RwLock<Option<Arc<Term>>>,
+}
+
+impl ServingCell {
+    pub(super) fn current(&self) -> Option<Arc<Term>> {
+        self.term.read().clone()
+    }
+
+    /// Replies that wait.
+    pub(super) fn pending(&self) -> u64 {
+        self.current().map_or(0, |t| t.pending.lock().len() as u64)
+    }
+
+    /// Begins a term whose gate is closed until the machine says otherwise.
+    pub(super) fn serve(&self, master: Arc<Master>, log: OpLogManager, closed: Gate) {
+        *self.term.write() = Some(Arc::new(Term::new(master, log, closed)));
+    }
+
+    /// Judges replies by this gate from now on.
+    pub(super) fn set_gate(&self, gate: Gate, now: Instant) {
+        if let Some(term) = self.current().filter(|t| t.epoch() == gate.epoch) {
+            *term.gate.write() = gate;
+            term.release(now);
+        }
+    }
+
+    /// Ends the term. Replies that wait are never sent: their outcome is
+    /// unknown to their clients (PROTOCOL T5).
+    pub(super) fn stop(&self) {
+        let ended = self.term.write().take();
+        if let Some(term) = ended {
+            drop(term.pending.lock().drain());
+        }
+    }
+}
+
+impl Term {
+    fn epoch(&self) -> Epoch {
+        self.master.epoch()
+    }
+}

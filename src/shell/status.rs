@@ -1,0 +1,456 @@
+//! What operators see: the node's view, the store's counts and the journal, in
+//! one message under one timestamp.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::RwLock;
+use standfast_kernel::api::Refusal;
+use standfast_kernel::node::{NodeView, RoleView};
+use standfast_kernel::replication::{
+    AbsentView, Identity, InSyncRecord, LinkView, PROTOCOL_VERSION, PeerState, PeerView, PrimaryView,
+    StandbyView,
+};
+use standfast_kernel::store::{MetadataStore, OffsetAllocator};
+use standfast_kernel::supervisor::{Role, Verdict};
+use standfast_kernel::types::{AckMode, LogPos, Seq, WallTime, limits};
+use standfast_proto::v1;
+
+use super::convert::ack_to_wire;
+use super::{Journal, ServingCell, Traffic};
+
+/// What never changes while the process lives.
+#[derive(Debug)]
+pub struct StatusFacts {
+    /// Who this node is.
+    pub me: Identity,
+    /// When replies go out.
+    pub ack: AckMode,
+    /// Whom it dials.
+    pub peer: Option<String>,
+    /// When it started.
+    pub started: WallTime,
+}
+
+/// Builds the status on demand.
+#[derive(Debug)]
+pub struct StatusBoard {
+    facts: StatusFacts,
+    view: RwLock<Option<Arc<NodeView>>>,
+    store: Arc<MetadataStore>,
+    serving: Arc<ServingCell>,
+    traffic: Arc<Traffic>,
+    journal: Journal,
+}
+
+impl StatusBoard {
+    /// Over the shared state of one node.
+    #[must_use]
+    pub fn new(
+        facts: StatusFacts,
+        store: Arc<MetadataStore>,
+        serving: Arc<ServingCell>,
+        traffic: Arc<Traffic>,
+    ) -> Self {
+        Self { facts, view: RwLock::new(None), store, serving, traffic, journal: Journal::default() }
+    }
+
+    /// What happened.
+    pub(super) fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    /// Replaces the node's view.
+    pub(super) fn publish(&self, view: NodeView) {
+        *self.view.write() = Some(Arc::new(view));
+    }
+
+    /// The refusal of a node that does not serve.
+    pub(super) fn not_primary(&self) -> Refusal {
+        let view = self.view.read().clone();
+        let epoch = view.as_ref().map_or_else(Default::default, |v| v.epoch);
+        Refusal::NotPrimary { primary: self.primary_hint(view.as_deref()), epoch }
+    }
+
+    /// The primary's address, as far as this node knows it.
+    fn primary_hint(&self, view: Option<&NodeView>) -> Option<String> {
+        match view.map(|v| &v.detail)? {
+            RoleView::Standby(s) if s.link == LinkView::Streaming => self.facts.peer.clone(),
+            RoleView::Primary(_) => Some(self.facts.me.address.clone()),
+            RoleView::Standby(_) | RoleView::Candidate(_) => None,
+        }
+    }
+
+    /// The whole status. `recount` computes digests from scratch.
+    #[must_use]
+    pub fn status(&self, taken: WallTime, recount: bool, events_after: Option<u64>) -> v1::NodeStatus {
+        let view = self.view.read().clone();
+        let Some(view) = view.as_deref() else {
+            return v1::NodeStatus { identity: Some(self.identity()), ..v1::NodeStatus::default() };
+        };
+        let mut status = v1::NodeStatus {
+            taken: Some(v1::Timestamp { unix_us: taken.0 as i64, boot_us: view.at.0 / 1000 }),
+            identity: Some(self.identity()),
+            leadership: Some(self.leadership(view)),
+            positions: Some(positions(view)),
+            log: Some(log(view)),
+            store: Some(self.store_status(recount)),
+            events: self.journal.events_after(events_after.unwrap_or(0)),
+            history: self.journal.history(),
+            traffic: Some(self.traffic.status(self.serving.pending())),
+            coordinator: Some(v1::Coordinator { kind: "manual".into(), ..v1::Coordinator::default() }),
+            ..v1::NodeStatus::default()
+        };
+        match &view.detail {
+            RoleView::Primary(p) => self.primary_part(&mut status, view, p),
+            RoleView::Standby(s) => self.standby_part(&mut status, s),
+            RoleView::Candidate(_) => {}
+        }
+        status.rehearsal = Some(self.rehearsal(view, status.store.as_ref()));
+        status
+    }
+
+    fn identity(&self) -> v1::Identity {
+        let StatusFacts { me, started, .. } = &self.facts;
+        v1::Identity {
+            cluster: me.cluster.to_string(),
+            node: me.node.to_string(),
+            copy: me.copy.to_string(),
+            pid: std::process::id(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            build: if cfg!(debug_assertions) { "debug" } else { "release" }.to_owned(),
+            grpc_addr: Some(me.address.clone()),
+            started_unix_us: started.0 as i64,
+            protocol_version: PROTOCOL_VERSION,
+            ..v1::Identity::default()
+        }
+    }
+
+    fn leadership(&self, view: &NodeView) -> v1::Leadership {
+        let (role, state) = match view.role {
+            Role::Standby => (v1::Role::Standby, "following"),
+            Role::Candidate => (v1::Role::Candidate, "waiting for its own promise to end"),
+            Role::Primary => (v1::Role::Primary, "serving"),
+        };
+        let holder = match &view.detail {
+            RoleView::Standby(s) => s.primary.as_ref().map(|node| v1::Holder {
+                node: node.to_string(),
+                grpc_addr: self.facts.peer.clone().unwrap_or_default(),
+                epoch: Some(view.epoch.0),
+                copy: None,
+            }),
+            RoleView::Primary(_) => Some(v1::Holder {
+                node: self.facts.me.node.to_string(),
+                grpc_addr: self.facts.me.address.clone(),
+                epoch: Some(view.epoch.0),
+                copy: Some(self.facts.me.copy.to_string()),
+            }),
+            RoleView::Candidate(_) => None,
+        };
+        let crash_loses_all = match &view.detail {
+            RoleView::Primary(p) => Some(p.record.members.len() == 1),
+            RoleView::Standby(_) | RoleView::Candidate(_) => None,
+        };
+        v1::Leadership {
+            role: role.into(),
+            state: state.to_owned(),
+            reason: view.reason.clone(),
+            epoch: Some(view.epoch.0).filter(|e| *e > 0),
+            max_epoch: Some(view.epoch.0).filter(|e| *e > 0),
+            holder,
+            ack_mode: ack_to_wire(self.facts.ack).into(),
+            degrade_mode: v1::DegradeMode::Strict.into(),
+            crash_loses_all,
+            ..v1::Leadership::default()
+        }
+    }
+
+    fn store_status(&self, recount: bool) -> v1::Store {
+        let counted = recount.then(|| self.store.recount());
+        let (digest, digest_at, objects) = match &counted {
+            Some(r) => (r.digest, r.applied, r.objects),
+            None => {
+                let (digest, applied) = self.store.digest();
+                (digest, applied, self.store.objects())
+            }
+        };
+        let segments = self.segments();
+        let used = |s: &v1::SegmentStatus| s.used_bytes.unwrap_or(0);
+        v1::Store {
+            objects,
+            used_bytes: Some(segments.iter().map(used).sum()),
+            capacity_bytes: segments.iter().map(|s| s.size_bytes).sum(),
+            allocatable_bytes: Some(segments.iter().map(|s| s.size_bytes - used(s)).sum()),
+            segments: segments.len() as u64,
+            limbo_regions: counted.as_ref().map(|r| r.limbo),
+            digest: Some(format!("{digest:032x}")),
+            recount: counted.as_ref().map(|r| format!("{:032x}", r.recount)),
+            digest_at: Some(digest_at.0),
+            home_count: limits::HOMES as u32,
+            segment_list: segments,
+            ..v1::Store::default()
+        }
+    }
+
+    fn segments(&self) -> Vec<v1::SegmentStatus> {
+        let table = self.store.segments().read();
+        let allocators = self.store.allocators().lock();
+        let describe = |m: &standfast_kernel::store::Mount| v1::SegmentStatus {
+            id: m.segment.id.to_string(),
+            name: m.segment.name.clone(),
+            te_endpoint: m.segment.te_endpoint.clone(),
+            protocol: m.segment.protocol.clone(),
+            client: m.client.to_string(),
+            size_bytes: m.segment.size,
+            used_bytes: allocators.get(m.uid).map(|a: &OffsetAllocator| a.size() - a.free_bytes()),
+            state: "ok".to_owned(),
+            client_away_ms: None,
+        };
+        table.mounts().map(describe).collect()
+    }
+
+    fn primary_part(&self, status: &mut v1::NodeStatus, view: &NodeView, p: &PrimaryView) {
+        let tail = view.log.tail;
+        let connected = p.peers.iter().map(|peer| connected_peer(peer, tail));
+        let absent = p.absent.iter().map(absent_peer);
+        status.standbys = connected.chain(absent).collect();
+        status.in_sync = Some(in_sync_set(&p.record));
+        let gate = &p.gate;
+        let may_answer = gate.may_answer(view.at);
+        let alone = gate.rights_until == standfast_kernel::types::Instant::MAX;
+        let reason = match (may_answer, alone) {
+            (true, true) => "alone in the in-sync set: a crash now loses everything",
+            (true, false) => "every in-sync standby has promised to let nobody else speak",
+            (false, _) if view.at < gate.serve_at => {
+                "waiting until the own last promise to the old primary is over"
+            }
+            (false, _) => "an in-sync standby has not renewed its promise",
+        };
+        status.rights = Some(v1::Rights {
+            may_answer,
+            reason: reason.to_owned(),
+            remaining_ms: (!alone).then(|| ms(gate.rights_until.since(view.at))),
+            serve_in_ms: Some(ms(gate.serve_at.since(view.at))).filter(|ms| *ms > 0),
+            hold_remaining_ms: view.hold_until.map(|h| ms(h.since(view.at))).filter(|ms| *ms > 0),
+            lease_remaining_ms: None,
+        });
+    }
+
+    fn standby_part(&self, status: &mut v1::NodeStatus, s: &StandbyView) {
+        let (link, stream) = match s.link {
+            LinkView::Down { .. } if s.why_not.is_some() && s.last_contact.is_some() => {
+                (v1::LinkState::Backoff, None)
+            }
+            LinkView::Down { .. } => (v1::LinkState::Down, None),
+            LinkView::Dialing => (v1::LinkState::Connecting, None),
+            LinkView::Greeting => (v1::LinkState::Up, Some(v1::StreamState::Handshake)),
+            LinkView::Streaming if s.in_sync => (v1::LinkState::Up, Some(v1::StreamState::Streaming)),
+            LinkView::Streaming => (v1::LinkState::Up, Some(v1::StreamState::CatchingUp)),
+        };
+        let next_attempt = match s.link {
+            LinkView::Down { retry_in } => Some(ms(retry_in)),
+            LinkView::Dialing | LinkView::Greeting | LinkView::Streaming => None,
+        };
+        status.upstream = Some(v1::Upstream {
+            addr: self.facts.peer.clone(),
+            link: link.into(),
+            stream: stream.map(Into::into),
+            reason: s.why_not.clone(),
+            contact_age_ms: s.last_contact.map(ms),
+            attempts: s.failures,
+            next_attempt_in_ms: next_attempt,
+            lag: Some(own_lag(s)),
+            sealed: true,
+            grant_given_remaining_ms: Some(ms(s.promise_left)).filter(|ms| *ms > 0),
+            ..v1::Upstream::default()
+        });
+        status.in_sync = s.record.as_ref().map(in_sync_set);
+        let entries = s.quarantine.iter().map(|q| v1::QuarantinedEntry {
+            seq: q.seq.0,
+            key: q.key.clone().map(Into::into),
+            code: "QUARANTINED".to_owned(),
+            text: q.reason.to_string(),
+            at_unix_us: status.taken.as_ref().map_or(0, |t| t.unix_us),
+        });
+        status.quarantine =
+            Some(v1::Quarantine { count: s.quarantine.len() as u64, entries: entries.collect() });
+    }
+
+    fn rehearsal(&self, view: &NodeView, store: Option<&v1::Store>) -> v1::Rehearsal {
+        let loss = match &view.detail {
+            RoleView::Standby(s) => own_lag(s).entries,
+            RoleView::Candidate(_) | RoleView::Primary(_) => None,
+        };
+        let promise_left = match &view.detail {
+            RoleView::Standby(s) => Some(ms(s.promise_left)),
+            RoleView::Candidate(_) | RoleView::Primary(_) => None,
+        };
+        v1::Rehearsal {
+            verdict: verdict_to_wire(&view.verdict).into(),
+            reasons: Self::reasons(&view.verdict),
+            plan: Some(v1::PromotionPlan {
+                keys: store.map(|s| s.objects),
+                bytes: store.and_then(|s| s.used_bytes),
+                segments: store.map(|s| s.segments),
+                applied: Some(view.log.tail.0),
+                serve_in_ms: promise_left,
+                loss: Some(v1::Loss { entries: loss, ..v1::Loss::default() }),
+                ..v1::PromotionPlan::default()
+            }),
+            age_ms: Some(0),
+            ..v1::Rehearsal::default()
+        }
+    }
+
+    /// Why not, each with the step that would cure it.
+    #[must_use]
+    pub fn reasons(verdict: &Verdict) -> Vec<v1::Reason> {
+        let cure = |code: &str| match code {
+            "NOT_STANDBY" => "standfast status",
+            "NEVER_STREAMED" | "NOT_IN_SYNC" => "wait until `standfast status` shows it in sync",
+            _ => "restart this standby empty: it streams from the primary again",
+        };
+        let reason = |r: &standfast_kernel::supervisor::Reason| v1::Reason {
+            code: r.code.to_owned(),
+            text: r.text.clone(),
+            cure: cure(r.code).to_owned(),
+        };
+        verdict.reasons.iter().map(reason).collect()
+    }
+
+    /// What a promotion would serve, for the answer to an operator.
+    #[must_use]
+    pub fn promotion_plan(&self) -> Option<v1::PromotionPlan> {
+        let view = self.view.read().clone()?;
+        self.rehearsal(&view, Some(&self.store_status(false))).plan
+    }
+
+    /// The in-sync set as this node knows it now.
+    #[must_use]
+    pub fn in_sync_set(&self) -> Option<v1::InSyncSet> {
+        match &self.view.read().clone()?.detail {
+            RoleView::Primary(p) => Some(in_sync_set(&p.record)),
+            RoleView::Standby(s) => s.record.as_ref().map(in_sync_set),
+            RoleView::Candidate(_) => None,
+        }
+    }
+}
+
+fn verdict_to_wire(verdict: &Verdict) -> v1::Verdict {
+    if verdict.is_yes() { v1::Verdict::Yes } else { v1::Verdict::No }
+}
+
+fn positions(view: &NodeView) -> v1::Positions {
+    let standby = match &view.detail {
+        RoleView::Standby(s) => Some(s),
+        RoleView::Candidate(_) | RoleView::Primary(_) => None,
+    };
+    let primary = match &view.detail {
+        RoleView::Primary(p) => Some(p),
+        RoleView::Candidate(_) | RoleView::Standby(_) => None,
+    };
+    let commit = primary.map(|p| p.gate.commit).or(standby.and_then(|s| s.commit_known));
+    let last = Some(view.log.last).filter(|l| *l != LogPos::NONE);
+    v1::Positions {
+        tail: view.log.tail.0,
+        trim: view.log.trim.0,
+        applied: view.log.tail.0,
+        commit: commit.map(|c| c.0),
+        received: standby.map(|s| s.applied.0),
+        verified: None,
+        primary_tail: standby.and_then(|s| s.primary_tail).map(|t| t.0),
+        last_epoch: last.map(|l| l.epoch.0),
+        sent: primary.and_then(|p| p.peers.iter().map(|peer| peer.sent.0).min()),
+    }
+}
+
+fn log(view: &NodeView) -> v1::Log {
+    let m = &view.log;
+    v1::Log {
+        entries: m.tail.since(m.trim),
+        bytes: m.bytes as u64,
+        max_entries: m.limits.entries,
+        max_bytes: m.limits.bytes as u64,
+        appended_entries: m.tail.since(Seq::FIRST),
+        ..v1::Log::default()
+    }
+}
+
+fn in_sync_set(r: &InSyncRecord) -> v1::InSyncSet {
+    let members = r.members.iter().map(|(copy, node)| v1::InSyncCopy {
+        copy: copy.to_string(),
+        node: node.to_string(),
+        silent: false,
+    });
+    v1::InSyncSet {
+        members: members.collect(),
+        revision: r.revision,
+        change_pending: Some(false),
+        ..v1::InSyncSet::default()
+    }
+}
+
+fn connected_peer(p: &PeerView, tail: Seq) -> v1::Peer {
+    let (stream, reason) = match p.state {
+        PeerState::Streaming => (v1::StreamState::Streaming, None),
+        PeerState::CatchingUp => (v1::StreamState::CatchingUp, None),
+        PeerState::Quarantined => {
+            (v1::StreamState::CatchingUp, Some("an entry is quarantined there".to_owned()))
+        }
+    };
+    v1::Peer {
+        node: p.node.to_string(),
+        copy: Some(p.copy.to_string()),
+        grpc_addr: Some(p.address.clone()),
+        link: v1::LinkState::Up.into(),
+        stream: Some(stream.into()),
+        reason,
+        sent: Some(p.sent.0),
+        received: Some(p.acked.0),
+        applied: Some(p.acked.0),
+        matched: Some(p.acked.0),
+        lag: Some(v1::Lag {
+            entries: Some(tail.since(p.acked)),
+            bytes: None,
+            age_us: Some(p.behind_for.map_or(0, us)),
+        }),
+        contact_age_ms: Some(ms(p.last_contact)),
+        grant_remaining_ms: Some(ms(p.grant_left)),
+        in_sync: p.in_sync,
+        quarantined: Some(u64::from(p.quarantined)),
+        ..v1::Peer::default()
+    }
+}
+
+/// An in-sync copy without a connection: its positions are the last known, its
+/// lag is unknown and its age rises.
+fn absent_peer(a: &AbsentView) -> v1::Peer {
+    v1::Peer {
+        node: a.node.to_string(),
+        copy: Some(a.copy.to_string()),
+        link: v1::LinkState::Down.into(),
+        reason: Some("in the in-sync set but not connected: writes wait for it".to_owned()),
+        matched: Some(a.acked.0),
+        lag: Some(v1::Lag { entries: None, bytes: None, age_us: Some(us(a.last_contact)) }),
+        contact_age_ms: Some(ms(a.last_contact)),
+        in_sync: true,
+        ..v1::Peer::default()
+    }
+}
+
+/// Lag as the standby itself sees it: entries are unknown without contact, the
+/// age rises from when the copies were last equal.
+fn own_lag(s: &StandbyView) -> v1::Lag {
+    let fresh = s.link == LinkView::Streaming;
+    let entries = s.primary_tail.filter(|_| fresh).map(|tail| tail.since(s.applied));
+    let age = if fresh && entries == Some(0) { Some(Duration::ZERO) } else { s.equal_for };
+    v1::Lag { entries, bytes: None, age_us: age.map(us) }
+}
+
+fn ms(d: Duration) -> u64 {
+    d.as_millis() as u64
+}
+
+fn us(d: Duration) -> u64 {
+    d.as_micros() as u64
+}

@@ -1,0 +1,104 @@
+//! Counters of calls. Relaxed: each is exact, no two are read at one moment.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use standfast_kernel::api::{Request, Response};
+use standfast_proto::v1;
+
+const CALLS: [&str; 6] = ["MountSegment", "PutStart", "PutEnd", "GetReplicaList", "ExistKey", "Remove"];
+
+/// What became of calls and of their elements.
+#[derive(Debug, Default)]
+pub struct Traffic {
+    calls: [Call; CALLS.len()],
+    acked_writes: AtomicU64,
+    refused: AtomicU64,
+    unknown: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Call {
+    requests: AtomicU64,
+    ok: AtomicU64,
+    failed: AtomicU64,
+}
+
+impl Traffic {
+    /// A call came in.
+    pub(super) fn received(&self, request: &Request) {
+        self.call(request.name(), |c| add(&c.requests, 1));
+    }
+
+    /// A call was answered.
+    pub(super) fn answered(&self, name: &str, mutation: bool, response: &Response) {
+        let (ok, failed) = outcomes(response);
+        self.call(name, |c| {
+            add(&c.ok, ok);
+            add(&c.failed, failed);
+        });
+        if mutation {
+            add(&self.acked_writes, ok);
+        }
+    }
+
+    /// A call was refused as a whole; nothing was done.
+    pub(super) fn refused(&self) {
+        add(&self.refused, 1);
+    }
+
+    /// A call's outcome is unknown to its client.
+    pub(super) fn unknown(&self) {
+        add(&self.unknown, 1);
+    }
+
+    fn call(&self, name: &str, count: impl FnOnce(&Call)) {
+        if let Some(i) = CALLS.iter().position(|c| *c == name) {
+            count(&self.calls[i]);
+        }
+    }
+
+    /// For the status.
+    pub(super) fn status(&self, pending: u64) -> v1::Traffic {
+        let calls = CALLS.iter().zip(&self.calls).map(|(name, c)| v1::CallStatus {
+            call: (*name).to_owned(),
+            door: "hall".to_owned(),
+            requests: get(&c.requests),
+            elements: vec![
+                v1::Counter { label: "ok".into(), value: get(&c.ok) },
+                v1::Counter { label: "error".into(), value: get(&c.failed) },
+            ],
+            ..v1::CallStatus::default()
+        });
+        v1::Traffic {
+            calls: calls.collect(),
+            acked_writes: Some(get(&self.acked_writes)),
+            refused: Some(get(&self.refused)),
+            unknown_outcomes: Some(get(&self.unknown)),
+            pending_replies: Some(pending),
+            ..v1::Traffic::default()
+        }
+    }
+}
+
+fn add(counter: &AtomicU64, n: u64) {
+    counter.fetch_add(n, Ordering::Relaxed);
+}
+
+fn get(counter: &AtomicU64) -> u64 {
+    counter.load(Ordering::Relaxed)
+}
+
+/// Elements that succeeded and that failed.
+fn outcomes(response: &Response) -> (u64, u64) {
+    fn split<T, E>(results: &[Result<T, E>]) -> (u64, u64) {
+        let ok = results.iter().filter(|r| r.is_ok()).count() as u64;
+        (ok, results.len() as u64 - ok)
+    }
+    match response {
+        Response::MountSegment(r) => split(std::slice::from_ref(r)),
+        Response::PutStart(r) => split(r),
+        Response::PutEnd(r) | Response::Remove(r) => split(r),
+        Response::GetReplicaList(r) => split(r),
+        Response::ExistKey(r) => split(r),
+    }
+}
