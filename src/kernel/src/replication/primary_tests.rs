@@ -503,6 +503,27 @@ fn no_more_than_the_window_is_under_way() {
     assert_eq!(sent(&b), b.log.tail().0);
 }
 
+/// What comes while many batches are under way is gathered into larger ones.
+#[test]
+fn no_more_than_so_many_batches_are_under_way() {
+    let mut b = bench();
+    b.on(1000, says_hello(1, hello("s", 1)));
+    let frames = limits::SHIP_WINDOW_FRAMES as u64;
+    for i in 0..frames + 10 {
+        append(&b.log, 3, 1);
+        b.on(1001 + i, PrimaryEvent::Appended);
+    }
+    let peer = |b: &Bench| b.primary.view(ms(b.now)).peers.remove(0);
+    assert_eq!(peer(&b).sent, Seq(7 + frames));
+    assert_eq!(peer(&b).behind_for, Some(Duration::from_millis(frames + 9)));
+    let said = b.on(1200, acks(1, ack(1, 7 + 2, 1001)));
+    let gathered = format!("1 entries {}..{}", 7 + frames, 17 + frames);
+    assert_eq!(said.iter().filter(|s| s.contains(&gathered)).count(), 1, "{said:?}");
+    assert_eq!((peer(&b).sent, peer(&b).behind_for), (b.log.tail(), Some(Duration::from_millis(197))));
+    b.on(1210, acks(1, ack(1, 17 + frames, 1200)));
+    assert_eq!(peer(&b).behind_for, None, "all is acknowledged");
+}
+
 #[test]
 fn heartbeats_fill_silence_and_nothing_else() {
     let mut b = bench();
