@@ -380,10 +380,14 @@ impl Node {
 
     fn maintain(&mut self, now: Instant, wall: WallTime, out: &mut Vec<NodeAction>) {
         let RoleState::Primary(primary, master) = &self.state else { return };
-        if now < self.next_maintain || !primary.gate().may_answer(now) {
+        if now < self.next_maintain {
             return;
         }
+        // Also while it may not answer: a deadline that stays in the past is a busy loop.
         self.next_maintain = now.plus(MAINTAIN_EVERY);
+        if !primary.gate().may_answer(now) {
+            return;
+        }
         if master.maintain(now, wall) > 0 {
             self.primary_event(now, PrimaryEvent::Appended, out);
         }

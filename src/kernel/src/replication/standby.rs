@@ -347,7 +347,7 @@ impl Standby {
                 self.link = Link::Dialing;
                 out.push(StandbyAction::Dial);
             }
-            Link::Streaming { .. } if self.silent_for(now) > self.silence_max() => {
+            Link::Streaming { .. } if self.silent_for(now) >= self.silence_max() => {
                 self.down(now);
                 out.push(StandbyAction::Hangup("the primary fell silent".into()));
             }
