@@ -262,7 +262,7 @@ impl Node {
     /// (PROTOCOL T5). Waiting replies are never sent.
     fn step_down(&mut self, now: Instant, seen: Epoch, out: &mut Vec<NodeAction>) {
         if self.role() == Role::Standby {
-            self.max_epoch = self.max_epoch.max(seen);
+            self.standby_event(now, StandbyEvent::HigherEpoch(seen), out);
             return;
         }
         let was = self.role();

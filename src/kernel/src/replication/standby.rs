@@ -25,6 +25,8 @@ pub enum StandbyEvent {
     LinkDown(String),
     /// The primary said something.
     Frame(PrimaryFrame),
+    /// A higher epoch was seen elsewhere.
+    HigherEpoch(Epoch),
     /// No more acknowledgements or grants: this node is a candidate (PROTOCOL T2).
     StopGranting,
     /// Time has passed.
@@ -237,6 +239,7 @@ impl Standby {
     /// Learns the sender's epoch; refuses a lower one, and a second holder of the same.
     fn adopt(&mut self, w: &Welcome) -> Result<(), String> {
         if matches!(w.start, Start::Refused(StreamRefusal::NotPrimary)) {
+            self.outdate(w.epoch);
             return Ok(());
         }
         if w.epoch < self.max_epoch {
@@ -255,6 +258,23 @@ impl Standby {
         self.max_epoch = w.epoch;
         self.holder = Some((w.epoch, w.node.clone(), w.copy));
         Ok(())
+    }
+
+    /// A record of a lower epoch says nothing about who holds what the higher one acknowledged.
+    fn outdate(&mut self, seen: Epoch) {
+        if seen > self.max_epoch {
+            self.max_epoch = seen;
+            self.record = None;
+        }
+    }
+
+    fn higher_epoch(&mut self, now: Instant, seen: Epoch, out: &mut Vec<StandbyAction>) {
+        self.outdate(seen);
+        if let Link::Streaming { epoch } = self.link
+            && epoch < seen
+        {
+            self.blocked(now, format!("follows epoch {epoch}, but epoch {seen} was seen"), out);
+        }
     }
 
     fn blocked(&mut self, now: Instant, why: String, out: &mut Vec<StandbyAction>) {
@@ -380,6 +400,7 @@ impl Machine for Standby {
             }
             StandbyEvent::Frame(PrimaryFrame::Welcome(w)) => self.welcome(now, w, out),
             StandbyEvent::Frame(PrimaryFrame::Batch(frame)) => self.batch(now, frame, out),
+            StandbyEvent::HigherEpoch(seen) => self.higher_epoch(now, seen, out),
             StandbyEvent::StopGranting => {
                 self.granting = false;
                 self.down(now);
