@@ -85,7 +85,8 @@ impl Node {
                 }
             }
         };
-        tokio::time::timeout(PATIENCE, watch).await.unwrap_or_else(|_| panic!("never: {what}"))
+        let watched = tokio::time::timeout(PATIENCE, watch).await;
+        watched.map_err(|_| format!("never: {what}")).expect("in time")
     }
 
     pub(crate) async fn promote(&self) -> v1::PromoteReply {
@@ -134,6 +135,8 @@ pub(crate) fn get(keys: &[&'static str]) -> v1::GetReplicaListRequest {
 /// The refusal that a failed call carries.
 pub(crate) fn refusal<T: std::fmt::Debug>(answer: Result<T, tonic::Status>) -> (tonic::Code, v1::Refusal) {
     let status = answer.expect_err("a refusal");
-    let refusal = v1::Refusal::from_status(&status).unwrap_or_else(|| panic!("no detail in {status:?}"));
+    let refusal = v1::Refusal::from_status(&status)
+        .ok_or_else(|| format!("no detail in {status:?}"))
+        .expect("a detail");
     (status.code(), refusal)
 }

@@ -392,6 +392,7 @@ impl Node {
         if now < self.next_maintain {
             return;
         }
+        // Also while it may not answer: a deadline that stays in the past is a busy loop.
         self.next_maintain = now.plus(MAINTAIN_EVERY);
         if primary.gate().may_answer(now) && master.maintain(now, wall) > 0 {
             self.primary_event(now, PrimaryEvent::Appended, out);
