@@ -106,3 +106,19 @@ async fn a_frozen_primary_answers_nothing_after_it_thaws() {
     let role = |s: &v1::NodeStatus| s.leadership.as_ref().map(v1::Leadership::role);
     a.until("stepped down", |s| role(s) == Some(v1::Role::Standby)).await;
 }
+
+/// A primary restarted by a supervisor must not found a second, empty cluster.
+#[tokio::test]
+async fn a_primary_is_not_founded_twice() {
+    let (_a, b) = Node::pair("").await;
+    let founder = std::process::Command::new(env!("CARGO_BIN_EXE_standfast"))
+        .args(["serve", "--node", "a", "--role", "primary", "--grpc", "127.0.0.1:0", "--peer", &b.addr])
+        .output()
+        .expect("it runs");
+    let said = String::from_utf8_lossy(&founder.stderr);
+    assert_eq!(founder.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("has seen epoch 1: the cluster exists") && said.contains("--role standby"),
+        "{said}"
+    );
+}

@@ -20,7 +20,7 @@ use crate::replication::{
     Standby, StandbyAction, StandbyEvent, StandbyFrame, StandbyStart, Start, StreamRefusal, Welcome,
 };
 use crate::store::MetadataStore;
-use crate::supervisor::{Cause, Facts, Role, Verdict, may_promote};
+use crate::supervisor::{Cause, Facts, Reason, Role, Verdict, may_promote};
 use crate::types::{ConnId, CopyId, Epoch, Instant, NodeId, WallTime};
 use role_state::{Candidate, RoleState};
 
@@ -268,6 +268,7 @@ impl Node {
             return;
         }
         let was = self.role();
+        self.leave_role(seen, out);
         self.max_epoch = self.max_epoch.max(seen);
         self.right_end = self.right_end.max(now);
         let start = StandbyStart {
@@ -281,11 +282,25 @@ impl Node {
         self.ever_streamed = false;
         let reason = format!("stepped down from {was}: epoch {seen} was seen");
         self.enter(Cause::HigherEpoch, RoleState::Standby(Box::new(standby)), reason.clone());
-        out.push(NodeAction::Hangup);
-        if was == Role::Primary {
-            out.push(NodeAction::StopServing);
-        }
         out.push(NodeAction::Happened(Happening::role_changed(Role::Standby, seen, &reason)));
+    }
+
+    /// Ends what belongs to the role: nobody waits for an answer or a frame
+    /// that will not come.
+    fn leave_role(&self, seen: Epoch, out: &mut Vec<NodeAction>) {
+        out.push(NodeAction::Hangup);
+        match &self.state {
+            RoleState::Standby(_) => {}
+            RoleState::Candidate(c) => {
+                let text = format!("another node leads since epoch {seen}");
+                let reasons = vec![Reason { code: "SUPERSEDED", text }];
+                out.push(NodeAction::Promoted(c.call.request, Verdict { reasons }, None));
+            }
+            RoleState::Primary(primary, _) => {
+                out.push(NodeAction::StopServing);
+                out.extend(primary.connections().map(NodeAction::ClosePeer));
+            }
+        }
     }
 
     fn promote(&mut self, now: Instant, call: PromoteCall, out: &mut Vec<NodeAction>) {

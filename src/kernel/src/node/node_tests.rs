@@ -332,7 +332,13 @@ fn a_candidate_that_hears_of_a_higher_epoch_follows_again() {
     b.check(
         1200,
         hello("test", 4),
-        &["hang up", "ROLE_CHANGED", "7 welcome e4 Refused(NotPrimary)", "7 close"],
+        &[
+            "hang up",
+            "promoted #5 [\"SUPERSEDED\"] None",
+            "ROLE_CHANGED",
+            "7 welcome e4 Refused(NotPrimary)",
+            "7 close",
+        ],
     );
     assert_eq!(b.is(), (Role::Standby, 4));
     b.check(9000, promote(false), &["promoted #5 [\"NEVER_STREAMED\"] None"]);

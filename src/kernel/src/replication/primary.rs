@@ -122,6 +122,11 @@ impl Primary {
         self.epoch
     }
 
+    /// Connections of standbys.
+    pub fn connections(&self) -> impl Iterator<Item = ConnId> {
+        self.peers.keys().copied()
+    }
+
     /// By what answers are judged at this moment.
     #[must_use]
     pub fn gate(&self) -> Gate {
@@ -183,6 +188,9 @@ impl Primary {
             self.welcome(conn, Start::Refused(StreamRefusal::Deposed), out);
             out.push(PrimaryAction::StepDown(hello.max_epoch));
             return;
+        }
+        if self.peers.contains_key(&conn) {
+            return self.drop_peer(conn, "a second hello on one connection", out);
         }
         let start = self.judge(&hello);
         if !matches!(start, Start::Refused(_)) {
