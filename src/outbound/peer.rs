@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use standfast_proto::v1;
 use standfast_proto::v1::replication_client::ReplicationClient;
+use standfast_proto::v1::status_client::StatusClient;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::{Channel, Endpoint};
@@ -32,19 +33,19 @@ impl GrpcPeer {
         Self { address }
     }
 
-    fn fault(&self, what: impl ToString) -> LinkFault {
+    fn fault(&self, what: &dyn ToString) -> LinkFault {
         LinkFault { peer: self.address.clone(), what: what.to_string() }
     }
 
     async fn connect(&self) -> Result<Channel, LinkFault> {
         let endpoint =
-            Endpoint::from_shared(format!("http://{}", self.address)).map_err(|e| self.fault(e))?;
+            Endpoint::from_shared(format!("http://{}", self.address)).map_err(|e| self.fault(&e))?;
         let endpoint = endpoint
             .connect_timeout(OPEN_TIMEOUT)
             .tcp_nodelay(true)
             .initial_stream_window_size(WINDOW_BYTES)
             .initial_connection_window_size(WINDOW_BYTES);
-        endpoint.connect().await.map_err(|e| self.fault(cause_of(&e)))
+        endpoint.connect().await.map_err(|e| self.fault(&cause_of(&e)))
     }
 }
 
@@ -57,16 +58,16 @@ impl PeerLink for GrpcPeer {
         let mut client = ReplicationClient::new(channel).max_decoding_message_size(FRAME_BYTES_MAX);
         let opened =
             tokio::time::timeout(OPEN_TIMEOUT, client.sync_op_log(ReceiverStream::new(frames))).await;
-        let reply = opened.map_err(|_| self.fault("no answer to the stream's opening within 2 s"))?;
-        let mut incoming = reply.map_err(|s| self.fault(s.message()))?.into_inner();
+        let reply = opened.map_err(|_| self.fault(&"no answer to the stream's opening within 2 s"))?;
+        let mut incoming = reply.map_err(|s| self.fault(&s.message()))?.into_inner();
         let (tx, rx) = mpsc::channel(RECEIVED_MAX);
         let this = self.clone();
         tokio::spawn(async move {
             loop {
                 let item = match incoming.message().await {
                     Ok(Some(frame)) => Ok(frame),
-                    Ok(None) => Err(this.fault("the stream ended")),
-                    Err(status) => Err(this.fault(status.message())),
+                    Ok(None) => Err(this.fault(&"the stream ended")),
+                    Err(status) => Err(this.fault(&status.message())),
                 };
                 let over = item.is_err();
                 if tx.send(item).await.is_err() || over {
@@ -80,6 +81,21 @@ impl PeerLink for GrpcPeer {
     fn address(&self) -> &str {
         &self.address
     }
+}
+
+/// Highest epoch that the node at this address has seen, or `None` when it has
+/// seen none.
+///
+/// # Errors
+/// When it cannot be asked.
+pub async fn epoch_of(address: &str) -> Result<Option<u64>, LinkFault> {
+    let peer = GrpcPeer::new(address.to_owned());
+    let mut client = StatusClient::new(peer.connect().await?);
+    let asked = client.get_status(v1::GetStatusRequest { recount: false, events_after: None });
+    let answered = tokio::time::timeout(OPEN_TIMEOUT, asked).await;
+    let status = answered.map_err(|_| peer.fault(&"no answer within 2 s"))?;
+    let status = status.map_err(|s| peer.fault(&s.message()))?.into_inner();
+    Ok(status.leadership.and_then(|l| l.max_epoch))
 }
 
 /// The innermost cause: "connection refused" rather than "transport error".

@@ -42,7 +42,7 @@ pub(super) fn standby_to_wire(frame: StandbyFrame) -> v1::StandbyFrame {
 }
 
 pub(super) fn standby_from_wire(frame: v1::StandbyFrame) -> Result<StandbyFrame, BadValue> {
-    Ok(match frame.frame.ok_or_else(|| bad("standby frame", "empty", "hello or ack"))? {
+    Ok(match frame.frame.ok_or_else(|| bad("standby frame", &"empty", "hello or ack"))? {
         S::Hello(h) => StandbyFrame::Hello(Hello {
             cluster: h.cluster_id,
             node: h.node.parse()?,
@@ -93,12 +93,12 @@ pub(super) fn primary_to_wire(frame: PrimaryFrame) -> v1::PrimaryFrame {
 }
 
 pub(super) fn primary_from_wire(frame: v1::PrimaryFrame) -> Result<PrimaryFrame, BadValue> {
-    Ok(match frame.frame.ok_or_else(|| bad("primary frame", "empty", "welcome or batch"))? {
+    Ok(match frame.frame.ok_or_else(|| bad("primary frame", &"empty", "welcome or batch"))? {
         P::Welcome(w) => PrimaryFrame::Welcome(Welcome {
             epoch: Epoch(w.epoch),
             node: w.node.parse()?,
             copy: copy_from_wire(&w.copy)?,
-            start: start_from_wire(w.start.ok_or_else(|| bad("welcome", "empty", "a start"))?)?,
+            start: start_from_wire(w.start.ok_or_else(|| bad("welcome", &"empty", "a start"))?)?,
         }),
         P::Batch(b) => PrimaryFrame::Batch(BatchFrame {
             epoch: Epoch(b.epoch),
@@ -183,7 +183,7 @@ fn record_from_wire(r: v1::InSyncRecord) -> Result<InSyncRecord, BadValue> {
             Ok(v1::AckMode::Sync) => AckMode::Sync,
             Ok(v1::AckMode::Async) => AckMode::Async,
             Ok(v1::AckMode::Unspecified) | Err(_) => {
-                return Err(bad("ack_mode", r.ack_mode, "sync or async"));
+                return Err(bad("ack_mode", &r.ack_mode, "sync or async"));
             }
         },
         read_ttl_max: Duration::from_millis(r.read_ttl_max_ms),
@@ -210,15 +210,15 @@ fn copy_to_wire(copy: CopyId) -> bytes::Bytes {
 }
 
 fn copy_from_wire(bytes: &[u8]) -> Result<CopyId, BadValue> {
-    let exact = bytes.try_into().map_err(|_| bad("copy", bytes.len(), "16 bytes"))?;
+    let exact = bytes.try_into().map_err(|_| bad("copy", &bytes.len(), "16 bytes"))?;
     Ok(CopyId(u128::from_be_bytes(exact)))
 }
 
 fn seq(value: u64, what: &'static str) -> Result<Seq, BadValue> {
-    if value == 0 || value > u64::MAX / 2 { Err(bad(what, value, "a seq from 1")) } else { Ok(Seq(value)) }
+    if value == 0 || value > u64::MAX / 2 { Err(bad(what, &value, "a seq from 1")) } else { Ok(Seq(value)) }
 }
 
-fn bad(what: &'static str, value: impl ToString, expected: &'static str) -> BadValue {
+fn bad(what: &'static str, value: &dyn ToString, expected: &'static str) -> BadValue {
     BadValue { what, value: value.to_string().chars().take(80).collect(), expected }
 }
 

@@ -32,11 +32,6 @@ impl<L: PeerLink> HotStandbyService<L> {
         Self { peer: peer.map(Arc::new), commands, generation: 0, current: None }
     }
 
-    /// The address that it dials.
-    pub(super) fn address(&self) -> Option<&str> {
-        self.peer.as_deref().map(PeerLink::address)
-    }
-
     /// True when an event belongs to the link that is open now.
     pub(super) fn is_current(&self, generation: u64) -> bool {
         self.current.is_some() && generation == self.generation
@@ -52,8 +47,8 @@ impl<L: PeerLink> HotStandbyService<L> {
     }
 
     pub(super) fn send(&mut self, frame: StandbyFrame) {
-        let sent = self.current.as_ref().map(|(tx, _)| tx.try_send(standby_to_wire(frame)));
-        if matches!(sent, Some(Err(mpsc::error::TrySendError::Full(_)))) {
+        let Some((tx, _)) = &self.current else { return };
+        if let Err(mpsc::error::TrySendError::Full(_)) = tx.try_send(standby_to_wire(frame)) {
             tracing::warn!("the primary does not read acknowledgements: link dropped");
             self.hangup();
         }

@@ -22,11 +22,13 @@ const QUEUED_FRAMES_MAX: usize = 256;
 /// What the door sends to one peer.
 pub type PeerStream = mpsc::Receiver<Result<v1::PrimaryFrame, tonic::Status>>;
 
+type PeerSender = mpsc::Sender<Result<v1::PrimaryFrame, tonic::Status>>;
+
 /// Connections of peers that dialled this node.
 #[derive(Debug, Clone)]
 pub struct ReplicationService {
     commands: mpsc::Sender<Command>,
-    peers: Arc<Mutex<BTreeMap<ConnId, mpsc::Sender<Result<v1::PrimaryFrame, tonic::Status>>>>>,
+    peers: Arc<Mutex<BTreeMap<ConnId, PeerSender>>>,
     next: Arc<AtomicU64>,
 }
 
@@ -69,8 +71,8 @@ impl ReplicationService {
     }
 
     pub(super) fn send(&self, conn: ConnId, frame: PrimaryFrame) {
-        let sent = self.peers.lock().get(&conn).map(|tx| tx.try_send(Ok(primary_to_wire(frame))));
-        if matches!(sent, Some(Err(_))) {
+        let Some(tx) = self.peers.lock().get(&conn).cloned() else { return };
+        if tx.try_send(Ok(primary_to_wire(frame))).is_err() {
             self.close(conn, None);
         }
     }

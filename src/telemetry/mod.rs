@@ -1,5 +1,7 @@
 //! What the node tells about itself while it runs: log lines, on stderr.
 
+use std::io::IsTerminal as _;
+
 use tracing_subscriber::EnvFilter;
 
 /// Starts logging. The level comes from `STANDFAST_LOG`, `info` without it.
@@ -7,6 +9,7 @@ pub fn init(json: bool) {
     let filter = EnvFilter::try_from_env("STANDFAST_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let builder =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let builder = builder.with_ansi(std::io::stderr().is_terminal());
     // A second call, as in tests, keeps the first subscriber.
     let _ = if json { builder.json().flatten_event(true).try_init() } else { builder.compact().try_init() };
 }

@@ -50,7 +50,8 @@ impl File {
     }
 
     pub(crate) fn is_manifest(&self) -> bool {
-        self.path.ends_with("Cargo.toml")
+        // fuzz/ is a workspace of its own, which cargo-fuzz lays out.
+        self.path.ends_with("Cargo.toml") && !self.path.starts_with("fuzz/")
     }
 }
 

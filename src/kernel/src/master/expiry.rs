@@ -34,7 +34,7 @@ impl Master {
             .collect();
         for (since, index) in &due {
             let op = Op::Free { shard: home.index() as u16, since: *since, index: *index };
-            self.log_and_apply(wall, 0, &mut shard, &op);
+            self.log_and_apply(wall, op.place(), &mut shard, &op);
         }
         due.len()
     }

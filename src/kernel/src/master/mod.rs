@@ -1,9 +1,14 @@
 //! Deciding: a [`Request`] becomes [`Op`](crate::oplog::Op)s, which are logged
 //! and applied, and a [`Response`] that depends on a position.
 
+mod call;
 mod decide;
 mod expiry;
 mod placement;
+mod put;
+mod read;
+mod remove;
+mod segment;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize};

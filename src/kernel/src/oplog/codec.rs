@@ -7,7 +7,7 @@
 //! | 0 | 4 | length of the whole entry |
 //! | 4 | 1 | version, 1 |
 //! | 5 | 1 | op type |
-//! | 6 | 2 | 0 |
+//! | 6 | 2 | home: a shard, or 1024 for the segment table |
 //! | 8 | 8 | epoch |
 //! | 16 | 8 | wall time, microseconds |
 //! | 24 | 8 | `prefix_hash`: map hash of the key, 0 without one |
@@ -22,7 +22,7 @@ use std::borrow::Cow;
 
 use smallvec::SmallVec;
 
-use super::op::{Op, OpType};
+use super::op::{LimboKind, Op, OpType, Release};
 use crate::types::{
     ClientId, CopyId, Epoch, HomeId, KeyHash, LogPos, MountUid, Region, SegmentId, SegmentSpec, Seq, Uuid,
     WallTime, limits,
@@ -107,13 +107,14 @@ pub struct Prepared {
 impl Prepared {
     /// Encodes everything that is known before the seq is.
     #[must_use]
-    pub fn new(epoch: Epoch, wall: WallTime, prefix_hash: u64, op: &Op<'_>) -> Self {
+    pub fn new(epoch: Epoch, wall: WallTime, place: KeyHash, op: &Op<'_>) -> Self {
         let mut bytes = Vec::with_capacity(HEADER + TRAILER + 64 + op.key().map_or(64, <[u8]>::len));
         bytes.extend_from_slice(&[0; 4]);
-        bytes.extend_from_slice(&[VERSION, op.kind() as u8, 0, 0]);
+        bytes.extend_from_slice(&[VERSION, op.kind() as u8]);
+        bytes.extend_from_slice(&(place.home.index() as u16).to_le_bytes());
         bytes.extend_from_slice(&epoch.0.to_le_bytes());
         bytes.extend_from_slice(&wall.0.to_le_bytes());
-        bytes.extend_from_slice(&prefix_hash.to_le_bytes());
+        bytes.extend_from_slice(&place.map.to_le_bytes());
         encode_body(op, &mut bytes);
         let len = bytes.len() + TRAILER;
         invariant!(len <= limits::ENTRY_BYTES_MAX, "entry of {len} bytes");
@@ -178,9 +179,13 @@ fn encode_body(op: &Op<'_>, out: &mut Vec<u8>) {
             out.push(u8::from(checksum.is_some()));
             out.extend_from_slice(&checksum.unwrap_or(0).to_le_bytes());
         }
-        Op::Remove { key, free_now } | Op::Preempt { key, free_now } => {
+        Op::Remove { key, release } | Op::Preempt { key, release } => {
             put_bytes(out, key);
-            out.push(u8::from(*free_now));
+            out.push(match release {
+                Release::Now => 0,
+                Release::Limbo(LimboKind::Read) => 1,
+                Release::Limbo(LimboKind::Write) => 2,
+            });
         }
         Op::Free { shard, since, index } => {
             out.extend_from_slice(&shard.to_le_bytes());
@@ -246,7 +251,7 @@ pub fn decode(entry: &[u8]) -> Result<OpLogEntry<'_>, DecodeError> {
     }
     let code = r.u8("op type")?;
     let kind = OpType::from_code(code).ok_or(DecodeError::OpType(code))?;
-    r.expect_zero("reserved bytes")?;
+    let home = r.home()?;
     let epoch = Epoch(r.u64("epoch")?);
     let wall = WallTime(r.u64("wall time")?);
     let prefix_hash = r.u64("prefix_hash")?;
@@ -260,32 +265,22 @@ pub fn decode(entry: &[u8]) -> Result<OpLogEntry<'_>, DecodeError> {
     if !r.bytes.is_empty() {
         return Err(DecodeError::LeftOver(r.bytes.len()));
     }
-    let home = home_of(&op, prefix_hash)?;
+    check_place(&op, KeyHash { home, map: prefix_hash })?;
     Ok(OpLogEntry { pos: LogPos::new(epoch, seq), wall, prefix_hash, home, op })
 }
 
-fn home_of(op: &Op<'_>, prefix_hash: u64) -> Result<HomeId, DecodeError> {
-    let bad_hash = |expected| DecodeError::Field { field: "prefix_hash", value: prefix_hash, expected };
-    if let Some(key) = op.key() {
-        let hash = KeyHash::of(key);
-        return if hash.map == prefix_hash { Ok(hash.home) } else { Err(bad_hash("the key's map hash")) };
+/// An op must be where its key or its shard puts it.
+fn check_place(op: &Op<'_>, place: KeyHash) -> Result<(), DecodeError> {
+    let due = op.place();
+    if place.map != due.map {
+        let expected = "the map hash of the op's key, or 0 without a key";
+        return Err(DecodeError::Field { field: "prefix_hash", value: place.map, expected });
     }
-    if prefix_hash != 0 {
-        return Err(bad_hash("0, since the op has no key"));
+    if place.home != due.home || (place.home == HomeId::SEGMENTS && matches!(op, Op::Free { .. })) {
+        let expected = "the home of the op's key or shard, or the segment table";
+        return Err(DecodeError::Field { field: "home", value: place.home.index() as u64, expected });
     }
-    match op {
-        Op::Free { shard, .. } => {
-            HomeId::from_index(usize::from(*shard)).filter(|h| *h != HomeId::SEGMENTS).ok_or(
-                DecodeError::Field { field: "shard", value: u64::from(*shard), expected: "a shard number" },
-            )
-        }
-        Op::TermStart { .. }
-        | Op::MountSegment { .. }
-        | Op::PutStart { .. }
-        | Op::PutEnd { .. }
-        | Op::Remove { .. }
-        | Op::Preempt { .. } => Ok(HomeId::SEGMENTS),
-    }
+    Ok(())
 }
 
 fn decode_body<'a>(kind: OpType, r: &mut Reader<'a>) -> Result<Op<'a>, DecodeError> {
@@ -324,8 +319,8 @@ fn decode_body<'a>(kind: OpType, r: &mut Reader<'a>) -> Result<Op<'a>, DecodeErr
             }
             Op::PutEnd { key, checksum: given.then_some(checksum) }
         }
-        OpType::Remove => Op::Remove { key: r.key()?, free_now: r.bool("free_now")? },
-        OpType::Preempt => Op::Preempt { key: r.key()?, free_now: r.bool("free_now")? },
+        OpType::Remove => Op::Remove { key: r.key()?, release: r.release()? },
+        OpType::Preempt => Op::Preempt { key: r.key()?, release: r.release()? },
         OpType::Free => {
             Op::Free { shard: r.u16("shard")?, since: Seq(r.u64("limbo seq")?), index: r.u8("limbo index")? }
         }
@@ -392,10 +387,18 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn expect_zero(&mut self, field: &'static str) -> Result<(), DecodeError> {
-        match self.u16(field)? {
-            0 => Ok(()),
-            n => Err(DecodeError::Field { field, value: u64::from(n), expected: "0" }),
+    fn home(&mut self) -> Result<HomeId, DecodeError> {
+        let index = self.u16("home")?;
+        let unknown = DecodeError::Field { field: "home", value: u64::from(index), expected: "0 to 1024" };
+        HomeId::from_index(usize::from(index)).ok_or(unknown)
+    }
+
+    fn release(&mut self) -> Result<Release, DecodeError> {
+        match self.u8("release")? {
+            0 => Ok(Release::Now),
+            1 => Ok(Release::Limbo(LimboKind::Read)),
+            2 => Ok(Release::Limbo(LimboKind::Write)),
+            n => Err(DecodeError::Field { field: "release", value: u64::from(n), expected: "0, 1 or 2" }),
         }
     }
 

@@ -4,9 +4,8 @@ use smallvec::smallvec;
 use super::*;
 
 fn encode(epoch: u64, seq: u64, op: &Op<'_>) -> Vec<u8> {
-    let hash = op.key().map_or(0, |k| KeyHash::of(k).map);
     let mut out = Vec::new();
-    Prepared::new(Epoch(epoch), WallTime(1_700_000_000_000_000), hash, op).finish(Seq(seq), &mut out);
+    Prepared::new(Epoch(epoch), WallTime(1_700_000_000_000_000), op.place(), op).finish(Seq(seq), &mut out);
     out
 }
 
@@ -34,8 +33,8 @@ fn samples() -> Vec<Op<'static>> {
         Op::PutStart { key: b"default\0k", client, size: 100, regions: smallvec![region(1, 2, 0, 104)] },
         Op::PutEnd { key: b"default\0k", checksum: None },
         Op::PutEnd { key: b"default\0k", checksum: Some(9) },
-        Op::Remove { key: b"default\0k", free_now: true },
-        Op::Preempt { key: b"default\0k", free_now: false },
+        Op::Remove { key: b"default\0k", release: Release::Now },
+        Op::Preempt { key: b"default\0k", release: Release::Limbo(LimboKind::Write) },
         Op::Free { shard: 1023, since: Seq(5), index: 1 },
     ]
 }
@@ -91,7 +90,9 @@ fn a_good_checksum_does_not_excuse_bad_fields() {
     };
     assert_eq!(decode(&patched(4, 9)), Err(DecodeError::Version(9)));
     assert_eq!(decode(&patched(5, 99)), Err(DecodeError::OpType(99)));
-    assert!(matches!(decode(&patched(6, 1)), Err(DecodeError::Field { field: "reserved bytes", .. })));
+    let home = samples()[5].place().home.index() as u8;
+    assert!(matches!(decode(&patched(6, home ^ 1)), Err(DecodeError::Field { field: "home", .. })));
+    assert!(matches!(decode(&patched(7, 5)), Err(DecodeError::Field { field: "home", .. })));
     assert!(matches!(decode(&patched(24, 1)), Err(DecodeError::Field { field: "prefix_hash", .. })));
     assert!(matches!(decode(&patched(32, 8)), Err(DecodeError::Field { .. } | DecodeError::LeftOver(_))));
 }

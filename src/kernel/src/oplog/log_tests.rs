@@ -6,7 +6,7 @@ fn entry(epoch: u64, node: &str) -> Prepared {
     Prepared::new(
         Epoch(epoch),
         WallTime(0),
-        0,
+        crate::types::KeyHash::SEGMENTS,
         &Op::TermStart { node: node.to_owned().into(), copy: CopyId(1) },
     )
 }

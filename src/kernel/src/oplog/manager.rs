@@ -117,7 +117,7 @@ mod tests {
         let log = OpLogManager::new(LogLimits::default());
         let append = |log: &OpLogManager| {
             let op = Op::TermStart { node: "a".into(), copy: CopyId(1) };
-            log.append(Epoch(1), Prepared::new(Epoch(1), WallTime(0), 0, &op)).seq
+            log.append(Epoch(1), Prepared::new(Epoch(1), WallTime(0), op.place(), &op)).seq
         };
         let mut seqs: Vec<u64> = std::thread::scope(|s| {
             let workers: Vec<_> =

@@ -9,4 +9,4 @@ mod op;
 pub use codec::{DecodeError, OpLogEntry};
 pub use log::{Batch, LogLimits, OpLog, split_entries};
 pub use manager::{LogMarks, OpLogManager};
-pub use op::{LimboKind, Op, OpType};
+pub use op::{LimboKind, Op, OpType, Release};

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use smallvec::SmallVec;
 
-use crate::types::{ClientId, CopyId, Region, SegmentSpec, Seq};
+use crate::types::{ClientId, CopyId, HomeId, KeyHash, Region, SegmentSpec, Seq};
 
 /// Why a region waits before it may be used again (PROTOCOL A1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -14,6 +14,15 @@ pub enum LimboKind {
     Read,
     /// A writer that was preempted may still write into it.
     Write,
+}
+
+/// When the regions that an op lets go may be used again (PROTOCOL A1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Release {
+    /// At once: no right on them can exist.
+    Now,
+    /// Through limbo, because of such a right.
+    Limbo(LimboKind),
 }
 
 /// One change of one home. Borrows keys from the request that caused it or
@@ -56,16 +65,15 @@ pub enum Op<'a> {
     Remove {
         /// `tenant NUL key`.
         key: &'a [u8],
-        /// True when no right on its regions can exist: they are free at once.
-        /// Else they go to limbo, kind read.
-        free_now: bool,
+        /// When its regions may be used again.
+        release: Release,
     },
-    /// An unfinished write is given up for another; its regions go to limbo, kind write.
+    /// An unfinished write is given up for another.
     Preempt {
         /// `tenant NUL key`.
         key: &'a [u8],
-        /// Always false but in a broken build.
-        free_now: bool,
+        /// When its regions may be used again.
+        release: Release,
     },
     /// A limbo entry of this shard has waited long enough: its region is free.
     Free {
@@ -143,6 +151,24 @@ impl Op<'_> {
             Self::Remove { .. } => OpType::Remove,
             Self::Preempt { .. } => OpType::Preempt,
             Self::Free { .. } => OpType::Free,
+        }
+    }
+
+    /// Where it belongs when its object is in no group: by its key, by the
+    /// shard that it names, or the segment table.
+    #[must_use]
+    pub fn place(&self) -> KeyHash {
+        match self {
+            Self::Free { shard, .. } => {
+                let home = HomeId::from_index(usize::from(*shard)).unwrap_or(HomeId::SEGMENTS);
+                KeyHash { home, map: 0 }
+            }
+            Self::TermStart { .. }
+            | Self::MountSegment { .. }
+            | Self::PutStart { .. }
+            | Self::PutEnd { .. }
+            | Self::Remove { .. }
+            | Self::Preempt { .. } => self.key().map_or(KeyHash::SEGMENTS, KeyHash::of),
         }
     }
 

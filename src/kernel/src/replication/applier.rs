@@ -108,3 +108,7 @@ impl OpLogApplier {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "applier_tests.rs"]
+mod tests;

@@ -62,3 +62,7 @@ impl<T> PendingReplies<T> {
         self.waiting.is_empty()
     }
 }
+
+#[cfg(test)]
+#[path = "pending_tests.rs"]
+mod tests;

@@ -122,6 +122,11 @@ impl Primary {
         self.epoch
     }
 
+    /// Connections of standbys.
+    pub fn connections(&self) -> impl Iterator<Item = ConnId> {
+        self.peers.keys().copied()
+    }
+
     /// By what answers are judged at this moment.
     #[must_use]
     pub fn gate(&self) -> Gate {
@@ -178,13 +183,19 @@ impl Primary {
     }
 
     fn hello(&mut self, now: Instant, conn: ConnId, hello: Hello, out: &mut Vec<PrimaryAction>) {
-        if hello.max_epoch > self.epoch {
+        let ours = hello.cluster == self.me.cluster.as_str();
+        if ours && hello.max_epoch > self.epoch {
             self.welcome(conn, Start::Refused(StreamRefusal::Deposed), out);
             out.push(PrimaryAction::StepDown(hello.max_epoch));
             return;
         }
+        if self.peers.contains_key(&conn) {
+            return self.drop_peer(conn, "a second hello on one connection", out);
+        }
         let start = self.judge(&hello);
-        self.forget_former(&hello, out);
+        if !matches!(start, Start::Refused(_)) {
+            self.forget_former(&hello, out);
+        }
         self.welcome(conn, start.clone(), out);
         let Start::Stream(next) = start else {
             out.push(PrimaryAction::Close(conn, "not streamed to"));
@@ -230,7 +241,8 @@ impl Primary {
         if hello.version != PROTOCOL_VERSION || hello.shard_hash != shard_hash() {
             return Start::Refused(StreamRefusal::Version);
         }
-        if self.peers.len() >= limits::STANDBYS_MAX {
+        let others = self.peers.values().filter(|p| p.hello.node != hello.node).count();
+        if others >= limits::STANDBYS_MAX {
             return Start::Refused(StreamRefusal::TooMany);
         }
         let Some(last) = hello.last else {
@@ -261,7 +273,8 @@ impl Primary {
         }
         let Some(peer) = self.peers.get_mut(&conn) else { return };
         let stale = ack.epoch != self.epoch || ack.copy != peer.hello.copy;
-        if stale || ack.matched > peer.next {
+        let unsent = ack.matched > peer.next || ack.token > peer.sent_at.0;
+        if stale || unsent {
             self.drop_peer(conn, "acknowledged what it was not sent", out);
             return;
         }
@@ -304,12 +317,12 @@ impl Primary {
     fn ship(&mut self, now: Instant, conn: ConnId, out: &mut Vec<PrimaryAction>) {
         let tail = self.log.tail();
         while let Some(peer) = self.peers.get(&conn) {
-            let full = peer.in_flight.len() >= limits::SHIP_WINDOW_FRAMES
-                || peer.next.since(peer.matched) >= limits::SHIP_WINDOW_ENTRIES;
+            let room = limits::SHIP_WINDOW_ENTRIES.saturating_sub(peer.next.since(peer.matched));
+            let full = room == 0 || peer.in_flight.len() >= limits::SHIP_WINDOW_FRAMES;
             if peer.next >= tail || full {
                 return;
             }
-            if !self.send_batch(now, conn, limits::SHIP_ENTRIES_MAX, out) {
+            if !self.send_batch(now, conn, limits::SHIP_ENTRIES_MAX.min(room as usize), out) {
                 return;
             }
         }

@@ -20,6 +20,14 @@ pub struct PrimaryView {
     pub absent: Vec<AbsentView>,
 }
 
+impl PrimaryView {
+    /// In-sync copies other than the own one, which the record names first.
+    #[must_use]
+    pub fn members(&self) -> Vec<(NodeId, CopyId)> {
+        self.record.members.iter().skip(1).map(|(copy, node)| (node.clone(), *copy)).collect()
+    }
+}
+
 /// An in-sync copy that is not connected.
 #[derive(Debug, Clone)]
 pub struct AbsentView {

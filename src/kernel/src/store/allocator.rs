@@ -4,7 +4,10 @@
 //! Two-level bins over *free* extents only; a live allocation costs nothing
 //! here, because the object knows its region.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
+use std::hash::{BuildHasherDefault, Hasher};
+
+use hashbrown::HashMap;
 
 use super::Effect;
 use crate::types::{MountUid, Region};
@@ -37,6 +40,30 @@ pub enum RegionError {
     },
 }
 
+/// Extent by one of its ends. Only the sorted view and lookups by key leave it.
+type Offsets = HashMap<u64, u32, BuildHasherDefault<OffsetHasher>>;
+
+/// Multiplicative hash of an offset: the same on every run.
+#[derive(Debug, Default)]
+struct OffsetHasher(u64);
+
+impl Hasher for OffsetHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for b in bytes {
+            self.write_u64(u64::from(*b));
+        }
+    }
+
+    fn write_u64(&mut self, n: u64) {
+        let mixed = (self.0 ^ n).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 = mixed ^ (mixed >> 32);
+    }
+}
+
 /// Free space of one mount.
 #[derive(Debug)]
 pub struct OffsetAllocator {
@@ -48,8 +75,8 @@ pub struct OffsetAllocator {
     bins: Vec<Vec<u32>>,
     /// One bit for each bin that is not empty.
     occupied: [u64; BINS / 64],
-    by_start: HashMap<u64, u32>,
-    by_end: HashMap<u64, u32>,
+    by_start: Offsets,
+    by_end: Offsets,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -90,8 +117,8 @@ impl OffsetAllocator {
             spare: Vec::new(),
             bins: vec![Vec::new(); BINS],
             occupied: [0; BINS / 64],
-            by_start: HashMap::new(),
-            by_end: HashMap::new(),
+            by_start: Offsets::default(),
+            by_end: Offsets::default(),
         };
         if size > 0 {
             a.insert(0, size);

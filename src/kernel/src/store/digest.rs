@@ -37,7 +37,7 @@ impl Digester {
                 ReplicaStatus::Processing => 2,
                 ReplicaStatus::Complete => 3,
             };
-            c.u8(status).region(&r.region);
+            c.u8(status).u64(r.id).region(&r.region);
         }
         c.term(self.seed)
     }

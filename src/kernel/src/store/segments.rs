@@ -1,7 +1,6 @@
 //! The segment table: which memory is lent, by whom.
 
-use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{ApplyError, Digester, HomeMark};
@@ -23,7 +22,7 @@ pub struct Mount {
 #[derive(Debug)]
 pub struct SegmentTable {
     mounts: BTreeMap<MountUid, Mount>,
-    by_id: HashMap<SegmentId, MountUid>,
+    by_id: BTreeMap<SegmentId, MountUid>,
     /// Epoch of the last term record.
     term: Epoch,
     mark: HomeMark,
@@ -33,7 +32,7 @@ pub struct SegmentTable {
 impl SegmentTable {
     pub(super) fn new(digester: Digester) -> Self {
         let mark = HomeMark::default();
-        Self { mounts: BTreeMap::new(), by_id: HashMap::new(), term: Epoch(0), mark, digester }
+        Self { mounts: BTreeMap::new(), by_id: BTreeMap::new(), term: Epoch(0), mark, digester }
     }
 
     /// Position and digest.
@@ -97,9 +96,9 @@ impl SegmentTable {
         &mut self,
         at: LogPos,
         client: ClientId,
-        segment: &Cow<'_, SegmentSpec>,
+        segment: &SegmentSpec,
     ) -> Result<MountUid, ApplyError> {
-        let SegmentSpec { id, base, size, .. } = **segment;
+        let SegmentSpec { id, base, size, .. } = *segment;
         if self.by_id.contains_key(&id) {
             return Err(ApplyError::SegmentMounted(id));
         }
@@ -107,7 +106,7 @@ impl SegmentTable {
             return Err(ApplyError::BadRange { base, size });
         }
         let uid = MountUid(at);
-        let mount = Mount { uid, client, segment: Arc::new(segment.clone().into_owned()) };
+        let mount = Mount { uid, client, segment: Arc::new(segment.clone()) };
         self.mark.digest = self.mark.digest.wrapping_add(self.digester.mount(&mount));
         self.by_id.insert(id, uid);
         self.mounts.insert(uid, mount);

@@ -8,12 +8,15 @@ use hashbrown::hash_table::Entry;
 use smallvec::SmallVec;
 
 use super::{ApplyError, Digester, Effect, Effects, HomeMark};
-use crate::oplog::{LimboKind, Op};
+use crate::oplog::{LimboKind, Op, Release};
 use crate::types::{ClientId, Epoch, Instant, KeyHash, LogPos, Region, ReplicaStatus, Seq};
 
 /// One copy of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Replica {
+    /// Identifier for clients: `seq << 8 | index` of the op that made it, so it
+    /// is unique and survives a failover.
+    pub id: u64,
     /// Where its bytes are.
     pub region: Region,
     /// Whether it may be shown to readers.
@@ -54,13 +57,6 @@ impl Object {
     #[must_use]
     pub fn is_readable(&self) -> bool {
         self.replicas.iter().any(|r| r.status == ReplicaStatus::Complete)
-    }
-
-    /// Identifier of a replica for clients: stable across a failover, because
-    /// it derives from the log.
-    #[must_use]
-    pub fn replica_id(&self, index: usize) -> u64 {
-        self.started.seq << 8 | index as u64
     }
 
     /// When this node handed out the write, in its own time; 0 if it did not.
@@ -166,14 +162,14 @@ impl Shard {
                 self.put_start(at, key, *client, *size, regions)?
             }
             Op::PutEnd { key, checksum } => self.put_end(key, *checksum)?,
-            Op::Remove { key, free_now } => {
+            Op::Remove { key, release } => {
                 let object = self.take(key, |_| Ok(()))?;
-                self.let_go(at, object, *free_now, LimboKind::Read)
+                self.let_go(at, object, *release)
             }
-            Op::Preempt { key, free_now } => {
+            Op::Preempt { key, release } => {
                 let object = self
                     .take(key, |o| if o.is_readable() { Err(ApplyError::ObjectComplete) } else { Ok(()) })?;
-                self.let_go(at, object, *free_now, LimboKind::Write)
+                self.let_go(at, object, *release)
             }
             Op::Free { since, index, .. } => self.free(*since, *index)?,
             Op::TermStart { .. } | Op::MountSegment { .. } => {
@@ -197,8 +193,12 @@ impl Shard {
         let Entry::Vacant(vacant) = self.objects.entry(hash, |o| *o.key == *key, |o| o.hash) else {
             return Err(ApplyError::ObjectExists);
         };
-        let replicas =
-            regions.iter().map(|r| Replica { region: *r, status: ReplicaStatus::Processing }).collect();
+        let replica = |(i, r): (usize, &Region)| Replica {
+            id: at.seq << 8 | i as u64,
+            region: *r,
+            status: ReplicaStatus::Processing,
+        };
+        let replicas = regions.iter().enumerate().map(replica).collect();
         let object = Object {
             hash,
             key: key.into(),
@@ -243,14 +243,14 @@ impl Shard {
     }
 
     /// Frees an object's regions, or puts them into limbo.
-    fn let_go(&mut self, at: LogPos, object: Object, free_now: bool, kind: LimboKind) -> Effects {
+    fn let_go(&mut self, at: LogPos, object: Object, release: Release) -> Effects {
         let since = Seq(at.seq);
         let mut effects = Effects::new();
         for (index, replica) in object.replicas.into_iter().enumerate() {
-            if free_now {
+            let Release::Limbo(kind) = release else {
                 effects.push(Effect::Release(replica.region));
                 continue;
-            }
+            };
             let limbo = Limbo { region: replica.region, kind, due: None };
             let index = index as u8;
             self.mark.digest = self.mark.digest.wrapping_add(self.digester.limbo(since, index, &limbo));

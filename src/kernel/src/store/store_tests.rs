@@ -1,7 +1,7 @@
 use smallvec::smallvec;
 
 use super::*;
-use crate::oplog::{LimboKind, codec};
+use crate::oplog::{LimboKind, Release, codec};
 use crate::types::{ClientId, CopyId, Epoch, KeyHash, MountUid, SegmentId, SegmentSpec, Uuid, WallTime};
 
 fn store() -> MetadataStore {
@@ -10,8 +10,7 @@ fn store() -> MetadataStore {
 
 fn apply(store: &MetadataStore, seq: u64, op: &Op<'_>) -> Result<(), ApplyError> {
     let mut bytes = Vec::new();
-    let hash = op.key().map_or(0, |k| KeyHash::of(k).map);
-    codec::Prepared::new(Epoch(1), WallTime(0), hash, op).finish(Seq(seq), &mut bytes);
+    codec::Prepared::new(Epoch(1), WallTime(0), op.place(), op).finish(Seq(seq), &mut bytes);
     store.apply(&codec::decode(&bytes).expect("own bytes"))
 }
 
@@ -48,10 +47,10 @@ fn digest_equals_recount_and_derived_equals_rebuild_after_every_op() {
         put(J, 8),
         end(K),
         end(J),
-        Op::Remove { key: K, free_now: false },
-        Op::Remove { key: J, free_now: true },
+        Op::Remove { key: K, release: Release::Limbo(LimboKind::Read) },
+        Op::Remove { key: J, release: Release::Now },
         put(J, 8),
-        Op::Preempt { key: J, free_now: false },
+        Op::Preempt { key: J, release: Release::Limbo(LimboKind::Write) },
         Op::Free { shard: KeyHash::of(K).home.index() as u16, since: Seq(6), index: 0 },
     ];
     for (i, op) in ops.iter().enumerate() {
@@ -89,8 +88,8 @@ fn an_op_that_does_not_fit_is_named_and_changes_nothing() {
     let bad = [
         (put(K, 100), ApplyError::ObjectExists),
         (end(J), ApplyError::NoObject),
-        (Op::Remove { key: J, free_now: true }, ApplyError::NoObject),
-        (Op::Preempt { key: K, free_now: false }, ApplyError::ObjectComplete),
+        (Op::Remove { key: J, release: Release::Now }, ApplyError::NoObject),
+        (Op::Preempt { key: K, release: Release::Limbo(LimboKind::Write) }, ApplyError::ObjectComplete),
         (Op::Free { shard: 3, since: Seq(2), index: 0 }, ApplyError::NoLimbo(Seq(2), 0)),
         (mount(1), ApplyError::SegmentMounted(SegmentId(Uuid { first: 1, second: 0 }))),
     ];

@@ -47,6 +47,9 @@ pub struct KeyHash {
 }
 
 impl KeyHash {
+    /// Of what belongs to the segment table.
+    pub const SEGMENTS: Self = Self { home: HomeId::SEGMENTS, map: 0 };
+
     /// Hashes a scoped key (see [`scoped_key`]).
     #[must_use]
     pub fn of(scoped: &[u8]) -> Self {

@@ -1,0 +1,39 @@
+//! Reading: where objects are, and whether they are there. Both grant leases.
+
+use bytes::Bytes;
+
+use super::call::{Call, describe};
+use crate::api::{Refusal, ReplicaList};
+use crate::store::{SegmentTable, Shard};
+use crate::types::ReplicaStatus;
+
+impl Call<'_> {
+    pub(super) fn get(&mut self, table: &SegmentTable, key: &Bytes) -> Result<ReplicaList, Refusal> {
+        let (hash, key) = self.hash(key)?;
+        let shard = self.master.store.shard(hash.home).read();
+        self.depend_on_read(&shard);
+        let object = shard.get(hash, &key).ok_or(Refusal::ObjectNotFound)?;
+        if !object.is_readable() {
+            return Err(Refusal::ReplicaIsNotReady);
+        }
+        let lease = self.master.times.read_ttl;
+        object.extend_lease(self.now.plus(lease));
+        let replicas = describe(table, object, |status| status == ReplicaStatus::Complete);
+        Ok(ReplicaList { replicas, lease, checksum: object.checksum })
+    }
+
+    pub(super) fn exist(&mut self, key: &Bytes) -> Result<bool, Refusal> {
+        let (hash, key) = self.hash(key)?;
+        let shard = self.master.store.shard(hash.home).read();
+        self.depend_on_read(&shard);
+        let Some(object) = shard.get(hash, &key).filter(|o| o.is_readable()) else { return Ok(false) };
+        object.extend_lease(self.now.plus(self.master.times.read_ttl));
+        Ok(true)
+    }
+
+    fn depend_on_read(&mut self, shard: &Shard) {
+        if !mutant!(ReadNoCommit) {
+            self.depend(shard.mark().applied());
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! Integration: nodes as processes of this binary, driven through the gRPC contract.
+
+mod bad_input;
+mod failover;
+mod node;
+mod stopped;
