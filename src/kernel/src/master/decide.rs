@@ -14,21 +14,38 @@ impl Master {
         let mut call = Call::new(self, now, wall);
         let response = match request {
             Request::MountSegment { client, segment } => Response::MountSegment(call.mount(*client, segment)),
+            Request::ReMountSegment { client, segments } => {
+                Response::ReMountSegment(call.remount(*client, segments))
+            }
+            Request::UnmountSegment { segment, .. } => Response::UnmountSegment(call.unmount(*segment)),
+            Request::GracefulUnmountSegment { client, segment, grace } => {
+                Response::GracefulUnmountSegment(call.graceful_unmount(*client, *segment, *grace))
+            }
+            Request::QuerySegmentStatus { segment } => {
+                Response::QuerySegmentStatus(call.segment_status(segment))
+            }
+            Request::Ping { client } => Response::Ping(call.ping(*client)),
+            Request::BatchQueryIp { clients } => Response::BatchQueryIp(call.hosts(clients)),
+            Request::GetFsdir => Response::GetFsdir(self.config.storage.fsdir.clone()),
+            Request::GetStorageConfig => Response::GetStorageConfig(self.config.storage.clone()),
             Request::PutStart { client, config, items } => {
                 Response::PutStart(call.put_start_batch(*client, config, items))
             }
             Request::PutEnd { client, items } => {
-                Response::PutEnd(items.iter().map(|item| call.put_end(*client, item)).collect())
+                let table = self.store.segments().read();
+                Response::PutEnd(items.iter().map(|item| call.put_end(&table, *client, item)).collect())
             }
             Request::GetReplicaList { keys } => {
                 let table = self.store.segments().read();
                 Response::GetReplicaList(keys.iter().map(|key| call.get(&table, key)).collect())
             }
             Request::ExistKey { keys } => {
-                Response::ExistKey(keys.iter().map(|key| call.exist(key)).collect())
+                let table = self.store.segments().read();
+                Response::ExistKey(keys.iter().map(|key| call.exist(&table, key)).collect())
             }
             Request::Remove { keys, force } => {
-                Response::Remove(keys.iter().map(|key| call.remove(key, *force)).collect())
+                let table = self.store.segments().read();
+                Response::Remove(keys.iter().map(|key| call.remove(&table, key, *force)).collect())
             }
         };
         let Call { depends_on, byte_critical, appended, .. } = call;

@@ -46,6 +46,7 @@ fn segment(n: u64, size: u64) -> SegmentSpec {
         size,
         te_endpoint: format!("host-{n}:1"),
         protocol: "tcp".into(),
+        host_id: String::new(),
     }
 }
 
@@ -253,12 +254,12 @@ fn remove(names: &[&str], force: bool) -> Request {
 }
 
 fn replicas(n: u32) -> ReplicateConfig {
-    ReplicateConfig { replica_num: n, preferred_segments: Vec::new() }
+    ReplicateConfig { replica_num: n, ..ReplicateConfig::default() }
 }
 
 fn prefer(names: &[&str]) -> ReplicateConfig {
     let preferred_segments = names.iter().map(|n| (*n).to_owned()).collect();
-    ReplicateConfig { replica_num: 1, preferred_segments }
+    ReplicateConfig { preferred_segments, ..ReplicateConfig::default() }
 }
 
 /// Mount of segment `n` in a bench.
@@ -355,8 +356,8 @@ fn each_request_logs_exactly_its_op() {
         Seq(1),
         &[
             Op::TermStart { node: "n".into(), copy: CopyId(1) },
-            Op::MountSegment { client: A, segment: Cow::Owned(segment(1, 16 * MIB)) },
-            Op::MountSegment { client: A, segment: Cow::Borrowed(&spec) },
+            Op::MountSegment { client: A, segment: Cow::Owned(segment(1, 16 * MIB)), held: false },
+            Op::MountSegment { client: A, segment: Cow::Borrowed(&spec), held: false },
         ],
     );
     let (key, from) = (b"default\0k", b.log.tail());

@@ -2,13 +2,21 @@
 //! and applied, and a [`Response`] that depends on a position.
 
 mod call;
+mod client;
+mod config;
 mod decide;
 mod expiry;
+mod liveness;
 mod placement;
 mod put;
+mod query;
 mod read;
 mod remove;
 mod segment;
+mod sweep;
+mod unmount;
+
+pub use config::{ClientTimes, MasterConfig, MasterTimes, Placement};
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
@@ -19,27 +27,6 @@ use crate::lab::Sabotage;
 use crate::oplog::OpLogManager;
 use crate::store::MetadataStore;
 use crate::types::{Epoch, Instant, Seq, up};
-
-/// Periods of the master (SEMANTICS 1.8, PROTOCOL T6).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MasterTimes {
-    /// Read lease.
-    pub read_ttl: Duration,
-    /// After this a new write may take over an unfinished one.
-    pub put_discard: Duration,
-    /// For this long a preempted writer's regions stay unused.
-    pub put_release: Duration,
-}
-
-impl Default for MasterTimes {
-    fn default() -> Self {
-        Self {
-            read_ttl: Duration::from_secs(10),
-            put_discard: Duration::from_secs(30),
-            put_release: Duration::from_secs(600),
-        }
-    }
-}
 
 /// What one request came to.
 #[derive(Debug)]
@@ -64,6 +51,7 @@ pub struct Master {
     store: Arc<MetadataStore>,
     log: OpLogManager,
     times: MasterTimes,
+    config: MasterConfig,
     /// When it began to decide.
     since: Instant,
     /// Until then every inherited object counts as leased (PROTOCOL A3).
@@ -71,6 +59,10 @@ pub struct Master {
     rng: AtomicU64,
     /// Next shard that maintenance looks at.
     sweep: AtomicUsize,
+    /// What is left of dead mounts.
+    purge: sweep::PurgeRound,
+    /// Timers of the segment table.
+    liveness: liveness::Liveness,
     sabotage: Option<Sabotage>,
     ends: AtomicU64,
 }
@@ -96,19 +88,23 @@ impl Master {
     pub fn new(
         store: Arc<MetadataStore>,
         log: OpLogManager,
-        times: MasterTimes,
+        config: impl Into<MasterConfig>,
         start: &MasterStart,
     ) -> Self {
+        let config = config.into();
         let hold_until = if mutant!(NoHold) { start.since } else { start.hold_until };
         Self {
             epoch: start.epoch,
             store,
             log,
-            times,
+            times: config.times,
+            config,
             since: start.since,
             hold_until,
             rng: AtomicU64::new(start.seed),
             sweep: AtomicUsize::new(0),
+            purge: sweep::PurgeRound::default(),
+            liveness: liveness::Liveness::new(start.since),
             sabotage: start.sabotage,
             ends: AtomicU64::new(0),
         }

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 
 use super::Master;
 use super::call::{Call, describe, invalid};
+use super::placement::Wish;
 use crate::api::{EndItem, PutItem, Refusal, ReplicaDescriptor, ReplicateConfig};
 use crate::lab::Sabotage;
 use crate::oplog::{LimboKind, Op, Release};
@@ -34,16 +35,10 @@ impl Call<'_> {
         let (hash, key) = self.hash(&item.key)?;
         let master = self.master;
         let mut shard = master.store.shard(hash.home).write();
-        if let Some(object) = shard.get(hash, &key) {
-            self.depends_on = self.depends_on.max(shard.mark().applied());
-            if !self.may_preempt(object) {
-                return Err(Refusal::ObjectAlreadyExists);
-            }
-            let due = self.written_until(object);
-            self.preempt(hash, &key, &mut shard, due);
-        }
+        self.make_way(table, hash, &key, &mut shard)?;
         let mut allocators = master.store.allocators().lock();
-        let regions = master.place(table, &allocators, config, item.size);
+        let wish = Wish { config, size: item.size, writer: client, spread: hash.map, now: self.now };
+        let regions = master.place(table, &allocators, &wish);
         if regions.is_empty() {
             // Decided on every allocator, hence on the whole log (PROTOCOL G7).
             self.depend(master.log.tail());
@@ -61,12 +56,43 @@ impl Call<'_> {
         Ok(describe(table, object, |_| true))
     }
 
+    /// Takes what is in the way of a new write out of it, or refuses.
+    fn make_way(
+        &mut self,
+        table: &SegmentTable,
+        hash: KeyHash,
+        key: &[u8],
+        shard: &mut Shard,
+    ) -> Result<(), Refusal> {
+        self.drop_dead(table, hash, key, shard);
+        let Some(object) = shard.get(hash, key) else { return Ok(()) };
+        self.depend(shard.mark().applied());
+        if self.may_preempt(table, object) {
+            let due = self.written_until(object);
+            self.preempt(hash, key, shard, due);
+        } else if self.is_out_of_reach(table, object) {
+            let unread_from = self.master.unread_from(object);
+            self.take_out(hash, key, shard, unread_from);
+        } else {
+            return Err(Refusal::ObjectAlreadyExists);
+        }
+        Ok(())
+    }
+
+    /// A complete object whose lenders have all been silent since the takeover
+    /// may be replaced: better than "exists" about what cannot be read (SEMANTICS R12).
+    fn is_out_of_reach(&self, table: &SegmentTable, object: &Object) -> bool {
+        let absent = |id| table.client(id).is_none_or(|c| self.master.is_absent(c, self.now));
+        let mut lenders = object.replicas.iter().filter_map(|r| table.mount(r.region.mount));
+        object.is_complete(table) && lenders.all(|m| absent(m.client))
+    }
+
     /// An unfinished write may be taken over after a while, and at once when
     /// its writer spoke to an earlier primary: a retrying client must never be
     /// told "exists" about data that is not there (SEMANTICS R16).
-    fn may_preempt(&self, object: &Object) -> bool {
+    fn may_preempt(&self, table: &SegmentTable, object: &Object) -> bool {
         let old = object.begun().plus(self.master.times.put_discard) < self.now;
-        !object.is_readable() && (self.master.is_inherited(object) || old)
+        !object.is_readable(table) && (self.master.is_inherited(object) || old)
     }
 
     /// From when on the writer of an unfinished write has given up: counted from
@@ -85,16 +111,24 @@ impl Call<'_> {
         self.master.set_due(shard, pos, due);
     }
 
-    pub(super) fn put_end(&mut self, client: ClientId, item: &EndItem) -> Result<(), Refusal> {
+    pub(super) fn put_end(
+        &mut self,
+        table: &SegmentTable,
+        client: ClientId,
+        item: &EndItem,
+    ) -> Result<(), Refusal> {
         let (hash, key) = self.hash(&item.key)?;
         let master = self.master;
         let mut shard = master.store.shard(hash.home).write();
         self.depend(shard.mark().applied());
         let object = shard.get(hash, &key).ok_or(Refusal::ObjectNotFound)?;
+        if !self.sight(table, object).live {
+            return Err(Refusal::ObjectNotFound);
+        }
         if object.writer != client {
             return Err(Refusal::IllegalClient);
         }
-        if object.is_complete() {
+        if object.is_complete(table) {
             return Ok(());
         }
         let op = Op::PutEnd { key: &key, checksum: item.checksum };

@@ -153,14 +153,25 @@ fn encode_body(op: &Op<'_>, out: &mut Vec<u8>) {
             out.extend_from_slice(&copy.0.to_le_bytes());
             put_bytes(out, node.as_bytes());
         }
-        Op::MountSegment { client, segment } => {
+        Op::MountSegment { client, segment, held } => {
             put_uuid(out, client.0);
             put_uuid(out, segment.id.0);
             out.extend_from_slice(&segment.base.to_le_bytes());
             out.extend_from_slice(&segment.size.to_le_bytes());
-            for text in [&segment.name, &segment.te_endpoint, &segment.protocol] {
+            for text in [&segment.name, &segment.te_endpoint, &segment.protocol, &segment.host_id] {
                 put_bytes(out, text.as_bytes());
             }
+            out.push(u8::from(*held));
+        }
+        Op::SegmentGone { mount } | Op::HoldEnd { mount } => put_mount(out, *mount),
+        Op::ClientOk { client, host } => {
+            put_uuid(out, client.0);
+            put_bytes(out, host.as_bytes());
+        }
+        Op::ClientExpired { client } => put_uuid(out, client.0),
+        Op::GracefulUnmount { mount, grace_ms } => {
+            put_mount(out, *mount);
+            out.extend_from_slice(&grace_ms.to_le_bytes());
         }
         Op::PutStart { key, client, size, regions } => {
             put_bytes(out, key);
@@ -168,8 +179,7 @@ fn encode_body(op: &Op<'_>, out: &mut Vec<u8>) {
             out.extend_from_slice(&size.to_le_bytes());
             out.push(regions.len() as u8);
             for r in regions {
-                out.extend_from_slice(&r.mount.0.epoch.0.to_le_bytes());
-                out.extend_from_slice(&r.mount.0.seq.to_le_bytes());
+                put_mount(out, r.mount);
                 out.extend_from_slice(&r.offset.to_le_bytes());
                 out.extend_from_slice(&r.reserved.to_le_bytes());
             }
@@ -192,7 +202,16 @@ fn encode_body(op: &Op<'_>, out: &mut Vec<u8>) {
             out.extend_from_slice(&since.0.to_le_bytes());
             out.push(*index);
         }
+        Op::Purge { shard, mount } => {
+            out.extend_from_slice(&shard.to_le_bytes());
+            put_mount(out, *mount);
+        }
     }
+}
+
+fn put_mount(out: &mut Vec<u8>, mount: MountUid) {
+    out.extend_from_slice(&mount.0.epoch.0.to_le_bytes());
+    out.extend_from_slice(&mount.0.seq.to_le_bytes());
 }
 
 fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
@@ -276,7 +295,7 @@ fn check_place(op: &Op<'_>, place: KeyHash) -> Result<(), DecodeError> {
         let expected = "the map hash of the op's key, or 0 without a key";
         return Err(DecodeError::Field { field: "prefix_hash", value: place.map, expected });
     }
-    if place.home != due.home || (place.home == HomeId::SEGMENTS && matches!(op, Op::Free { .. })) {
+    if place.home != due.home || (place.home == HomeId::SEGMENTS && matches!(op, Op::Free { .. } | Op::Purge { .. })) {
         let expected = "the home of the op's key or shard, or the segment table";
         return Err(DecodeError::Field { field: "home", value: place.home.index() as u64, expected });
     }
@@ -298,8 +317,20 @@ fn decode_body<'a>(kind: OpType, r: &mut Reader<'a>) -> Result<Op<'a>, DecodeErr
                 name: r.text("segment name", limits::ENDPOINT_BYTES_MAX)?.to_owned(),
                 te_endpoint: r.text("te_endpoint", limits::ENDPOINT_BYTES_MAX)?.to_owned(),
                 protocol: r.text("protocol", limits::ENDPOINT_BYTES_MAX)?.to_owned(),
+                host_id: r.text("host_id", limits::ENDPOINT_BYTES_MAX)?.to_owned(),
             }),
+            held: r.bool("held")?,
         },
+        OpType::SegmentGone => Op::SegmentGone { mount: r.mount()? },
+        OpType::HoldEnd => Op::HoldEnd { mount: r.mount()? },
+        OpType::ClientOk => Op::ClientOk {
+            client: ClientId(r.uuid("client")?),
+            host: Cow::Borrowed(r.text("host", limits::ENDPOINT_BYTES_MAX)?),
+        },
+        OpType::ClientExpired => Op::ClientExpired { client: ClientId(r.uuid("client")?) },
+        OpType::GracefulUnmount => {
+            Op::GracefulUnmount { mount: r.mount()?, grace_ms: r.u64("grace period")? }
+        }
         OpType::PutStart => Op::PutStart {
             key: r.key()?,
             client: ClientId(r.uuid("client")?),
@@ -324,6 +355,7 @@ fn decode_body<'a>(kind: OpType, r: &mut Reader<'a>) -> Result<Op<'a>, DecodeErr
         OpType::Free => {
             Op::Free { shard: r.u16("shard")?, since: Seq(r.u64("limbo seq")?), index: r.u8("limbo index")? }
         }
+        OpType::Purge => Op::Purge { shard: r.u16("shard")?, mount: r.mount()? },
     })
 }
 
@@ -338,9 +370,7 @@ fn decode_regions(r: &mut Reader<'_>) -> Result<SmallVec<[Region; 1]>, DecodeErr
     }
     let mut regions = SmallVec::new();
     for _ in 0..n {
-        let epoch = Epoch(r.u64("mount epoch")?);
-        let mount = MountUid(LogPos { epoch, seq: r.u64("mount seq")? });
-        regions.push(Region { mount, offset: r.u64("offset")?, reserved: r.u64("reserved")? });
+        regions.push(Region { mount: r.mount()?, offset: r.u64("offset")?, reserved: r.u64("reserved")? });
     }
     Ok(regions)
 }
@@ -404,6 +434,11 @@ impl<'a> Reader<'a> {
 
     fn uuid(&mut self, field: &'static str) -> Result<Uuid, DecodeError> {
         Ok(Uuid { first: self.u64(field)?, second: self.u64(field)? })
+    }
+
+    fn mount(&mut self) -> Result<MountUid, DecodeError> {
+        let epoch = Epoch(self.u64("mount epoch")?);
+        Ok(MountUid(LogPos { epoch, seq: self.u64("mount seq")? }))
     }
 
     fn bytes_up_to(&mut self, max: usize, field: &'static str) -> Result<&'a [u8], DecodeError> {

@@ -25,17 +25,25 @@ fn samples() -> Vec<Op<'static>> {
         size: 1 << 30,
         te_endpoint: "host-a:1".into(),
         protocol: "tcp".into(),
+        host_id: "host-a".into(),
     };
     let client = ClientId(Uuid { first: 1, second: 2 });
+    let mount = MountUid(LogPos { epoch: Epoch(1), seq: 2 });
     vec![
         Op::TermStart { node: "a".into(), copy: CopyId(7) },
-        Op::MountSegment { client, segment: Cow::Owned(spec) },
+        Op::MountSegment { client, segment: Cow::Owned(spec), held: false },
         Op::PutStart { key: b"default\0k", client, size: 100, regions: smallvec![region(1, 2, 0, 104)] },
         Op::PutEnd { key: b"default\0k", checksum: None },
         Op::PutEnd { key: b"default\0k", checksum: Some(9) },
         Op::Remove { key: b"default\0k", release: Release::Now },
         Op::Preempt { key: b"default\0k", release: Release::Limbo(LimboKind::Write) },
         Op::Free { shard: 1023, since: Seq(5), index: 1 },
+        Op::SegmentGone { mount },
+        Op::ClientOk { client, host: "host-a".into() },
+        Op::ClientExpired { client },
+        Op::GracefulUnmount { mount, grace_ms: 30_000 },
+        Op::HoldEnd { mount },
+        Op::Purge { shard: 1023, mount },
     ]
 }
 
@@ -106,7 +114,7 @@ proptest! {
 
     #[test]
     fn arbitrary_bodies_with_good_sums_never_panic(
-        code in 0u8..24, body in proptest::collection::vec(any::<u8>(), 0..120),
+        code in 0u8..64, body in proptest::collection::vec(any::<u8>(), 0..120),
     ) {
         let mut bytes = vec![0, 0, 0, 0, VERSION, code, 0, 0];
         bytes.extend_from_slice(&[0; 24]);

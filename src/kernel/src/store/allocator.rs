@@ -284,11 +284,6 @@ pub struct Allocators {
 }
 
 impl Allocators {
-    /// Opens an allocator for a new mount.
-    pub fn mount(&mut self, uid: MountUid, size: u64) {
-        self.by_mount.insert(uid, OffsetAllocator::new(size));
-    }
-
     /// The allocator of a mount.
     #[must_use]
     pub fn get(&self, uid: MountUid) -> Option<&OffsetAllocator> {
@@ -300,18 +295,29 @@ impl Allocators {
         self.by_mount.iter().map(|(uid, a)| (*uid, a))
     }
 
-    /// Carries out what an op says.
+    /// Carries out what an op says. What is freed on a dead mount is nobody's
+    /// any more (PROTOCOL K4).
     ///
     /// # Errors
     /// When a region does not fit; earlier effects of the op stay.
     pub fn perform(&mut self, effects: &[Effect]) -> Result<(), RegionError> {
         for effect in effects {
-            let (Effect::Carve(Region { mount, offset, reserved })
-            | Effect::Release(Region { mount, offset, reserved })) = *effect;
-            let allocator = self.by_mount.get_mut(&mount).ok_or(RegionError::NoMount(mount.0))?;
-            match effect {
-                Effect::Carve(_) => allocator.carve(offset, reserved)?,
-                Effect::Release(_) => allocator.release(offset, reserved)?,
+            match *effect {
+                Effect::Open(uid, size) => {
+                    self.by_mount.insert(uid, OffsetAllocator::new(size));
+                }
+                Effect::Close(uid) => {
+                    self.by_mount.remove(&uid);
+                }
+                Effect::Carve(Region { mount, offset, reserved }) => {
+                    let allocator = self.by_mount.get_mut(&mount).ok_or(RegionError::NoMount(mount.0))?;
+                    allocator.carve(offset, reserved)?;
+                }
+                Effect::Release(Region { mount, offset, reserved }) => {
+                    if let Some(allocator) = self.by_mount.get_mut(&mount) {
+                        allocator.release(offset, reserved)?;
+                    }
+                }
             }
         }
         Ok(())
