@@ -21,11 +21,7 @@ pub(super) struct Liveness {
 
 impl Liveness {
     pub(super) fn new(since: Instant) -> Self {
-        Self {
-            next: AtomicU64::new(since.0),
-            last_step: AtomicU64::new(since.0),
-            amnesty: AtomicU64::new(0),
-        }
+        Self { next: AtomicU64::new(since.0), last_step: AtomicU64::new(since.0), amnesty: AtomicU64::new(0) }
     }
 }
 

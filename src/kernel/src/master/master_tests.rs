@@ -56,6 +56,7 @@ struct Bench {
     store: Arc<MetadataStore>,
     log: OpLogManager,
     master: Master,
+    config: MasterConfig,
     now: Instant,
 }
 
@@ -80,16 +81,26 @@ impl Bench {
         sabotage: Option<Sabotage>,
     ) -> Self {
         let start = MasterStart { epoch, since, hold_until, seed: 7, sabotage };
-        let master = Master::new(Arc::clone(&store), log.clone(), TIMES, &start);
+        Self::lead_with(TIMES.into(), store, log, &start)
+    }
+
+    fn lead_with(
+        config: MasterConfig,
+        store: Arc<MetadataStore>,
+        log: OpLogManager,
+        start: &MasterStart,
+    ) -> Self {
+        let master = Master::new(Arc::clone(&store), log.clone(), config.clone(), start);
         master.begin_term(WallTime(7), "n", CopyId(1));
-        Self { store, log, master, now: since }
+        Self { store, log, master, config, now: start.since }
     }
 
     /// The next epoch begins over the same store and log, holding for `hold` ms.
     fn takeover(self, hold: u64) -> Self {
         let epoch = Epoch(self.master.epoch().0 + 1);
         let hold_until = self.now.plus(Duration::from_millis(hold));
-        Self::lead(self.store, self.log, epoch, self.now, hold_until, None)
+        let start = MasterStart { epoch, since: self.now, hold_until, seed: 7, sabotage: None };
+        Self::lead_with(self.config, self.store, self.log, &start)
     }
 
     fn sleep(&mut self, millis: u64) {
@@ -283,6 +294,12 @@ use ErrorCode::{
 
 #[path = "checklist_tests.rs"]
 mod checklist;
+#[path = "lenders_tests.rs"]
+mod lenders;
+#[path = "placement_tests.rs"]
+mod placement_rules;
+#[path = "segments_tests.rs"]
+mod segments;
 #[path = "takeover_tests.rs"]
 mod takeover;
 

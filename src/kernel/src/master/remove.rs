@@ -9,12 +9,7 @@ use crate::store::{SegmentTable, Shard};
 use crate::types::{Instant, KeyHash};
 
 impl Call<'_> {
-    pub(super) fn remove(
-        &mut self,
-        table: &SegmentTable,
-        key: &Bytes,
-        force: bool,
-    ) -> Result<(), Refusal> {
+    pub(super) fn remove(&mut self, table: &SegmentTable, key: &Bytes, force: bool) -> Result<(), Refusal> {
         let (hash, key) = self.hash(key)?;
         let master = self.master;
         let mut shard = master.store.shard(hash.home).write();

@@ -295,7 +295,9 @@ fn check_place(op: &Op<'_>, place: KeyHash) -> Result<(), DecodeError> {
         let expected = "the map hash of the op's key, or 0 without a key";
         return Err(DecodeError::Field { field: "prefix_hash", value: place.map, expected });
     }
-    if place.home != due.home || (place.home == HomeId::SEGMENTS && matches!(op, Op::Free { .. } | Op::Purge { .. })) {
+    if place.home != due.home
+        || (place.home == HomeId::SEGMENTS && matches!(op, Op::Free { .. } | Op::Purge { .. }))
+    {
         let expected = "the home of the op's key or shard, or the segment table";
         return Err(DecodeError::Field { field: "home", value: place.home.index() as u64, expected });
     }

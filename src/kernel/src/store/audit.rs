@@ -127,5 +127,10 @@ fn own(rebuilt: &mut BTreeMap<MountUid, OffsetAllocator>, region: Region) -> Res
     let Region { mount, offset, reserved } = region;
     // What is left of a dead mount waits for its PURGE and owns nothing.
     let Some(allocator) = rebuilt.get_mut(&mount) else { return Ok(()) };
-    allocator.carve(offset, reserved).map_err(|source| AuditError::Overlap { mount: mount.0, offset, reserved, source })
+    allocator.carve(offset, reserved).map_err(|source| AuditError::Overlap {
+        mount: mount.0,
+        offset,
+        reserved,
+        source,
+    })
 }

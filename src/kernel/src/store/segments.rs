@@ -305,6 +305,9 @@ impl SegmentTable {
             of_client.eq(c.mounts())
         };
         let ids = self.by_id.iter().all(|(id, uid)| self.mount(*uid).is_some_and(|m| m.segment.id == *id));
-        pools == self.pools && ids && self.by_id.len() == self.mounts.len() && self.clients.values().all(owned)
+        pools == self.pools
+            && ids
+            && self.by_id.len() == self.mounts.len()
+            && self.clients.values().all(owned)
     }
 }
