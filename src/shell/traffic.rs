@@ -5,7 +5,22 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use standfast_kernel::api::{Request, Response};
 use standfast_proto::v1;
 
-const CALLS: [&str; 6] = ["MountSegment", "PutStart", "PutEnd", "GetReplicaList", "ExistKey", "Remove"];
+const CALLS: [&str; 14] = [
+    "MountSegment",
+    "ReMountSegment",
+    "UnmountSegment",
+    "GracefulUnmountSegment",
+    "QuerySegmentStatus",
+    "Ping",
+    "BatchQueryIp",
+    "GetFsdir",
+    "GetStorageConfig",
+    "PutStart",
+    "PutEnd",
+    "GetReplicaList",
+    "ExistKey",
+    "Remove",
+];
 
 /// What became of calls and of their elements.
 #[derive(Debug, Default)]
@@ -95,7 +110,13 @@ fn outcomes(response: &Response) -> (u64, u64) {
         (ok, results.len() as u64 - ok)
     }
     match response {
-        Response::MountSegment(r) => split(std::slice::from_ref(r)),
+        Response::MountSegment(r)
+        | Response::ReMountSegment(r)
+        | Response::UnmountSegment(r)
+        | Response::GracefulUnmountSegment(r) => split(std::slice::from_ref(r)),
+        Response::QuerySegmentStatus(r) => split(std::slice::from_ref(r)),
+        Response::Ping(_) | Response::GetFsdir(_) | Response::GetStorageConfig(_) => (1, 0),
+        Response::BatchQueryIp(found) => (found.len() as u64, 0),
         Response::PutStart(r) => split(r),
         Response::PutEnd(r) | Response::Remove(r) => split(r),
         Response::GetReplicaList(r) => split(r),

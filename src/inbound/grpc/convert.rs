@@ -30,6 +30,7 @@ pub(super) fn mount(r: v1::MountSegmentRequest) -> Result<Request, Status> {
         size: s.size,
         te_endpoint: s.te_endpoint,
         protocol: if s.protocol.is_empty() { "tcp".to_owned() } else { s.protocol },
+        host_id: String::new(),
     };
     Ok(Request::MountSegment { client: ClientId(uuid(r.client, "client")?), segment })
 }
@@ -38,6 +39,7 @@ pub(super) fn put_start(r: v1::PutStartRequest) -> Result<Request, Status> {
     let config = r.config.map_or_else(ReplicateConfig::default, |c| ReplicateConfig {
         replica_num: c.replica_num,
         preferred_segments: c.preferred_segments,
+        ..ReplicateConfig::default()
     });
     let items = r.items.into_iter().map(|i| PutItem { key: i.key, size: i.size }).collect();
     Ok(Request::PutStart { client: ClientId(uuid(r.client, "client")?), config, items })

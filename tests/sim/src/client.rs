@@ -178,7 +178,7 @@ impl World {
             client: client_id(c, nonce),
             config: ReplicateConfig {
                 replica_num: 1 + self.rng.below(2) as u32,
-                preferred_segments: Vec::new(),
+                ..ReplicateConfig::default()
             },
             items: vec![PutItem { key: bytes_of(&key_name(key)), size }],
         };

@@ -174,8 +174,8 @@ impl World {
             let start = standfast_kernel::api::Request::PutStart {
                 client,
                 config: standfast_kernel::api::ReplicateConfig {
-                    replica_num: 1,
                     preferred_segments: vec!["prefill".into()],
+                    ..Default::default()
                 },
                 items: items.collect(),
             };

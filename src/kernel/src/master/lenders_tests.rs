@@ -209,7 +209,8 @@ fn a7_a_hold_and_a_departed_mount_survive_a_takeover() {
     while b.now.plus(Duration::from_millis(100)) < until {
         assert_eq!(b.start(B, "new", 8), Err(NoAvailableHandle));
         b.live(100);
-        (b.ping(A), b.ping(B));
+        b.ping(A);
+        b.ping(B);
     }
     b.live(200);
     assert_eq!(b.start_with(B, "new", 8, replicas(2)).map(|r| r.len()), Ok(2));

@@ -125,7 +125,7 @@ fn s8_76_a_name_s_other_segment_is_tried_when_the_first_is_full() {
     assert_eq!((b.unmount(1), placed(&b, "c", 1, replicas(1))), (Ok(()), Err(NoAvailableHandle)));
     assert_eq!(b.store.segments().read().pools().len(), 1);
     assert_eq!(
-        b.store.segments().read().mounted(id(2)).map(|m| m.status()),
+        b.store.segments().read().mounted(id(2)).map(crate::store::Mount::status),
         Some(crate::types::SegmentStatus::Ok)
     );
 }

@@ -215,5 +215,8 @@ pub fn apply_to_segments(
 }
 
 #[cfg(test)]
+#[path = "segments_tests.rs"]
+mod segments_tests;
+#[cfg(test)]
 #[path = "store_tests.rs"]
 mod tests;

@@ -131,7 +131,15 @@ impl Shadow {
             Op::MountSegment { segment, .. } => {
                 self.mounted.insert(segment.id);
             }
-            Op::TermStart { .. } | Op::Free { .. } => {}
+            // No client of this simulation unmounts, re-mounts or falls silent.
+            Op::SegmentGone { .. }
+            | Op::ClientOk { .. }
+            | Op::ClientExpired { .. }
+            | Op::GracefulUnmount { .. }
+            | Op::HoldEnd { .. }
+            | Op::Purge { .. }
+            | Op::TermStart { .. }
+            | Op::Free { .. } => {}
         }
     }
 }
