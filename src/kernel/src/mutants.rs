@@ -39,6 +39,10 @@ mutants! {
     AdmitEarly,
     /// PROTOCOL A3: a new primary frees and reuses at once.
     NoHold,
+    /// PROTOCOL A4: what an earlier primary left in write limbo is free at once.
+    LimboNow,
+    /// PROTOCOL 8 T1: a standby that heard of a higher epoch still believes the record of a lower one.
+    StaleRecord,
     /// PROTOCOL A1: a removed region is free at once although a reader may hold a lease.
     FreeNowAlways,
     /// PROTOCOL A1: a preempted writer's region is free at once.

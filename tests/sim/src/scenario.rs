@@ -108,6 +108,7 @@ impl Params {
                 think: (MS / 2, 2 * MS),
                 workload: [2, 60, 38, 0, 0],
                 roam: true,
+                requests_min: 1_500,
                 ..mixed
             },
             Scenario::LongLog => Self {

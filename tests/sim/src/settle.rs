@@ -102,7 +102,8 @@ impl World {
         }
         let (epoch, _, _) = self.operator.latest;
         if let Some(p) = &self.hosts[primary].process {
-            self.promises.check(p.node.log(), epoch, primary)?;
+            let began = p.shadow.began(epoch).unwrap_or_default();
+            self.promises.check(p.node.log(), epoch, began, primary)?;
         }
         self.check_objects(primary)?;
         let (sent, least) = (self.counters.get(Count::RequestSent), self.params.requests_min);
@@ -143,7 +144,7 @@ impl World {
                 id: standfast_kernel::types::SegmentId(standfast_kernel::types::Uuid { first: 9, second: 9 }),
                 name: "prefill".into(),
                 base: 1 << 40,
-                size: 1 << 20,
+                size: self.params.prefill / 2,
                 ..crate::memory::Memory::segment(0)
             };
             let mount = standfast_kernel::api::Request::MountSegment { client, segment: spec };

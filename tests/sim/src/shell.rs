@@ -96,7 +96,8 @@ impl World {
         self.follow_log(i)?;
         let Some(process) = &self.hosts[i].process else { return Ok(()) };
         let (log, copy) = (process.node.log().clone(), process.copy);
-        self.promises.check(&log, change.epoch, i)?;
+        let began = process.shadow.began(change.epoch).unwrap_or_default();
+        self.promises.check(&log, change.epoch, began, i)?;
         self.promises.forget_lost(&log);
         crate::invariants::audit(process.node.store(), i)?;
         self.counters.hit(Count::PromotionChecked);
@@ -169,8 +170,7 @@ impl World {
         let epoch = master.epoch();
         self.note(At::Node(i), || format!("{} of client {}", req.request.name(), req.client));
         let Some(process) = &mut self.hosts[i].process else { return Ok(()) };
-        let byte_critical = matches!(req.request, Request::PutStart { .. } | Request::MountSegment { .. })
-            && executed.appended;
+        let byte_critical = hands_out_bytes(&executed.response);
         let waiting = Waiting { req, response: executed.response, epoch, saw, home, byte_critical };
         process.pending.add(executed.depends_on, executed.byte_critical, waiting);
         self.release(i)
@@ -223,4 +223,13 @@ fn positions(process: &Process, request: &Request, response: &Response) -> (LogP
     let no_space = |answers: &Vec<Result<_, Refusal>>| matches!(answers[0], Err(Refusal::NoAvailableHandle(_)));
     let whole = matches!(response, Response::PutStart(answers) if no_space(answers));
     (last, if whole { process.node.log().last() } else { last })
+}
+
+/// Answers after which bytes are in somebody's hands (PROTOCOL A6).
+fn hands_out_bytes(response: &Response) -> bool {
+    match response {
+        Response::MountSegment(answer) => answer.is_ok(),
+        Response::PutStart(answers) => answers[0].is_ok(),
+        Response::PutEnd(_) | Response::GetReplicaList(_) | Response::ExistKey(_) | Response::Remove(_) => false,
+    }
 }

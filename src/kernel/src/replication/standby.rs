@@ -264,7 +264,9 @@ impl Standby {
     fn outdate(&mut self, seen: Epoch) {
         if seen > self.max_epoch {
             self.max_epoch = seen;
-            self.record = None;
+            if !mutant!(StaleRecord) {
+                self.record = None;
+            }
         }
     }
 
