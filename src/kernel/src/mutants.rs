@@ -33,6 +33,8 @@ mutants! {
     AckReceived,
     /// PROTOCOL I5: a restarted process keeps the copy id of the one before.
     SameIncRestart,
+    /// PROTOCOL I8b: a copy leaves the in-sync set on a Hello of another one, though that may be late.
+    ForgetOnHello,
     /// PROTOCOL S1: a standby is streamed to from its seq, whatever the epoch of its last entry.
     NoLogmatch,
     /// PROTOCOL I3: a standby is admitted to the in-sync set before it holds the committed prefix.
