@@ -6,7 +6,7 @@ pub(crate) const USAGE: &str = "usage: cargo xtask sim [--seeds N] [--from S] [-
        cargo xtask sim --scenario X --seed S [--trace]
        cargo xtask sim --check-determinism
        cargo xtask sim --mutants
-scenarios: sync, async, switch (a plain run); drift, long-log, leases (directed)";
+scenarios: sync, async, switch (a plain run); drift, long-log, leases, rejoin (directed)";
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Command {
@@ -69,7 +69,9 @@ mod tests {
         assert_eq!(of("--scenario drift --seed 7 --trace"), Ok(one));
         let all = Command::Seeds { scenarios: STANDARD.to_vec(), from: 0, seeds: SEEDS };
         assert_eq!(of(""), Ok(all));
-        for bad in ["--seed", "--seed x", "--seeds 0", "--trace", "--mutants --seed 1", "--scenario nope", "x"] {
+        for bad in
+            ["--seed", "--seed x", "--seeds 0", "--trace", "--mutants --seed 1", "--scenario nope", "x"]
+        {
             assert!(of(bad).is_err(), "{bad}");
         }
     }

@@ -176,7 +176,10 @@ impl World {
         let size = self.rng.range(4, 25) * CELL;
         let request = Request::PutStart {
             client: client_id(c, nonce),
-            config: ReplicateConfig { replica_num: 1 + self.rng.below(2) as u32, preferred_segments: Vec::new() },
+            config: ReplicateConfig {
+                replica_num: 1 + self.rng.below(2) as u32,
+                preferred_segments: Vec::new(),
+            },
             items: vec![PutItem { key: bytes_of(&key_name(key)), size }],
         };
         self.call(c, key, request, nonce, 0);
@@ -234,7 +237,9 @@ impl World {
         if !matches!(&self.clients[c].task, Task::Calling(call) if call.id == id) {
             return Ok(());
         }
-        let Task::Calling(call) = std::mem::replace(&mut self.clients[c].task, Task::Idle) else { return Ok(()) };
+        let Task::Calling(call) = std::mem::replace(&mut self.clients[c].task, Task::Idle) else {
+            return Ok(());
+        };
         self.note(At::Client(c), || format!("call {id}: {answer:?}"));
         match answer {
             Answer::NotPrimary | Answer::Unavailable => {

@@ -74,7 +74,14 @@ pub(crate) struct Host {
 }
 
 impl Process {
-    pub(crate) fn new(name: &NodeId, cluster: &ClusterId, copy: CopyId, params: &Params, first: bool, seed: u64) -> Self {
+    pub(crate) fn new(
+        name: &NodeId,
+        cluster: &ClusterId,
+        copy: CopyId,
+        params: &Params,
+        first: bool,
+        seed: u64,
+    ) -> Self {
         let config = NodeConfig {
             me: Identity { cluster: cluster.clone(), node: name.clone(), copy, address: format!("{name}:1") },
             replication: ReplicationConfig {

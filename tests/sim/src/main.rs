@@ -1,9 +1,9 @@
 //! The deterministic simulation: production machines and entry bytes, a
 //! simulated world around them. One seed is one history.
 
+mod cli;
 mod client;
 mod clock;
-mod cli;
 mod counters;
 mod host;
 mod invariants;

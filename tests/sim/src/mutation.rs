@@ -3,7 +3,9 @@
 
 #[cfg(not(feature = "mutants"))]
 pub(crate) fn run() -> (u64, u64) {
-    println!("FAILED: this build has no mutants; use `cargo xtask sim --mutants`, which switches the feature on");
+    println!(
+        "FAILED: this build has no mutants; use `cargo xtask sim --mutants`, which switches the feature on"
+    );
     (0, 1)
 }
 
@@ -41,7 +43,8 @@ mod hunt {
             Mutant::GrantFromReceipt => hunt(&[Switch, Sync], &[NoAnswerAfterFence], 200),
             Mutant::NoGrantWait => hunt(&[Switch], &[NoAnswerAfterFence], 50),
             Mutant::AckReceived => hunt(&[Switch, Sync], &[PromiseKept], 50),
-            Mutant::SameIncRestart => hunt(&[Sync, Switch], &[PromiseKept], 50),
+            Mutant::SameIncRestart => hunt(&[LongLog], &[PromiseKept], 20),
+            Mutant::ForgetOnHello => hunt(&[Rejoin], &[PromiseKept, PromoteEligible], 20),
             Mutant::NoLogmatch => hunt(&[Switch, Sync], &[LogMatching, StateEquality], 50),
             Mutant::AdmitEarly => hunt(&[LongLog], &[PromiseKept], 20),
             Mutant::NoHold => hunt(&[Switch, Leases], &[NoReuseUnderRight, NoWrongBytes], 100),
@@ -50,7 +53,9 @@ mod hunt {
             Mutant::FreeNowAlways => hunt(&[Sync], &[NoReuseUnderRight, NoWrongBytes], 50),
             Mutant::FreeNowPreempt => hunt(&[Sync], &[NoReuseUnderRight, NoWrongBytes], 50),
             Mutant::ReadNoCommit => hunt(&[Sync, Switch], &[PromiseKept, StaleRead], 100),
-            Mutant::AsyncPutStartNoCommit => hunt(&[Async], &[PromiseKept, NoReuseUnderRight, NoWrongBytes], 100),
+            Mutant::AsyncPutStartNoCommit => {
+                hunt(&[Async], &[PromiseKept, NoReuseUnderRight, NoWrongBytes], 100)
+            }
         }
     }
 
@@ -84,7 +89,10 @@ mod hunt {
                 if hunt.caught_by.contains(&violation.invariant) {
                     return Ok(format!("caught by {how}"));
                 }
-                return Err(format!("caught by {how}, but expected {:?}: {}", hunt.caught_by, violation.text));
+                return Err(format!(
+                    "caught by {how}, but expected {:?}: {}",
+                    hunt.caught_by, violation.text
+                ));
             }
         }
         Err(format!("not caught in {} seeds of {} scenarios", hunt.seeds, hunt.scenarios.len()))

@@ -134,7 +134,8 @@ impl World {
     }
 
     fn some_standby(&mut self) -> Option<usize> {
-        let is_standby = |h: &crate::host::Host| h.process.as_ref().is_some_and(|p| p.node.role() == Role::Standby);
+        let is_standby =
+            |h: &crate::host::Host| h.process.as_ref().is_some_and(|p| p.node.role() == Role::Standby);
         let all: Vec<usize> = (0..NODES).filter(|i| is_standby(&self.hosts[*i])).collect();
         self.rng.pick(&all)
     }
@@ -143,9 +144,13 @@ impl World {
         if self.hosts[i].process.is_none() || !self.may_die(i) {
             return;
         }
-        self.counters.hit(if self.primary() == Some(i) { Count::CrashOfPrimary } else { Count::CrashOfStandby });
+        self.counters.hit(if self.primary() == Some(i) {
+            Count::CrashOfPrimary
+        } else {
+            Count::CrashOfStandby
+        });
         self.crash(i);
-        let t = self.t + self.rng.range(5 * MS, 2 * SECOND);
+        let t = self.t + self.rng.range(5 * MS, self.params.away_max);
         self.at(t, Event::Heal(Healing::Restart(i)));
     }
 
@@ -227,7 +232,8 @@ impl World {
     }
 
     fn break_some_stream(&mut self) {
-        let open: Vec<u64> = self.net.conns.iter().filter(|(_, c)| c.dialer_open).map(|(id, _)| *id).collect();
+        let open: Vec<u64> =
+            self.net.conns.iter().filter(|(_, c)| c.dialer_open).map(|(id, _)| *id).collect();
         if let Some(id) = self.rng.pick(&open) {
             self.counters.hit(Count::StreamBroken);
             self.note(At::World, || format!("stream {id} breaks"));

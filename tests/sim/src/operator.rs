@@ -143,28 +143,35 @@ impl World {
             }
             let on_record = self.operator.isr.contains(&copy);
             Invariant::PromoteEligible.check(on_record, || {
-                format!("n{i} says that it may be promoted, but its copy is not in the in-sync set of epoch {}", self.operator.latest.0)
+                format!(
+                    "n{i} says that it may be promoted, but its copy is not in the in-sync set of epoch {}",
+                    self.operator.latest.0
+                )
             })?;
             self.operator.claim = Some((i, copy));
         }
         self.operator.requests += 1;
         let request = self.operator.requests;
-        self.note(At::Node(i), || format!("told to promote ({})", if yes { "eligible" } else { "not eligible" }));
+        self.note(At::Node(i), || {
+            format!("told to promote ({})", if yes { "eligible" } else { "not eligible" })
+        });
         let call =
             PromoteCall { request, actor: "operator".into(), reason: "simulated".into(), dry_run: false };
         self.node_event(i, NodeEvent::Promote(call))?;
         let role = self.hosts[i].process.as_ref().map(|p| p.node.role());
         let right = yes || role == Some(Role::Standby) || self.primary() == Some(i);
         let candidate = self.operator.claim.is_some_and(|(n, _)| n == i) && role == Some(Role::Candidate);
-        Invariant::PromoteEligible
-            .check(right || candidate || role == Some(Role::Primary), || format!("n{i} went on although not eligible"))
+        Invariant::PromoteEligible.check(right || candidate || role == Some(Role::Primary), || {
+            format!("n{i} went on although not eligible")
+        })
     }
 
     fn detach(&mut self, i: usize, whom: usize) -> Outcome {
         if self.primary() != Some(i) || self.operator.claim.is_some_and(|(n, _)| n == whom) {
             return Ok(());
         }
-        let copies: Vec<CopyId> = self.operator.isr.iter().copied().filter(|c| self.last_copy(whom) == *c).collect();
+        let copies: Vec<CopyId> =
+            self.operator.isr.iter().copied().filter(|c| self.last_copy(whom) == *c).collect();
         self.operator.banned.extend(copies);
         self.operator.requests += 1;
         let (request, node) = (self.operator.requests, self.hosts[whom].name.clone());
@@ -253,7 +260,11 @@ impl World {
         let fit: Vec<usize> = (0..NODES).filter(|j| self.may_order(*j) && !self.hosts[*j].frozen).collect();
         if let Some(j) = self.rng.pick(&fit) {
             let frozen = self.primary().is_some();
-            self.counters.hit(if frozen { Count::PromoteWhilePrimaryFrozen } else { Count::PromoteAfterCrash });
+            self.counters.hit(if frozen {
+                Count::PromoteWhilePrimaryFrozen
+            } else {
+                Count::PromoteAfterCrash
+            });
             self.order(j, Call::Promote);
         }
     }

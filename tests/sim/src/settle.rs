@@ -32,23 +32,25 @@ impl World {
                 self.counters.hit(Count::AuditDone);
             }
             let marks = p.node.log().marks();
-            Invariant::Order
-                .check(marks.trim <= marks.tail, || format!("n{i}: trim {} > tail {}", marks.trim, marks.tail))?;
+            Invariant::Order.check(marks.trim <= marks.tail, || {
+                format!("n{i}: trim {} > tail {}", marks.trim, marks.tail)
+            })?;
         }
         self.done = self.phase == Phase::Settling && self.why_not_converged().is_empty();
         Ok(())
     }
 
     fn homes_in_use(&self) -> Vec<HomeId> {
-        let keys = (0..self.params.keys).map(|k| {
-            KeyHash::of(&scoped_key(DEFAULT_TENANT, key_name(k).as_bytes())).home
-        });
+        let keys = (0..self.params.keys)
+            .map(|k| KeyHash::of(&scoped_key(DEFAULT_TENANT, key_name(k).as_bytes())).home);
         keys.chain([HomeId::SEGMENTS]).collect()
     }
 
     /// Empty when one primary leads, all others stream at its tail, and nothing is in limbo.
     pub(crate) fn why_not_converged(&self) -> String {
-        let Some(primary) = self.primary() else { return format!("no primary of {:?}", self.operator.latest) };
+        let Some(primary) = self.primary() else {
+            return format!("no primary of {:?}", self.operator.latest);
+        };
         let Some(leader) = &self.hosts[primary].process else { return "the primary is dead".into() };
         let tail = leader.node.log().marks().last;
         let mut why = String::new();
@@ -65,10 +67,17 @@ impl World {
                 RoleView::Standby(v) => {
                     if v.link != LinkView::Streaming || !v.in_sync || p.node.log().last() != tail {
                         let link = v.link;
-                        why += &format!("n{i} is {link:?}, in sync {}, at {}, {:?}; ", v.in_sync, p.node.log().last(), v.why_not);
+                        why += &format!(
+                            "n{i} is {link:?}, in sync {}, at {}, {:?}; ",
+                            v.in_sync,
+                            p.node.log().last(),
+                            v.why_not
+                        );
                     }
                 }
-                RoleView::Primary(_) | RoleView::Candidate(_) => why += &format!("n{i} is {}; ", p.node.role()),
+                RoleView::Primary(_) | RoleView::Candidate(_) => {
+                    why += &format!("n{i} is {}; ", p.node.role())
+                }
             }
         }
         let limbo = leader.node.store().recount().limbo;
@@ -81,7 +90,11 @@ impl World {
     pub(crate) fn check_answered(&self, since: u64) -> Outcome {
         for (c, client) in self.clients.iter().enumerate() {
             Invariant::Liveness.check(client.answered_at >= since, || {
-                format!("client {c} was last answered at {} ms; {}", client.answered_at / MS, self.why_not_converged())
+                format!(
+                    "client {c} was last answered at {} ms; {}",
+                    client.answered_at / MS,
+                    self.why_not_converged()
+                )
             })?;
         }
         Ok(())
@@ -107,20 +120,25 @@ impl World {
         }
         self.check_objects(primary)?;
         let (sent, least) = (self.counters.get(Count::RequestSent), self.params.requests_min);
-        Invariant::Liveness.check(sent >= least, || format!("only {sent} calls in the history, {least} expected"))
+        Invariant::Liveness
+            .check(sent >= least, || format!("only {sent} calls in the history, {least} expected"))
     }
 
     /// What the primary would show is in memory, byte for byte.
     fn check_objects(&mut self, primary: usize) -> Outcome {
         let (now, wall) = (self.now(primary), self.wall());
         let Some(p) = &self.hosts[primary].process else { return Ok(()) };
-        let Some(master) = p.master.clone() else { return Err(Invariant::Converges.broken("no master at rest")) };
+        let Some(master) = p.master.clone() else {
+            return Err(Invariant::Converges.broken("no master at rest"));
+        };
         for key in 0..self.params.keys {
             let keys = vec![bytes::Bytes::from(key_name(key))];
             let request = standfast_kernel::api::Request::GetReplicaList { keys };
             let executed = master.execute(now, wall, &request);
             p.shadow.judge(&request, &executed.response)?;
-            let standfast_kernel::api::Response::GetReplicaList(mut answers) = executed.response else { continue };
+            let standfast_kernel::api::Response::GetReplicaList(mut answers) = executed.response else {
+                continue;
+            };
             let Some(Ok(list)) = answers.pop() else { continue };
             let nonce = list.checksum.unwrap_or_default();
             for span in crate::client::spans(&list.replicas).unwrap_or_default() {
@@ -137,7 +155,9 @@ impl World {
     pub(crate) fn prefill(&mut self) -> Outcome {
         const BATCH: u64 = 1_000;
         let (now, wall) = (self.now(0), self.wall());
-        let Some(master) = self.hosts[0].process.as_ref().and_then(|p| p.master.clone()) else { return Ok(()) };
+        let Some(master) = self.hosts[0].process.as_ref().and_then(|p| p.master.clone()) else {
+            return Ok(());
+        };
         let client = standfast_kernel::types::ClientId::default();
         for round in 0..self.params.prefill / BATCH / 2 {
             let spec = standfast_kernel::types::SegmentSpec {
@@ -154,12 +174,20 @@ impl World {
             let items = keys.iter().map(|k| standfast_kernel::api::PutItem { key: k.clone(), size: 1 });
             let start = standfast_kernel::api::Request::PutStart {
                 client,
-                config: standfast_kernel::api::ReplicateConfig { replica_num: 1, preferred_segments: vec!["prefill".into()] },
+                config: standfast_kernel::api::ReplicateConfig {
+                    replica_num: 1,
+                    preferred_segments: vec!["prefill".into()],
+                },
                 items: items.collect(),
             };
             let _ = master.execute(now, wall, &start);
-            let items = keys.iter().map(|k| standfast_kernel::api::EndItem { key: k.clone(), checksum: None });
-            let _ = master.execute(now, wall, &standfast_kernel::api::Request::PutEnd { client, items: items.collect() });
+            let items =
+                keys.iter().map(|k| standfast_kernel::api::EndItem { key: k.clone(), checksum: None });
+            let _ = master.execute(
+                now,
+                wall,
+                &standfast_kernel::api::Request::PutEnd { client, items: items.collect() },
+            );
         }
         if self.params.prefill > 0 {
             self.node_event(0, standfast_kernel::node::NodeEvent::Appended)?;

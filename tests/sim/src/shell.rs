@@ -26,7 +26,8 @@ impl World {
         let mut actions = Vec::new();
         process.node.on(now, event, &mut actions);
         let after = process.node.max_epoch();
-        Invariant::EpochMonotonic.check(after >= before, || format!("n{i} forgot epoch {before} for {after}"))?;
+        Invariant::EpochMonotonic
+            .check(after >= before, || format!("n{i} forgot epoch {before} for {after}"))?;
         for action in actions {
             self.act(i, action)?;
         }
@@ -58,7 +59,9 @@ impl World {
                 if change.is_none() && !verdict.is_yes() {
                     self.counters.hit(Count::PromotionRefused);
                 }
-                self.note(At::Node(i), || format!("promotion {request}: {} reasons against", verdict.reasons.len()));
+                self.note(At::Node(i), || {
+                    format!("promotion {request}: {} reasons against", verdict.reasons.len())
+                });
             }
             NodeAction::Detached(_, was) => self.note(At::Node(i), || format!("detached: {was:?}")),
             NodeAction::Happened(happening) => return self.happened(i, &happening),
@@ -109,10 +112,13 @@ impl World {
         let Some(process) = &mut self.hosts[i].process else { return Ok(()) };
         let marks = process.node.log().marks();
         let ordered = marks.trim <= gate.commit && gate.commit <= marks.tail;
-        Invariant::Order.check(ordered, || format!("n{i}: commit {} outside {}..={}", gate.commit, marks.trim, marks.tail))?;
+        Invariant::Order.check(ordered, || {
+            format!("n{i}: commit {} outside {}..={}", gate.commit, marks.trim, marks.tail)
+        })?;
         if let Some(last) = process.gate.filter(|g| g.epoch == gate.epoch) {
             let grew = last.commit <= gate.commit;
-            Invariant::Order.check(grew, || format!("n{i}: commit fell from {} to {}", last.commit, gate.commit))?;
+            Invariant::Order
+                .check(grew, || format!("n{i}: commit fell from {} to {}", last.commit, gate.commit))?;
         }
         process.gate = Some(gate);
         self.follow_log(i)?;
@@ -220,7 +226,8 @@ fn positions(process: &Process, request: &Request, response: &Response) -> (LogP
     let home = key.map_or(HomeId::SEGMENTS, |key| KeyHash::of(&scoped_key(DEFAULT_TENANT, key)).home);
     let last = process.node.store().mark(home).last;
     // "No space" was decided on every allocator, hence on the whole log.
-    let no_space = |answers: &Vec<Result<_, Refusal>>| matches!(answers[0], Err(Refusal::NoAvailableHandle(_)));
+    let no_space =
+        |answers: &Vec<Result<_, Refusal>>| matches!(answers[0], Err(Refusal::NoAvailableHandle(_)));
     let whole = matches!(response, Response::PutStart(answers) if no_space(answers));
     (last, if whole { process.node.log().last() } else { last })
 }
@@ -230,6 +237,8 @@ fn hands_out_bytes(response: &Response) -> bool {
     match response {
         Response::MountSegment(answer) => answer.is_ok(),
         Response::PutStart(answers) => answers[0].is_ok(),
-        Response::PutEnd(_) | Response::GetReplicaList(_) | Response::ExistKey(_) | Response::Remove(_) => false,
+        Response::PutEnd(_) | Response::GetReplicaList(_) | Response::ExistKey(_) | Response::Remove(_) => {
+            false
+        }
     }
 }

@@ -153,7 +153,8 @@ impl World {
         let left = client.clock.reaches(reading.until).saturating_sub(self.t);
         // Spread over the whole lease; the last part is read at its very end.
         let parts = (reading.steps - reading.done) as u64;
-        let pause = if parts == 1 { left.saturating_sub(MS / 50) } else { self.rng.below(2 * left / parts + 1) };
+        let pause =
+            if parts == 1 { left.saturating_sub(MS / 50) } else { self.rng.below(2 * left / parts + 1) };
         let client = &mut self.clients[c];
         client.generation += 1;
         client.task = Task::Reading(reading);
@@ -169,7 +170,10 @@ impl World {
         let part = reading.span.part(reading.done, reading.steps);
         let foreign = self.memory.foreign(part, reading.nonce);
         Invariant::NoWrongBytes.check(foreign.is_none(), || {
-            format!("client {c} reads {part:?} of object {} within its lease: write {foreign:?} is there, not {}", reading.key, reading.nonce)
+            format!(
+                "client {c} reads {part:?} of object {} within its lease: write {foreign:?} is there, not {}",
+                reading.key, reading.nonce
+            )
         })?;
         reading.done += 1;
         if reading.done == reading.steps {

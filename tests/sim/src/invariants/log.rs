@@ -20,7 +20,11 @@ impl Ledger {
         let found = (fnv(bytes), prev);
         let known = *self.entries.entry(pos).or_insert(found);
         Invariant::LogMatching.check(known == found, || {
-            let what = if known.1 == prev { "with other bytes".into() } else { format!("after {prev}, not {}", known.1) };
+            let what = if known.1 == prev {
+                "with other bytes".into()
+            } else {
+                format!("after {prev}, not {}", known.1)
+            };
             format!("n{node} holds entry {pos} {what} than another node")
         })
     }
@@ -57,19 +61,26 @@ const AT_ONCE: usize = 4096;
 
 impl Shadow {
     pub(crate) fn new() -> Self {
-        Self { read_upto: Seq::FIRST, last: LogPos::NONE, epochs: Vec::new(), objects: BTreeMap::new(), mounted: BTreeSet::new() }
+        Self {
+            read_upto: Seq::FIRST,
+            last: LogPos::NONE,
+            epochs: Vec::new(),
+            objects: BTreeMap::new(),
+            mounted: BTreeSet::new(),
+        }
     }
 
     /// Reads what was appended since the last time.
     pub(crate) fn follow(&mut self, log: &OpLogManager, ledger: &mut Ledger, node: usize) -> Outcome<Read> {
         let mut kinds = Vec::new();
         let tail = log.tail();
-        Invariant::ContiguousApply
-            .check(tail >= self.read_upto, || format!("n{node}'s tail fell from {} to {tail}", self.read_upto))?;
+        Invariant::ContiguousApply.check(tail >= self.read_upto, || {
+            format!("n{node}'s tail fell from {} to {tail}", self.read_upto)
+        })?;
         while self.read_upto < tail {
-            let batch = log
-                .get_entries_since(self.read_upto, AT_ONCE, usize::MAX / 2)
-                .ok_or_else(|| Invariant::Order.broken(format!("n{node} trimmed {} at once", self.read_upto)))?;
+            let batch = log.get_entries_since(self.read_upto, AT_ONCE, usize::MAX / 2).ok_or_else(|| {
+                Invariant::Order.broken(format!("n{node} trimmed {} at once", self.read_upto))
+            })?;
             for bytes in split_entries(&batch.entries) {
                 let bytes = bytes.map_err(|e| Invariant::ContiguousApply.broken(e.to_string()))?;
                 kinds.push(self.entry(bytes, ledger, node)?);

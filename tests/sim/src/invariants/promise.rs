@@ -46,7 +46,10 @@ impl Promises {
     pub(crate) fn check(&self, log: &OpLogManager, epoch: Epoch, began: u64, node: usize) -> Outcome {
         let lost = self.kept.iter().map(|(e, s)| LogPos { epoch: *e, seq: *s }).find(|p| !log.contains(*p));
         if let Some(pos) = lost {
-            let text = format!("n{node} leads in epoch {epoch} without entry {pos}, which was promised; its log ends at {}", log.last());
+            let text = format!(
+                "n{node} leads in epoch {epoch} without entry {pos}, which was promised; its log ends at {}",
+                log.last()
+            );
             return Err(Invariant::PromiseKept.broken(text));
         }
         // Whatever is lost must have stood where the term record stands now, or later.
@@ -64,7 +67,13 @@ impl Promises {
     }
 
     /// An answer that saw `saw` must not miss `earlier`, which was delivered before it was asked for.
-    pub(crate) fn fresh(&self, log: &OpLogManager, earlier: Option<LogPos>, saw: LogPos, node: usize) -> Outcome {
+    pub(crate) fn fresh(
+        &self,
+        log: &OpLogManager,
+        earlier: Option<LogPos>,
+        saw: LogPos,
+        node: usize,
+    ) -> Outcome {
         let Some(earlier) = earlier.filter(|p| *p > saw) else { return Ok(()) };
         let may_be_lost = self.ack == AckMode::Async && !log.contains(earlier);
         Invariant::StaleRead.check(may_be_lost, || {

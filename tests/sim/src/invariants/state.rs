@@ -20,7 +20,10 @@ impl States {
             let mark = store.mark(*home);
             let known = *self.seen.entry((*home, mark.last)).or_insert(mark.digest);
             Invariant::StateEquality.check(known == mark.digest, || {
-                format!("{home} of n{node} at {} has digest {:032x}, another node had {known:032x}", mark.last, mark.digest)
+                format!(
+                    "{home} of n{node} at {} has digest {:032x}, another node had {known:032x}",
+                    mark.last, mark.digest
+                )
             })?;
         }
         Ok(())
