@@ -45,7 +45,7 @@ mod hunt {
             Mutant::AckReceived => hunt(&[Switch, Sync], &[PromiseKept], 50),
             Mutant::SameIncRestart => hunt(&[LongLog], &[PromiseKept], 20),
             Mutant::ForgetOnHello => hunt(&[Rejoin], &[PromiseKept, PromoteEligible], 20),
-            Mutant::NoLogmatch => hunt(&[Switch, Sync], &[LogMatching, StateEquality], 50),
+            Mutant::NoLogmatch => hunt(&[Switch, Sync], &[LogMatching, NoQuarantine], 50),
             Mutant::AdmitEarly => hunt(&[LongLog], &[PromiseKept], 20),
             Mutant::NoHold => hunt(&[Switch, Leases], &[NoReuseUnderRight, NoWrongBytes], 100),
             Mutant::LimboNow => hunt(&[Switch, Leases], &[NoReuseUnderRight, NoWrongBytes], 100),

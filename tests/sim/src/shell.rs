@@ -77,7 +77,7 @@ impl World {
             "ISR_LEFT" => self.membership(i, Count::LeftIsr),
             "ROLE_CHANGED" => self.role_changed(i),
             "QUARANTINED" => {
-                return Err(Invariant::StateEquality.broken(format!("n{i}: {}", happening.text)));
+                return Err(Invariant::NoQuarantine.broken(format!("n{i}: {}", happening.text)));
             }
             _ => {}
         }
