@@ -23,7 +23,9 @@ use crate::scenario::{Params, TIMES};
 #[derive(Debug)]
 pub(crate) enum Input {
     Event(NodeEvent),
-    /// On the connection that this node dialled.
+    /// The connection that this node dialled is open.
+    Up(u64),
+    /// On that connection.
     Frame(u64, PrimaryFrame),
     Closed(u64, &'static str),
     Request(Req),

@@ -144,7 +144,9 @@ impl Standby {
     pub fn saw(&mut self, epoch: Epoch) {
         if epoch > self.max_epoch {
             self.max_epoch = epoch;
-            self.record = None;
+            if !mutant!(StaleRecord) {
+                self.record = None;
+            }
         }
     }
 
