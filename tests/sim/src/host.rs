@@ -54,6 +54,8 @@ pub(crate) struct Process {
     pub(crate) gate: Option<Gate>,
     pub(crate) pending: PendingReplies<Waiting>,
     pub(crate) shadow: Shadow,
+    /// It has been a primary.
+    pub(crate) has_led: bool,
 }
 
 #[derive(Debug)]
@@ -103,6 +105,7 @@ impl Process {
             gate: None,
             pending: PendingReplies::default(),
             shadow: Shadow::new(),
+            has_led: false,
         }
     }
 }

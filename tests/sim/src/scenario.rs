@@ -108,15 +108,16 @@ impl Params {
             Scenario::Switch => {
                 Self { faults: Fault::SWITCHING.to_vec(), fault_gap: (100 * MS, 800 * MS), ..mixed }
             }
+            // The windows are a few milliseconds: short hops, and clients that ask everybody all the time.
             Scenario::Drift => Self {
-                faulty_ns: 20 * SECOND,
+                faulty_ns: 12 * SECOND,
                 fault_gap: (300 * MS, 1_000 * MS),
                 faults: vec![(Fault::FalsePromotion, 1)],
                 rates: Some([-DRIFT_PPM_MAX, DRIFT_PPM_MAX, DRIFT_PPM_MAX]),
-                think: (MS / 2, 2 * MS),
-                workload: [2, 60, 38, 0, 0],
+                delay: Delay { min: MS / 20, max: MS / 4, tail_permille: 0, tail_max: 0 },
+                think: (MS / 4, MS),
+                workload: [1, 0, 99, 0, 0],
                 roam: true,
-                requests_min: 1_500,
                 ..mixed
             },
             Scenario::LongLog => Self {

@@ -76,6 +76,9 @@ impl World {
             "ISR_JOINED" => self.membership(i, Count::JoinedIsr),
             "ISR_LEFT" => self.membership(i, Count::LeftIsr),
             "ROLE_CHANGED" => self.role_changed(i),
+            "STREAMING" if self.hosts[i].process.as_ref().is_some_and(|p| p.has_led) => {
+                self.counters.hit(Count::OldPrimaryReturned);
+            }
             "QUARANTINED" => {
                 return Err(Invariant::NoQuarantine.broken(format!("n{i}: {}", happening.text)));
             }
@@ -97,7 +100,8 @@ impl World {
     fn changed(&mut self, i: usize, change: &RoleChange) -> Outcome {
         self.fence.leads(change.epoch, i)?;
         self.follow_log(i)?;
-        let Some(process) = &self.hosts[i].process else { return Ok(()) };
+        let Some(process) = &mut self.hosts[i].process else { return Ok(()) };
+        process.has_led = true;
         let (log, copy) = (process.node.log().clone(), process.copy);
         let began = process.shadow.began(change.epoch).unwrap_or_default();
         self.promises.check(&log, change.epoch, began, i)?;
