@@ -1,6 +1,6 @@
 //! The command line: what can be typed, and how each command ends.
 //!
-//! stdout carries only the result, progress goes to stderr. Exit codes are those of [`exit::Exit`].
+//! stdout carries only the result, progress goes to stderr. Exit codes are those of `exit::Exit`.
 
 mod client;
 mod demo;

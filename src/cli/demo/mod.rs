@@ -2,6 +2,7 @@
 //! measured.
 
 mod cluster;
+mod compare;
 mod ledger;
 mod memory;
 mod monitor;

@@ -16,8 +16,9 @@ use super::workload::{World, code, key_name};
 
 const BATCH_MAX: u64 = 64;
 const FINAL_BATCH: u32 = 256;
-/// Attempts at one batch of the final reading, and the time between them.
-const FINAL_TRIES: u32 = 5;
+/// Attempts at one batch of the final reading, and the time between them: a primary may have to wait for a promise.
+const FINAL_TRIES: u32 = 20;
+const FINAL_PAUSE: Duration = Duration::from_millis(200);
 const PAUSE: Duration = Duration::from_millis(20);
 /// For the whole final reading.
 const FINAL_LIMIT: Duration = Duration::from_secs(30);
@@ -87,7 +88,7 @@ pub(super) async fn read_all(world: &Arc<World>) -> u64 {
             }
             looked = look(&mut caller, world, &keys).await;
             if looked.is_none() {
-                tokio::time::sleep(PAUSE).await;
+                tokio::time::sleep(FINAL_PAUSE).await;
             }
             gave_up = Instant::now() > until;
         }
@@ -100,7 +101,7 @@ pub(super) async fn read_all(world: &Arc<World>) -> u64 {
             None => {
                 unread +=
                     keys.iter().filter(|&&key| world.ledger.get(key).state == State::Acked).count() as u64;
-                // What does not answer five times in a row will not answer the rest either.
+                // What does not answer so often in a row will not answer the rest either.
                 gave_up = true;
             }
         }

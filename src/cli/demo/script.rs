@@ -5,10 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use standfast_proto::v1::admin_client::AdminClient;
-use standfast_proto::v1::{
-    Leadership, MountSegmentRequest, NodeStatus, PromoteReply, PromoteRequest, Role, StreamState, Uuid,
-    Verdict,
-};
+use standfast_proto::v1::{MountSegmentRequest, PromoteReply, PromoteRequest, StreamState, Uuid, Verdict};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 use tonic::transport::Channel;
@@ -18,6 +15,7 @@ use super::super::exit::{Exit, Failure};
 use super::super::{operate, text};
 use super::DemoArgs;
 use super::cluster::{Node, Plan};
+use super::compare::{Compared, compare};
 use super::ledger::read;
 use super::monitor::{self, Board};
 use super::panel::{self, Stage};
@@ -38,15 +36,14 @@ const COMPARE_AT: f64 = 0.6;
 const KILL_AT: f64 = 0.7;
 /// For the standby to be in sync at the start.
 const IN_SYNC_LIMIT: Duration = Duration::from_secs(15);
-/// For both copies to stand at one position once the load is paused.
-const COMPARE_LIMIT: Duration = Duration::from_secs(6);
 /// For the clients to end their turns.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
 /// A status is read some time after it was true: at most a heartbeat in the node, and the way to here.
 const BOUND_SLACK: Duration = Duration::from_millis(250);
 /// The board's number of the node that is the primary at first.
 const PRIMARY: usize = 0;
-const MOUNT_TRIES: u32 = 100;
+/// For a segment to be mounted.
+const MOUNT_LIMIT: Duration = Duration::from_secs(3);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// A run and what it has measured so far.
@@ -164,8 +161,14 @@ impl Run {
         self.stage.say(format!("{WRITERS} writers and {READERS} readers work on {KEYS} keys"));
 
         sleep_until(mount_at).await;
-        mount(&mut lender, world).await?;
-        self.stage.say("one more segment is mounted");
+        match mount(&mut lender, world).await {
+            Ok(()) => self.stage.say("one more segment is mounted"),
+            // The comparison tells what is behind it.
+            Err(failure) => {
+                self.stage.say(&*failure.text);
+                self.measured.gaps.push(failure.text);
+            }
+        }
         sleep_until(compare_at).await;
         let paused = self.compare(pair, world).await;
         let mut goes_on = true;
@@ -182,63 +185,36 @@ impl Run {
         self.stage.say("reading every key back");
         let unread = readback::read_all(world).await;
         self.measured.unread = Some(unread);
-        self.stage
-            .say(format!("{} acknowledged keys read back", world.ledger.acked_now().saturating_sub(unread)));
+        let asked = world.ledger.acked_now().saturating_sub(unread);
+        let missing = read(&world.ledger.counts.acked_missing);
+        self.stage.say(format!("asked for {asked} acknowledged keys; missing in the whole run: {missing}"));
         Ok(())
     }
 
-    /// Pauses the load, waits for lag 0 and compares both copies at one position. Returns how long that took.
+    /// Pauses the load and compares both copies at one position. Returns how long that took.
     async fn compare(&mut self, pair: &Pair, world: &World) -> Duration {
         let began = Instant::now();
         let _paused = world.gate.write().await;
         self.stage.say("load paused: comparing both copies");
-        while began.elapsed() < COMPARE_LIMIT {
-            let (a, b) = tokio::join!(client::status(&pair.a.addr, true), client::status(&pair.b.addr, true));
-            if let (Ok(a), Ok(b)) = (a, b) {
-                let facts = [(&pair.a, &a), (&pair.b, &b)].map(|(node, status)| facts(node, status));
-                let settled = settled(&a, &b);
-                self.measured.entries_replicated = b.positions.as_ref().map(|p| p.applied);
-                self.measured.nodes = facts.into();
-                if let Some(set_aside) = set_aside(&b) {
-                    self.stage.say(&*set_aside);
-                    self.measured.faults.push(set_aside);
-                    break;
-                }
-                if settled {
-                    self.judge_copies();
-                    break;
-                }
+        let Compared { nodes, equal, faults } = compare(&pair.a, &pair.b).await;
+        let at = nodes.last().and_then(|standby| standby.applied);
+        self.measured.digests_equal = equal;
+        if !nodes.is_empty() {
+            (self.measured.entries_replicated, self.measured.nodes) = (at, nodes);
+        }
+        match equal {
+            Some(equal) => {
+                let word = if equal { "equal" } else { "WRONG: they differ" };
+                self.stage.say(format!("both copies at position {}: {word}", text::number(at)));
             }
-            sleep(LOOK_EVERY).await;
+            None => {
+                let gap = "the copies did not come to stand at one position while the load was paused";
+                self.stage.say(gap);
+                self.measured.gaps.push(gap.to_owned());
+            }
         }
-        if self.measured.digests_equal.is_none() {
-            self.measured
-                .gaps
-                .push("the copies never stood at one position while the load was paused".into());
-        }
+        self.measured.faults.extend(faults);
         began.elapsed()
-    }
-
-    /// The nodes stand at one position: all digests and recounts must be one.
-    fn judge_copies(&mut self) {
-        let nodes = &self.measured.nodes;
-        for node in nodes {
-            if let (Some(digest), Some(recount)) = (&node.digest, &node.recount)
-                && digest != recount
-            {
-                let fault = format!("{}: the digest is {digest}, a recount gives {recount}", node.id);
-                self.measured.faults.push(fault);
-            }
-        }
-        let all = |of: fn(&NodeFacts) -> Option<&String>| {
-            let values: Option<Vec<&String>> = nodes.iter().map(of).collect();
-            values.map(|values| values.windows(2).all(|pair| pair[0] == pair[1]))
-        };
-        let (digests, recounts) = (all(|n| n.digest.as_ref()), all(|n| n.recount.as_ref()));
-        self.measured.digests_equal = digests.zip(recounts).map(|(digests, recounts)| digests && recounts);
-        let word = if self.measured.digests_equal == Some(true) { "equal" } else { "WRONG: they differ" };
-        let at = nodes.first().and_then(|node| node.applied).map_or("?".to_owned(), |at| at.to_string());
-        self.stage.say(format!("both copies at position {at}: {word}"));
     }
 
     /// Kills the primary in full load and promotes the standby. False when the standby would not have it.
@@ -267,7 +243,7 @@ impl Run {
         match promote(&channel, false).await {
             Ok(reply) => {
                 let change = operate::history_row(&channel, reply.epoch).await;
-                let epoch = reply.epoch.map_or("?".to_owned(), |epoch| epoch.to_string());
+                let epoch = text::number(reply.epoch);
                 self.stage.say(format!("standby PROMOTED: b is the primary of epoch {epoch}"));
                 facts.phases = change.as_ref().map(operate::phases_ms).unwrap_or_default();
                 let told = change.and_then(|change| change.at_risk).and_then(|loss| loss.entries);
@@ -373,7 +349,8 @@ async fn in_sync(pair: &Pair) -> Result<(), Failure> {
 async fn mount(lender: &mut Caller, world: &World) -> Result<(), Failure> {
     let segment = world.memory.lend(SEGMENT_BYTES);
     let request = MountSegmentRequest { client: Some(LENDER), segment: Some(segment) };
-    for _ in 0..MOUNT_TRIES {
+    let until = Instant::now() + MOUNT_LIMIT;
+    while Instant::now() < until {
         let request = request.clone();
         match lender.call(|mut master| async move { master.mount_segment(request).await }).await {
             Answer::Reply(reply) => match reply.error {
@@ -403,40 +380,4 @@ async fn promote(channel: &Channel, dry_run: bool) -> Result<PromoteReply, Strin
     }
     let why: Vec<&str> = reply.reasons.iter().map(|reason| &*reason.text).collect();
     Err(format!("the standby refuses to be promoted: {}", why.join("; ")))
-}
-
-/// Whether both copies have applied everything, and were read at that one position.
-fn settled(a: &NodeStatus, b: &NodeStatus) -> bool {
-    let place = |status: &NodeStatus| {
-        let positions = status.positions.as_ref()?;
-        Some((positions.tail, positions.applied, status.store.as_ref()?.digest_at?))
-    };
-    match (place(a), place(b)) {
-        (Some(a), Some(b)) => a == b && a.0 == a.1 && a.0 == a.2,
-        _ => false,
-    }
-}
-
-/// Entries that the standby could not apply, as a sentence.
-fn set_aside(status: &NodeStatus) -> Option<String> {
-    let quarantine = status.quarantine.as_ref().filter(|quarantine| quarantine.count > 0)?;
-    let first = quarantine.entries.first();
-    let first = first.map_or(String::new(), |entry| format!(": entry {}, {}", entry.seq, entry.text));
-    Some(format!("the standby has set aside {} entries{first}", quarantine.count))
-}
-
-fn facts(node: &Node, status: &NodeStatus) -> NodeFacts {
-    let (positions, store) = (status.positions.as_ref(), status.store.as_ref());
-    let leadership = status.leadership.as_ref();
-    NodeFacts {
-        id: node.name.to_owned(),
-        pid: node.pid,
-        role: text::role(leadership.map_or(Role::Unspecified, Leadership::role)),
-        epoch: leadership.and_then(|l| l.epoch),
-        tail: positions.map(|p| p.tail),
-        applied: positions.map(|p| p.applied),
-        objects: store.map(|s| s.objects),
-        digest: store.and_then(|s| s.digest.clone()),
-        recount: store.and_then(|s| s.recount.clone()),
-    }
 }

@@ -86,7 +86,9 @@ pub(super) fn judge(m: &Measured) -> Verdict {
     let wrong = wrong(m);
     let gaps = gaps(m);
     match (wrong.is_empty(), gaps.is_empty()) {
-        (false, _) => Verdict { word: "bad", reasons: [wrong, m.complaints.clone(), gaps].concat() },
+        (false, _) => {
+            Verdict { word: "bad", reasons: [wrong, m.complaints.clone(), m.gaps.clone()].concat() }
+        }
         (true, false) => Verdict { word: "incomplete", reasons: gaps },
         (true, true) => Verdict { word: "ok", reasons: Vec::new() },
     }
