@@ -26,8 +26,8 @@ impl Master {
             }
             Request::Ping { client } => Response::Ping(call.ping(*client)),
             Request::BatchQueryIp { clients } => Response::BatchQueryIp(call.hosts(clients)),
-            Request::GetFsdir => Response::GetFsdir(self.config.storage.fsdir.clone()),
-            Request::GetStorageConfig => Response::GetStorageConfig(self.config.storage.clone()),
+            Request::GetFsdir => Response::GetFsdir(self.storage.fsdir.clone()),
+            Request::GetStorageConfig => Response::GetStorageConfig(self.storage.clone()),
             Request::PutStart { client, config, items } => {
                 Response::PutStart(call.put_start_batch(*client, config, items))
             }

@@ -56,8 +56,8 @@ impl Master {
     /// lie unread, so silence says nothing. Everybody gets a ttl to be heard.
     fn notice_stall(&self, now: Instant) {
         let last = Instant(self.liveness.last_step.swap(now.0, Ordering::Relaxed));
-        if let Some(ttl) = self.config.clients.ttl
-            && now.since(last) > self.config.clients.own_stall
+        if let Some(ttl) = self.clients.ttl
+            && now.since(last) > self.clients.own_stall
         {
             self.liveness.amnesty.fetch_max(now.plus(ttl).0, Ordering::Relaxed);
         }
@@ -111,9 +111,9 @@ impl Master {
     /// When a silent client is expired. One that an earlier primary knew gets a
     /// full ttl from this one's beginning, and time to find it (SEMANTICS R12).
     fn expires_at(&self, client: &Client) -> Instant {
-        let Some(ttl) = self.config.clients.ttl else { return Instant::MAX };
+        let Some(ttl) = self.clients.ttl else { return Instant::MAX };
         let inherited = client.since.epoch != self.epoch;
-        let floor = if inherited { self.since.plus(ttl + self.config.clients.reconnect) } else { Instant(0) };
+        let floor = if inherited { self.since.plus(ttl + self.clients.reconnect) } else { Instant(0) };
         let amnesty = Instant(self.liveness.amnesty.load(Ordering::Relaxed));
         client.heard().plus(ttl).max(floor).max(amnesty)
     }
@@ -121,7 +121,7 @@ impl Master {
     /// True for a lender that has had a full ttl to speak to this primary and
     /// has not: only its reconnect allowance keeps it alive (SEMANTICS R12).
     pub(super) fn is_absent(&self, client: &Client, now: Instant) -> bool {
-        let Some(ttl) = self.config.clients.ttl else { return false };
+        let Some(ttl) = self.clients.ttl else { return false };
         let amnesty = Instant(self.liveness.amnesty.load(Ordering::Relaxed));
         client.since.epoch != self.epoch
             && client.heard() < self.since
@@ -147,7 +147,7 @@ impl Master {
 
     /// A client was heard now.
     pub(super) fn watch_clients_from(&self, now: Instant) {
-        if let Some(ttl) = self.config.clients.ttl {
+        if let Some(ttl) = self.clients.ttl {
             self.watch_from(now.plus(ttl));
         }
     }

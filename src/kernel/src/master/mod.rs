@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::time::Duration;
 
-use crate::api::Response;
+use crate::api::{Response, StorageConfig};
 use crate::lab::Sabotage;
 use crate::oplog::OpLogManager;
 use crate::store::MetadataStore;
@@ -51,7 +51,9 @@ pub struct Master {
     store: Arc<MetadataStore>,
     log: OpLogManager,
     times: MasterTimes,
-    config: MasterConfig,
+    clients: ClientTimes,
+    placement: Placement,
+    storage: StorageConfig,
     /// When it began to decide.
     since: Instant,
     /// Until then every inherited object counts as leased (PROTOCOL A3).
@@ -91,14 +93,16 @@ impl Master {
         config: impl Into<MasterConfig>,
         start: &MasterStart,
     ) -> Self {
-        let config = config.into();
+        let MasterConfig { times, clients, placement, storage } = config.into();
         let hold_until = if mutant!(NoHold) { start.since } else { start.hold_until };
         Self {
             epoch: start.epoch,
             store,
             log,
-            times: config.times,
-            config,
+            times,
+            clients,
+            placement,
+            storage,
             since: start.since,
             hold_until,
             rng: AtomicU64::new(start.seed),

@@ -51,7 +51,7 @@ impl Master {
         let (wanted, random) = (wish.config.replica_num as usize, self.random());
         let mut placing = Placing { table, allocators, reserved, wanted, random, regions, used };
         placing.preferred(&wish.config.preferred_segments);
-        match self.config.placement {
+        match self.placement {
             Placement::Random => {}
             Placement::FreeRatioFirst => placing.emptiest(),
             Placement::LocalFirst => placing.near(wish),

@@ -82,7 +82,7 @@ impl Call<'_> {
     /// A complete object whose lenders have all been silent since the takeover
     /// may be replaced: better than "exists" about what cannot be read (SEMANTICS R12).
     fn is_out_of_reach(&self, table: &SegmentTable, object: &Object) -> bool {
-        let absent = |id| table.client(id).is_none_or(|c| self.master.is_absent(c, self.now));
+        let absent = |id| table.client(id).is_some_and(|c| self.master.is_absent(c, self.now));
         let mut lenders = object.replicas.iter().filter_map(|r| table.mount(r.region.mount));
         object.is_complete(table) && lenders.all(|m| absent(m.client))
     }

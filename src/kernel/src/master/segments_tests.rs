@@ -429,6 +429,24 @@ fn each_request_about_segments_logs_exactly_its_ops() {
     b.replay_agrees();
 }
 
+#[test]
+fn clients_are_bounded() {
+    let b = short(1);
+    let hello = |n: u64| {
+        let request = Request::ReMountSegment { client: client(n), segments: Vec::new() };
+        b.master.execute(b.now, WallTime(7), &request)
+    };
+    for n in 1..=limits::CLIENTS_MAX as u64 {
+        assert_eq!(hello(n).response, Response::ReMountSegment(Ok(())));
+    }
+    let refused = hello(1 << 40);
+    let Response::ReMountSegment(Err(why)) = refused.response else { panic!("{refused:?}") };
+    assert_eq!((why.code(), refused.appended), (UnavailableInCurrentStatus, false));
+    assert_eq!(why.to_string(), "there are 65536 clients already, which is the maximum");
+    assert_eq!(b.mount(client(1 << 40), segment(2, 8)), Err(UnavailableInCurrentStatus));
+    assert_eq!(b.mount(client(2), segment(2, 8)), Ok(()), "who is known may lend");
+}
+
 /// PROTOCOL G7: an answer that a death had a part in depends on it.
 #[test]
 fn answers_depend_on_the_deaths_that_they_saw() {
