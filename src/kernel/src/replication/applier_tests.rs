@@ -39,7 +39,6 @@ impl Bench {
 }
 
 fn entry(epoch: u64, seq: u64, op: &Op<'_>) -> Vec<u8> {
-    let hash = op.key().map_or(0, |k| KeyHash::of(k).map);
     let mut bytes = Vec::new();
     Prepared::new(Epoch(epoch), WallTime(0), op.place(), op).finish(Seq(seq), &mut bytes);
     bytes
@@ -63,7 +62,13 @@ fn mount() -> Op<'static> {
 
 fn put(key: &[u8], offset: u64) -> Op<'_> {
     let region = Region { mount: MountUid(LogPos::new(Epoch(1), Seq(2))), offset, reserved: 8 };
-    Op::PutStart { key, client: ClientId::default(), size: 8, regions: smallvec::smallvec![region] }
+    Op::PutStart {
+        key,
+        client: ClientId::default(),
+        size: 8,
+        regions: smallvec::smallvec![region],
+        traits: crate::types::Traits::default(),
+    }
 }
 
 #[test]

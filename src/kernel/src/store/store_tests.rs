@@ -2,7 +2,9 @@ use smallvec::smallvec;
 
 use super::*;
 use crate::oplog::{LimboKind, Release, codec};
-use crate::types::{ClientId, CopyId, Epoch, KeyHash, MountUid, SegmentId, SegmentSpec, Uuid, WallTime};
+use crate::types::{
+    ClientId, CopyId, Epoch, KeyHash, MountUid, SegmentId, SegmentSpec, Traits, Uuid, WallTime,
+};
 
 fn store() -> MetadataStore {
     MetadataStore::new(&"test".parse().expect("a name"))
@@ -10,7 +12,6 @@ fn store() -> MetadataStore {
 
 fn apply(store: &MetadataStore, seq: u64, op: &Op<'_>) -> Result<(), ApplyError> {
     let mut bytes = Vec::new();
-    let hash = op.key().map_or(0, |k| KeyHash::of(k).map);
     codec::Prepared::new(Epoch(1), WallTime(0), op.place(), op).finish(Seq(seq), &mut bytes);
     store.apply(&codec::decode(&bytes).expect("own bytes"))
 }
@@ -29,7 +30,13 @@ fn mount(id: u64) -> Op<'static> {
 
 fn put(key: &'static [u8], offset: u64) -> Op<'static> {
     let region = Region { mount: MountUid(LogPos::new(Epoch(1), Seq(1))), offset, reserved: 8 };
-    Op::PutStart { key, client: ClientId::default(), size: 8, regions: smallvec![region] }
+    Op::PutStart {
+        key,
+        client: ClientId::default(),
+        size: 8,
+        regions: smallvec![region],
+        traits: Traits::default(),
+    }
 }
 
 const K: &[u8] = b"default\0k";
@@ -117,6 +124,7 @@ fn every_replicated_field_is_in_the_digest() {
         client: ClientId(Uuid { first: 9, second: 9 }),
         size: 8,
         regions: smallvec![Region { mount: MountUid(LogPos::new(Epoch(1), Seq(1))), offset: 0, reserved: 8 }],
+        traits: Traits::default(),
     };
     let variants = [
         digest_after(&[mount(1), put(K, 0)]),
