@@ -290,12 +290,16 @@ use ErrorCode::{
 
 #[path = "checklist_tests.rs"]
 mod checklist;
+#[path = "groups_tests.rs"]
+mod groups;
 #[path = "objects_tests.rs"]
 mod objects;
 #[path = "objects_history_tests.rs"]
 mod objects_history;
 #[path = "takeover_tests.rs"]
 mod takeover;
+#[path = "upsert_tests.rs"]
+mod upsert;
 
 #[test]
 fn bad_input_is_refused_and_changes_nothing() {
