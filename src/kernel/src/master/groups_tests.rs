@@ -157,3 +157,44 @@ fn bad_batches_of_the_new_calls_change_nothing() {
     b.put_with(&key, 8, grouped(&longest));
     b.replay_agrees();
 }
+
+/// Threads that start, read, end and remove the same keys in and out of groups:
+/// a key is never in two places, and what was logged replays.
+#[test]
+fn s8_26_concurrent_starts_reads_and_removals() {
+    let b = bench(2);
+    let run = |request: &Request| b.master.execute(b.now, WallTime(7), request).response;
+    let work = |who: u64| {
+        for i in 0..400 {
+            let key = ["a", "b", "c"][(i + who as usize) % 3];
+            let items = vec![PutItem { key: keys(&[key]).remove(0), size: 8 + who }];
+            let config = match (i / 3 + who as usize) % 3 {
+                0 => ReplicateConfig::default(),
+                1 => grouped("G"),
+                _ => grouped("H"),
+            };
+            let _ = run(&Request::UpsertStart { client: client(who), config, items });
+            let _ = run(&end(client(who), key, None));
+            let _ = run(&get(&["a", "b", "c"]));
+            let _ = run(&match i % 5 {
+                0 => Request::RemoveAll { force: true },
+                1 => Request::RemoveByRegex { pattern: Bytes::from_static(b"[ab]"), force: true },
+                _ => remove(&[key], true),
+            });
+        }
+    };
+    std::thread::scope(|s| {
+        for who in 1..=4 {
+            s.spawn(move || work(who));
+        }
+    });
+    b.sound();
+    b.replay_agrees();
+    let places: Vec<_> = (0..limits::SHARDS)
+        .filter_map(HomeId::from_index)
+        .flat_map(|h| b.store.shard(h).read().objects().map(|o| o.key.clone()).collect::<Vec<_>>())
+        .collect();
+    let distinct: std::collections::BTreeSet<_> = places.iter().collect();
+    assert_eq!(distinct.len(), places.len(), "a key is in two homes");
+    assert_eq!(b.remove_all(true) + b.store.objects(), places.len() as u64);
+}
