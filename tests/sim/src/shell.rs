@@ -228,12 +228,17 @@ fn positions(process: &Process, request: &Request, response: &Response) -> (LogP
         | Request::Ping { .. }
         | Request::BatchQueryIp { .. }
         | Request::GetFsdir
-        | Request::GetStorageConfig => None,
-        Request::PutStart { items, .. } => Some(&items[0].key),
+        | Request::GetStorageConfig
+        | Request::GetReplicaListByRegex { .. }
+        | Request::RemoveByRegex { .. }
+        | Request::RemoveAll { .. } => None,
+        Request::PutStart { items, .. } | Request::UpsertStart { items, .. } => Some(&items[0].key),
         Request::PutEnd { items, .. } => Some(&items[0].key),
-        Request::GetReplicaList { keys } | Request::ExistKey { keys } | Request::Remove { keys, .. } => {
-            Some(&keys[0])
-        }
+        Request::GetReplicaList { keys }
+        | Request::ExistKey { keys }
+        | Request::Remove { keys, .. }
+        | Request::PutRevoke { keys, .. }
+        | Request::BatchReplicaClear { keys, .. } => Some(&keys[0]),
     };
     let home = key.map_or(HomeId::SEGMENTS, |key| KeyHash::of(&scoped_key(DEFAULT_TENANT, key)).home);
     let last = process.node.store().mark(home).last;
@@ -248,8 +253,9 @@ fn positions(process: &Process, request: &Request, response: &Response) -> (LogP
 fn hands_out_bytes(response: &Response) -> bool {
     match response {
         Response::MountSegment(answer) | Response::ReMountSegment(answer) => answer.is_ok(),
-        Response::PutStart(answers) => answers[0].is_ok(),
+        Response::PutStart(answers) | Response::UpsertStart(answers) => answers[0].is_ok(),
         Response::PutEnd(_)
+        | Response::PutRevoke(_)
         | Response::GetReplicaList(_)
         | Response::ExistKey(_)
         | Response::Remove(_)
@@ -259,6 +265,10 @@ fn hands_out_bytes(response: &Response) -> bool {
         | Response::Ping(_)
         | Response::BatchQueryIp(_)
         | Response::GetFsdir(_)
-        | Response::GetStorageConfig(_) => false,
+        | Response::GetStorageConfig(_)
+        | Response::GetReplicaListByRegex(_)
+        | Response::RemoveByRegex(_)
+        | Response::RemoveAll(_)
+        | Response::BatchReplicaClear(_) => false,
     }
 }

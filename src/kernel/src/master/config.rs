@@ -15,6 +15,13 @@ pub struct MasterTimes {
     pub put_discard: Duration,
     /// For this long a preempted writer's regions stay unused.
     pub put_release: Duration,
+    /// For this long the regions of a write that its writer gave up stay unused:
+    /// packets of the abandoned transfer may still land (SEMANTICS R7).
+    pub revoke_quarantine: Duration,
+    /// Soft pin, where the writer does not say.
+    pub soft_pin_ttl: Duration,
+    /// Longest soft pin that a writer may ask for.
+    pub soft_pin_ttl_max: Duration,
 }
 
 impl Default for MasterTimes {
@@ -23,7 +30,29 @@ impl Default for MasterTimes {
             read_ttl: Duration::from_secs(10),
             put_discard: Duration::from_secs(30),
             put_release: Duration::from_secs(600),
+            revoke_quarantine: Duration::from_secs(2),
+            soft_pin_ttl: Duration::from_secs(30 * 60),
+            soft_pin_ttl_max: Duration::from_secs(24 * 60 * 60),
         }
+    }
+}
+
+impl MasterTimes {
+    /// Whether the periods fit each other; stock masters refuse to start else.
+    ///
+    /// # Errors
+    /// The first that does not.
+    pub fn check(&self) -> Result<(), BadValue> {
+        let bad = |what, value: Duration, expected| {
+            Err(BadValue { what, value: format!("{} ms", value.as_millis()), expected })
+        };
+        if self.put_release <= self.put_discard {
+            return bad("put release timeout", self.put_release, "more than the put discard timeout");
+        }
+        if self.soft_pin_ttl > self.soft_pin_ttl_max {
+            return bad("default soft pin TTL", self.soft_pin_ttl, "at most the longest soft pin TTL");
+        }
+        Ok(())
     }
 }
 

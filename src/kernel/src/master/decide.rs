@@ -31,9 +31,18 @@ impl Master {
             Request::PutStart { client, config, items } => {
                 Response::PutStart(call.put_start_batch(*client, config, items))
             }
-            Request::PutEnd { client, items } => {
+            Request::UpsertStart { client, config, items } => {
+                Response::UpsertStart(call.upsert_start_batch(*client, config, items))
+            }
+            Request::PutEnd { client, items, replica_type } => {
                 let table = self.store.segments().read();
-                Response::PutEnd(items.iter().map(|item| call.put_end(&table, *client, item)).collect())
+                let end = |item| call.put_end(&table, *client, item, *replica_type);
+                Response::PutEnd(items.iter().map(end).collect())
+            }
+            Request::PutRevoke { client, keys, replica_type } => {
+                let table = self.store.segments().read();
+                let revoke = |key| call.put_revoke(&table, *client, key, *replica_type);
+                Response::PutRevoke(keys.iter().map(revoke).collect())
             }
             Request::GetReplicaList { keys } => {
                 let table = self.store.segments().read();
@@ -46,6 +55,16 @@ impl Master {
             Request::Remove { keys, force } => {
                 let table = self.store.segments().read();
                 Response::Remove(keys.iter().map(|key| call.remove(&table, key, *force)).collect())
+            }
+            Request::GetReplicaListByRegex { pattern } => {
+                Response::GetReplicaListByRegex(call.get_matching(pattern))
+            }
+            Request::RemoveByRegex { pattern, force } => {
+                Response::RemoveByRegex(call.remove_matching(pattern, *force))
+            }
+            Request::RemoveAll { force } => Response::RemoveAll(call.remove_all(*force)),
+            Request::BatchReplicaClear { keys, client, segment } => {
+                Response::BatchReplicaClear(call.replica_clear(keys, *client, segment))
             }
         };
         let Call { depends_on, byte_critical, appended, .. } = call;

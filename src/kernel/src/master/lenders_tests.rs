@@ -112,7 +112,13 @@ fn r12_a_put_may_replace_what_only_absent_lenders_hold() {
         tail,
         &[
             Op::Remove { key: b"default\0of-a", release },
-            Op::PutStart { key: b"default\0of-a", client: B, size: 8, regions: placed_on(&new, &b) },
+            Op::PutStart {
+                key: b"default\0of-a",
+                client: B,
+                size: 8,
+                regions: placed_on(&new, &b),
+                traits: Traits::default(),
+            },
         ],
     );
     assert_eq!(b.exist("of-b"), Ok(true));
@@ -255,7 +261,13 @@ fn k3_a_shard_is_purged_once_of_a_mount() {
         from,
         &[
             Op::Purge { shard, mount: uid(1) },
-            Op::PutStart { key: b"default\0k", client: B, size: 8, regions: regions(&new) },
+            Op::PutStart {
+                key: b"default\0k",
+                client: B,
+                size: 8,
+                regions: regions(&new),
+                traits: Traits::default(),
+            },
         ],
     );
     assert_eq!((b.maintain(), b.end(B, "k"), b.exist("k")), (0, Ok(()), Ok(true)));
@@ -273,7 +285,7 @@ fn k3_a_successor_finishes_the_sweep() {
     let b = fail_over(&b);
     assert!(b.maintain() > 30);
     let named = |n: usize| {
-        let home = crate::types::HomeId::from_index(n).expect("a shard");
+        let home = HomeId::from_index(n).expect("a shard");
         let shard = b.store.shard(home).read();
         shard.objects().flat_map(|o| o.replicas.iter().map(|r| r.region.mount)).any(|m| m == uid(1))
     };

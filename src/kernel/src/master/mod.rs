@@ -1,12 +1,17 @@
 //! Deciding: a [`Request`] becomes [`Op`](crate::oplog::Op)s, which are logged
 //! and applied, and a [`Response`] that depends on a position.
 
+mod attempt;
 mod call;
+mod check_put;
+mod clear;
 mod client;
 mod config;
 mod decide;
+mod end;
 mod expiry;
 mod liveness;
+mod pattern;
 mod placement;
 mod put;
 mod query;
@@ -15,6 +20,7 @@ mod remove;
 mod segment;
 mod sweep;
 mod unmount;
+mod upsert;
 
 pub use config::{ClientTimes, MasterConfig, MasterTimes, Placement};
 
@@ -25,7 +31,7 @@ use std::time::Duration;
 use crate::api::{Response, StorageConfig};
 use crate::lab::Sabotage;
 use crate::oplog::OpLogManager;
-use crate::store::MetadataStore;
+use crate::store::{MetadataStore, Object, PinState};
 use crate::types::{Epoch, Instant, Seq, up};
 
 /// What one request came to.
@@ -124,6 +130,12 @@ impl Master {
     #[must_use]
     pub fn hold_until(&self) -> Instant {
         self.hold_until
+    }
+
+    /// How strongly an object resists eviction now.
+    #[must_use]
+    pub fn pin_state(&self, object: &Object, now: Instant) -> PinState {
+        object.pin_state(now, self.since)
     }
 
     /// How much longer than its visible end a lease protects its bytes, because

@@ -50,8 +50,10 @@ impl Master {
         let (regions, used) = (SmallVec::new(), SmallVec::new());
         let (wanted, random) = (wish.config.replica_num as usize, self.random());
         let mut placing = Placing { table, allocators, reserved, wanted, random, regions, used };
-        placing.preferred(&wish.config.preferred_segments);
+        placing.preferred(wish.config.preferred());
         match self.placement {
+            // What is to be together begins near its writer.
+            Placement::Random if wish.config.prefer_alloc_in_same_node => placing.near(wish),
             Placement::Random => {}
             Placement::FreeRatioFirst => placing.emptiest(),
             Placement::LocalFirst => placing.near(wish),

@@ -9,10 +9,10 @@ use crate::types::ReplicaStatus;
 
 impl Call<'_> {
     pub(super) fn get(&mut self, table: &SegmentTable, key: &Bytes) -> Result<ReplicaList, Refusal> {
-        let (hash, key) = self.hash(key)?;
-        let shard = self.master.store.shard(hash.home).read();
+        let (own, key) = self.hash(key)?;
+        let (at, shard) = self.master.store.read_key(own, &key);
         self.depend_on_read(&shard);
-        let object = shard.get(hash, &key).ok_or(Refusal::ObjectNotFound)?;
+        let object = shard.get(at, &key).ok_or(Refusal::ObjectNotFound)?;
         let sight = self.sight(table, object);
         if !sight.live {
             return Err(Refusal::ObjectNotFound);
@@ -21,31 +21,45 @@ impl Call<'_> {
             return Err(Refusal::ReplicaIsNotReady);
         }
         let lease = self.master.times.read_ttl;
-        object.extend_lease(self.now.plus(lease));
+        self.grant_lease(&shard, object);
         let replicas = describe(table, object, |status| status == ReplicaStatus::Complete);
         Ok(ReplicaList { replicas, lease, checksum: object.checksum })
     }
 
     pub(super) fn exist(&mut self, table: &SegmentTable, key: &Bytes) -> Result<bool, Refusal> {
-        let (hash, key) = self.hash(key)?;
-        let shard = self.master.store.shard(hash.home).read();
+        let (own, key) = self.hash(key)?;
+        let (at, shard) = self.master.store.read_key(own, &key);
         self.depend_on_read(&shard);
-        let Some(object) = shard.get(hash, &key) else { return Ok(false) };
+        let Some(object) = shard.get(at, &key) else { return Ok(false) };
         let readable = self.sight(table, object).readable;
         if readable {
-            object.extend_lease(self.now.plus(self.master.times.read_ttl));
+            self.grant_lease(&shard, object);
         }
         Ok(readable)
     }
 
     /// What the segment table leaves of an object. An answer that a dead mount
     /// had a part in depends on its death.
-    pub(super) fn sight(&mut self, table: &SegmentTable, object: &Object) -> Sight {
+    fn sight(&mut self, table: &SegmentTable, object: &Object) -> Sight {
         let sight = object.sight(table);
         if sight.dead {
             self.depend(table.mark().applied());
         }
         sight
+    }
+
+    /// Grants a lease to an object's reader. The other members of its group get
+    /// one, too, when its own was half over or somebody came or went since they
+    /// last did (SEMANTICS 2.0).
+    fn grant_lease(&self, shard: &Shard, object: &Object) {
+        let ttl = self.master.times.read_ttl;
+        let until = self.now.plus(ttl);
+        let half_over = object.lease_until() <= self.now.plus(ttl / 2);
+        object.extend_lease(until);
+        let Some(group) = object.group() else { return };
+        if shard.members().take_changed(group) || half_over {
+            shard.group_members(group).for_each(|member| member.extend_lease(until));
+        }
     }
 
     fn depend_on_read(&mut self, shard: &Shard) {

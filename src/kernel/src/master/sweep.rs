@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::Master;
 use super::call::Call;
 use crate::oplog::Op;
-use crate::store::{SegmentTable, Shard};
-use crate::types::{HomeId, KeyHash, MountUid, WallTime, limits};
+use crate::store::{Homes, SegmentTable, Shard};
+use crate::types::{HomeId, LogPos, MountUid, WallTime, limits};
 
 /// A round over all shards. It begins anew with each death, and once at
 /// promotion, because an earlier primary may not have finished its own.
@@ -67,21 +67,41 @@ impl Master {
     }
 
     /// The caller holds the segment table's lock, so the mount stays dead.
-    fn purge_mount(&self, wall: WallTime, home: HomeId, shard: &mut Shard, mount: MountUid) {
+    fn purge_mount(&self, wall: WallTime, home: HomeId, shard: &mut Shard, mount: MountUid) -> LogPos {
         let op = Op::Purge { shard: home.index() as u16, mount };
-        self.log_and_apply(wall, op.place(), shard, &op);
+        self.log_and_apply(wall, op.place(), shard, &op)
     }
 }
 
 impl Call<'_> {
-    /// A write meets only what lives: for a shard whose object names a dead
-    /// mount the sweep comes early.
-    pub(super) fn drop_dead(&mut self, table: &SegmentTable, hash: KeyHash, key: &[u8], shard: &mut Shard) {
-        let Some(object) = shard.get(hash, key) else { return };
-        for mount in object.dead_mounts(table) {
-            self.master.purge_mount(self.wall, hash.home, shard, mount);
-            self.appended = true;
-            self.depend(shard.mark().applied());
+    /// A write meets only what lives: for the shard of an object that names a
+    /// dead mount the sweep comes early.
+    pub(super) fn drop_dead(&mut self, table: &SegmentTable, homes: &mut Homes<'_>, key: &[u8]) {
+        let Some(object) = homes.object(key) else { return };
+        let (dead, home) = (object.dead_mounts(table), homes.at.home);
+        for mount in &dead {
+            self.purge(home, homes.here(), *mount);
         }
+        if !dead.is_empty() && homes.object(key).is_none() {
+            homes.vacate();
+        }
+    }
+
+    /// The same for all objects of one shard.
+    pub(super) fn drop_dead_in(&mut self, table: &SegmentTable, home: HomeId) {
+        let lock = self.master.store.shard(home);
+        let dead = lock.read().dead_mounts(table);
+        if dead.is_empty() {
+            return;
+        }
+        let mut shard = lock.write();
+        for mount in dead {
+            self.purge(home, &mut shard, mount);
+        }
+    }
+
+    fn purge(&mut self, home: HomeId, shard: &mut Shard, mount: MountUid) {
+        let pos = self.master.purge_mount(self.wall, home, shard, mount);
+        self.wrote(pos);
     }
 }

@@ -10,7 +10,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use hashbrown::HashMap;
 
 use super::Effect;
-use crate::types::{MountUid, Region};
+use crate::types::MountUid;
 
 /// Bits of a bin's mantissa: eight bins between two powers of two.
 const MANTISSA_BITS: u32 = 3;
@@ -302,22 +302,24 @@ impl Allocators {
     /// When a region does not fit; earlier effects of the op stay.
     pub fn perform(&mut self, effects: &[Effect]) -> Result<(), RegionError> {
         for effect in effects {
-            match *effect {
+            match effect {
                 Effect::Open(uid, size) => {
-                    self.by_mount.insert(uid, OffsetAllocator::new(size));
+                    self.by_mount.insert(*uid, OffsetAllocator::new(*size));
                 }
                 Effect::Close(uid) => {
-                    self.by_mount.remove(&uid);
+                    self.by_mount.remove(uid);
                 }
-                Effect::Carve(Region { mount, offset, reserved }) => {
-                    let allocator = self.by_mount.get_mut(&mount).ok_or(RegionError::NoMount(mount.0))?;
-                    allocator.carve(offset, reserved)?;
+                Effect::Carve(r) => {
+                    let allocator = self.by_mount.get_mut(&r.mount).ok_or(RegionError::NoMount(r.mount.0))?;
+                    allocator.carve(r.offset, r.reserved)?;
                 }
-                Effect::Release(Region { mount, offset, reserved }) => {
-                    if let Some(allocator) = self.by_mount.get_mut(&mount) {
-                        allocator.release(offset, reserved)?;
+                Effect::Release(r) => {
+                    if let Some(allocator) = self.by_mount.get_mut(&r.mount) {
+                        allocator.release(r.offset, r.reserved)?;
                     }
                 }
+                // Group routes are another index.
+                Effect::Route(..) | Effect::Unroute(_) => {}
             }
         }
         Ok(())

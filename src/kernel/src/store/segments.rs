@@ -147,7 +147,13 @@ impl SegmentTable {
             | Op::Remove { .. }
             | Op::Preempt { .. }
             | Op::Free { .. }
-            | Op::Purge { .. } => {
+            | Op::Purge { .. }
+            | Op::PutRevoke { .. }
+            | Op::UpsertInPlace { .. }
+            | Op::Clear { .. }
+            | Op::DropReplica { .. }
+            | Op::Abandon { .. }
+            | Op::Resolve { .. } => {
                 invariant!(false, "{} is not an op of the segment table", op.kind().name());
                 Effects::new()
             }

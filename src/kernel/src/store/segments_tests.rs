@@ -1,7 +1,7 @@
 use smallvec::smallvec;
 
 use super::*;
-use crate::types::{ClientId, CopyId, Epoch, SegmentId, SegmentSpec, Uuid};
+use crate::types::{ClientId, CopyId, Epoch, SegmentId, SegmentSpec, Traits, Uuid};
 
 const A: ClientId = ClientId(Uuid { first: 1, second: 0 });
 const B: ClientId = ClientId(Uuid { first: 2, second: 0 });
@@ -153,8 +153,20 @@ fn a_purge_drops_replicas_objects_and_limbo_of_its_mount_only_while_that_is_dead
         Op::TermStart { node: "a".into(), copy: CopyId(1) },
         mount(A, spec(1), false),
         mount(A, spec(2), false),
-        Op::PutStart { key: k, client: A, size: 8, regions: smallvec![region(2, 0), region(3, 0)] },
-        Op::PutStart { key: j, client: A, size: 8, regions: smallvec![region(2, 8), region(3, 8)] },
+        Op::PutStart {
+            key: k,
+            client: A,
+            size: 8,
+            regions: smallvec![region(2, 0), region(3, 0)],
+            traits: Traits::default(),
+        },
+        Op::PutStart {
+            key: j,
+            client: A,
+            size: 8,
+            regions: smallvec![region(2, 8), region(3, 8)],
+            traits: Traits::default(),
+        },
         Op::Remove { key: j, release: crate::oplog::Release::Limbo(crate::oplog::LimboKind::Read) },
     ];
     for op in &ops {

@@ -130,11 +130,17 @@ impl Shadow {
                     object.checksum = *checksum;
                 }
             }
-            Op::Remove { key, .. } | Op::Preempt { key, .. } => {
+            Op::Remove { key, .. } | Op::Preempt { key, .. } | Op::PutRevoke { key, .. } => {
                 self.objects.remove(*key);
             }
             Op::MountSegment { segment, .. } => {
                 self.mounted.insert(segment.id);
+            }
+            Op::UpsertInPlace { key, client, .. } => {
+                if let Some(object) = self.objects.get_mut(*key) {
+                    (object.started, object.writer) = (pos, *client);
+                    (object.complete, object.checksum) = (false, None);
+                }
             }
             // No client of this simulation unmounts, re-mounts or falls silent.
             Op::SegmentGone { .. }
@@ -143,8 +149,13 @@ impl Shadow {
             | Op::GracefulUnmount { .. }
             | Op::HoldEnd { .. }
             | Op::Purge { .. }
+            // Nor does one ask for what causes CLEAR or DROP_REPLICA.
             | Op::TermStart { .. }
-            | Op::Free { .. } => {}
+            | Op::Free { .. }
+            | Op::Clear { .. }
+            | Op::DropReplica { .. }
+            | Op::Abandon { .. }
+            | Op::Resolve { .. } => {}
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::{Replica, Shard};
-use crate::store::SegmentTable;
+use super::{Object, Replica, Shard};
+use crate::store::{Effects, SegmentTable};
 use crate::types::{MountUid, Region};
 
 impl Shard {
@@ -30,12 +30,12 @@ impl Shard {
     }
 
     /// Drops everything of one mount. Frees nothing: a dead mount has no allocator.
-    pub(super) fn purge(&mut self, mount: MountUid) {
+    pub(super) fn purge(&mut self, mount: MountUid) -> Effects {
         let on = |region: &Region| region.mount == mount;
         let (digester, digest) = (self.digester, &mut self.mark.digest);
-        self.objects.retain(|object| {
+        let emptied = self.objects.extract_if(|object| {
             if !object.replicas.iter().any(|r| on(&r.region)) {
-                return true;
+                return false;
             }
             *digest = digest.wrapping_sub(digester.object(object));
             object.replicas.retain(|r: &mut Replica| !on(&r.region));
@@ -43,8 +43,9 @@ impl Shard {
             if left {
                 *digest = digest.wrapping_add(digester.object(object));
             }
-            left
+            !left
         });
+        let gone: Vec<Object> = emptied.collect();
         self.limbo.retain(|(since, index), limbo| {
             let dropped = on(&limbo.region);
             if dropped {
@@ -52,5 +53,6 @@ impl Shard {
             }
             !dropped
         });
+        gone.iter().filter_map(|object| self.ungroup(object)).collect()
     }
 }
