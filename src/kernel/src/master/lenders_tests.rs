@@ -303,8 +303,11 @@ enum Step {
     Graceful(u64, u64),
     Ping(u64),
     Start(usize, u64, u32),
+    Upsert(usize, u64, u32),
     End(usize),
+    Revoke(usize),
     Get(usize),
+    RemoveAll(bool),
     Remove(usize, bool),
     Live(u64),
     Stall(u64),
@@ -325,7 +328,10 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (lender.clone(), 0..600u64).prop_map(|(n, g)| Step::Graceful(n, g)),
         4 => lender.prop_map(Step::Ping),
         8 => (key.clone(), prop_oneof![Just(8u64), Just(24)], 1..3u32).prop_map(|(k, s, n)| Step::Start(k, s, n)),
+        3 => (key.clone(), prop_oneof![Just(8u64), Just(24)], 1..3u32).prop_map(|(k, s, n)| Step::Upsert(k, s, n)),
         6 => key.clone().prop_map(Step::End),
+        1 => key.clone().prop_map(Step::Revoke),
+        1 => any::<bool>().prop_map(Step::RemoveAll),
         4 => key.clone().prop_map(Step::Get),
         2 => (key, any::<bool>()).prop_map(|(k, f)| Step::Remove(k, f)),
         4 => pause.clone().prop_map(Step::Live),
@@ -366,6 +372,14 @@ impl World {
         self.rights.retain(|(_, _, until, write)| Some(*write) != ended || *until == Instant(0));
     }
 
+    /// The write whose object is gone now was given up by its own writer.
+    fn revoke(&mut self, key: usize, now: Instant) {
+        let revoked = self.begun.get(&key).copied();
+        for (_, _, until, _) in self.rights.iter_mut().filter(|(.., write)| Some(*write) == revoked) {
+            *until = (*until).min(now.plus(TIMES.revoke_quarantine));
+        }
+    }
+
     fn get(&mut self, key: usize, list: &ReplicaList, now: Instant) {
         for r in &list.replicas {
             let owner = self.handed.get(&r.address).map(|(n, k, w)| (*n, *k, Some(w)));
@@ -373,6 +387,12 @@ impl World {
             self.rights.push((r.address, r.size, now.plus(TIMES.read_ttl), 0));
         }
     }
+}
+
+/// The last two keys are in a group.
+fn wish(key: usize, n: u32) -> ReplicateConfig {
+    let group_ids = (key > 2).then(|| vec![Bytes::from_static(b"G")]);
+    ReplicateConfig { group_ids, ..replicas(n) }
 }
 
 fn play(b: &mut Bench, w: &mut World, step: &Step) {
@@ -390,10 +410,24 @@ fn play(b: &mut Bench, w: &mut World, step: &Step) {
             let _ = b.ping(client(n));
         }
         Step::Start(key, size, n) => {
-            if let Ok(replicas) = b.start_with(A, KEYS[key], size, replicas(n)) {
+            if let Ok(replicas) = b.start_with(A, KEYS[key], size, wish(key, n)) {
                 w.start(key, &replicas, b.now);
             }
         }
+        Step::Upsert(key, size, n) => {
+            let config = ReplicateConfig { group_ids: None, ..wish(key, n) };
+            if let Ok(replicas) = b.upsert_with(A, KEYS[key], size, config) {
+                w.start(key, &replicas, b.now);
+            }
+        }
+        Step::Revoke(key) => {
+            let there = b.get(KEYS[key]) == Err(ReplicaIsNotReady);
+            let revoked = b.revoke(A, KEYS[key]) == Ok(()) && b.get(KEYS[key]) == Err(ObjectNotFound);
+            if there && revoked {
+                w.revoke(key, b.now);
+            }
+        }
+        Step::RemoveAll(force) => drop(b.remove_all(force)),
         Step::End(key) => {
             if b.end(A, KEYS[key]) == Ok(()) {
                 w.end(key);

@@ -302,6 +302,8 @@ use ErrorCode::{
 
 #[path = "checklist_tests.rs"]
 mod checklist;
+#[path = "deaths_tests.rs"]
+mod deaths;
 #[path = "groups_tests.rs"]
 mod groups;
 #[path = "lenders_tests.rs"]
