@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use standfast_kernel::api::{EndItem, PutItem, ReplicateConfig, Request, Response};
+use standfast_kernel::api::{EndItem, PutItem, ReplicaType, ReplicateConfig, Request, Response};
 use standfast_kernel::master::{Master, MasterStart, MasterTimes};
 use standfast_kernel::mutants::{self, Mutant};
 use standfast_kernel::oplog::{LogLimits, OpLogManager};
@@ -47,7 +47,10 @@ fn after_the_return(mutant: Option<Mutant>) -> (bool, bool) {
     );
     assert!(put("k", 8));
     let items = vec![EndItem { key: key.clone(), checksum: None }];
-    assert_eq!(call(Request::PutEnd { client, items }), Response::PutEnd(vec![Ok(())]));
+    assert_eq!(
+        call(Request::PutEnd { client, items, replica_type: ReplicaType::All }),
+        Response::PutEnd(vec![Ok(())])
+    );
     let back = Request::UnmountSegment { client, segment: segment.id };
     assert_eq!(call(back), Response::UnmountSegment(Ok(())));
     assert_eq!(call(Request::MountSegment { client, segment }), Response::MountSegment(Ok(())));
