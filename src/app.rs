@@ -9,15 +9,15 @@ use standfast_kernel::master::MasterTimes;
 use standfast_kernel::node::{Node, NodeConfig};
 use standfast_kernel::oplog::LogLimits;
 use standfast_kernel::replication::{Identity, ReplicationConfig, ReplicationTimes};
-use standfast_kernel::types::{CopyId, limits};
+use standfast_kernel::types::{CopyId, Epoch, limits};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::{LogFormat, ServeArgs, ServeConfig, StartRole};
-use crate::inbound::grpc;
+use crate::inbound::{coro_rpc, grpc};
 use crate::outbound::{BootClock, GrpcPeer, OsEntropy, epoch_of};
 use crate::ports::{Clock, Entropy};
 use crate::shell::{
@@ -62,16 +62,21 @@ pub fn serve(args: &ServeArgs) -> ExitCode {
 struct App {
     listener: TcpListener,
     services: grpc::Services<BootClock>,
+    mooncake: Option<coro_rpc::Port>,
+    serving: watch::Receiver<Option<Epoch>>,
     driver: Driver<BootClock, GrpcPeer>,
     handle: NodeHandle,
     ready: serde_json::Value,
 }
 
 async fn run(config: ServeConfig) -> anyhow::Result<()> {
-    let App { listener, services, driver, handle, ready } = build(config).await?;
+    let App { listener, services, mooncake, serving, driver, handle, ready } = build(config).await?;
     let stop = CancellationToken::new();
     let tasks = TaskTracker::new();
     let node = tasks.spawn(driver.run());
+    if let Some(port) = mooncake {
+        tasks.spawn(coro_rpc::serve(port, Arc::clone(&services.hall), serving, stop.clone()));
+    }
     let door = tasks.spawn(grpc::serve(listener, services, stop.clone().cancelled_owned()));
     println!("{ready}");
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
@@ -96,6 +101,11 @@ async fn build(config: ServeConfig) -> anyhow::Result<App> {
     let listener =
         TcpListener::bind(config.grpc).await.with_context(|| format!("cannot listen on {}", config.grpc))?;
     let address = listener.local_addr().context("cannot read the port")?.to_string();
+    let mooncake = config.mooncake.map(|at| {
+        coro_rpc::Port::bind(at).with_context(|| format!("cannot bind {at} for Mooncake's clients"))
+    });
+    let mooncake = mooncake.transpose()?;
+    let mooncake_address = mooncake.as_ref().map(|port| port.address().to_string());
     refuse_second_founder(&config).await?;
     let (clock, entropy) = (Arc::new(BootClock), OsEntropy);
     let me = Identity {
@@ -106,14 +116,20 @@ async fn build(config: ServeConfig) -> anyhow::Result<App> {
     };
     let ready = serde_json::json!({
         "schema": 1, "node": me.node.as_str(), "role": role_name(config.role), "grpc": address,
-        "pid": std::process::id(),
+        "mooncake": mooncake_address, "pid": std::process::id(),
     });
     let node = Node::new(node_config(&config, me.clone(), entropy.random() as u64));
     let (tx, commands) = mpsc::channel(COMMANDS_MAX);
     let serving = Arc::new(ServingCell::default());
     let traffic = Arc::new(Traffic::default());
     let appended = Arc::new(Notify::new());
-    let facts = StatusFacts { me, ack: config.ack, peer: config.peer.clone(), started: clock.wall() };
+    let facts = StatusFacts {
+        me,
+        ack: config.ack,
+        mooncake: mooncake_address,
+        peer: config.peer.clone(),
+        started: clock.wall(),
+    };
     let store = Arc::clone(node.store());
     let board = Arc::new(StatusBoard::new(facts, store, Arc::clone(&serving), Arc::clone(&traffic)));
     let replication = ReplicationService::new(tx.clone());
@@ -131,13 +147,13 @@ async fn build(config: ServeConfig) -> anyhow::Result<App> {
         clock: Arc::clone(&clock),
         link,
         peers: replication.clone(),
-        serving,
+        serving: Arc::clone(&serving),
         board: Arc::clone(&board),
         appended,
         commands,
     });
     let services = grpc::Services { hall: Arc::new(hall), replication, board, node: handle.clone(), clock };
-    Ok(App { listener, services, driver, handle, ready })
+    Ok(App { listener, services, mooncake, serving: serving.watch(), driver, handle, ready })
 }
 
 /// A first primary founds a cluster. Where the peer has seen an epoch there is

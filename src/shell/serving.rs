@@ -7,7 +7,7 @@ use standfast_kernel::master::{Executed, Master};
 use standfast_kernel::oplog::OpLogManager;
 use standfast_kernel::replication::{Gate, PendingReplies};
 use standfast_kernel::types::{Epoch, Instant};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use crate::ports::Clock;
 
@@ -69,11 +69,19 @@ impl Term {
 #[derive(Debug, Default)]
 pub struct ServingCell {
     term: RwLock<Option<Arc<Term>>>,
+    /// The term's epoch, for those who wait for it to begin or end.
+    epoch: watch::Sender<Option<Epoch>>,
 }
 
 impl ServingCell {
     pub(super) fn current(&self) -> Option<Arc<Term>> {
         self.term.read().clone()
+    }
+
+    /// The epoch in which this node serves, while it does.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<Option<Epoch>> {
+        self.epoch.subscribe()
     }
 
     /// Replies that wait.
@@ -83,7 +91,9 @@ impl ServingCell {
 
     /// Begins a term whose gate is closed until the machine says otherwise.
     pub(super) fn serve(&self, master: Arc<Master>, log: OpLogManager, closed: Gate) {
+        let epoch = master.epoch();
         *self.term.write() = Some(Arc::new(Term::new(master, log, closed)));
+        self.epoch.send_replace(Some(epoch));
     }
 
     /// Judges replies by this gate from now on.
@@ -98,6 +108,7 @@ impl ServingCell {
     /// unknown to their clients (PROTOCOL T5).
     pub(super) fn stop(&self) {
         let ended = self.term.write().take();
+        self.epoch.send_replace(None);
         if let Some(term) = ended {
             drop(term.pending.lock().drain());
         }

@@ -26,6 +26,8 @@ pub struct StatusFacts {
     pub me: Identity,
     /// When replies go out.
     pub ack: AckMode,
+    /// Address of the Mooncake port, if it has one.
+    pub mooncake: Option<String>,
     /// Whom it dials.
     pub peer: Option<String>,
     /// When it started.
@@ -111,7 +113,7 @@ impl StatusBoard {
     }
 
     fn identity(&self) -> v1::Identity {
-        let StatusFacts { me, started, .. } = &self.facts;
+        let StatusFacts { me, mooncake, started, .. } = &self.facts;
         v1::Identity {
             cluster: me.cluster.to_string(),
             node: me.node.to_string(),
@@ -120,6 +122,7 @@ impl StatusBoard {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             build: if cfg!(debug_assertions) { "debug" } else { "release" }.to_owned(),
             grpc_addr: Some(me.address.clone()),
+            mooncake_addr: mooncake.clone(),
             started_unix_us: started.0 as i64,
             protocol_version: PROTOCOL_VERSION,
             ..v1::Identity::default()
