@@ -2,5 +2,7 @@
 
 mod bad_input;
 mod failover;
+mod mooncake;
+mod mooncake_door;
 mod node;
 mod stopped;

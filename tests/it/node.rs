@@ -19,6 +19,8 @@ pub(crate) const CLIENT: v1::Uuid = v1::Uuid { first: 7, second: 9 };
 pub(crate) struct Node {
     child: Child,
     pub(crate) addr: String,
+    /// Address of the Mooncake port; empty when it has none.
+    pub(crate) mooncake: String,
 }
 
 impl Node {
@@ -37,7 +39,8 @@ impl Node {
         let ready: serde_json::Value = serde_json::from_str(&line).expect("one JSON line");
         assert_eq!((&ready["schema"], &ready["pid"]), (&1.into(), &child.id().into()));
         let addr = ready["grpc"].as_str().expect("its address").to_owned();
-        Self { child, addr }
+        let mooncake = ready["mooncake"].as_str().unwrap_or_default().to_owned();
+        Self { child, addr, mooncake }
     }
 
     /// A primary and an in-sync standby.
