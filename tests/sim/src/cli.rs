@@ -6,7 +6,7 @@ pub(crate) const USAGE: &str = "usage: cargo xtask sim [--seeds N] [--from S] [-
        cargo xtask sim --scenario X --seed S [--trace]
        cargo xtask sim --check-determinism
        cargo xtask sim --mutants
-scenarios: sync, async, switch (a plain run); drift, long-log, leases (directed)";
+scenarios: sync, async, switch (a plain run); drift, long-log, leases, rejoin (directed)";
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Command {

@@ -259,7 +259,7 @@ impl World {
                 self.clients[c].home = node;
                 let told = self.clients[c].told.entry(call.key).or_insert(saw);
                 *told = (*told).max(saw);
-                return self.answered(c, call, response);
+                return self.answered(c, &call, response);
             }
         }
         Ok(())
@@ -279,7 +279,7 @@ impl World {
         self.idle(c);
     }
 
-    fn answered(&mut self, c: usize, call: Call, response: Response) -> Outcome {
+    fn answered(&mut self, c: usize, call: &Call, response: Response) -> Outcome {
         match response {
             Response::MountSegment(answer) => {
                 if answer.is_ok() {
@@ -301,7 +301,7 @@ impl World {
                 self.idle(c);
             }
             Response::Remove(answers) => {
-                self.removed(&call, &answers[0]);
+                self.removed(call, &answers[0]);
                 self.idle(c);
             }
         }

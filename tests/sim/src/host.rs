@@ -23,7 +23,9 @@ use crate::scenario::{Params, TIMES};
 #[derive(Debug)]
 pub(crate) enum Input {
     Event(NodeEvent),
-    /// On the connection that this node dialled.
+    /// The connection that this node dialled is open.
+    Up(u64),
+    /// On that connection.
     Frame(u64, PrimaryFrame),
     Closed(u64, &'static str),
     Request(Req),
@@ -52,6 +54,8 @@ pub(crate) struct Process {
     pub(crate) gate: Option<Gate>,
     pub(crate) pending: PendingReplies<Waiting>,
     pub(crate) shadow: Shadow,
+    /// It has been a primary.
+    pub(crate) has_led: bool,
 }
 
 #[derive(Debug)]
@@ -101,6 +105,7 @@ impl Process {
             gate: None,
             pending: PendingReplies::default(),
             shadow: Shadow::new(),
+            has_led: false,
         }
     }
 }

@@ -39,7 +39,7 @@ impl World {
         let cut = self.net.is_blocked(i, target) || self.net.is_blocked(target, i);
         if alive && !cut {
             self.counters.hit(Count::LinkUp);
-            return self.input(i, Input::Event(NodeEvent::LinkUp));
+            return self.input(i, Input::Up(id));
         }
         if let Some(conn) = self.net.conns.get_mut(&id) {
             (conn.dialer_open, conn.acceptor_open) = (false, false);

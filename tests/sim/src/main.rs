@@ -13,6 +13,7 @@ mod mutation;
 mod nemesis;
 mod net;
 mod operator;
+mod prefill;
 mod rng;
 mod runner;
 mod scenario;

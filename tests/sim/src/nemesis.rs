@@ -150,7 +150,7 @@ impl World {
             Count::CrashOfStandby
         });
         self.crash(i);
-        let t = self.t + self.rng.range(5 * MS, 2 * SECOND);
+        let t = self.t + self.rng.range(5 * MS, self.params.away_max);
         self.at(t, Event::Heal(Healing::Restart(i)));
     }
 

@@ -52,6 +52,9 @@ pub(crate) struct Conn {
 pub(crate) struct Delay {
     pub(crate) min: u64,
     pub(crate) max: u64,
+    /// So many hops in a thousand take up to `tail_max` instead.
+    pub(crate) tail_permille: u64,
+    pub(crate) tail_max: u64,
 }
 
 #[derive(Debug)]
@@ -100,7 +103,9 @@ impl Net {
     }
 
     pub(crate) fn hop(&self, rng: &mut Rng, t: u64, from: usize, to: usize) -> u64 {
-        let usual = rng.range(self.delay.min, self.delay.max);
+        let tail = self.delay.tail_permille > 0 && rng.chance(self.delay.tail_permille);
+        let max = if tail { self.delay.tail_max } else { self.delay.max };
+        let usual = rng.range(self.delay.min, max);
         if t < self.slow_until[from][to] { usual + rng.range(MS, self.slow_by[from][to]) } else { usual }
     }
 

@@ -105,9 +105,6 @@ impl World {
         if standby && self.operator.claim.is_some_and(|(n, _)| n == i) {
             self.operator.claim = None;
         }
-        if standby {
-            self.counters.hit(Count::OldPrimaryReturned);
-        }
     }
 
     /// The in-sync set of a primary changed.

@@ -26,7 +26,7 @@ pub(crate) fn history(scenario: Scenario, seed: u64, traced: bool) -> History {
     let outcome = catch_unwind(AssertUnwindSafe(|| world.run())).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().cloned();
         let text = text.or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned()));
-        Err(Invariant::KernelInvariant.broken(text.unwrap_or_default()))
+        Err(Invariant::KernelBug.broken(text.unwrap_or_default()))
     });
     let outcome = outcome.map_err(|mut v| {
         v.text = format!("at {:.6} s: {}", world.t as f64 / 1e9, v.text);

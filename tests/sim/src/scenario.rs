@@ -27,6 +27,8 @@ pub(crate) enum Scenario {
     LongLog,
     /// Directed: lossless switches while readers hold leases on memory that is reused at once.
     Leases,
+    /// Directed: standbys die and return at once on links whose streams overtake each other.
+    Rejoin,
 }
 
 /// Those that a plain run consists of.
@@ -38,6 +40,7 @@ const ALL: &[Scenario] = &[
     Scenario::Drift,
     Scenario::LongLog,
     Scenario::Leases,
+    Scenario::Rejoin,
 ];
 
 /// Short enough that memory is reused hard (SEMANTICS 1.8 has the real ones).
@@ -75,6 +78,8 @@ pub(crate) struct Params {
     pub(crate) prefill: u64,
     /// The operator promotes a standby the moment it may be promoted.
     pub(crate) eager: bool,
+    /// A crashed node stays away for up to this long.
+    pub(crate) away_max: u64,
     /// Least number of requests, or the history proves too little.
     pub(crate) requests_min: u64,
 }
@@ -86,7 +91,7 @@ impl Params {
             faulty_ns: 58 * SECOND,
             fault_gap: (100 * MS, 1_200 * MS),
             faults: Fault::MIXED.to_vec(),
-            delay: Delay { min: 100_000, max: 900_000 },
+            delay: Delay { min: 100_000, max: 900_000, tail_permille: 0, tail_max: 0 },
             think: (2 * MS, 30 * MS),
             rates: None,
             workload: [40, 25, 10, 10, 15],
@@ -94,6 +99,7 @@ impl Params {
             roam: false,
             prefill: 0,
             eager: false,
+            away_max: 2 * SECOND,
             requests_min: 3_000,
         };
         match scenario {
@@ -102,13 +108,15 @@ impl Params {
             Scenario::Switch => {
                 Self { faults: Fault::SWITCHING.to_vec(), fault_gap: (100 * MS, 800 * MS), ..mixed }
             }
+            // The windows are a few milliseconds: short hops, and clients that ask everybody all the time.
             Scenario::Drift => Self {
-                faulty_ns: 20 * SECOND,
+                faulty_ns: 12 * SECOND,
                 fault_gap: (300 * MS, 1_000 * MS),
                 faults: vec![(Fault::FalsePromotion, 1)],
                 rates: Some([-DRIFT_PPM_MAX, DRIFT_PPM_MAX, DRIFT_PPM_MAX]),
-                think: (MS / 2, 2 * MS),
-                workload: [2, 60, 38, 0, 0],
+                delay: Delay { min: MS / 20, max: MS / 4, tail_permille: 0, tail_max: 0 },
+                think: (MS / 4, MS),
+                workload: [1, 0, 99, 0, 0],
                 roam: true,
                 ..mixed
             },
@@ -116,7 +124,7 @@ impl Params {
                 faulty_ns: 6 * SECOND,
                 fault_gap: (700 * MS, 1_500 * MS),
                 faults: vec![(Fault::CrashStandby, 1)],
-                delay: Delay { min: 60 * MS, max: 90 * MS },
+                delay: Delay { min: 60 * MS, max: 90 * MS, tail_permille: 0, tail_max: 0 },
                 prefill: 80_000,
                 eager: true,
                 requests_min: 50,
@@ -129,6 +137,15 @@ impl Params {
                 think: (MS / 2, 3 * MS),
                 workload: [40, 40, 0, 10, 10],
                 keys: 6,
+                ..mixed
+            },
+            Scenario::Rejoin => Self {
+                faulty_ns: 40 * SECOND,
+                fault_gap: (5 * MS, 200 * MS),
+                faults: vec![(Fault::CrashStandby, 3), (Fault::FalsePromotion, 2)],
+                delay: Delay { min: MS / 10, max: MS, tail_permille: 150, tail_max: 250 * MS },
+                away_max: 12 * MS,
+                requests_min: 500,
                 ..mixed
             },
         }
@@ -144,6 +161,7 @@ impl fmt::Display for Scenario {
             Self::Drift => "drift",
             Self::LongLog => "long-log",
             Self::Leases => "leases",
+            Self::Rejoin => "rejoin",
         })
     }
 }

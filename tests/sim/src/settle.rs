@@ -1,12 +1,13 @@
 //! Looking at the whole cluster: every so often, and when the faults are over.
 
-use standfast_kernel::api::DEFAULT_TENANT;
+use bytes::Bytes;
+use standfast_kernel::api::{DEFAULT_TENANT, Request, Response};
 use standfast_kernel::node::RoleView;
 use standfast_kernel::replication::LinkView;
 use standfast_kernel::supervisor::Role;
 use standfast_kernel::types::{HomeId, KeyHash, scoped_key};
 
-use crate::client::key_name;
+use crate::client::{key_name, spans};
 use crate::clock::MS;
 use crate::counters::Count;
 use crate::invariants::{Invariant, Outcome, audit};
@@ -76,7 +77,7 @@ impl World {
                     }
                 }
                 RoleView::Primary(_) | RoleView::Candidate(_) => {
-                    why += &format!("n{i} is {}; ", p.node.role())
+                    why += &format!("n{i} is {}; ", p.node.role());
                 }
             }
         }
@@ -115,7 +116,8 @@ impl World {
         }
         let (epoch, _, _) = self.operator.latest;
         if let Some(p) = &self.hosts[primary].process {
-            self.promises.check(p.node.log(), epoch, primary)?;
+            let began = p.shadow.began(epoch).unwrap_or_default();
+            self.promises.check(p.node.log(), epoch, began, primary)?;
         }
         self.check_objects(primary)?;
         let (sent, least) = (self.counters.get(Count::RequestSent), self.params.requests_min);
@@ -131,65 +133,21 @@ impl World {
             return Err(Invariant::Converges.broken("no master at rest"));
         };
         for key in 0..self.params.keys {
-            let keys = vec![bytes::Bytes::from(key_name(key))];
-            let request = standfast_kernel::api::Request::GetReplicaList { keys };
+            let keys = vec![Bytes::from(key_name(key))];
+            let request = Request::GetReplicaList { keys };
             let executed = master.execute(now, wall, &request);
             p.shadow.judge(&request, &executed.response)?;
-            let standfast_kernel::api::Response::GetReplicaList(mut answers) = executed.response else {
+            let Response::GetReplicaList(mut answers) = executed.response else {
                 continue;
             };
             let Some(Ok(list)) = answers.pop() else { continue };
             let nonce = list.checksum.unwrap_or_default();
-            for span in crate::client::spans(&list.replicas).unwrap_or_default() {
+            for span in spans(&list.replicas).unwrap_or_default() {
                 let foreign = self.memory.foreign(span, nonce);
                 Invariant::NoWrongBytes.check(foreign.is_none(), || {
                     format!("at rest, object {key} shows {span:?}: write {foreign:?} is there, not {nonce}")
                 })?;
             }
-        }
-        Ok(())
-    }
-
-    /// Fills the first primary's log before anything else happens, where the scenario wants it.
-    pub(crate) fn prefill(&mut self) -> Outcome {
-        const BATCH: u64 = 1_000;
-        let (now, wall) = (self.now(0), self.wall());
-        let Some(master) = self.hosts[0].process.as_ref().and_then(|p| p.master.clone()) else {
-            return Ok(());
-        };
-        let client = standfast_kernel::types::ClientId::default();
-        for round in 0..self.params.prefill / BATCH / 2 {
-            let spec = standfast_kernel::types::SegmentSpec {
-                id: standfast_kernel::types::SegmentId(standfast_kernel::types::Uuid { first: 9, second: 9 }),
-                name: "prefill".into(),
-                base: 1 << 40,
-                size: 1 << 20,
-                ..crate::memory::Memory::segment(0)
-            };
-            let mount = standfast_kernel::api::Request::MountSegment { client, segment: spec };
-            let _ = master.execute(now, wall, &mount);
-            let keys: Vec<bytes::Bytes> =
-                (0..BATCH).map(|k| bytes::Bytes::from(format!("prefill-{round}-{k}"))).collect();
-            let items = keys.iter().map(|k| standfast_kernel::api::PutItem { key: k.clone(), size: 1 });
-            let start = standfast_kernel::api::Request::PutStart {
-                client,
-                config: standfast_kernel::api::ReplicateConfig {
-                    replica_num: 1,
-                    preferred_segments: vec!["prefill".into()],
-                },
-                items: items.collect(),
-            };
-            let _ = master.execute(now, wall, &start);
-            let items =
-                keys.iter().map(|k| standfast_kernel::api::EndItem { key: k.clone(), checksum: None });
-            let _ = master.execute(
-                now,
-                wall,
-                &standfast_kernel::api::Request::PutEnd { client, items: items.collect() },
-            );
-        }
-        if self.params.prefill > 0 {
-            self.node_event(0, standfast_kernel::node::NodeEvent::Appended)?;
         }
         Ok(())
     }

@@ -76,8 +76,11 @@ impl World {
             "ISR_JOINED" => self.membership(i, Count::JoinedIsr),
             "ISR_LEFT" => self.membership(i, Count::LeftIsr),
             "ROLE_CHANGED" => self.role_changed(i),
+            "STREAMING" if self.hosts[i].process.as_ref().is_some_and(|p| p.has_led) => {
+                self.counters.hit(Count::OldPrimaryReturned);
+            }
             "QUARANTINED" => {
-                return Err(Invariant::StateEquality.broken(format!("n{i}: {}", happening.text)));
+                return Err(Invariant::NoQuarantine.broken(format!("n{i}: {}", happening.text)));
             }
             _ => {}
         }
@@ -97,9 +100,11 @@ impl World {
     fn changed(&mut self, i: usize, change: &RoleChange) -> Outcome {
         self.fence.leads(change.epoch, i)?;
         self.follow_log(i)?;
-        let Some(process) = &self.hosts[i].process else { return Ok(()) };
+        let Some(process) = &mut self.hosts[i].process else { return Ok(()) };
+        process.has_led = true;
         let (log, copy) = (process.node.log().clone(), process.copy);
-        self.promises.check(&log, change.epoch, i)?;
+        let began = process.shadow.began(change.epoch).unwrap_or_default();
+        self.promises.check(&log, change.epoch, began, i)?;
         self.promises.forget_lost(&log);
         crate::invariants::audit(process.node.store(), i)?;
         self.counters.hit(Count::PromotionChecked);
@@ -175,8 +180,7 @@ impl World {
         let epoch = master.epoch();
         self.note(At::Node(i), || format!("{} of client {}", req.request.name(), req.client));
         let Some(process) = &mut self.hosts[i].process else { return Ok(()) };
-        let byte_critical = matches!(req.request, Request::PutStart { .. } | Request::MountSegment { .. })
-            && executed.appended;
+        let byte_critical = hands_out_bytes(&executed.response);
         let waiting = Waiting { req, response: executed.response, epoch, saw, home, byte_critical };
         process.pending.add(executed.depends_on, executed.byte_critical, waiting);
         self.release(i)
@@ -230,4 +234,15 @@ fn positions(process: &Process, request: &Request, response: &Response) -> (LogP
         |answers: &Vec<Result<_, Refusal>>| matches!(answers[0], Err(Refusal::NoAvailableHandle(_)));
     let whole = matches!(response, Response::PutStart(answers) if no_space(answers));
     (last, if whole { process.node.log().last() } else { last })
+}
+
+/// Answers after which bytes are in somebody's hands (PROTOCOL A6).
+fn hands_out_bytes(response: &Response) -> bool {
+    match response {
+        Response::MountSegment(answer) => answer.is_ok(),
+        Response::PutStart(answers) => answers[0].is_ok(),
+        Response::PutEnd(_) | Response::GetReplicaList(_) | Response::ExistKey(_) | Response::Remove(_) => {
+            false
+        }
+    }
 }

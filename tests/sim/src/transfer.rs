@@ -39,7 +39,7 @@ impl World {
     pub(crate) fn put_started(
         &mut self,
         c: usize,
-        call: Call,
+        call: &Call,
         answer: Option<Result<Vec<ReplicaDescriptor>, Refusal>>,
     ) -> Outcome {
         let replicas = match answer {
@@ -120,7 +120,7 @@ impl World {
     pub(crate) fn read_started(
         &mut self,
         c: usize,
-        call: Call,
+        call: &Call,
         answer: Option<Result<ReplicaList, Refusal>>,
     ) -> Outcome {
         let list = match answer {

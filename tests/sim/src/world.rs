@@ -73,7 +73,7 @@ pub(crate) struct World {
 }
 
 /// Calls go on for this long after the last fault.
-const CALM: u64 = 4 * SECOND;
+const CALM: u64 = 5 * SECOND;
 /// Within this time after that, everything must have converged.
 const SETTLE_MAX: u64 = 20 * SECOND;
 /// Bounds a history that does not end: a livelock is a failure, not a hang.
@@ -134,7 +134,7 @@ impl World {
             }
             if self.phase == Phase::Calm && self.t >= faulty_until + CALM {
                 self.phase = Phase::Settling;
-                self.check_answered(faulty_until + CALM / 2)?;
+                self.check_answered(faulty_until + CALM / 4)?;
             }
             self.step(event)?;
             if self.done {
@@ -218,6 +218,7 @@ impl World {
         }
         match input {
             Input::Event(event) => self.node_event(i, event),
+            Input::Up(id) if host.dialled == Some(id) => self.node_event(i, NodeEvent::LinkUp),
             Input::Frame(id, frame) if host.dialled == Some(id) => self.node_event(i, NodeEvent::Link(frame)),
             Input::Closed(id, why) if host.dialled == Some(id) => {
                 host.dialled = None;
@@ -225,7 +226,7 @@ impl World {
                 self.node_event(i, NodeEvent::LinkDown(why.into()))
             }
             // Of a connection that this process has left.
-            Input::Frame(..) | Input::Closed(..) => Ok(()),
+            Input::Up(_) | Input::Frame(..) | Input::Closed(..) => Ok(()),
             Input::Request(req) => self.serve(i, req),
             Input::Call(call) => self.called(i, call),
         }

@@ -45,6 +45,7 @@ impl Master {
         match (own, kind) {
             (Some((_, at)), _) => at,
             (None, LimboKind::Read) => self.hold_until,
+            (None, LimboKind::Write) if mutant!(LimboNow) => self.since,
             (None, LimboKind::Write) => self.since.plus(self.times.put_release),
         }
     }

@@ -312,11 +312,11 @@ impl Node {
         self.standby_event(now, StandbyEvent::StopGranting, out);
         let Some(standby) = self.state.standby() else { return };
         let (primary_tail, commit) = (standby.view(now).primary_tail, standby.commit_known());
-        let read_ttl_max = standby.read_ttl_max();
+        let (read_ttl_max, ack) = (standby.read_ttl_max(), standby.ack_on_record());
         self.right_end = self.right_end.max(standby.right_end());
         let until = if mutant!(NoGrantWait) { now } else { self.right_end };
         let reason = format!("{} asked: {}", call.actor, call.reason);
-        let candidate = Candidate { call, asked: now, until, primary_tail, commit, read_ttl_max };
+        let candidate = Candidate { call, asked: now, until, primary_tail, commit, ack, read_ttl_max };
         self.enter(Cause::Operator, RoleState::Candidate(Box::new(candidate)), reason);
         let text = "stopped following; waiting until the own last promise is over";
         out.push(NodeAction::Happened(Happening::role_changed(Role::Candidate, self.max_epoch, text)));

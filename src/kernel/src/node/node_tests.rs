@@ -310,7 +310,7 @@ fn a_promotion_waits_for_the_own_promise_then_leads_the_next_epoch() {
     };
     let waited = right_end.since(ms(1100));
     assert_eq!(change.phases, [("fence", waited), ("promote", Duration::ZERO)]);
-    assert_eq!(change.loss, Some(Loss { last_heard: Some(3), committed: 0 }));
+    assert_eq!(change.loss, Some(Loss { last_heard: Some(3), acknowledged: Some(0) }));
     assert_eq!((change.actor.as_str(), change.reason.as_str()), ("op", "test"));
 }
 

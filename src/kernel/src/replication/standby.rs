@@ -14,7 +14,7 @@ use crate::lab::Sabotage;
 use crate::machine::Machine;
 use crate::oplog::{OpLogManager, split_entries};
 use crate::store::MetadataStore;
-use crate::types::{CopyId, Epoch, Instant, NodeId, Seq, limits, up};
+use crate::types::{AckMode, CopyId, Epoch, Instant, NodeId, Seq, limits, up};
 
 /// What can happen to a standby.
 #[derive(Debug)]
@@ -144,7 +144,9 @@ impl Standby {
     pub fn saw(&mut self, epoch: Epoch) {
         if epoch > self.max_epoch {
             self.max_epoch = epoch;
-            self.record = None;
+            if !mutant!(StaleRecord) {
+                self.record = None;
+            }
         }
     }
 
@@ -171,6 +173,12 @@ impl Standby {
     pub fn read_ttl_max(&self) -> Duration {
         let own = self.config.read_ttl_max;
         self.record.as_ref().map_or(own, |r| r.read_ttl_max.max(own))
+    }
+
+    /// When the primary acknowledges, as last heard; without word, as configured here.
+    #[must_use]
+    pub fn ack_on_record(&self) -> AckMode {
+        self.record.as_ref().map_or(self.config.ack, |r| r.ack)
     }
 
     /// The primary's commit, as last heard.

@@ -96,6 +96,11 @@ impl Shadow {
         Some(LogPos { epoch: *epoch, seq })
     }
 
+    /// Seq of the first entry of an epoch.
+    pub(crate) fn began(&self, epoch: Epoch) -> Option<u64> {
+        self.epochs.iter().find(|(e, _)| *e == epoch).map(|(_, first)| *first)
+    }
+
     fn entry(&mut self, bytes: &[u8], ledger: &mut Ledger, node: usize) -> Outcome<OpType> {
         let entry = decode(bytes)
             .map_err(|e| Invariant::ContiguousApply.broken(format!("n{node} at {}: {e}", self.read_upto)))?;

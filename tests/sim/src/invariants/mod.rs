@@ -53,10 +53,11 @@ invariants! {
     AnswersFollowLog: "DESIGN 1: an answer is what the log says, at the position that it was decided on",
     NoReuseUnderRight: "PROTOCOL A1-A4: no region is handed out while a read or write right is left on it",
     NoWrongBytes: "PROTOCOL 14: a read within its lease returns the bytes of the object's own write",
+    NoQuarantine: "PROTOCOL I10, K7: what an honest primary sends fits the state that it is sent to",
     NoBusyWait: "machine: after a tick the next deadline lies ahead",
     Liveness: "DESIGN 7: with the faults off, calls are answered",
     Converges: "DESIGN 7: with the faults off, one primary, all others streaming and equal",
-    KernelInvariant: "invariant!: the kernel found a bug in itself",
+    KernelBug: "invariant!: the kernel found a bug in itself",
 }
 
 impl Invariant {

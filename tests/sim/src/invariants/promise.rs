@@ -42,8 +42,8 @@ impl Promises {
         raise(&mut self.kept, pos);
     }
 
-    /// A node with this log begins to lead; its own first entry is not in it yet or is its last.
-    pub(crate) fn check(&self, log: &OpLogManager, epoch: Epoch, node: usize) -> Outcome {
+    /// A node with this log leads in `epoch`, whose first entry is at `began`.
+    pub(crate) fn check(&self, log: &OpLogManager, epoch: Epoch, began: u64, node: usize) -> Outcome {
         let lost = self.kept.iter().map(|(e, s)| LogPos { epoch: *e, seq: *s }).find(|p| !log.contains(*p));
         if let Some(pos) = lost {
             let text = format!(
@@ -52,12 +52,11 @@ impl Promises {
             );
             return Err(Invariant::PromiseKept.broken(text));
         }
-        // The log ends with the term record: whatever is lost must have stood there or later.
-        let end = log.last();
+        // Whatever is lost must have stood where the term record stands now, or later.
         let hole = self.told.iter().map(|(e, s)| LogPos { epoch: *e, seq: *s });
-        let hole = hole.into_iter().find(|p| !log.contains(*p) && p.seq < end.seq);
+        let hole = hole.into_iter().find(|p| !log.contains(*p) && p.seq < began);
         Invariant::PromiseKept.check(hole.is_none(), || {
-            format!("n{node} lacks {hole:?}, which was told, but its log goes on to {end}: not a lost suffix")
+            format!("n{node} lacks {hole:?}, which was told, but inherited entries up to {began}: not a lost suffix")
         })?;
         Ok(())
     }
