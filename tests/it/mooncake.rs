@@ -47,6 +47,15 @@ impl Client {
         self.socket.write_all(bytes).await.expect("sent");
     }
 
+    /// Whether it gets an answer, or has been closed.
+    pub(crate) async fn is_served(&mut self) -> bool {
+        let mut bytes = Vec::new();
+        frame::write_request(&mut bytes, 0, &w::ServiceReady, Form::LONG).expect("it fits");
+        // A closed connection shows at the latest when it is read from.
+        let _ = self.socket.write_all(&bytes).await;
+        self.receive().await.is_some()
+    }
+
     /// So many bytes as they come.
     pub(crate) async fn receive_bytes(&mut self, count: usize) -> Vec<u8> {
         let mut bytes = vec![0; count];

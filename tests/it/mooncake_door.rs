@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use crate::mooncake::{Client, ME, TENANT, exist, mount, plain, put_end, put_start, result_of};
-use crate::node::Node;
+use crate::node::{Node, PATIENCE};
 
 const DOOR: &str = "--mooncake 127.0.0.1:0";
 
@@ -279,6 +279,64 @@ async fn a_mebibyte_of_requests_in_one_write_is_answered_in_order() {
             _ => assert_eq!(result_of!(ExistKey, answer), Ok(true), "after its own end"),
         }
     }
+}
+
+/// It is not read from until it reads; the others do not notice.
+#[tokio::test]
+async fn a_slow_reader_hurts_nobody() {
+    let (node, mut other) = primary().await;
+    other.call(&mount(1 << 20)).await.expect("mounted");
+    other.call(&put_start(b"k")).await.expect("started");
+    other.call(&put_end(b"k")).await.expect("ended");
+    let keys = vec![&b"k"[..]; 50_000];
+    let mut request = Vec::new();
+    let get = w::BatchGetReplicaList { keys: List::new(&keys), tenant_id: TENANT };
+    frame::write_request(&mut request, 0, &get, Form::SHORT).expect("fits");
+    let mut slow = Client::connect(&node.mooncake).await;
+    let sent = async {
+        for _ in 0..200 {
+            slow.send_bytes(&request).await;
+        }
+    };
+    let stuck = tokio::time::timeout(Duration::from_secs(3), sent).await;
+    assert!(stuck.is_err(), "requests are not taken in while replies are not taken");
+    assert!(node.resident_bytes() < 200 << 20, "{} bytes", node.resident_bytes());
+    let asked = other.call(&exist(b"k")).await.expect("a result");
+    assert_eq!(result_of!(ExistKey, asked), Ok(true));
+    let (_, answer) = slow.receive().await.expect("open");
+    assert_eq!(result_of!(BatchGetReplicaList, answer.expect("a result")).len(), 50_000);
+}
+
+#[tokio::test]
+async fn idle_connections_cost_little_and_too_many_are_closed_at_once() {
+    let node = Node::start(&format!("--node a --role primary {DOOR}"));
+    let mut first = Client::connect_when_served(&node.mooncake).await;
+    let before = node.resident_bytes();
+    let mut idle = Vec::new();
+    for _ in 0..400 {
+        let mut client = Client::connect(&node.mooncake).await;
+        client.call(&w::ServiceReady).await.expect("served");
+        idle.push(client);
+    }
+    let each = node.resident_bytes().saturating_sub(before) / 400;
+    assert!(each < 16 << 10, "{each} bytes a connection");
+    assert!(first.call(&w::ServiceReady).await.is_ok());
+
+    // Half of the files are for connections of this door.
+    let small = Node::start_with_files(64, &format!("--node b --role primary {DOOR}"));
+    let mut held = vec![Client::connect_when_served(&small.mooncake).await];
+    held[0].call(&w::ServiceReady).await.expect("served");
+    let mut closed = 0;
+    while held.len() < 40 && closed == 0 {
+        let mut client = Client::connect(&small.mooncake).await;
+        if client.is_served().await { held.push(client) } else { closed += 1 }
+    }
+    assert!((30..=32).contains(&held.len()) && closed == 1, "{} held", held.len());
+    assert!(held[0].call(&w::ServiceReady).await.is_ok(), "those that are in stay");
+    assert!(small.status(false).await.identity.is_some(), "operators get in");
+    held.truncate(1);
+    let again = async { while !Client::connect(&small.mooncake).await.is_served().await {} };
+    tokio::time::timeout(PATIENCE, again).await.expect("served again");
 }
 
 #[tokio::test]

@@ -25,7 +25,19 @@ pub(crate) struct Node {
 
 impl Node {
     pub(crate) fn start(flags: &str) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_standfast"))
+        Self::start_as(Command::new(env!("CARGO_BIN_EXE_standfast")), flags)
+    }
+
+    /// A node whose system allows it so many file descriptors.
+    pub(crate) fn start_with_files(files: u32, flags: &str) -> Self {
+        let mut shell = Command::new("sh");
+        let limited = format!("ulimit -n {files} && exec \"$0\" \"$@\"");
+        shell.args(["-c", &limited, env!("CARGO_BIN_EXE_standfast")]);
+        Self::start_as(shell, flags)
+    }
+
+    fn start_as(mut command: Command, flags: &str) -> Self {
+        let mut child = command
             .arg("serve")
             .args(["--grpc", "127.0.0.1:0"])
             .args(flags.split_whitespace())
@@ -53,6 +65,13 @@ impl Node {
 
     pub(crate) fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.child.id() as i32), signal).expect("the process is there");
+    }
+
+    /// Its memory.
+    pub(crate) fn resident_bytes(&self) -> u64 {
+        let path = format!("/proc/{}/statm", self.child.id());
+        let statm = std::fs::read_to_string(path).expect("the process is there");
+        statm.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).expect("pages") * 4096
     }
 
     async fn channel(&self) -> Channel {

@@ -31,6 +31,8 @@ pub(super) enum End {
     Attachment(u32),
     #[error("a frame was not complete after {} s", limits::FRAME_TIME.as_secs())]
     HalfAFrame,
+    #[error("{} others were sending large frames", limits::LARGE_FRAMES_MAX)]
+    Crowded,
     #[error("replies were not taken within {} s", limits::WRITE_TIME.as_secs())]
     SlowReader,
     #[error(transparent)]
@@ -145,12 +147,13 @@ impl<C: Clock> Connection<C> {
             *self.framer.buffer() = BytesMut::new();
             return Ok(());
         }
-        let due = *self.frame_due.get_or_insert_with(|| Instant::now() + limits::FRAME_TIME);
         if begun >= limits::CHUNK_BYTES && self.large_frame.is_none() {
             let turn = Arc::clone(&self.large_frames).acquire_owned();
             // The semaphore is never closed.
-            self.large_frame = timeout_at(due, turn).await.map_err(|_| End::HalfAFrame)?.ok();
+            self.large_frame = timeout(limits::WRITE_TIME, turn).await.map_err(|_| End::Crowded)?.ok();
+            self.frame_due = None;
         }
+        self.frame_due.get_or_insert_with(|| Instant::now() + limits::FRAME_TIME);
         Ok(())
     }
 }
