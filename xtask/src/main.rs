@@ -12,6 +12,7 @@ mod steps;
 mod tally;
 mod verdict;
 mod verify;
+mod wheel;
 
 use std::process::ExitCode;
 
