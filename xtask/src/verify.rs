@@ -171,7 +171,7 @@ mod tests {
     use std::time::Duration;
 
     use super::{Outcome, Reader, row, skipped, sum, table};
-    use crate::steps::{Component, Count};
+    use crate::steps::Count;
     use crate::tally::Tally;
 
     fn read(count: Count, lines: &[&str], code: i32) -> anyhow::Result<(Tally, Vec<String>)> {
