@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use standfast_kernel::api::{
-    EndItem, PutItem, Refusal, ReplicaDescriptor, ReplicateConfig, Request, Response,
+    EndItem, PutItem, Refusal, ReplicaDescriptor, ReplicaType, ReplicateConfig, Request, Response,
 };
 use standfast_kernel::types::{ClientId, ReplicaStatus, SegmentId, SegmentSpec, Uuid, limits};
 use standfast_proto::v1;
@@ -38,6 +38,7 @@ pub(super) fn put_start(r: v1::PutStartRequest) -> Result<Request, Status> {
     let config = r.config.map_or_else(ReplicateConfig::default, |c| ReplicateConfig {
         replica_num: c.replica_num,
         preferred_segments: c.preferred_segments,
+        ..ReplicateConfig::default()
     });
     let items = r.items.into_iter().map(|i| PutItem { key: i.key, size: i.size }).collect();
     Ok(Request::PutStart { client: ClientId(uuid(r.client, "client")?), config, items })
@@ -45,7 +46,7 @@ pub(super) fn put_start(r: v1::PutStartRequest) -> Result<Request, Status> {
 
 pub(super) fn put_end(r: v1::PutEndRequest) -> Result<Request, Status> {
     let items = r.items.into_iter().map(|i| EndItem { key: i.key, checksum: i.checksum }).collect();
-    Ok(Request::PutEnd { client: ClientId(uuid(r.client, "client")?), items })
+    Ok(Request::PutEnd { client: ClientId(uuid(r.client, "client")?), items, replica_type: ReplicaType::All })
 }
 
 /// A fault as the status of the whole call.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::types::{ClientId, Epoch, ReplicaStatus, SegmentId, SegmentSpec};
+use crate::types::{ClientId, DataType, Epoch, ReplicaStatus, SegmentId, SegmentSpec};
 
 /// The tenant of every key while multi-tenancy is off (SEMANTICS 2.0).
 pub const DEFAULT_TENANT: &[u8] = b"default";
@@ -33,12 +33,33 @@ pub enum Request {
         /// What will be written.
         items: Vec<PutItem>,
     },
+    /// Begin writes of new values under keys that may exist (SEMANTICS 2.3). They
+    /// are ended by [`Request::PutEnd`] and given up by [`Request::PutRevoke`].
+    UpsertStart {
+        /// The writer.
+        client: ClientId,
+        /// How to place the replicas.
+        config: ReplicateConfig,
+        /// What will be written.
+        items: Vec<PutItem>,
+    },
     /// End writes: the objects become readable. Idempotent.
     PutEnd {
         /// The writer; it must be the one that began.
         client: ClientId,
         /// What was written.
         items: Vec<EndItem>,
+        /// Which replicas were written.
+        replica_type: ReplicaType,
+    },
+    /// Give writes up: the objects are gone.
+    PutRevoke {
+        /// The writer; it must be the one that began.
+        client: ClientId,
+        /// The keys.
+        keys: Vec<Bytes>,
+        /// Which replicas are given up.
+        replica_type: ReplicaType,
     },
     /// Where to read objects; grants a read lease on each.
     GetReplicaList {
@@ -57,6 +78,87 @@ pub enum Request {
         /// Also when a read lease is live.
         force: bool,
     },
+    /// Where to read all objects whose keys match; grants a read lease on each.
+    GetReplicaListByRegex {
+        /// Searched for in the key.
+        pattern: Bytes,
+    },
+    /// Remove all objects whose keys match.
+    RemoveByRegex {
+        /// Searched for in the key.
+        pattern: Bytes,
+        /// Also when a read lease is live.
+        force: bool,
+    },
+    /// Remove all objects.
+    RemoveAll {
+        /// Also when a read lease is live.
+        force: bool,
+    },
+    /// Remove a writer's own objects, or their replicas on one segment.
+    BatchReplicaClear {
+        /// The keys.
+        keys: Vec<Bytes>,
+        /// The writer of the objects; those of others are left alone.
+        client: ClientId,
+        /// Name of the segment; empty is whole objects.
+        segment: String,
+    },
+}
+
+/// Kinds of replicas (SEMANTICS 1.3). This master makes memory replicas only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[repr(u8)]
+pub enum ReplicaType {
+    /// A region of a mounted segment.
+    Memory = 0,
+    /// A file on a shared file system.
+    Disk = 1,
+    /// A file on one client's disk.
+    LocalDisk = 2,
+    /// A region of an NVMe-over-Fabric segment.
+    NofSsd = 3,
+    /// Memory, and what is like it.
+    #[default]
+    All = 4,
+    /// A file of a distributed file system.
+    Dfs = 100,
+}
+
+impl ReplicaType {
+    /// True when it covers the replicas that this master makes.
+    #[must_use]
+    pub fn is_memory(self) -> bool {
+        match self {
+            Self::Memory | Self::All => true,
+            Self::Disk | Self::LocalDisk | Self::NofSsd | Self::Dfs => false,
+        }
+    }
+}
+
+/// What a write does to the object's soft pin (SEMANTICS 1.3, 4.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SoftPinAction {
+    /// Leaves it.
+    #[default]
+    Preserve,
+    /// Sets it at the first end.
+    Enable,
+    /// Clears it at the first end.
+    Disable,
+    /// A number that Mooncake does not know: refused.
+    Unknown(u8),
+}
+
+impl From<u8> for SoftPinAction {
+    fn from(n: u8) -> Self {
+        match n {
+            0 => Self::Preserve,
+            1 => Self::Enable,
+            2 => Self::Disable,
+            n => Self::Unknown(n),
+        }
+    }
 }
 
 /// How replicas are placed (SEMANTICS 1.6).
@@ -64,13 +166,56 @@ pub enum Request {
 pub struct ReplicateConfig {
     /// Memory replicas wanted; fewer is success as long as there is one.
     pub replica_num: u32,
+    /// NVMe-over-Fabric replicas wanted; this master makes none.
+    pub nof_replica_num: u32,
+    /// Distributed-file-system replicas wanted; this master makes none.
+    pub dfs_replica_num: u32,
     /// Segment names to try first, in order.
     pub preferred_segments: Vec<String>,
+    /// Deprecated: when not empty, the only name to try first.
+    pub preferred_segment: String,
+    /// What to do with the soft pin.
+    pub soft_pin_action: SoftPinAction,
+    /// How long the pin lasts, in milliseconds; only with `Enable`. 0 pins not at all.
+    pub soft_pin_ttl_ms: Option<u64>,
+    /// Never evict it.
+    pub with_hard_pin: bool,
+    /// What the values are used for.
+    pub data_type: DataType,
+    /// One group id for each element, empty for no group. Without it a put is in
+    /// no group and an upsert keeps the group.
+    pub group_ids: Option<Vec<Bytes>>,
+    /// Place the elements of a batch beside the first one.
+    pub prefer_alloc_in_same_node: bool,
 }
 
 impl Default for ReplicateConfig {
     fn default() -> Self {
-        Self { replica_num: 1, preferred_segments: Vec::new() }
+        Self {
+            replica_num: 1,
+            nof_replica_num: 0,
+            dfs_replica_num: 0,
+            preferred_segments: Vec::new(),
+            preferred_segment: String::new(),
+            soft_pin_action: SoftPinAction::Preserve,
+            soft_pin_ttl_ms: None,
+            with_hard_pin: false,
+            data_type: DataType::default(),
+            group_ids: None,
+            prefer_alloc_in_same_node: false,
+        }
+    }
+}
+
+impl ReplicateConfig {
+    /// Segment names to try first, in order.
+    #[must_use]
+    pub fn preferred(&self) -> &[String] {
+        if self.preferred_segment.is_empty() {
+            &self.preferred_segments
+        } else {
+            std::slice::from_ref(&self.preferred_segment)
+        }
     }
 }
 
@@ -99,14 +244,26 @@ pub enum Response {
     MountSegment(Result<(), Refusal>),
     /// Where to write each object.
     PutStart(Vec<Result<Vec<ReplicaDescriptor>, Refusal>>),
+    /// Where to write each object.
+    UpsertStart(Vec<Result<Vec<ReplicaDescriptor>, Refusal>>),
     /// Whether each write is published.
     PutEnd(Vec<Result<(), Refusal>>),
+    /// Whether each write is given up.
+    PutRevoke(Vec<Result<(), Refusal>>),
     /// Where to read each object.
     GetReplicaList(Vec<Result<ReplicaList, Refusal>>),
     /// Whether each object is readable.
     ExistKey(Vec<Result<bool, Refusal>>),
     /// Whether each object was removed.
     Remove(Vec<Result<(), Refusal>>),
+    /// The readable objects whose keys match, in key order.
+    GetReplicaListByRegex(Result<Vec<(Bytes, ReplicaList)>, Refusal>),
+    /// How many objects were removed.
+    RemoveByRegex(Result<u64, Refusal>),
+    /// How many objects were removed.
+    RemoveAll(u64),
+    /// The keys that were cleared.
+    BatchReplicaClear(Vec<Bytes>),
 }
 
 /// Where one copy of a value is.
@@ -148,6 +305,8 @@ pub enum ErrorCode {
     InvalidParams = -600,
     /// ILLEGAL_CLIENT
     IllegalClient = -601,
+    /// INVALID_WRITE
+    InvalidWrite = -700,
     /// REPLICA_IS_NOT_READY
     ReplicaIsNotReady = -703,
     /// OBJECT_NOT_FOUND
@@ -160,6 +319,8 @@ pub enum ErrorCode {
     UnavailableInCurrentStatus = -1010,
     /// UNAVAILABLE_IN_CURRENT_MODE
     UnavailableInCurrentMode = -1011,
+    /// DFS_SERVICE_UNAVAILABLE
+    DfsServiceUnavailable = -1601,
 }
 
 /// A definite "no": nothing was done.
@@ -207,6 +368,12 @@ pub enum Refusal {
     /// The write belongs to another client.
     #[error("the write belongs to another client")]
     IllegalClient,
+    /// There is no such write to end or to give up.
+    #[error("invalid write: {0}")]
+    InvalidWrite(&'static str),
+    /// Replicas on a distributed file system were asked for.
+    #[error("this master makes no replicas on a distributed file system")]
+    DfsServiceUnavailable,
 }
 
 impl Refusal {
@@ -224,6 +391,8 @@ impl Refusal {
             Self::ReplicaIsNotReady => ErrorCode::ReplicaIsNotReady,
             Self::ObjectHasLease => ErrorCode::ObjectHasLease,
             Self::IllegalClient => ErrorCode::IllegalClient,
+            Self::InvalidWrite(_) => ErrorCode::InvalidWrite,
+            Self::DfsServiceUnavailable => ErrorCode::DfsServiceUnavailable,
         }
     }
 }
@@ -235,10 +404,16 @@ impl Request {
         match self {
             Self::MountSegment { .. } => "MountSegment",
             Self::PutStart { .. } => "PutStart",
+            Self::UpsertStart { .. } => "UpsertStart",
             Self::PutEnd { .. } => "PutEnd",
+            Self::PutRevoke { .. } => "PutRevoke",
             Self::GetReplicaList { .. } => "GetReplicaList",
             Self::ExistKey { .. } => "ExistKey",
             Self::Remove { .. } => "Remove",
+            Self::GetReplicaListByRegex { .. } => "GetReplicaListByRegex",
+            Self::RemoveByRegex { .. } => "RemoveByRegex",
+            Self::RemoveAll { .. } => "RemoveAll",
+            Self::BatchReplicaClear { .. } => "BatchReplicaClear",
         }
     }
 
@@ -246,10 +421,17 @@ impl Request {
     #[must_use]
     pub fn elements(&self) -> usize {
         match self {
-            Self::MountSegment { .. } => 1,
-            Self::PutStart { items, .. } => items.len(),
+            Self::MountSegment { .. }
+            | Self::GetReplicaListByRegex { .. }
+            | Self::RemoveByRegex { .. }
+            | Self::RemoveAll { .. } => 1,
+            Self::PutStart { items, .. } | Self::UpsertStart { items, .. } => items.len(),
             Self::PutEnd { items, .. } => items.len(),
-            Self::GetReplicaList { keys } | Self::ExistKey { keys } | Self::Remove { keys, .. } => keys.len(),
+            Self::GetReplicaList { keys }
+            | Self::ExistKey { keys }
+            | Self::Remove { keys, .. }
+            | Self::PutRevoke { keys, .. }
+            | Self::BatchReplicaClear { keys, .. } => keys.len(),
         }
     }
 
@@ -257,10 +439,16 @@ impl Request {
     #[must_use]
     pub fn is_mutation(&self) -> bool {
         match self {
-            Self::MountSegment { .. } | Self::PutStart { .. } | Self::PutEnd { .. } | Self::Remove { .. } => {
-                true
-            }
-            Self::GetReplicaList { .. } | Self::ExistKey { .. } => false,
+            Self::MountSegment { .. }
+            | Self::PutStart { .. }
+            | Self::UpsertStart { .. }
+            | Self::PutEnd { .. }
+            | Self::PutRevoke { .. }
+            | Self::Remove { .. }
+            | Self::RemoveByRegex { .. }
+            | Self::RemoveAll { .. }
+            | Self::BatchReplicaClear { .. } => true,
+            Self::GetReplicaList { .. } | Self::ExistKey { .. } | Self::GetReplicaListByRegex { .. } => false,
         }
     }
 }

@@ -51,6 +51,14 @@ mutants! {
     FreeNowPreempt,
     /// PROTOCOL G7: reads do not wait for the state that they saw to be committed.
     ReadNoCommit,
+    /// PROTOCOL A3: an inherited object is overwritten in place during the hold.
+    InplaceInHold,
+    /// PROTOCOL A6: in async mode an in-place upsert is answered before it is committed.
+    AsyncInplace,
+    /// SEMANTICS R6: an object is overwritten in place although a read lease is live.
+    InplaceUnderLease,
+    /// SEMANTICS R21: an end is never charged to a preempted attempt of its client.
+    AttemptsForgot,
     /// PROTOCOL A6: in async mode an address is handed out before it is committed.
     AsyncPutStartNoCommit,
 }

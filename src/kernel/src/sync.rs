@@ -17,6 +17,8 @@ impl Order {
     pub const SEGMENTS: Self = Self(1 << 16);
     /// Derived indexes: allocators.
     pub const DERIVED: Self = Self(3 << 16);
+    /// Group routes: derived, too, and taken after the allocators.
+    pub const ROUTES: Self = Self((3 << 16) + 1);
     /// The op log: a leaf, O(1) work under it.
     pub const LOG: Self = Self(4 << 16);
 
@@ -39,6 +41,11 @@ pub type RankedRwLock<T> = Ranked<RwLock<T>>;
 /// A ranked mutex.
 pub type RankedMutex<T> = Ranked<Mutex<T>>;
 
+/// A shared hold of a [`RankedRwLock`].
+pub type ReadGuard<'a, T> = Guard<RwLockReadGuard<'a, T>>;
+/// The exclusive hold of a [`RankedRwLock`].
+pub type WriteGuard<'a, T> = Guard<RwLockWriteGuard<'a, T>>;
+
 impl<T> Ranked<RwLock<T>> {
     /// Wraps `value` in a lock of this order.
     pub fn rw(order: Order, value: T) -> Self {
@@ -46,13 +53,13 @@ impl<T> Ranked<RwLock<T>> {
     }
 
     /// Locks for reading.
-    pub fn read(&self) -> Guard<RwLockReadGuard<'_, T>> {
+    pub fn read(&self) -> ReadGuard<'_, T> {
         let held = Held::take(self.order);
         Guard { inner: self.lock.read(), _held: held }
     }
 
     /// Locks for writing.
-    pub fn write(&self) -> Guard<RwLockWriteGuard<'_, T>> {
+    pub fn write(&self) -> WriteGuard<'_, T> {
         let held = Held::take(self.order);
         Guard { inner: self.lock.write(), _held: held }
     }

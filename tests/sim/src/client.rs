@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use standfast_kernel::api::{EndItem, PutItem, ReplicateConfig, Request, Response};
+use standfast_kernel::api::{EndItem, PutItem, ReplicaType, ReplicateConfig, Request, Response};
 use standfast_kernel::types::{ClientId, Instant, LogPos, Uuid};
 
 use crate::clock::{Clock, DRIFT_PPM_MAX, MS, SECOND};
@@ -178,7 +178,7 @@ impl World {
             client: client_id(c, nonce),
             config: ReplicateConfig {
                 replica_num: 1 + self.rng.below(2) as u32,
-                preferred_segments: Vec::new(),
+                ..ReplicateConfig::default()
             },
             items: vec![PutItem { key: bytes_of(&key_name(key)), size }],
         };
@@ -187,7 +187,8 @@ impl World {
 
     pub(crate) fn end_put(&mut self, c: usize, key: u64, nonce: Nonce) {
         let items = vec![EndItem { key: bytes_of(&key_name(key)), checksum: Some(nonce) }];
-        self.call(c, key, Request::PutEnd { client: client_id(c, nonce), items }, nonce, 0);
+        let (client, replica_type) = (client_id(c, nonce), ReplicaType::All);
+        self.call(c, key, Request::PutEnd { client, items, replica_type }, nonce, 0);
     }
 
     fn call(&mut self, c: usize, key: u64, request: Request, nonce: Nonce, tries: u32) {
@@ -304,6 +305,13 @@ impl World {
                 self.removed(call, &answers[0]);
                 self.idle(c);
             }
+            // No client here asks for these.
+            Response::UpsertStart(_)
+            | Response::PutRevoke(_)
+            | Response::GetReplicaListByRegex(_)
+            | Response::RemoveByRegex(_)
+            | Response::RemoveAll(_)
+            | Response::BatchReplicaClear(_) => self.idle(c),
         }
         Ok(())
     }

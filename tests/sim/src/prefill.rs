@@ -1,7 +1,7 @@
 //! A log that is long from the start, so that catching up on it takes a while.
 
 use bytes::Bytes;
-use standfast_kernel::api::{EndItem, PutItem, ReplicateConfig, Request};
+use standfast_kernel::api::{EndItem, PutItem, ReplicaType, ReplicateConfig, Request};
 use standfast_kernel::node::NodeEvent;
 use standfast_kernel::types::{ClientId, SegmentId, SegmentSpec, Uuid};
 
@@ -27,14 +27,15 @@ impl World {
             size: objects,
             ..Memory::segment(0)
         };
-        let config = ReplicateConfig { replica_num: 1, preferred_segments: vec![SEGMENT.into()] };
+        let config =
+            ReplicateConfig { preferred_segments: vec![SEGMENT.into()], ..ReplicateConfig::default() };
         let mut requests = vec![Request::MountSegment { client, segment }];
         for batch in 0..objects / BATCH {
             let keys = || (0..BATCH).map(move |k| Bytes::from(format!("{SEGMENT}-{batch}-{k}")));
             let items = keys().map(|key| PutItem { key, size: 1 }).collect();
             requests.push(Request::PutStart { client, config: config.clone(), items });
             let items = keys().map(|key| EndItem { key, checksum: None }).collect();
-            requests.push(Request::PutEnd { client, items });
+            requests.push(Request::PutEnd { client, items, replica_type: ReplicaType::All });
         }
         for request in &requests {
             // Nobody waits for these answers.

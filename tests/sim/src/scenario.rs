@@ -48,6 +48,9 @@ pub(crate) const TIMES: MasterTimes = MasterTimes {
     read_ttl: Duration::from_millis(300),
     put_discard: Duration::from_secs(1),
     put_release: Duration::from_secs(3),
+    revoke_quarantine: Duration::from_millis(500),
+    soft_pin_ttl: Duration::from_secs(5),
+    soft_pin_ttl_max: Duration::from_secs(60),
 };
 /// A client gives a call up after this long, on its own clock.
 pub(crate) const RPC_TIMEOUT: Duration = Duration::from_millis(400);

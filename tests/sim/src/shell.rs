@@ -220,12 +220,17 @@ impl World {
 /// Last entry of the home of the request's key, and of all that the answer was decided on.
 fn positions(process: &Process, request: &Request, response: &Response) -> (LogPos, LogPos) {
     let key = match request {
-        Request::MountSegment { .. } => None,
-        Request::PutStart { items, .. } => Some(&items[0].key),
+        Request::MountSegment { .. }
+        | Request::GetReplicaListByRegex { .. }
+        | Request::RemoveByRegex { .. }
+        | Request::RemoveAll { .. } => None,
+        Request::PutStart { items, .. } | Request::UpsertStart { items, .. } => Some(&items[0].key),
         Request::PutEnd { items, .. } => Some(&items[0].key),
-        Request::GetReplicaList { keys } | Request::ExistKey { keys } | Request::Remove { keys, .. } => {
-            Some(&keys[0])
-        }
+        Request::GetReplicaList { keys }
+        | Request::ExistKey { keys }
+        | Request::Remove { keys, .. }
+        | Request::PutRevoke { keys, .. }
+        | Request::BatchReplicaClear { keys, .. } => Some(&keys[0]),
     };
     let home = key.map_or(HomeId::SEGMENTS, |key| KeyHash::of(&scoped_key(DEFAULT_TENANT, key)).home);
     let last = process.node.store().mark(home).last;
@@ -240,9 +245,15 @@ fn positions(process: &Process, request: &Request, response: &Response) -> (LogP
 fn hands_out_bytes(response: &Response) -> bool {
     match response {
         Response::MountSegment(answer) => answer.is_ok(),
-        Response::PutStart(answers) => answers[0].is_ok(),
-        Response::PutEnd(_) | Response::GetReplicaList(_) | Response::ExistKey(_) | Response::Remove(_) => {
-            false
-        }
+        Response::PutStart(answers) | Response::UpsertStart(answers) => answers[0].is_ok(),
+        Response::PutEnd(_)
+        | Response::PutRevoke(_)
+        | Response::GetReplicaList(_)
+        | Response::ExistKey(_)
+        | Response::Remove(_)
+        | Response::GetReplicaListByRegex(_)
+        | Response::RemoveByRegex(_)
+        | Response::RemoveAll(_)
+        | Response::BatchReplicaClear(_) => false,
     }
 }

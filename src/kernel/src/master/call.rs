@@ -9,8 +9,8 @@ use smallvec::SmallVec;
 
 use super::Master;
 use crate::api::{DEFAULT_TENANT, Refusal, ReplicaDescriptor};
-use crate::oplog::Op;
 use crate::oplog::codec::Prepared;
+use crate::oplog::{LimboKind, Op, Release};
 use crate::store::{Object, SegmentTable, Shard, apply_to_segments};
 use crate::types::{
     CopyId, Epoch, Instant, KeyHash, LogPos, ReplicaStatus, Seq, WallTime, limits, scoped_key,
@@ -80,12 +80,7 @@ impl Master {
         op: &Op<'_>,
     ) -> LogPos {
         let pos = self.append(wall, place, op);
-        let applied = shard.apply(pos, op).and_then(|effects| {
-            if effects.is_empty() {
-                return Ok(());
-            }
-            Ok(self.store.allocators().lock().perform(&effects)?)
-        });
+        let applied = shard.apply(pos, op).and_then(|effects| Ok(self.store.perform(&effects)?));
         invariant!(applied.is_ok(), "an op decided on this state did not apply: {applied:?} {op:?}");
         pos
     }
@@ -107,6 +102,14 @@ impl Master {
     /// True while a reader may hold a visible lease (SEMANTICS 2.4, PROTOCOL A3).
     pub(super) fn is_leased(&self, object: &Object, now: Instant) -> bool {
         now < object.lease_until() || (self.is_inherited(object) && now < self.hold_until)
+    }
+
+    /// How an object's bytes are let go when readers may know them, and from when
+    /// on they may be used again.
+    pub(super) fn release(&self, object: &Object, now: Instant) -> (Release, Instant) {
+        let unread_from = self.unread_from(object);
+        let free_now = unread_from <= now || mutant!(FreeNowAlways);
+        (if free_now { Release::Now } else { Release::Limbo(LimboKind::Read) }, unread_from)
     }
 
     /// From when on no reader can hold a right on its bytes.

@@ -17,9 +17,15 @@ impl Master {
             Request::PutStart { client, config, items } => {
                 Response::PutStart(call.put_start_batch(*client, config, items))
             }
-            Request::PutEnd { client, items } => {
-                Response::PutEnd(items.iter().map(|item| call.put_end(*client, item)).collect())
+            Request::UpsertStart { client, config, items } => {
+                Response::UpsertStart(call.upsert_start_batch(*client, config, items))
             }
+            Request::PutEnd { client, items, replica_type } => Response::PutEnd(
+                items.iter().map(|item| call.put_end(*client, item, *replica_type)).collect(),
+            ),
+            Request::PutRevoke { client, keys, replica_type } => Response::PutRevoke(
+                keys.iter().map(|key| call.put_revoke(*client, key, *replica_type)).collect(),
+            ),
             Request::GetReplicaList { keys } => {
                 let table = self.store.segments().read();
                 Response::GetReplicaList(keys.iter().map(|key| call.get(&table, key)).collect())
@@ -29,6 +35,16 @@ impl Master {
             }
             Request::Remove { keys, force } => {
                 Response::Remove(keys.iter().map(|key| call.remove(key, *force)).collect())
+            }
+            Request::GetReplicaListByRegex { pattern } => {
+                Response::GetReplicaListByRegex(call.get_matching(pattern))
+            }
+            Request::RemoveByRegex { pattern, force } => {
+                Response::RemoveByRegex(call.remove_matching(pattern, *force))
+            }
+            Request::RemoveAll { force } => Response::RemoveAll(call.remove_all(*force)),
+            Request::BatchReplicaClear { keys, client, segment } => {
+                Response::BatchReplicaClear(call.replica_clear(keys, *client, segment))
             }
         };
         let Call { depends_on, byte_critical, appended, .. } = call;

@@ -4,7 +4,8 @@ use std::sync::atomic::Ordering;
 
 use super::Master;
 use crate::oplog::{LimboKind, Op};
-use crate::types::{HomeId, Instant, Seq, WallTime, limits};
+use crate::store::Shard;
+use crate::types::{HomeId, Instant, KeyHash, Seq, WallTime, limits};
 
 impl Master {
     /// Visits some shards and frees what has waited long enough in limbo.
@@ -22,10 +23,12 @@ impl Master {
 
     fn free_due(&self, now: Instant, wall: WallTime, home: HomeId, max: usize) -> usize {
         let lock = self.store.shard(home);
-        if lock.read().limbo().len() == 0 {
+        let nothing_waits = |shard: &Shard| shard.limbo().len() == 0 && shard.attempts().iter().len() == 0;
+        if nothing_waits(&lock.read()) {
             return 0;
         }
         let mut shard = lock.write();
+        self.forget_attempts(now, wall, home, &mut shard);
         let due: Vec<(Seq, u8)> = shard
             .limbo()
             .filter(|(_, _, l)| now >= self.due(l.kind, l.due.filter(|(epoch, _)| *epoch == self.epoch)))
@@ -37,6 +40,24 @@ impl Master {
             self.log_and_apply(wall, op.place(), &mut shard, &op);
         }
         due.len()
+    }
+
+    /// Resolves abandoned writes whose clients had as long to speak as their
+    /// memory waits in limbo.
+    fn forget_attempts(&self, now: Instant, wall: WallTime, home: HomeId, shard: &mut Shard) {
+        let due: Vec<(Seq, Box<[u8]>)> = shard
+            .attempts()
+            .iter()
+            .filter(|(_, a)| {
+                now >= self.due(LimboKind::Write, a.due.filter(|(epoch, _)| *epoch == self.epoch))
+            })
+            .map(|(since, a)| (since, a.key.clone()))
+            .take(limits::MAINTAIN_FREES_PER_STEP)
+            .collect();
+        for (since, key) in due {
+            let op = Op::Resolve { key: &key, since };
+            self.log_and_apply(wall, KeyHash { home, ..KeyHash::of(&key) }, shard, &op);
+        }
     }
 
     /// When a limbo entry may be freed. One that an earlier primary left waits

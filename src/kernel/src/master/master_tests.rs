@@ -6,25 +6,32 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::api::{
-    EndItem, ErrorCode, PutItem, Refusal, ReplicaDescriptor, ReplicaList, ReplicateConfig, Request, Response,
+    EndItem, ErrorCode, PutItem, Refusal, ReplicaDescriptor, ReplicaList, ReplicaType, ReplicateConfig,
+    Request, Response, SoftPinAction,
 };
 use crate::oplog::codec::decode;
 use crate::oplog::{LimboKind, Release};
 use crate::oplog::{LogLimits, Op, split_entries};
 use crate::store::OffsetAllocator;
 use crate::types::{
-    ClientId, CopyId, KeyHash, LogPos, MountUid, Region, ReplicaStatus, SegmentId, SegmentSpec, Uuid,
-    WallTime, limits,
+    ClientId, CopyId, DataType, HomeId, KeyHash, LogPos, MountUid, Region, ReplicaStatus, SegmentId,
+    SegmentSpec, Traits, Uuid, WallTime, limits,
 };
 
 const MIB: u64 = 1 << 20;
 const TTL: u64 = 200;
 const DISCARD: u64 = 1_000;
 const RELEASE: u64 = 5_000;
+const QUARANTINE: u64 = 50;
+const PIN: u64 = 10_000;
+const PIN_MAX: u64 = 100_000;
 const TIMES: MasterTimes = MasterTimes {
     read_ttl: Duration::from_millis(TTL),
     put_discard: Duration::from_millis(DISCARD),
     put_release: Duration::from_millis(RELEASE),
+    revoke_quarantine: Duration::from_millis(QUARANTINE),
+    soft_pin_ttl: Duration::from_millis(PIN),
+    soft_pin_ttl_max: Duration::from_millis(PIN_MAX),
 };
 
 const A: ClientId = client(1);
@@ -237,7 +244,8 @@ fn start(client: ClientId, key: &str, size: u64, config: ReplicateConfig) -> Req
 }
 
 fn end(client: ClientId, key: &str, checksum: Option<u64>) -> Request {
-    Request::PutEnd { client, items: vec![EndItem { key: keys(&[key]).remove(0), checksum }] }
+    let items = vec![EndItem { key: keys(&[key]).remove(0), checksum }];
+    Request::PutEnd { client, items, replica_type: ReplicaType::All }
 }
 
 fn get(names: &[&str]) -> Request {
@@ -253,12 +261,12 @@ fn remove(names: &[&str], force: bool) -> Request {
 }
 
 fn replicas(n: u32) -> ReplicateConfig {
-    ReplicateConfig { replica_num: n, preferred_segments: Vec::new() }
+    ReplicateConfig { replica_num: n, ..ReplicateConfig::default() }
 }
 
 fn prefer(names: &[&str]) -> ReplicateConfig {
     let preferred_segments = names.iter().map(|n| (*n).to_owned()).collect();
-    ReplicateConfig { replica_num: 1, preferred_segments }
+    ReplicateConfig { preferred_segments, ..ReplicateConfig::default() }
 }
 
 /// Mount of segment `n` in a bench.
@@ -276,14 +284,22 @@ fn regions(replicas: &[ReplicaDescriptor]) -> smallvec::SmallVec<[Region; 1]> {
 }
 
 use ErrorCode::{
-    IllegalClient, InvalidParams, NoAvailableHandle, ObjectAlreadyExists, ObjectHasLease, ObjectNotFound,
-    ReplicaIsNotReady, SegmentAlreadyExists,
+    DfsServiceUnavailable, IllegalClient, InvalidParams, InvalidWrite, NoAvailableHandle,
+    ObjectAlreadyExists, ObjectHasLease, ObjectNotFound, ReplicaIsNotReady, SegmentAlreadyExists,
 };
 
 #[path = "checklist_tests.rs"]
 mod checklist;
+#[path = "groups_tests.rs"]
+mod groups;
+#[path = "objects_tests.rs"]
+mod objects;
+#[path = "objects_history_tests.rs"]
+mod objects_history;
 #[path = "takeover_tests.rs"]
 mod takeover;
+#[path = "upsert_tests.rs"]
+mod upsert;
 
 #[test]
 fn bad_input_is_refused_and_changes_nothing() {
@@ -361,7 +377,10 @@ fn each_request_logs_exactly_its_op() {
     );
     let (key, from) = (b"default\0k", b.log.tail());
     let put = b.start_with(A, "k", 100, replicas(2)).expect("room");
-    b.logged(from, &[Op::PutStart { key, client: A, size: 100, regions: regions(&put) }]);
+    b.logged(
+        from,
+        &[Op::PutStart { key, client: A, size: 100, regions: regions(&put), traits: Traits::default() }],
+    );
     assert_eq!(put.iter().map(|r| r.id).collect::<Vec<_>>(), [from.0 << 8, from.0 << 8 | 1]);
     let from = b.log.tail();
     assert_eq!(b.end_with(A, "k", Some(9)), Ok(()));
@@ -390,8 +409,9 @@ fn each_request_logs_exactly_its_op() {
     b.logged(
         from,
         &[
+            Op::Abandon { key, client: A },
             Op::Preempt { key, release: Release::Limbo(LimboKind::Write) },
-            Op::PutStart { key, client: B, size: 8, regions: regions(&new) },
+            Op::PutStart { key, client: B, size: 8, regions: regions(&new), traits: Traits::default() },
         ],
     );
     assert_ne!(old[0].address, new[0].address);

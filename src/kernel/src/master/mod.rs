@@ -1,14 +1,20 @@
 //! Deciding: a [`Request`] becomes [`Op`](crate::oplog::Op)s, which are logged
 //! and applied, and a [`Response`] that depends on a position.
 
+mod attempt;
 mod call;
+mod check_put;
+mod clear;
 mod decide;
+mod end;
 mod expiry;
+mod pattern;
 mod placement;
 mod put;
 mod read;
 mod remove;
 mod segment;
+mod upsert;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
@@ -17,8 +23,8 @@ use std::time::Duration;
 use crate::api::Response;
 use crate::lab::Sabotage;
 use crate::oplog::OpLogManager;
-use crate::store::MetadataStore;
-use crate::types::{Epoch, Instant, Seq, up};
+use crate::store::{MetadataStore, Object, PinState};
+use crate::types::{BadValue, Epoch, Instant, Seq, up};
 
 /// Periods of the master (SEMANTICS 1.8, PROTOCOL T6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +35,13 @@ pub struct MasterTimes {
     pub put_discard: Duration,
     /// For this long a preempted writer's regions stay unused.
     pub put_release: Duration,
+    /// For this long the regions of a write that its writer gave up stay unused:
+    /// packets of the abandoned transfer may still land (SEMANTICS R7).
+    pub revoke_quarantine: Duration,
+    /// Soft pin, where the writer does not say.
+    pub soft_pin_ttl: Duration,
+    /// Longest soft pin that a writer may ask for.
+    pub soft_pin_ttl_max: Duration,
 }
 
 impl Default for MasterTimes {
@@ -37,7 +50,29 @@ impl Default for MasterTimes {
             read_ttl: Duration::from_secs(10),
             put_discard: Duration::from_secs(30),
             put_release: Duration::from_secs(600),
+            revoke_quarantine: Duration::from_secs(2),
+            soft_pin_ttl: Duration::from_secs(30 * 60),
+            soft_pin_ttl_max: Duration::from_secs(24 * 60 * 60),
         }
+    }
+}
+
+impl MasterTimes {
+    /// Whether the periods fit each other; stock masters refuse to start else.
+    ///
+    /// # Errors
+    /// The first that does not.
+    pub fn check(&self) -> Result<(), BadValue> {
+        let bad = |what, value: Duration, expected| {
+            Err(BadValue { what, value: format!("{} ms", value.as_millis()), expected })
+        };
+        if self.put_release <= self.put_discard {
+            return bad("put release timeout", self.put_release, "more than the put discard timeout");
+        }
+        if self.soft_pin_ttl > self.soft_pin_ttl_max {
+            return bad("default soft pin TTL", self.soft_pin_ttl, "at most the longest soft pin TTL");
+        }
+        Ok(())
     }
 }
 
@@ -124,6 +159,12 @@ impl Master {
     #[must_use]
     pub fn hold_until(&self) -> Instant {
         self.hold_until
+    }
+
+    /// How strongly an object resists eviction now.
+    #[must_use]
+    pub fn pin_state(&self, object: &Object, now: Instant) -> PinState {
+        object.pin_state(now, self.since)
     }
 
     /// How much longer than its visible end a lease protects its bytes, because

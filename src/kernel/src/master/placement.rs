@@ -29,7 +29,7 @@ impl Master {
         let start = (self.random() % mounts.len() as u64) as usize;
         let walk = || (0..mounts.len()).map(|i| mounts[(start + i) % mounts.len()]);
         let preferred =
-            config.preferred_segments.iter().flat_map(|name| walk().filter(move |m| m.segment.name == *name));
+            config.preferred().iter().flat_map(|name| walk().filter(move |m| m.segment.name == *name));
         let mut used: SmallVec<[&str; 4]> = SmallVec::new();
         for mount in preferred.chain(walk()) {
             if regions.len() == config.replica_num as usize {

@@ -1,15 +1,38 @@
-//! Writing: start, end, and taking over what was left unfinished.
+//! Starting writes of new objects, and taking over what was left unfinished.
 
+use std::borrow::Cow;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
-use super::Master;
-use super::call::{Call, describe, invalid};
-use crate::api::{EndItem, PutItem, Refusal, ReplicaDescriptor, ReplicateConfig};
-use crate::lab::Sabotage;
+use bytes::Bytes;
+
+use super::call::{Call, describe};
+use super::check_put::{check_put, pending_pin};
+use crate::api::{PutItem, Refusal, ReplicaDescriptor, ReplicateConfig};
 use crate::oplog::{LimboKind, Op, Release};
-use crate::store::{Object, SegmentTable, Shard};
-use crate::types::{ClientId, Instant, KeyHash, limits};
+use crate::store::{Homes, Object, SegmentTable};
+use crate::types::{ClientId, Instant, Traits};
+
+/// Where to write, or why not.
+type Started = Result<Vec<ReplicaDescriptor>, Refusal>;
+
+/// What is to be written.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Value<'a> {
+    pub(super) client: ClientId,
+    pub(super) config: &'a ReplicateConfig,
+    pub(super) size: u64,
+    /// Its group, if the writer said; empty is none.
+    pub(super) group: Option<&'a [u8]>,
+}
+
+/// What a new object takes over from the one that it replaces.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Inheritance {
+    pub(super) hard_pin: bool,
+    /// TTL of an unexpired soft pin in milliseconds, or 0, and its end.
+    pub(super) soft_pin: (u64, Instant),
+    pub(super) group: Option<Arc<[u8]>>,
+}
 
 impl Call<'_> {
     pub(super) fn put_start_batch(
@@ -17,47 +40,92 @@ impl Call<'_> {
         client: ClientId,
         config: &ReplicateConfig,
         items: &[PutItem],
-    ) -> Vec<Result<Vec<ReplicaDescriptor>, Refusal>> {
-        let store = Arc::clone(&self.master.store);
-        let table = store.segments().read();
-        items.iter().map(|item| self.put_start(&table, client, config, item)).collect()
+    ) -> Vec<Started> {
+        self.start_batch(client, config, items, Self::put_start)
     }
 
-    fn put_start(
+    /// Checks and starts each element. From the first success on, those that are
+    /// to be on one node prefer its segment.
+    pub(super) fn start_batch(
         &mut self,
-        table: &SegmentTable,
         client: ClientId,
         config: &ReplicateConfig,
-        item: &PutItem,
-    ) -> Result<Vec<ReplicaDescriptor>, Refusal> {
-        check_put(config, item)?;
-        let (hash, key) = self.hash(&item.key)?;
+        items: &[PutItem],
+        start: impl Fn(&mut Self, &SegmentTable, &Bytes, Value<'_>) -> Started,
+    ) -> Vec<Started> {
         let master = self.master;
-        let mut shard = master.store.shard(hash.home).write();
-        if let Some(object) = shard.get(hash, &key) {
-            self.depends_on = self.depends_on.max(shard.mark().applied());
+        let table = master.store.segments().read();
+        let mut config = Cow::Borrowed(config);
+        let mut settled = !config.prefer_alloc_in_same_node;
+        let mut one = |(i, item): (usize, &PutItem)| {
+            check_put(&master.times, &config, items.len(), item)?;
+            let group = config.group_ids.as_ref().and_then(|g| g.get(i)).map(|g| &g[..]);
+            let value = Value { client, config: &config, size: item.size, group };
+            let started = start(self, &table, &item.key, value)?;
+            if let Some(last) = started.last().filter(|_| !settled) {
+                settled = true;
+                config.to_mut().preferred_segment.clone_from(&last.segment.name);
+            }
+            Ok(started)
+        };
+        items.iter().enumerate().map(&mut one).collect()
+    }
+
+    fn put_start(&mut self, table: &SegmentTable, key: &Bytes, value: Value<'_>) -> Started {
+        let (own, key) = self.hash(key)?;
+        let store = &self.master.store;
+        let mut homes = store.lock_start(own, &key, Some(value.group.unwrap_or_default()));
+        let mark = homes.here().mark();
+        if let Some(object) = homes.object(&key) {
+            self.depend(mark.applied());
             if !self.may_preempt(object) {
                 return Err(Refusal::ObjectAlreadyExists);
             }
             let due = self.written_until(object);
-            self.preempt(hash, &key, &mut shard, due);
+            self.preempt(&mut homes, &key, due);
         }
+        self.hand_out(table, &mut homes, &key, value, &Inheritance::default())
+    }
+
+    /// Allocates a new object and hands out where to write it.
+    pub(super) fn hand_out(
+        &mut self,
+        table: &SegmentTable,
+        homes: &mut Homes<'_>,
+        key: &[u8],
+        value: Value<'_>,
+        from: &Inheritance,
+    ) -> Started {
+        let Value { client, config, size, group } = value;
+        let master = self.master;
         let mut allocators = master.store.allocators().lock();
-        let regions = master.place(table, &allocators, config, item.size);
+        let regions = master.place(table, &allocators, config, size);
         if regions.is_empty() {
             // Decided on every allocator, hence on the whole log (PROTOCOL G7).
             self.depend(master.log.tail());
-            return Err(Refusal::NoAvailableHandle(item.size));
+            return Err(Refusal::NoAvailableHandle(size));
         }
-        let op = Op::PutStart { key: &key, client, size: item.size, regions };
-        let pos = master.append(self.wall, hash, &op);
-        let applied = shard.apply(pos, &op).and_then(|effects| Ok(allocators.perform(&effects)?));
+        let (soft_pin, pinned_until) = from.soft_pin;
+        let traits = Traits {
+            data_type: config.data_type,
+            hard_pin: config.with_hard_pin || from.hard_pin,
+            soft_pin,
+            pending_pin: pending_pin(&master.times, config, soft_pin),
+            group: group.unwrap_or(from.group.as_deref().unwrap_or_default()),
+        };
+        let (place, op) = (homes.target, Op::PutStart { key, client, size, regions, traits });
+        let shard = homes.shard(place);
+        let pos = master.append(self.wall, place, &op);
+        let applied = shard
+            .apply(pos, &op)
+            .and_then(|effects| Ok(master.store.perform_with(&mut allocators, &effects)?));
         invariant!(applied.is_ok(), "a placed write did not apply: {applied:?} {op:?}");
         drop(allocators);
         self.wrote(pos);
         self.byte_critical |= !mutant!(AsyncPutStartNoCommit);
-        let Some(object) = shard.get(hash, &key) else { return Err(Refusal::ObjectNotFound) };
+        let Some(object) = shard.get(place, key) else { return Err(Refusal::ObjectNotFound) };
         object.begin(self.now);
+        object.pin_until(pinned_until);
         Ok(describe(table, object, |_| true))
     }
 
@@ -77,51 +145,14 @@ impl Call<'_> {
         began.plus(master.times.put_release)
     }
 
-    fn preempt(&mut self, hash: KeyHash, key: &[u8], shard: &mut Shard, due: Instant) {
+    /// Gives the key's unfinished write up for another. That it is abandoned is
+    /// logged first: in between, the worst is an end that fails.
+    pub(super) fn preempt(&mut self, homes: &mut Homes<'_>, key: &[u8], due: Instant) {
+        self.abandon(homes, key, due);
         let release = if mutant!(FreeNowPreempt) { Release::Now } else { Release::Limbo(LimboKind::Write) };
-        let op = Op::Preempt { key, release };
-        let pos = self.master.log_and_apply(self.wall, hash, shard, &op);
+        let (at, op) = (homes.at, Op::Preempt { key, release });
+        let pos = self.master.log_and_apply(self.wall, at, homes.here(), &op);
         self.wrote(pos);
-        self.master.set_due(shard, pos, due);
+        self.master.set_due(homes.here(), pos, due);
     }
-
-    pub(super) fn put_end(&mut self, client: ClientId, item: &EndItem) -> Result<(), Refusal> {
-        let (hash, key) = self.hash(&item.key)?;
-        let master = self.master;
-        let mut shard = master.store.shard(hash.home).write();
-        self.depend(shard.mark().applied());
-        let object = shard.get(hash, &key).ok_or(Refusal::ObjectNotFound)?;
-        if object.writer != client {
-            return Err(Refusal::IllegalClient);
-        }
-        if object.is_complete() {
-            return Ok(());
-        }
-        let op = Op::PutEnd { key: &key, checksum: item.checksum };
-        if master.loses_this_ack() {
-            let unlogged = shard.mark().last;
-            let _ = shard.apply(unlogged, &op);
-            return Ok(());
-        }
-        let pos = master.log_and_apply(self.wall, hash, &mut shard, &op);
-        self.wrote(pos);
-        Ok(())
-    }
-}
-
-impl Master {
-    /// The lab's `lose-ack`: one end of a write in a thousand.
-    fn loses_this_ack(&self) -> bool {
-        self.sabotage == Some(Sabotage::LoseAck) && self.ends.fetch_add(1, Ordering::Relaxed) % 1000 == 999
-    }
-}
-
-fn check_put(config: &ReplicateConfig, item: &PutItem) -> Result<(), Refusal> {
-    if config.replica_num == 0 || config.replica_num as usize > limits::REPLICAS_MAX {
-        return Err(invalid("replica_num", &config.replica_num, "1 to 64"));
-    }
-    if item.size == 0 {
-        return Err(invalid("size", &item.size, "1 byte or more"));
-    }
-    Ok(())
 }

@@ -4,31 +4,45 @@ use bytes::Bytes;
 
 use super::call::{Call, describe};
 use crate::api::{Refusal, ReplicaList};
-use crate::store::{SegmentTable, Shard};
+use crate::store::{Object, SegmentTable, Shard};
 use crate::types::ReplicaStatus;
 
 impl Call<'_> {
     pub(super) fn get(&mut self, table: &SegmentTable, key: &Bytes) -> Result<ReplicaList, Refusal> {
-        let (hash, key) = self.hash(key)?;
-        let shard = self.master.store.shard(hash.home).read();
+        let (own, key) = self.hash(key)?;
+        let (at, shard) = self.master.store.read_key(own, &key);
         self.depend_on_read(&shard);
-        let object = shard.get(hash, &key).ok_or(Refusal::ObjectNotFound)?;
+        let object = shard.get(at, &key).ok_or(Refusal::ObjectNotFound)?;
         if !object.is_readable() {
             return Err(Refusal::ReplicaIsNotReady);
         }
         let lease = self.master.times.read_ttl;
-        object.extend_lease(self.now.plus(lease));
+        self.grant_lease(&shard, object);
         let replicas = describe(table, object, |status| status == ReplicaStatus::Complete);
         Ok(ReplicaList { replicas, lease, checksum: object.checksum })
     }
 
     pub(super) fn exist(&mut self, key: &Bytes) -> Result<bool, Refusal> {
-        let (hash, key) = self.hash(key)?;
-        let shard = self.master.store.shard(hash.home).read();
+        let (own, key) = self.hash(key)?;
+        let (at, shard) = self.master.store.read_key(own, &key);
         self.depend_on_read(&shard);
-        let Some(object) = shard.get(hash, &key).filter(|o| o.is_readable()) else { return Ok(false) };
-        object.extend_lease(self.now.plus(self.master.times.read_ttl));
+        let Some(object) = shard.get(at, &key).filter(|o| o.is_readable()) else { return Ok(false) };
+        self.grant_lease(&shard, object);
         Ok(true)
+    }
+
+    /// Grants a lease to an object's reader. The other members of its group get
+    /// one, too, when its own was half over or somebody came or went since they
+    /// last did (SEMANTICS 2.0).
+    fn grant_lease(&self, shard: &Shard, object: &Object) {
+        let ttl = self.master.times.read_ttl;
+        let until = self.now.plus(ttl);
+        let half_over = object.lease_until() <= self.now.plus(ttl / 2);
+        object.extend_lease(until);
+        let Some(group) = object.group() else { return };
+        if shard.members().take_changed(group) || half_over {
+            shard.group_members(group).for_each(|member| member.extend_lease(until));
+        }
     }
 
     fn depend_on_read(&mut self, shard: &Shard) {

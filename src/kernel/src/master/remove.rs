@@ -1,33 +1,105 @@
-//! Removing objects.
+//! Removing objects: by key, by pattern, all of them.
 
 use bytes::Bytes;
 
 use super::call::Call;
+use super::pattern::Pattern;
 use crate::api::Refusal;
-use crate::oplog::{LimboKind, Op, Release};
+use crate::oplog::Op;
+use crate::store::{Object, Shard};
+use crate::types::{HomeId, KeyHash, limits};
 
 impl Call<'_> {
     pub(super) fn remove(&mut self, key: &Bytes, force: bool) -> Result<(), Refusal> {
-        let (hash, key) = self.hash(key)?;
-        let master = self.master;
-        let mut shard = master.store.shard(hash.home).write();
+        let (own, key) = self.hash(key)?;
+        let mut homes = self.master.store.lock_key(own, &key);
+        self.remove_at(homes.at, homes.here(), &key, force)
+    }
+
+    fn remove_at(&mut self, at: KeyHash, shard: &mut Shard, key: &[u8], force: bool) -> Result<(), Refusal> {
         self.depend(shard.mark().applied());
-        let object = shard.get(hash, &key).ok_or(Refusal::ObjectNotFound)?;
-        if !force && master.is_leased(object, self.now) {
+        let object = shard.get(at, key).ok_or(Refusal::ObjectNotFound)?;
+        if !force && self.master.is_leased(object, self.now) {
             return Err(Refusal::ObjectHasLease);
         }
         if !object.is_complete() {
             return Err(Refusal::ReplicaIsNotReady);
         }
-        let unread_from = master.unread_from(object);
-        let free_now = unread_from <= self.now || mutant!(FreeNowAlways);
-        let release = if free_now { Release::Now } else { Release::Limbo(LimboKind::Read) };
-        let op = Op::Remove { key: &key, release };
-        let pos = master.log_and_apply(self.wall, hash, &mut shard, &op);
-        self.wrote(pos);
-        if !free_now {
-            master.set_due(&mut shard, pos, unread_from);
-        }
+        self.erase(at, shard, key);
         Ok(())
     }
+
+    /// Removes a complete object that is there.
+    pub(super) fn erase(&mut self, at: KeyHash, shard: &mut Shard, key: &[u8]) {
+        let Some((release, due)) = shard.get(at, key).map(|o| self.master.release(o, self.now)) else {
+            return;
+        };
+        let pos = self.master.log_and_apply(self.wall, at, shard, &Op::Remove { key, release });
+        self.wrote(pos);
+        self.master.set_due(shard, pos, due);
+    }
+
+    pub(super) fn remove_matching(&mut self, pattern: &Bytes, force: bool) -> Result<u64, Refusal> {
+        let pattern = Pattern::compile(pattern)?;
+        let shards = (0..limits::SHARDS).filter_map(HomeId::from_index);
+        Ok(shards.map(|home| self.remove_where(home, force, |o| pattern.matches(o))).sum())
+    }
+
+    pub(super) fn remove_all(&mut self, force: bool) -> u64 {
+        let shards = (0..limits::SHARDS).filter_map(HomeId::from_index);
+        if force {
+            return shards.map(|home| self.clear_shard(home)).sum();
+        }
+        shards.map(|home| self.remove_where(home, force, |_| true)).sum()
+    }
+
+    /// Removes the objects of one shard that `wanted` picks, in slices between
+    /// which others get the lock. Skips what cannot be removed.
+    fn remove_where(&mut self, home: HomeId, force: bool, wanted: impl Fn(&Object) -> bool) -> u64 {
+        let keys = self.list(home, |o| o.is_complete() && wanted(o));
+        let mut removed = 0;
+        for slice in keys.chunks(limits::REMOVE_SLICE) {
+            let mut shard = self.master.store.shard(home).write();
+            for key in slice {
+                let at = KeyHash { home, ..KeyHash::of(key) };
+                removed += u64::from(self.remove_at(at, &mut shard, key, force).is_ok());
+            }
+        }
+        removed
+    }
+
+    /// Removes every complete object of one shard. Those that may be read go one
+    /// by one, because each waits for its own readers; all others in one op.
+    fn clear_shard(&mut self, home: HomeId) -> u64 {
+        let (master, now) = (self.master, self.now);
+        let read = move |o: &Object| o.is_complete() && master.unread_from(o) > now;
+        let mut removed = self.remove_where(home, true, read);
+        let mut shard = master.store.shard(home).write();
+        // Read since then: few.
+        for key in keys_of(&shard, read) {
+            let at = KeyHash { home, ..KeyHash::of(&key) };
+            removed += u64::from(self.remove_at(at, &mut shard, &key, true).is_ok());
+        }
+        let left = shard.objects().filter(|o| o.is_complete()).count() as u64;
+        if left > 0 {
+            let op = Op::Clear { shard: home.index() as u16 };
+            let pos = master.log_and_apply(self.wall, op.place(), &mut shard, &op);
+            self.wrote(pos);
+        }
+        removed + left
+    }
+
+    /// Keys of one shard's objects that `wanted` picks.
+    pub(super) fn list(&mut self, home: HomeId, wanted: impl Fn(&Object) -> bool) -> Vec<Box<[u8]>> {
+        let shard = self.master.store.shard(home).read();
+        self.depend(shard.mark().applied());
+        keys_of(&shard, wanted)
+    }
+}
+
+/// In key order: the order of the map must not reach the log.
+fn keys_of(shard: &Shard, wanted: impl Fn(&Object) -> bool) -> Vec<Box<[u8]>> {
+    let mut keys: Vec<_> = shard.objects().filter(|o| wanted(o)).map(|o| o.key.clone()).collect();
+    keys.sort_unstable();
+    keys
 }

@@ -73,6 +73,7 @@ fn an_inherited_write_may_be_preempted_at_once_and_its_region_waits_at_full_leng
     let new = b.start(A, "k", MIB).expect("R16: at once, by any client");
     assert_ne!(old[0].address, new[0].address);
     assert_eq!(b.start(B, "k", MIB), Err(ObjectAlreadyExists), "this one is not inherited");
+    assert_eq!(b.end(A, "k"), Err(InvalidWrite), "R21: charged to the lost attempt, once");
     assert_eq!(b.end(A, "k"), Ok(()));
     b.now = Instant(began.plus(TIMES.put_release).0 - 1);
     assert_eq!((b.maintain(), b.free_bytes()), (0, 14 * MIB));
@@ -160,6 +161,9 @@ struct Right {
 struct Model {
     objects: BTreeMap<usize, Known>,
     rights: Vec<Right>,
+    /// Preempted writes that their clients have not spoken about: key, client,
+    /// and until when they are waited for. Oldest first.
+    abandoned: Vec<(usize, ClientId, Instant)>,
 }
 
 impl Model {
@@ -215,6 +219,8 @@ fn play(b: &mut Bench, m: &mut Model, step: &Step) {
             assert_eq!(at.len(), n as usize);
             m.hand_out(key, &at, b.now);
             if let Some(old) = m.objects.remove(&key) {
+                let began = if old.born == b.master.epoch() { old.begun } else { b.master.since };
+                m.abandoned.push((key, old.writer, began.plus(TIMES.put_release)));
                 let until = old.begun.plus(TIMES.put_release);
                 m.rights.push(Right { key, at: old.at, until });
                 m.hand_out(key, &at, b.now);
@@ -225,9 +231,12 @@ fn play(b: &mut Bench, m: &mut Model, step: &Step) {
             m.objects.insert(key, Known { writer, size, checksum, complete, begun, born, lease_until, at });
         }
         Step::End(who, key, checksum) => {
+            let mine = |(k, c, _): &(usize, ClientId, Instant)| *k == key && *c == client(who.into());
+            let charged = m.abandoned.iter().position(mine).map(|i| m.abandoned.remove(i)).is_some();
             let want = match m.objects.get_mut(&key) {
                 None => Err(ObjectNotFound),
                 Some(o) if o.writer != client(who.into()) => Err(IllegalClient),
+                Some(_) if charged => Err(InvalidWrite),
                 Some(o) => {
                     o.checksum = if o.complete { o.checksum } else { checksum };
                     o.complete = true;
@@ -255,7 +264,10 @@ fn play(b: &mut Bench, m: &mut Model, step: &Step) {
             }
         }
         Step::Sleep(millis) => b.sleep(millis),
-        Step::Maintain => drop(b.maintain()),
+        Step::Maintain => {
+            b.maintain();
+            m.abandoned.retain(|(_, _, due)| *due > b.now);
+        }
         Step::Takeover => {
             // The old node's leases are unknown to the new one: only the hold stands for them.
             for o in m.objects.values_mut() {
@@ -267,6 +279,7 @@ fn play(b: &mut Bench, m: &mut Model, step: &Step) {
             }
             let (log, epoch) = (b.log.clone(), Epoch(b.master.epoch().0 + 1));
             *b = Bench::lead(copy, log, epoch, b.now, b.now.plus(up(TIMES.read_ttl)), None);
+            m.abandoned.iter_mut().for_each(|(_, _, due)| *due = b.now.plus(TIMES.put_release));
         }
     }
 }

@@ -1,7 +1,7 @@
 use bytes::Bytes;
 
 use super::*;
-use crate::api::{EndItem, PutItem, ReplicateConfig, Request, Response};
+use crate::api::{EndItem, PutItem, ReplicaType, ReplicateConfig, Request, Response};
 use crate::oplog::Batch;
 use crate::replication::{Ack, BatchFrame, Hello, InSyncRecord, ReplicationTimes};
 use crate::types::{AckMode, ClientId, KeyHash, LogPos, SegmentId, SegmentSpec, Seq, up};
@@ -200,7 +200,10 @@ impl Bench {
         let items = vec![PutItem { key: Bytes::from_static(key.as_bytes()), size: 8 }];
         self.call(at, &Request::PutStart { client, config, items });
         let items = vec![EndItem { key: Bytes::from_static(key.as_bytes()), checksum: None }];
-        assert_eq!(self.call(at, &Request::PutEnd { client, items }), Response::PutEnd(vec![Ok(())]));
+        assert_eq!(
+            self.call(at, &Request::PutEnd { client, items, replica_type: ReplicaType::All }),
+            Response::PutEnd(vec![Ok(())])
+        );
     }
 }
 

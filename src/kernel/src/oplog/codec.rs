@@ -162,7 +162,7 @@ fn encode_body(op: &Op<'_>, out: &mut Vec<u8>) {
                 put_bytes(out, text.as_bytes());
             }
         }
-        Op::PutStart { key, client, size, regions } => {
+        Op::PutStart { key, client, size, regions, traits } => {
             put_bytes(out, key);
             put_uuid(out, client.0);
             out.extend_from_slice(&size.to_le_bytes());
@@ -173,26 +173,50 @@ fn encode_body(op: &Op<'_>, out: &mut Vec<u8>) {
                 out.extend_from_slice(&r.offset.to_le_bytes());
                 out.extend_from_slice(&r.reserved.to_le_bytes());
             }
+            traits::put(out, traits);
         }
         Op::PutEnd { key, checksum } => {
             put_bytes(out, key);
             out.push(u8::from(checksum.is_some()));
             out.extend_from_slice(&checksum.unwrap_or(0).to_le_bytes());
         }
-        Op::Remove { key, release } | Op::Preempt { key, release } => {
+        Op::Remove { key, release } | Op::Preempt { key, release } | Op::PutRevoke { key, release } => {
             put_bytes(out, key);
-            out.push(match release {
-                Release::Now => 0,
-                Release::Limbo(LimboKind::Read) => 1,
-                Release::Limbo(LimboKind::Write) => 2,
-            });
+            put_release(out, *release);
         }
         Op::Free { shard, since, index } => {
             out.extend_from_slice(&shard.to_le_bytes());
             out.extend_from_slice(&since.0.to_le_bytes());
             out.push(*index);
         }
+        Op::UpsertInPlace { key, client, pending_pin } => {
+            put_bytes(out, key);
+            put_uuid(out, client.0);
+            traits::put_pending_pin(out, *pending_pin);
+        }
+        Op::Clear { shard } => out.extend_from_slice(&shard.to_le_bytes()),
+        Op::DropReplica { key, id, release } => {
+            put_bytes(out, key);
+            out.extend_from_slice(&id.to_le_bytes());
+            put_release(out, *release);
+        }
+        Op::Abandon { key, client } => {
+            put_bytes(out, key);
+            put_uuid(out, client.0);
+        }
+        Op::Resolve { key, since } => {
+            put_bytes(out, key);
+            out.extend_from_slice(&since.0.to_le_bytes());
+        }
     }
+}
+
+fn put_release(out: &mut Vec<u8>, release: Release) {
+    out.push(match release {
+        Release::Now => 0,
+        Release::Limbo(LimboKind::Read) => 1,
+        Release::Limbo(LimboKind::Write) => 2,
+    });
 }
 
 fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
@@ -276,8 +300,11 @@ fn check_place(op: &Op<'_>, place: KeyHash) -> Result<(), DecodeError> {
         let expected = "the map hash of the op's key, or 0 without a key";
         return Err(DecodeError::Field { field: "prefix_hash", value: place.map, expected });
     }
-    if place.home != due.home || (place.home == HomeId::SEGMENTS && matches!(op, Op::Free { .. })) {
-        let expected = "the home of the op's key or shard, or the segment table";
+    // Where an object is follows from its group, which only the store knows.
+    let elsewhere = op.follows_object() && place.home != HomeId::SEGMENTS;
+    let no_shard = matches!(op, Op::Free { .. } | Op::Clear { .. }) && place.home == HomeId::SEGMENTS;
+    if (place.home != due.home && !elsewhere) || no_shard {
+        let expected = "the home of the op's key, group or shard, or the segment table";
         return Err(DecodeError::Field { field: "home", value: place.home.index() as u64, expected });
     }
     Ok(())
@@ -305,6 +332,7 @@ fn decode_body<'a>(kind: OpType, r: &mut Reader<'a>) -> Result<Op<'a>, DecodeErr
             client: ClientId(r.uuid("client")?),
             size: r.u64("size")?,
             regions: decode_regions(r)?,
+            traits: traits::decode(r)?,
         },
         OpType::PutEnd => {
             let key = r.key()?;
@@ -324,6 +352,18 @@ fn decode_body<'a>(kind: OpType, r: &mut Reader<'a>) -> Result<Op<'a>, DecodeErr
         OpType::Free => {
             Op::Free { shard: r.u16("shard")?, since: Seq(r.u64("limbo seq")?), index: r.u8("limbo index")? }
         }
+        OpType::PutRevoke => Op::PutRevoke { key: r.key()?, release: r.release()? },
+        OpType::UpsertInPlace => Op::UpsertInPlace {
+            key: r.key()?,
+            client: ClientId(r.uuid("client")?),
+            pending_pin: traits::pending_pin(r)?,
+        },
+        OpType::Clear => Op::Clear { shard: r.u16("shard")? },
+        OpType::DropReplica => {
+            Op::DropReplica { key: r.key()?, id: r.u64("replica id")?, release: r.release()? }
+        }
+        OpType::Abandon => Op::Abandon { key: r.key()?, client: ClientId(r.uuid("client")?) },
+        OpType::Resolve => Op::Resolve { key: r.key()?, since: Seq(r.u64("abandon seq")?) },
     })
 }
 
@@ -422,6 +462,9 @@ impl<'a> Reader<'a> {
         self.bytes_up_to(limits::TENANT_BYTES_MAX + 1 + limits::KEY_BYTES_MAX, "key")
     }
 }
+
+#[path = "codec_traits.rs"]
+mod traits;
 
 #[cfg(test)]
 #[path = "codec_tests.rs"]

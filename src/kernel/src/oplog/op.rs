@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use smallvec::SmallVec;
 
-use crate::types::{ClientId, CopyId, HomeId, KeyHash, Region, SegmentSpec, Seq};
+use crate::types::{ClientId, CopyId, HomeId, KeyHash, Region, SegmentSpec, Seq, Traits};
 
 /// Why a region waits before it may be used again (PROTOCOL A1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -53,6 +53,8 @@ pub enum Op<'a> {
         size: u64,
         /// One region a replica.
         regions: SmallVec<[Region; 1]>,
+        /// What the writer chose besides.
+        traits: Traits<'a>,
     },
     /// The write is complete: the object may be shown to readers.
     PutEnd {
@@ -84,6 +86,52 @@ pub enum Op<'a> {
         /// Which of that op's regions.
         index: u8,
     },
+    /// The writer of an unfinished write gives it up: the object is gone.
+    PutRevoke {
+        /// `tenant NUL key`.
+        key: &'a [u8],
+        /// When its regions may be used again.
+        release: Release,
+    },
+    /// A complete value is overwritten where it is: it is hidden until the end.
+    UpsertInPlace {
+        /// `tenant NUL key`.
+        key: &'a [u8],
+        /// The writer from now on.
+        client: ClientId,
+        /// As [`Traits::pending_pin`].
+        pending_pin: Option<u64>,
+    },
+    /// Every complete object of this shard is gone, and no right on any of them exists.
+    Clear {
+        /// Shard number.
+        shard: u16,
+    },
+    /// One complete replica of several is gone.
+    DropReplica {
+        /// `tenant NUL key`.
+        key: &'a [u8],
+        /// The replica's id.
+        id: u64,
+        /// When its region may be used again.
+        release: Release,
+    },
+    /// A write is about to be preempted: what its client says next about the
+    /// key is about that write (SEMANTICS R21). Home: that of the key itself,
+    /// also for objects in groups.
+    Abandon {
+        /// `tenant NUL key`.
+        key: &'a [u8],
+        /// The writer that loses it.
+        client: ClientId,
+    },
+    /// An abandoned write was ended or revoked by its client, or is too old to be.
+    Resolve {
+        /// `tenant NUL key`.
+        key: &'a [u8],
+        /// Seq of its ABANDON.
+        since: Seq,
+    },
 }
 
 /// Kinds of [`Op`], with their numbers in the entry bytes.
@@ -104,11 +152,23 @@ pub enum OpType {
     Preempt = 19,
     /// [`Op::Free`]
     Free = 20,
+    /// [`Op::PutRevoke`]
+    PutRevoke = 21,
+    /// [`Op::UpsertInPlace`]
+    UpsertInPlace = 22,
+    /// [`Op::Clear`]
+    Clear = 23,
+    /// [`Op::DropReplica`]
+    DropReplica = 24,
+    /// [`Op::Abandon`]
+    Abandon = 25,
+    /// [`Op::Resolve`]
+    Resolve = 26,
 }
 
 impl OpType {
     /// All kinds.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 13] = [
         Self::TermStart,
         Self::MountSegment,
         Self::PutStart,
@@ -116,6 +176,12 @@ impl OpType {
         Self::Remove,
         Self::Preempt,
         Self::Free,
+        Self::PutRevoke,
+        Self::UpsertInPlace,
+        Self::Clear,
+        Self::DropReplica,
+        Self::Abandon,
+        Self::Resolve,
     ];
 
     /// The kind with this number.
@@ -135,6 +201,12 @@ impl OpType {
             Self::Remove => "REMOVE",
             Self::Preempt => "PREEMPT",
             Self::Free => "FREE",
+            Self::PutRevoke => "PUT_REVOKE",
+            Self::UpsertInPlace => "UPSERT_IN_PLACE",
+            Self::Clear => "CLEAR",
+            Self::DropReplica => "DROP_REPLICA",
+            Self::Abandon => "ABANDON",
+            Self::Resolve => "RESOLVE",
         }
     }
 }
@@ -151,24 +223,39 @@ impl Op<'_> {
             Self::Remove { .. } => OpType::Remove,
             Self::Preempt { .. } => OpType::Preempt,
             Self::Free { .. } => OpType::Free,
+            Self::PutRevoke { .. } => OpType::PutRevoke,
+            Self::UpsertInPlace { .. } => OpType::UpsertInPlace,
+            Self::Clear { .. } => OpType::Clear,
+            Self::DropReplica { .. } => OpType::DropReplica,
+            Self::Abandon { .. } => OpType::Abandon,
+            Self::Resolve { .. } => OpType::Resolve,
         }
     }
 
-    /// Where it belongs when its object is in no group: by its key, by the
-    /// shard that it names, or the segment table.
+    /// Where it belongs: by its group, by the shard that it names, the segment
+    /// table, or by its key, unless its object is in a group (see
+    /// [`follows_object`](Self::follows_object)).
     #[must_use]
     pub fn place(&self) -> KeyHash {
         match self {
-            Self::Free { shard, .. } => {
+            Self::Free { shard, .. } | Self::Clear { shard } => {
                 let home = HomeId::from_index(usize::from(*shard)).unwrap_or(HomeId::SEGMENTS);
                 KeyHash { home, map: 0 }
+            }
+            Self::PutStart { key, traits, .. } if !traits.group.is_empty() => {
+                KeyHash { home: HomeId::of_group(traits.group), map: KeyHash::of(key).map }
             }
             Self::TermStart { .. }
             | Self::MountSegment { .. }
             | Self::PutStart { .. }
             | Self::PutEnd { .. }
             | Self::Remove { .. }
-            | Self::Preempt { .. } => self.key().map_or(KeyHash::SEGMENTS, KeyHash::of),
+            | Self::Preempt { .. }
+            | Self::PutRevoke { .. }
+            | Self::UpsertInPlace { .. }
+            | Self::DropReplica { .. }
+            | Self::Abandon { .. }
+            | Self::Resolve { .. } => self.key().map_or(KeyHash::SEGMENTS, KeyHash::of),
         }
     }
 
@@ -179,8 +266,36 @@ impl Op<'_> {
             Self::PutStart { key, .. }
             | Self::PutEnd { key, .. }
             | Self::Remove { key, .. }
-            | Self::Preempt { key, .. } => Some(key),
-            Self::TermStart { .. } | Self::MountSegment { .. } | Self::Free { .. } => None,
+            | Self::Preempt { key, .. }
+            | Self::PutRevoke { key, .. }
+            | Self::UpsertInPlace { key, .. }
+            | Self::DropReplica { key, .. }
+            | Self::Abandon { key, .. }
+            | Self::Resolve { key, .. } => Some(key),
+            Self::TermStart { .. } | Self::MountSegment { .. } | Self::Free { .. } | Self::Clear { .. } => {
+                None
+            }
+        }
+    }
+
+    /// True when it changes an object that is there already: it belongs where
+    /// that object is, which is another shard than its key's when it is in a group.
+    #[must_use]
+    pub fn follows_object(&self) -> bool {
+        match self {
+            Self::PutEnd { .. }
+            | Self::Remove { .. }
+            | Self::Preempt { .. }
+            | Self::PutRevoke { .. }
+            | Self::UpsertInPlace { .. }
+            | Self::DropReplica { .. } => true,
+            Self::TermStart { .. }
+            | Self::MountSegment { .. }
+            | Self::PutStart { .. }
+            | Self::Free { .. }
+            | Self::Clear { .. }
+            | Self::Abandon { .. }
+            | Self::Resolve { .. } => false,
         }
     }
 }

@@ -62,7 +62,13 @@ fn mount() -> Op<'static> {
 
 fn put(key: &[u8], offset: u64) -> Op<'_> {
     let region = Region { mount: MountUid(LogPos::new(Epoch(1), Seq(2))), offset, reserved: 8 };
-    Op::PutStart { key, client: ClientId::default(), size: 8, regions: smallvec::smallvec![region] }
+    Op::PutStart {
+        key,
+        client: ClientId::default(),
+        size: 8,
+        regions: smallvec::smallvec![region],
+        traits: crate::types::Traits::default(),
+    }
 }
 
 #[test]

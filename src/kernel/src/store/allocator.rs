@@ -306,15 +306,18 @@ impl Allocators {
     /// When a region does not fit; earlier effects of the op stay.
     pub fn perform(&mut self, effects: &[Effect]) -> Result<(), RegionError> {
         for effect in effects {
-            let (Effect::Carve(Region { mount, offset, reserved })
-            | Effect::Release(Region { mount, offset, reserved })) = *effect;
-            let allocator = self.by_mount.get_mut(&mount).ok_or(RegionError::NoMount(mount.0))?;
             match effect {
-                Effect::Carve(_) => allocator.carve(offset, reserved)?,
-                Effect::Release(_) => allocator.release(offset, reserved)?,
+                Effect::Carve(r) => self.of(r)?.carve(r.offset, r.reserved)?,
+                Effect::Release(r) => self.of(r)?.release(r.offset, r.reserved)?,
+                // Group routes are another index.
+                Effect::Route(..) | Effect::Unroute(_) => {}
             }
         }
         Ok(())
+    }
+
+    fn of(&mut self, region: &Region) -> Result<&mut OffsetAllocator, RegionError> {
+        self.by_mount.get_mut(&region.mount).ok_or(RegionError::NoMount(region.mount.0))
     }
 }
 

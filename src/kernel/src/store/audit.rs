@@ -2,6 +2,7 @@
 //! derived equals what it derives from. One home at a time, so writes go on.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::{MetadataStore, OffsetAllocator, RegionError};
 use crate::types::{HomeId, MountUid, Region, Seq, limits};
@@ -39,6 +40,12 @@ pub enum AuditError {
         /// Why it does not fit.
         source: RegionError,
     },
+    /// The routes of grouped keys differ from those of a rebuild.
+    #[error("group routes differ from a rebuild")]
+    Routes,
+    /// The list of a shard's group members differs from a rebuild.
+    #[error("group members of {0} differ from a rebuild")]
+    Members(HomeId),
     /// Free extents differ from those of a rebuild.
     #[error("allocator of mount {0} differs from a rebuild")]
     Allocator(crate::types::LogPos),
@@ -88,6 +95,7 @@ impl MetadataStore {
     /// # Errors
     /// The first difference found.
     pub fn audit(&self) -> Result<(), AuditError> {
+        self.audit_groups()?;
         let mut rebuilt: BTreeMap<MountUid, OffsetAllocator> = {
             let table = self.segments.read();
             table.mounts().map(|m| (m.uid, OffsetAllocator::new(m.segment.size))).collect()
@@ -107,6 +115,22 @@ impl MetadataStore {
             }
         }
         Ok(())
+    }
+
+    fn audit_groups(&self) -> Result<(), AuditError> {
+        let mut routes = BTreeMap::new();
+        for home in (0..limits::SHARDS).filter_map(HomeId::from_index) {
+            let shard = self.shard(home).read();
+            let mut members = BTreeMap::new();
+            for (object, group) in shard.objects().filter_map(|o| Some((o, o.group()?))) {
+                routes.insert(object.key.clone(), home);
+                *members.entry((Arc::clone(group), object.hash)).or_default() += 1;
+            }
+            if shard.members().all() != members {
+                return Err(AuditError::Members(home));
+            }
+        }
+        if self.routes().all() == routes { Ok(()) } else { Err(AuditError::Routes) }
     }
 }
 

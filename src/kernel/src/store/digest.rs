@@ -7,6 +7,7 @@
 
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128_with_seed};
 
+use super::attempts::Attempt;
 use super::segments::Mount;
 use super::shard::{Limbo, Object};
 use crate::oplog::LimboKind;
@@ -39,6 +40,9 @@ impl Digester {
             };
             c.u8(status).u64(r.id).region(&r.region);
         }
+        c.u8(o.data_type.0).u8(u8::from(o.hard_pin)).u64(o.soft_pin());
+        c.u8(u8::from(o.pending_pin().is_some())).u64(o.pending_pin().unwrap_or(0));
+        c.bytes(o.group().map_or(&[], |g| g));
         c.term(self.seed)
     }
 
@@ -50,6 +54,14 @@ impl Digester {
             LimboKind::Write => 2,
         };
         Canonical::new(2).u64(since.0).u8(index).u8(kind).region(&limbo.region).term(self.seed)
+    }
+
+    /// Term of an abandoned write.
+    #[must_use]
+    pub fn attempt(self, since: Seq, a: &Attempt) -> u128 {
+        let mut c = Canonical::new(4);
+        c.u64(since.0).bytes(&a.key).u64(a.client.0.first).u64(a.client.0.second);
+        c.term(self.seed)
     }
 
     /// Term of a mount.

@@ -5,16 +5,27 @@
 //! [`Shard::apply`] and [`SegmentTable::apply`].
 
 mod allocator;
+mod attempts;
 mod audit;
 mod digest;
+mod groups;
+mod homes;
+mod pins;
 mod segments;
 mod shard;
+mod writes;
 
 pub use allocator::{Allocators, OffsetAllocator, RegionError};
+pub use attempts::{Attempt, Attempts};
 pub use audit::{AuditError, Recount};
 pub use digest::Digester;
+pub use groups::{Members, Routes};
+pub use homes::Homes;
+pub use pins::{Extras, PinState};
 pub use segments::{Mount, SegmentTable};
 pub use shard::{Limbo, Object, Replica, Shard};
+
+use std::sync::Arc;
 
 use smallvec::SmallVec;
 
@@ -52,6 +63,16 @@ pub enum ApplyError {
     /// PREEMPT of an object that is not in flight.
     #[error("the object is complete")]
     ObjectComplete,
+    /// UPSERT_IN_PLACE of an object that is in flight.
+    #[error("the object is in flight")]
+    ObjectInFlight,
+    /// DROP_REPLICA of a replica that the object does not have, or not complete,
+    /// or that is its only one.
+    #[error("replica {0} is not one of several, or not complete")]
+    NoReplica(u64),
+    /// RESOLVE of something that was not abandoned.
+    #[error("no write of this key was abandoned at {0}")]
+    NoAttempt(Seq),
     /// FREE of something that is not in limbo.
     #[error("limbo holds no region {1} of the op at {0}")]
     NoLimbo(Seq, u8),
@@ -72,12 +93,16 @@ pub enum ApplyError {
 }
 
 /// What an op does to the derived indexes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
     /// The region is owned now.
     Carve(Region),
     /// The region may be allocated again.
     Release(Region),
+    /// The object with this scoped key is in this group.
+    Route(Box<[u8]>, Arc<[u8]>),
+    /// The object with this scoped key was in a group and is gone.
+    Unroute(Box<[u8]>),
 }
 
 /// Effects of one op: rarely more than one.
@@ -89,6 +114,7 @@ pub struct MetadataStore {
     segments: RankedRwLock<SegmentTable>,
     shards: Box<[RankedRwLock<Shard>]>,
     allocators: RankedMutex<Allocators>,
+    routes: Routes,
 }
 
 impl MetadataStore {
@@ -102,6 +128,7 @@ impl MetadataStore {
             segments: Ranked::rw(Order::SEGMENTS, SegmentTable::new(digester)),
             shards,
             allocators: Ranked::mutex(Order::DERIVED, Allocators::default()),
+            routes: Routes::default(),
         }
     }
 
@@ -122,6 +149,32 @@ impl MetadataStore {
     #[must_use]
     pub fn allocators(&self) -> &RankedMutex<Allocators> {
         &self.allocators
+    }
+
+    /// Which keys are in groups: rank 3, after the allocators.
+    #[must_use]
+    pub fn routes(&self) -> &Routes {
+        &self.routes
+    }
+
+    /// Carries out what an op says about the derived indexes.
+    ///
+    /// # Errors
+    /// When a region does not fit; earlier effects of the op stay.
+    pub fn perform(&self, effects: &[Effect]) -> Result<(), RegionError> {
+        if effects.is_empty() {
+            return Ok(());
+        }
+        self.perform_with(&mut self.allocators.lock(), effects)
+    }
+
+    /// The same while the allocators are locked.
+    ///
+    /// # Errors
+    /// As [`perform`](Self::perform).
+    pub fn perform_with(&self, allocators: &mut Allocators, effects: &[Effect]) -> Result<(), RegionError> {
+        self.routes.perform(effects);
+        allocators.perform(effects)
     }
 
     /// Position and digest of a home.
@@ -150,10 +203,7 @@ impl MetadataStore {
             return Ok(());
         }
         let effects = shard.apply(entry.pos, &entry.op)?;
-        if !effects.is_empty() {
-            self.allocators.lock().perform(&effects)?;
-        }
-        Ok(())
+        Ok(self.perform(&effects)?)
     }
 
     /// Advances a home past an entry without its effect, or disturbs its

@@ -83,7 +83,13 @@ impl SegmentTable {
             | Op::PutEnd { .. }
             | Op::Remove { .. }
             | Op::Preempt { .. }
-            | Op::Free { .. } => {
+            | Op::Free { .. }
+            | Op::PutRevoke { .. }
+            | Op::UpsertInPlace { .. }
+            | Op::Clear { .. }
+            | Op::DropReplica { .. }
+            | Op::Abandon { .. }
+            | Op::Resolve { .. } => {
                 invariant!(false, "{} is not an op of the segment table", op.kind().name());
                 None
             }

@@ -1,15 +1,16 @@
 //! One shard of the object map.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 use smallvec::SmallVec;
 
-use super::{ApplyError, Digester, Effect, Effects, HomeMark};
+use super::{ApplyError, Attempts, Digester, Effect, Effects, Extras, HomeMark, Members};
 use crate::oplog::{LimboKind, Op, Release};
-use crate::types::{ClientId, Epoch, Instant, KeyHash, LogPos, Region, ReplicaStatus, Seq};
+use crate::types::{ClientId, DataType, Epoch, Instant, KeyHash, LogPos, Region, ReplicaStatus, Seq, Traits};
 
 /// One copy of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +27,7 @@ pub struct Replica {
 /// An object: a value stored under a key.
 #[derive(Debug)]
 pub struct Object {
-    hash: u64,
+    pub(super) hash: u64,
     /// `tenant NUL key`.
     pub key: Box<[u8]>,
     /// The client that writes or wrote it.
@@ -35,14 +36,21 @@ pub struct Object {
     pub size: u64,
     /// The writer's checksum of the value.
     pub checksum: Option<u64>,
-    /// Position of its PUT_START: names this attempt (SEMANTICS R21).
+    /// Position of its PUT_START or UPSERT_IN_PLACE: names this attempt (SEMANTICS R21).
     pub started: LogPos,
     /// Its copies, in the order in which they were handed out.
     pub replicas: SmallVec<[Replica; 1]>,
+    /// What the value is used for.
+    pub data_type: DataType,
+    /// Never evicted.
+    pub hard_pin: bool,
+    /// What few objects have.
+    pub(super) extras: Option<Box<Extras>>,
     /// End of the longest read lease granted by this node, in its own time.
     /// Neither replicated nor digested: a new primary's hold covers it (A3).
     lease_until: AtomicU64,
-    /// When this node, as primary, handed out the write; 0 when another did.
+    /// When this node, as primary, handed out the write, then when it saw its
+    /// end; 0 when another did.
     begun: AtomicU64,
 }
 
@@ -59,13 +67,14 @@ impl Object {
         self.replicas.iter().any(|r| r.status == ReplicaStatus::Complete)
     }
 
-    /// When this node handed out the write, in its own time; 0 if it did not.
+    /// When this node handed out the write, or saw its end if it has ended, in
+    /// its own time; 0 if it did not.
     #[must_use]
     pub fn begun(&self) -> Instant {
         Instant(self.begun.load(Ordering::Relaxed))
     }
 
-    /// Notes that this node hands out the write now.
+    /// Notes that this node hands out the write now, or sees its end.
     pub fn begin(&self, now: Instant) {
         self.begun.store(now.0, Ordering::Relaxed);
     }
@@ -79,6 +88,25 @@ impl Object {
     /// Extends the lease; it only moves forward.
     pub fn extend_lease(&self, until: Instant) {
         self.lease_until.fetch_max(until.0, Ordering::Relaxed);
+    }
+
+    /// When this node last saw it used: the end of its lease or of its write.
+    /// The order of eviction; 0 if this node never did.
+    #[must_use]
+    pub fn last_used(&self) -> Instant {
+        self.lease_until().max(self.begun())
+    }
+
+    /// A new writer overwrites it where it is, from the op at `at` on.
+    pub(super) fn overwrite(&mut self, at: LogPos, writer: ClientId, pending_pin: Option<u64>) {
+        self.writer = writer;
+        self.started = at;
+        self.checksum = None;
+        for r in &mut self.replicas {
+            r.status = ReplicaStatus::Processing;
+        }
+        self.set_pending_pin(pending_pin);
+        *self.begun.get_mut() = 0;
     }
 }
 
@@ -97,15 +125,25 @@ pub struct Limbo {
 /// Objects whose keys hash to one home, and the regions they left in limbo.
 #[derive(Debug)]
 pub struct Shard {
-    objects: HashTable<Object>,
-    limbo: BTreeMap<(Seq, u8), Limbo>,
-    mark: HomeMark,
-    digester: Digester,
+    pub(super) objects: HashTable<Object>,
+    pub(super) limbo: BTreeMap<(Seq, u8), Limbo>,
+    attempts: Attempts,
+    /// Derived.
+    pub(super) members: Members,
+    pub(super) mark: HomeMark,
+    pub(super) digester: Digester,
 }
 
 impl Shard {
     pub(super) fn new(digester: Digester) -> Self {
-        Self { objects: HashTable::new(), limbo: BTreeMap::new(), mark: HomeMark::default(), digester }
+        Self {
+            objects: HashTable::new(),
+            limbo: BTreeMap::new(),
+            attempts: Attempts::default(),
+            members: Members::default(),
+            mark: HomeMark::default(),
+            digester,
+        }
     }
 
     /// Position and digest.
@@ -141,6 +179,30 @@ impl Shard {
         self.objects.iter()
     }
 
+    /// The members of a group, in the order of their map hashes.
+    pub fn group_members<'a>(&'a self, group: &'a [u8]) -> impl Iterator<Item = &'a Object> {
+        let is_member = |o: &&Object| o.group().is_some_and(|g| **g == *group);
+        let with_hash = |hash| self.objects.iter_hash(hash).filter(move |o| o.hash == hash);
+        self.members.hashes(group).flat_map(with_hash).filter(is_member)
+    }
+
+    /// Which of its objects are in which group.
+    #[must_use]
+    pub fn members(&self) -> &Members {
+        &self.members
+    }
+
+    /// Abandoned writes of its keys.
+    #[must_use]
+    pub fn attempts(&self) -> &Attempts {
+        &self.attempts
+    }
+
+    /// The same, to note when one is due.
+    pub fn attempts_mut(&mut self) -> &mut Attempts {
+        &mut self.attempts
+    }
+
     /// Regions in limbo, oldest first.
     pub fn limbo(&self) -> impl ExactSizeIterator<Item = (Seq, u8, &Limbo)> {
         self.limbo.iter().map(|((seq, index), l)| (*seq, *index, l))
@@ -158,20 +220,35 @@ impl Shard {
     /// When the op does not fit; nothing is changed then.
     pub fn apply(&mut self, at: LogPos, op: &Op<'_>) -> Result<Effects, ApplyError> {
         let effects = match op {
-            Op::PutStart { key, client, size, regions } => {
-                self.put_start(at, key, *client, *size, regions)?
+            Op::PutStart { key, client, size, regions, traits } => {
+                self.put_start(at, key, *client, *size, regions, traits)?
             }
             Op::PutEnd { key, checksum } => self.put_end(key, *checksum)?,
             Op::Remove { key, release } => {
                 let object = self.take(key, |_| Ok(()))?;
-                self.let_go(at, object, *release)
+                self.let_go(at, &object, *release)
             }
-            Op::Preempt { key, release } => {
+            Op::Preempt { key, release } | Op::PutRevoke { key, release } => {
                 let object = self
                     .take(key, |o| if o.is_readable() { Err(ApplyError::ObjectComplete) } else { Ok(()) })?;
-                self.let_go(at, object, *release)
+                self.let_go(at, &object, *release)
             }
             Op::Free { since, index, .. } => self.free(*since, *index)?,
+            Op::UpsertInPlace { key, client, pending_pin } => {
+                self.upsert_in_place(at, key, *client, *pending_pin)?
+            }
+            Op::Clear { .. } => self.clear(),
+            Op::DropReplica { key, id, release } => self.drop_replica(at, key, *id, *release)?,
+            Op::Abandon { key, client } => {
+                let term = self.attempts.abandon(Seq(at.seq), key, *client, self.digester);
+                self.mark.digest = self.mark.digest.wrapping_add(term);
+                Effects::new()
+            }
+            Op::Resolve { key, since } => {
+                let term = self.attempts.resolve(*since, key, self.digester)?;
+                self.mark.digest = self.mark.digest.wrapping_sub(term);
+                Effects::new()
+            }
             Op::TermStart { .. } | Op::MountSegment { .. } => {
                 invariant!(false, "{} is not an op of a shard", op.kind().name());
                 Effects::new()
@@ -188,6 +265,7 @@ impl Shard {
         writer: ClientId,
         size: u64,
         regions: &[Region],
+        traits: &Traits<'_>,
     ) -> Result<Effects, ApplyError> {
         let hash = KeyHash::of(key).map;
         let Entry::Vacant(vacant) = self.objects.entry(hash, |o| *o.key == *key, |o| o.hash) else {
@@ -199,6 +277,9 @@ impl Shard {
             status: ReplicaStatus::Processing,
         };
         let replicas = regions.iter().enumerate().map(replica).collect();
+        let group = (!traits.group.is_empty()).then(|| self.members.join(traits.group, hash));
+        let mut effects: Effects = regions.iter().copied().map(Effect::Carve).collect();
+        effects.extend(group.as_ref().map(|group| Effect::Route(key.into(), Arc::clone(group))));
         let object = Object {
             hash,
             key: key.into(),
@@ -207,12 +288,15 @@ impl Shard {
             checksum: None,
             started: at,
             replicas,
+            data_type: traits.data_type,
+            hard_pin: traits.hard_pin,
+            extras: Extras::of(traits, group),
             lease_until: AtomicU64::new(0),
             begun: AtomicU64::new(0),
         };
         self.mark.digest = self.mark.digest.wrapping_add(self.digester.object(&object));
         vacant.insert(object);
-        Ok(regions.iter().copied().map(Effect::Carve).collect())
+        Ok(effects)
     }
 
     fn put_end(&mut self, key: &[u8], checksum: Option<u64>) -> Result<Effects, ApplyError> {
@@ -223,6 +307,7 @@ impl Shard {
         for r in &mut object.replicas {
             r.status = ReplicaStatus::Complete;
         }
+        object.commit_pin();
         let after = self.digester.object(object);
         self.mark.digest = self.mark.digest.wrapping_sub(before).wrapping_add(after);
         Ok(Effects::new())
@@ -243,19 +328,11 @@ impl Shard {
     }
 
     /// Frees an object's regions, or puts them into limbo.
-    fn let_go(&mut self, at: LogPos, object: Object, release: Release) -> Effects {
-        let since = Seq(at.seq);
-        let mut effects = Effects::new();
-        for (index, replica) in object.replicas.into_iter().enumerate() {
-            let Release::Limbo(kind) = release else {
-                effects.push(Effect::Release(replica.region));
-                continue;
-            };
-            let limbo = Limbo { region: replica.region, kind, due: None };
-            let index = index as u8;
-            self.mark.digest = self.mark.digest.wrapping_add(self.digester.limbo(since, index, &limbo));
-            self.limbo.insert((since, index), limbo);
-        }
+    fn let_go(&mut self, at: LogPos, object: &Object, release: Release) -> Effects {
+        let unrouted = self.ungroup(object);
+        let regions = object.replicas.iter().map(|r| r.region).collect();
+        let mut effects = self.let_go_of(Seq(at.seq), regions, release);
+        effects.extend(unrouted);
         effects
     }
 
@@ -270,6 +347,7 @@ impl Shard {
     pub fn recount(&self) -> u128 {
         let objects = self.objects.iter().map(|o| self.digester.object(o));
         let limbo = self.limbo.iter().map(|((seq, i), l)| self.digester.limbo(*seq, *i, l));
-        objects.chain(limbo).fold(0, u128::wrapping_add)
+        let attempts = self.attempts.iter().map(|(since, a)| self.digester.attempt(since, a));
+        objects.chain(limbo).chain(attempts).fold(0, u128::wrapping_add)
     }
 }

@@ -22,6 +22,13 @@ impl HomeId {
         (index <= SHARDS).then_some(Self(index as u16))
     }
 
+    /// The shard of a group's objects: by the group alone, so that all members
+    /// are under one lock (SEMANTICS 1.1).
+    #[must_use]
+    pub fn of_group(group: &[u8]) -> Self {
+        KeyHash::of(group).home
+    }
+
     /// Its number: shards first, then the segment table.
     #[must_use]
     pub fn index(self) -> usize {

@@ -15,6 +15,18 @@ pub const ENDPOINT_BYTES_MAX: usize = 512;
 pub const KEY_BYTES_MAX: usize = 4096;
 /// Longest tenant name, in bytes.
 pub const TENANT_BYTES_MAX: usize = 255;
+/// Longest group id, in bytes.
+pub const GROUP_BYTES_MAX: usize = 4096;
+/// Longest regular expression, in bytes.
+pub const REGEX_BYTES_MAX: usize = 4096;
+/// Largest compiled regular expression and its cache, in bytes.
+pub const REGEX_PROGRAM_BYTES_MAX: usize = 1 << 20;
+/// Deepest nesting of a regular expression.
+pub const REGEX_NEST_MAX: u32 = 64;
+/// Most keys that one read by regular expression may match.
+pub const REGEX_MATCHES_MAX: usize = 100_000;
+/// Objects that a removal of many handles under one hold of their shard's lock.
+pub const REMOVE_SLICE: usize = 256;
 /// Most elements of one batch call.
 pub const BATCH_ITEMS_MAX: usize = 10_000;
 /// Most replicas of one object. A replica id is `seq << 8 | index`.
@@ -57,7 +69,8 @@ pub const DIAL_BACKOFF_MAX: Duration = Duration::from_secs(2);
 pub const DIAL_BACKOFF_MIN: Duration = Duration::from_millis(50);
 
 const _: () = assert!(SHARDS.is_power_of_two() && SHARDS <= 1 << 16);
-const _: () = assert!(KEY_BYTES_MAX + TENANT_BYTES_MAX + REPLICAS_MAX * 40 + 256 <= ENTRY_BYTES_MAX);
+const _: () =
+    assert!(KEY_BYTES_MAX + TENANT_BYTES_MAX + GROUP_BYTES_MAX + REPLICAS_MAX * 40 + 256 <= ENTRY_BYTES_MAX);
 const _: () = assert!(ENTRY_BYTES_MAX <= LOG_CHUNK_BYTES && ENTRY_BYTES_MAX <= SHIP_BYTES_MAX);
 const _: () =
     assert!(SHIP_ENTRIES_MAX as u64 <= SHIP_WINDOW_ENTRIES && SHIP_WINDOW_ENTRIES < LOG_ENTRIES_MAX);

@@ -71,6 +71,28 @@ pub struct Region {
     pub reserved: u64,
 }
 
+/// What a value is used for, as its writer says. Kept and replicated as it came;
+/// it selects statistics (SEMANTICS 1.3, ObjectDataType).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct DataType(pub u8);
+
+/// What a writer chose for an object, as an op carries it (SEMANTICS 1.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Traits<'a> {
+    /// What the value is used for.
+    pub data_type: DataType,
+    /// Never evicted.
+    pub hard_pin: bool,
+    /// TTL of a soft pin taken over from the value that this one replaces, in
+    /// milliseconds; 0 is none.
+    pub soft_pin: u64,
+    /// What the first end makes of the soft pin: `None` leaves it, 0 clears it,
+    /// else its TTL in milliseconds.
+    pub pending_pin: Option<u64>,
+    /// The object's group; empty is none.
+    pub group: &'a [u8],
+}
+
 /// Life of a replica on the wire (SEMANTICS 1.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ReplicaStatus {

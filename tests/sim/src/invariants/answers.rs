@@ -20,7 +20,7 @@ impl Shadow {
             (Request::PutStart { client, items, .. }, Response::PutStart(answers)) => {
                 self.put_start(*client, &items[0].key, &answers[0])
             }
-            (Request::PutEnd { client, items }, Response::PutEnd(answers)) => {
+            (Request::PutEnd { client, items, .. }, Response::PutEnd(answers)) => {
                 let object = self.object(&items[0].key);
                 match &answers[0] {
                     Ok(()) => object.is_some_and(|o| o.complete && o.writer == *client),

@@ -130,13 +130,25 @@ impl Shadow {
                     object.checksum = *checksum;
                 }
             }
-            Op::Remove { key, .. } | Op::Preempt { key, .. } => {
+            Op::Remove { key, .. } | Op::Preempt { key, .. } | Op::PutRevoke { key, .. } => {
                 self.objects.remove(*key);
             }
             Op::MountSegment { segment, .. } => {
                 self.mounted.insert(segment.id);
             }
-            Op::TermStart { .. } | Op::Free { .. } => {}
+            Op::UpsertInPlace { key, client, .. } => {
+                if let Some(object) = self.objects.get_mut(*key) {
+                    (object.started, object.writer) = (pos, *client);
+                    (object.complete, object.checksum) = (false, None);
+                }
+            }
+            // The clients here do not ask for what causes CLEAR or DROP_REPLICA.
+            Op::TermStart { .. }
+            | Op::Free { .. }
+            | Op::Clear { .. }
+            | Op::DropReplica { .. }
+            | Op::Abandon { .. }
+            | Op::Resolve { .. } => {}
         }
     }
 }

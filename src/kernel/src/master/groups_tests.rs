@@ -1,0 +1,200 @@
+//! SEMANTICS section 8: groups. Rule R21: attempts. BatchReplicaClear.
+
+use super::objects::grouped;
+use super::*;
+
+#[test]
+fn s8_87_grouped_keys_are_found_by_key_and_routes_vanish() {
+    let b = bench(1);
+    for key in ["a", "b", "c"] {
+        b.put_with(key, 8, grouped("G"));
+    }
+    b.put("d", 8);
+    assert_eq!(b.store.routes().len(), 3);
+    assert!(["a", "b", "c"].iter().all(|k| b.place(k).2 == HomeId::of_group(b"G")));
+    assert_eq!(b.start_with(A, "a", 8, grouped("H")), Err(ObjectAlreadyExists), "a key is in one group");
+    assert_eq!(b.start(A, "a", 8), Err(ObjectAlreadyExists));
+    assert_eq!(b.start_with(A, "d", 8, grouped("H")), Err(ObjectAlreadyExists));
+    assert!(["a", "b", "c", "d"].iter().all(|k| b.get(k).is_ok()));
+    assert_eq!(b.remove("b", true), Ok(()));
+    assert_eq!((b.exist("a"), b.exist("b"), b.exist("c")), (Ok(true), Ok(false), Ok(true)));
+    assert_eq!((b.remove("a", true), b.remove_matching("c", true)), (Ok(()), Ok(1)));
+    assert_eq!(b.store.routes().len(), 0);
+    b.start(A, "a", 8).expect("free again");
+    b.start_with(A, "w", 8, grouped("G")).expect("room");
+    assert_eq!((b.revoke(A, "w"), b.store.routes().len()), (Ok(()), 0));
+    b.replay_agrees();
+}
+
+#[test]
+fn s8_88_a_lease_near_its_end_is_renewed_for_the_whole_group() {
+    let mut b = bench(1);
+    for key in ["a", "b"] {
+        b.put_with(key, 8, grouped("G"));
+    }
+    b.put_with("other", 8, grouped("H"));
+    b.get("a").expect("complete");
+    assert_eq!(b.remove("b", false), Err(ObjectHasLease), "its peer was read");
+    assert_eq!(b.remove("other", false), Ok(()));
+    b.sleep(TTL / 4);
+    b.get("a").expect("complete");
+    b.sleep(TTL * 3 / 4);
+    assert_eq!(b.remove("b", false), Ok(()), "a fresh lease is not spread again");
+    b.put_with("b", 8, grouped("G"));
+    b.get("a").expect("complete");
+    assert_eq!(b.remove("b", false), Err(ObjectHasLease), "but a new member gets it");
+    b.sleep(TTL / 2);
+    assert_eq!(b.exist("a"), Ok(true));
+    b.sleep(TTL / 2);
+    assert_eq!(b.remove("b", false), Err(ObjectHasLease), "half over: spread");
+}
+
+#[test]
+fn batch_replica_clear_takes_only_the_writer_s_unread_objects() {
+    let mut b = bench(2);
+    for key in ["mine", "read", "both"] {
+        b.put_with(key, 8, replicas(2));
+    }
+    b.start(B, "theirs", 8).expect("room");
+    assert_eq!(b.end(B, "theirs"), Ok(()));
+    b.start(A, "open", 8).expect("room");
+    b.get("read").expect("complete");
+    let cleared = b.clear(A, &["mine", "none", "", "theirs", "read", "open", "mine"], "");
+    assert_eq!(cleared, keys(&["mine"]));
+    assert!(b.clear(A, &["both"], "nowhere").is_empty());
+    let from = b.log.tail();
+    let both = b.get("both").expect("complete").replicas;
+    let on = |name: &str| both.iter().find(|r| r.segment.name == name).expect("there").id;
+    assert!(b.clear(A, &["both"], "host-1").is_empty(), "leased");
+    b.sleep(2 * TTL);
+    assert_eq!(b.clear(A, &["both", "open"], "host-1"), keys(&["both"]));
+    let drop = Op::DropReplica { key: b"default\0both", id: on("host-1"), release: Release::Now };
+    b.logged(from, &[drop]);
+    assert_eq!(b.get("both").map(|l| l.replicas[0].id), Ok(on("host-2")));
+    b.sleep(2 * TTL);
+    assert!(b.clear(A, &["both"], "host-1").is_empty(), "nothing is left there");
+    assert_eq!(b.clear(A, &["both"], "host-2"), keys(&["both"]), "the last one takes the object along");
+    assert_eq!(b.get("both"), Err(ObjectNotFound));
+    b.replay_agrees();
+}
+
+/// R21: two threads of one client on one key.
+#[test]
+fn an_end_is_charged_to_the_oldest_preempted_attempt_of_its_client() {
+    let mut b = bench(1);
+    b.start(A, "k", 8).expect("thread 1");
+    b.sleep(DISCARD + 1);
+    b.start(A, "k", 8).expect("thread 2");
+    let from = b.log.tail();
+    assert_eq!(b.end(A, "k"), Err(InvalidWrite), "thread 1, late");
+    b.logged(from, &[Op::Resolve { key: b"default\0k", since: Seq(from.0 - 3) }]);
+    assert_eq!(b.exist("k"), Ok(false), "what thread 2 is writing is not shown");
+    assert_eq!((b.end(A, "k"), b.exist("k")), (Ok(()), Ok(true)));
+    b.replay_agrees();
+}
+
+#[test]
+fn a_late_revoke_frees_nothing_of_the_next_attempt() {
+    let mut b = bench(1);
+    b.start(A, "k", MIB).expect("thread 1");
+    b.sleep(DISCARD + 1);
+    b.start(A, "k", MIB).expect("thread 2");
+    b.upsert(A, "k", MIB).expect("thread 3");
+    let free = b.free_bytes();
+    assert_eq!((b.revoke(A, "k"), b.revoke(A, "k")), (Ok(()), Ok(())), "threads 1 and 2");
+    b.sleep(QUARANTINE + 1);
+    b.maintain();
+    assert_eq!((b.free_bytes(), b.end(A, "k")), (free, Ok(())));
+    b.replay_agrees();
+}
+
+#[test]
+fn attempts_are_told_apart_by_client_key_and_survive_a_failover_and_a_change_of_group() {
+    let b = bench(1);
+    b.start_with(A, "k", 8, grouped("G")).expect("thread 1");
+    b.upsert_with(A, "k", 8, grouped("")).expect("thread 2, elsewhere");
+    b.start(A, "j", 8).expect("room");
+    b.upsert(B, "j", 8).expect("preempts");
+    let copy = Arc::new(MetadataStore::new(&"test".parse().expect("a name")));
+    for entry in split_entries(&b.entries_since(Seq::FIRST)) {
+        copy.apply(&decode(entry.expect("whole")).expect("own bytes")).expect("fits");
+    }
+    let mut b = Bench::lead(copy, b.log.clone(), Epoch(2), b.now, b.now, None);
+    assert_eq!(b.end(B, "j"), Ok(()), "A's attempt is not B's");
+    assert_eq!((b.end(A, "k"), b.end(A, "k")), (Err(InvalidWrite), Ok(())));
+    assert_eq!(b.end(A, "j"), Err(IllegalClient), "resolves A's");
+    assert_eq!(b.remove("j", true), Ok(()));
+    b.start(A, "j", 8).expect("room");
+    assert_eq!(b.end(A, "j"), Ok(()));
+    // One that its client never resolves is forgotten with the quarantine.
+    b.upsert(A, "j", 8).expect("room");
+    b.upsert(A, "j", 8).expect("preempts");
+    b.sleep(RELEASE);
+    b.maintain();
+    assert_eq!(b.end(A, "j"), Ok(()));
+    b.replay_agrees();
+}
+
+#[test]
+fn bad_batches_of_the_new_calls_change_nothing() {
+    let b = bench(1);
+    b.put("k", 8);
+    let (before, tail) = (b.store.recount(), b.log.tail());
+    let long = "x".repeat(limits::KEY_BYTES_MAX + 1);
+    for key in ["", &long] {
+        assert_eq!(b.upsert(A, key, 8), Err(InvalidParams));
+        assert_eq!(b.revoke(A, key), Err(InvalidParams));
+        assert!(b.clear(A, &[key], "").is_empty());
+    }
+    assert_eq!(b.upsert(A, "k", 0), Err(InvalidParams));
+    assert_eq!(
+        b.start_with(A, "n", 8, grouped(&"g".repeat(limits::GROUP_BYTES_MAX + 1))),
+        Err(InvalidParams)
+    );
+    assert_eq!((b.store.recount(), b.log.tail()), (before, tail));
+    let key = "x".repeat(limits::KEY_BYTES_MAX);
+    let longest = "g".repeat(limits::GROUP_BYTES_MAX);
+    b.put_with(&key, 8, grouped(&longest));
+    b.replay_agrees();
+}
+
+/// Threads that start, read, end and remove the same keys in and out of groups:
+/// a key is never in two places, and what was logged replays.
+#[test]
+fn s8_26_concurrent_starts_reads_and_removals() {
+    let b = bench(2);
+    let run = |request: &Request| b.master.execute(b.now, WallTime(7), request).response;
+    let work = |who: u64| {
+        for i in 0..400 {
+            let key = ["a", "b", "c"][(i + who as usize) % 3];
+            let items = vec![PutItem { key: keys(&[key]).remove(0), size: 8 + who }];
+            let config = match (i / 3 + who as usize) % 3 {
+                0 => ReplicateConfig::default(),
+                1 => grouped("G"),
+                _ => grouped("H"),
+            };
+            let _ = run(&Request::UpsertStart { client: client(who), config, items });
+            let _ = run(&end(client(who), key, None));
+            let _ = run(&get(&["a", "b", "c"]));
+            let _ = run(&match i % 5 {
+                0 => Request::RemoveAll { force: true },
+                1 => Request::RemoveByRegex { pattern: Bytes::from_static(b"[ab]"), force: true },
+                _ => remove(&[key], true),
+            });
+        }
+    };
+    std::thread::scope(|s| {
+        for who in 1..=4 {
+            s.spawn(move || work(who));
+        }
+    });
+    b.sound();
+    b.replay_agrees();
+    let places: Vec<_> = (0..limits::SHARDS)
+        .filter_map(HomeId::from_index)
+        .flat_map(|h| b.store.shard(h).read().objects().map(|o| o.key.clone()).collect::<Vec<_>>())
+        .collect();
+    let distinct: std::collections::BTreeSet<_> = places.iter().collect();
+    assert_eq!(distinct.len(), places.len(), "a key is in two homes");
+    assert_eq!(b.remove_all(true) + b.store.objects(), places.len() as u64);
+}
