@@ -4,7 +4,9 @@
 use std::time::Duration;
 
 use standfast_wire::calls as w;
-use standfast_wire::types::{Descriptor, ErrorCode, ObjectMeta, ReplicaStatus, ReplicaType, Uuid};
+use standfast_wire::types::{
+    Descriptor, ErrorCode, ObjectMeta, ReplicaStatus, ReplicaType, ReplicateConfig, SoftPinAction, Uuid,
+};
 use standfast_wire::{Form, List, Method, RequestHeader, frame};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -48,7 +50,9 @@ async fn a_value_is_put_found_read_and_removed() {
     assert_eq!(result_of!(PutEnd, stranger), Err(ErrorCode::ILLEGAL_CLIENT));
     let disk = w::PutEnd { replica_type: ReplicaType::DISK, ..put_end(b"k\xff") };
     let disk = client.call(&disk).await.expect("a result");
-    assert_eq!(result_of!(PutEnd, disk), Err(ErrorCode::INVALID_WRITE), "it has no disk replica");
+    assert_eq!(result_of!(PutEnd, disk), Ok(()), "it has no disk replica, so nothing changes");
+    let early = client.call(&exist(b"k\xff")).await.expect("a result");
+    assert_eq!(result_of!(ExistKey, early), Ok(false));
     let ended = client.call(&put_end(b"k\xff")).await.expect("a result");
     assert_eq!(result_of!(PutEnd, ended), Ok(()));
 
@@ -112,43 +116,105 @@ async fn a_batch_of_66_000_keys_is_one_call() {
     assert_eq!(removed, [Ok(()), Err(ErrorCode::OBJECT_NOT_FOUND)]);
 }
 
+/// SEMANTICS 2.2, as a master without NoF and DFS answers.
+#[tokio::test]
+async fn configs_are_refused_as_a_stock_master_refuses_them() {
+    type Change = fn(&mut ReplicateConfig<'static>);
+    let (_node, mut client) = primary().await;
+    client.call(&mount(1 << 20)).await.expect("mounted");
+    let params = Some(ErrorCode::INVALID_PARAMS);
+    let cases: &[(&str, Change, Option<ErrorCode>)] = &[
+        ("plain", |_| {}, None),
+        ("no replica", |c| c.replica_num = 0, params),
+        ("more than anybody has", |c| c.replica_num = u64::MAX, params),
+        ("one in the file system", |c| c.dfs_replica_num = 1, Some(ErrorCode::DFS_SERVICE_UNAVAILABLE)),
+        ("two in the file system", |c| c.dfs_replica_num = 2, params),
+        ("NoF", |c| c.nof_replica_num = 1, params),
+        ("hard pin", |c| c.with_hard_pin = true, None),
+        ("soft pin", |c| c.soft_pin_action = SoftPinAction::ENABLE, None),
+        ("ttl without a pin", |c| c.soft_pin_ttl_ms = Some(1), params),
+        ("unknown action", |c| c.soft_pin_action = SoftPinAction(3), params),
+        ("a group", |c| c.group_ids = Some(List::new(&[b"g"])), None),
+        ("a group too many", |c| c.group_ids = Some(List::new(&[b"g", b"h"])), params),
+    ];
+    for (what, change, refused) in cases {
+        let mut config = plain();
+        change(&mut config);
+        let started =
+            client.call(&w::PutStart { config, ..put_start(what.as_bytes()) }).await.expect("a result");
+        assert_eq!(result_of!(PutStart, started).err(), *refused, "{what}");
+    }
+}
+
 #[tokio::test]
 async fn elements_that_cannot_be_are_refused_one_by_one() {
     let (_node, mut client) = primary().await;
     client.call(&mount(1 << 20)).await.expect("mounted");
-    let start = |keys, sizes, config| w::BatchPutStart {
-        client_id: ME,
-        keys,
-        slice_lengths: sizes,
-        config,
-        tenant_id: TENANT,
-    };
     let keys: [&[u8]; 3] = [b"", b"zero", b"good"];
     let params = Err(ErrorCode::INVALID_PARAMS);
-    let cases = [
-        (plain(), &[1, 0, 1][..], [params, params, Ok(())]),
-        (plain(), &[1, 1][..], [params, params, params]),
-        (
-            w_config(|c| c.dfs_replica_num = 1),
-            &[1, 0, 1][..],
-            [params, params, Err(ErrorCode::DFS_SERVICE_UNAVAILABLE)],
-        ),
-        (w_config(|c| c.replica_num = u64::MAX), &[1, 1, 1][..], [params; 3]),
-    ];
-    for (config, sizes, expected) in cases {
-        let call = start(List::new(&keys), List::new(sizes), config);
+    let cases = [(&[1, 1][..], [params, params, params]), (&[1, 0, 1][..], [params, params, Ok(())])];
+    for (sizes, expected) in cases {
+        let call = w::BatchPutStart {
+            client_id: ME,
+            keys: List::new(&keys),
+            slice_lengths: List::new(sizes),
+            config: plain(),
+            tenant_id: TENANT,
+        };
         let started = client.call(&call).await.expect("a result");
         let started: Vec<_> = result_of!(BatchPutStart, started).iter().map(|r| r.map(|_| ())).collect();
-        assert_eq!(started, expected, "{config:?}");
+        assert_eq!(started, expected, "{sizes:?}");
     }
 }
 
-fn w_config(
-    change: impl Fn(&mut standfast_wire::types::ReplicateConfig<'static>),
-) -> standfast_wire::types::ReplicateConfig<'static> {
-    let mut config = plain();
-    change(&mut config);
-    config
+#[tokio::test]
+async fn writes_are_given_up_replaced_and_removed_in_numbers() {
+    let (_node, mut client) = primary().await;
+    client.call(&mount(1 << 20)).await.expect("mounted");
+    client.call(&put_start(b"given up")).await.expect("started");
+    let revoke =
+        w::PutRevoke { client_id: ME, key: b"given up", replica_type: ReplicaType::ALL, tenant_id: TENANT };
+    let revoked = client.call(&revoke).await.expect("a result");
+    assert_eq!(result_of!(PutRevoke, revoked), Ok(()));
+    let again = client.call(&revoke).await.expect("a result");
+    assert_eq!(result_of!(PutRevoke, again), Err(ErrorCode::OBJECT_NOT_FOUND));
+
+    let keys: [&[u8]; 3] = [b"red", b"green", b"blue"];
+    let start = w::BatchUpsertStart {
+        client_id: ME,
+        keys: List::new(&keys),
+        slice_lengths: List::new(&[7, 7, 7]),
+        config: plain(),
+        tenant_id: TENANT,
+    };
+    let metas = keys.map(|key| ObjectMeta { key, object_checksum: None });
+    let end = w::BatchUpsertEnd { client_id: ME, object_metas: List::new(&metas), tenant_id: TENANT };
+    for round in ["new", "replaced"] {
+        let started = client.call(&start).await.expect("a result");
+        assert!(result_of!(BatchUpsertStart, started).iter().all(|r| r.is_ok()), "{round}");
+        let ended = client.call(&end).await.expect("a result");
+        assert!(result_of!(BatchUpsertEnd, ended).iter().eq([Ok(()); 3]), "{round}");
+    }
+    let regex = w::GetReplicaListByRegex { regex: b"^(red|blue)$", tenant_id: TENANT };
+    let found = client.call(&regex).await.expect("a result");
+    let found = result_of!(GetReplicaListByRegex, found).expect("found");
+    let mut found: Vec<_> = found.0.iter().map(|(key, replicas)| (key, replicas.len())).collect();
+    found.sort_unstable();
+    assert_eq!(found, [(&b"blue"[..], 1), (&b"red"[..], 1)]);
+    let wrong = w::RemoveByRegex { regex: b"(", force: true, tenant_id: TENANT };
+    let wrong = client.call(&wrong).await.expect("a result");
+    assert_eq!(result_of!(RemoveByRegex, wrong), Err(ErrorCode::INVALID_PARAMS));
+    let remove = w::RemoveByRegex { regex: b"re", force: true, tenant_id: TENANT };
+    let removed = client.call(&remove).await.expect("a result");
+    assert_eq!(result_of!(RemoveByRegex, removed), Ok(2), "red and green");
+    let clear = w::BatchReplicaClear { object_keys: List::new(&keys), client_id: ME, segment_name: b"" };
+    let cleared = client.call(&clear).await.expect("a result");
+    let cleared: Vec<_> = result_of!(BatchReplicaClear, cleared).expect("cleared").iter().collect();
+    assert!(cleared.iter().all(|key| keys.contains(key)), "{cleared:?}");
+    client.call(&put_start(b"last")).await.expect("started");
+    client.call(&put_end(b"last")).await.expect("ended");
+    let all = client.call(&w::RemoveAll { force: true, tenant_id: TENANT }).await.expect("a result");
+    assert_eq!(result_of!(RemoveAll, all), 2 - cleared.len() as i64, "what was not cleared, and the last");
 }
 
 /// The recorded inputs of WIRE 6 and the reference master's reactions.

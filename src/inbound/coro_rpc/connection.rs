@@ -14,7 +14,8 @@ use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::calls::{Calls, NotServing};
+use super::calls::Calls;
+use super::hall::NotServing;
 use super::limits;
 use crate::ports::Clock;
 

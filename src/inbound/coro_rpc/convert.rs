@@ -1,15 +1,16 @@
 //! Between the protocol's types and the hall's.
 
 use bytes::Bytes;
-use standfast_kernel::api::{EndItem, PutItem, Refusal, ReplicaDescriptor, ReplicaList, ReplicateConfig};
+use standfast_kernel::api::{
+    EndItem, PutItem, Refusal, ReplicaDescriptor, ReplicaList, ReplicaType, ReplicateConfig,
+};
 use standfast_kernel::types::{self as k, ClientId, SegmentId, SegmentSpec};
 use standfast_wire::List;
 use standfast_wire::struct_pack::Expected;
 use standfast_wire::types as w;
-use standfast_wire::types::{ErrorCode, SoftPinAction};
+use standfast_wire::types::ErrorCode;
+use standfast_wire::{Map, Str};
 
-/// Longest soft pin (SEMANTICS 1.8).
-const SOFT_PIN_TTL_MS_MAX: u64 = 24 * 3_600_000;
 /// Most preferred segments; each is looked for once an object.
 const PREFERRED_SEGMENTS_MAX: usize = 256;
 
@@ -26,7 +27,7 @@ fn uuid(id: w::Uuid) -> k::Uuid {
 }
 
 /// Names must be text, because operators read them.
-fn text(bytes: &[u8]) -> Expected<String> {
+pub(super) fn text(bytes: &[u8]) -> Expected<String> {
     std::str::from_utf8(bytes).map(str::to_owned).map_err(|_| ErrorCode::INVALID_PARAMS)
 }
 
@@ -41,44 +42,61 @@ pub(super) fn segment(s: &w::Segment<'_>) -> Expected<SegmentSpec> {
     })
 }
 
-/// How to place the objects of a call with so many keys and sizes, or why a
-/// master without NoF and DFS refuses to (SEMANTICS 2.2, PutStart, in its order).
-///
-/// Pins and groups are accepted: nothing is evicted, which is more than a pin
-/// promises, and every lease is granted for its own object. `data_type`,
-/// `host_id` and `prefer_alloc_in_same_node` are hints without a promise.
-pub(super) fn config(c: &w::ReplicateConfig<'_>, keys: usize, sizes: usize) -> Expected<ReplicateConfig> {
-    if keys != sizes || (c.replica_num == 0 && c.nof_replica_num == 0 && c.dfs_replica_num == 0) {
-        return Err(ErrorCode::INVALID_PARAMS);
-    }
-    match c.dfs_replica_num {
-        0 => {}
-        1 if c.replica_num > 0 => return Err(ErrorCode::DFS_SERVICE_UNAVAILABLE),
-        _ => return Err(ErrorCode::INVALID_PARAMS),
-    }
-    let soft_pin = match (c.soft_pin_action, c.soft_pin_ttl_ms) {
-        (SoftPinAction::PRESERVE | SoftPinAction::DISABLE, ttl) => ttl.is_none(),
-        (SoftPinAction::ENABLE, ttl) => ttl.is_none_or(|ttl| ttl <= SOFT_PIN_TTL_MS_MAX),
-        _ => false,
-    };
+/// How to place the objects of a call with so many keys and sizes. Each key has
+/// a size, and a group where there are groups (SEMANTICS 2.0, 1.6): it is
+/// checked here, because here a call is cut into batches. The hall judges the rest.
+pub(super) fn config(
+    payload: &Bytes,
+    c: &w::ReplicateConfig<'_>,
+    keys: usize,
+    sizes: usize,
+) -> Expected<ReplicateConfig> {
     let groups = c.group_ids.is_none_or(|groups| groups.len() == keys);
-    let names = c.preferred_segments.len() <= PREFERRED_SEGMENTS_MAX;
-    if c.nof_replica_num > 0 || !soft_pin || !groups || !names {
+    if keys != sizes || !groups || c.preferred_segments.len() > PREFERRED_SEGMENTS_MAX {
         return Err(ErrorCode::INVALID_PARAMS);
     }
-    // The old single name overrides the list (SEMANTICS 1.6). A name that is
-    // not text belongs to no segment.
-    let names = if c.preferred_segment.is_empty() { c.preferred_segments } else { List::default() };
-    let names = names.iter().chain(Some(c.preferred_segment).filter(|name| !name.is_empty()));
+    // A number that is too large stays too large.
+    let count = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
     Ok(ReplicateConfig {
-        replica_num: u32::try_from(c.replica_num).unwrap_or(u32::MAX),
-        preferred_segments: names.filter_map(|name| text(name).ok()).collect(),
+        replica_num: count(c.replica_num),
+        nof_replica_num: count(c.nof_replica_num),
+        dfs_replica_num: count(c.dfs_replica_num),
+        // A name that is not text belongs to no segment.
+        preferred_segments: c.preferred_segments.iter().filter_map(|name| text(name).ok()).collect(),
+        preferred_segment: String::from_utf8_lossy(c.preferred_segment).into_owned(),
+        soft_pin_action: c.soft_pin_action.0.into(),
+        soft_pin_ttl_ms: c.soft_pin_ttl_ms,
+        with_hard_pin: c.with_hard_pin,
+        data_type: k::DataType(c.data_type.0),
+        group_ids: c.group_ids.map(|groups| groups.iter().map(|group| payload.slice_ref(group)).collect()),
+        prefer_alloc_in_same_node: c.prefer_alloc_in_same_node,
     })
 }
 
-/// Why an element of a call is refused whose config is: its own faults come first.
-pub(super) fn refused_put(item: &PutItem, config: ErrorCode) -> ErrorCode {
-    if item.key.is_empty() || item.size == 0 { ErrorCode::INVALID_PARAMS } else { config }
+/// What to write. A size that is missing is refused with the whole call.
+pub(super) fn put_items(
+    payload: &Bytes,
+    keys: List<'_, Str<'_>>,
+    sizes: List<'_, u64>,
+) -> impl ExactSizeIterator<Item = PutItem> {
+    let mut sizes = sizes.iter();
+    keys.iter().map(move |key| PutItem { key: payload.slice_ref(key), size: sizes.next().unwrap_or(0) })
+}
+
+/// An unknown kind is like one that no object has.
+pub(super) fn replica_type(kind: w::ReplicaType) -> ReplicaType {
+    match kind {
+        w::ReplicaType::MEMORY => ReplicaType::Memory,
+        w::ReplicaType::DISK => ReplicaType::Disk,
+        w::ReplicaType::LOCAL_DISK => ReplicaType::LocalDisk,
+        w::ReplicaType::NOF_SSD => ReplicaType::NofSsd,
+        w::ReplicaType::ALL => ReplicaType::All,
+        _ => ReplicaType::Dfs,
+    }
+}
+
+pub(super) fn count(n: u64) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
 }
 
 pub(super) fn end_item(payload: &Bytes, meta: &w::ObjectMeta<'_>) -> EndItem {
@@ -132,6 +150,21 @@ pub(super) fn with_found<T>(
         Err(code) => Err(*code),
     });
     show(&lists.collect::<Vec<_>>())
+}
+
+/// Shows what matched, as the protocol's views of it.
+pub(super) fn with_matches<T>(
+    found: &Expected<Vec<(Bytes, ReplicaList)>>,
+    show: impl FnOnce(Expected<Map<'_, Str<'_>, List<'_, w::ReplicaDescriptor<'_>>>>) -> T,
+) -> T {
+    let found = match found {
+        Ok(found) => found,
+        Err(code) => return show(Err(*code)),
+    };
+    let views = views(found.iter().map(|(_, list)| list.replicas.as_slice()));
+    let mut rest = &views[..];
+    let entries = found.iter().map(|(key, list)| (&key[..], take(&mut rest, list.replicas.len())));
+    show(Ok(Map(List::new(&entries.collect::<Vec<_>>()))))
 }
 
 /// All of a reply's views in one row, because the protocol's lists borrow.

@@ -5,7 +5,7 @@ fn plain() -> w::ReplicateConfig<'static> {
         replica_num: 1,
         nof_replica_num: 0,
         dfs_replica_num: 0,
-        soft_pin_action: SoftPinAction::PRESERVE,
+        soft_pin_action: w::SoftPinAction::PRESERVE,
         soft_pin_ttl_ms: None,
         with_hard_pin: false,
         preferred_segments: List::default(),
@@ -18,59 +18,40 @@ fn plain() -> w::ReplicateConfig<'static> {
     }
 }
 
-/// SEMANTICS 2.2 and 8.1, as a master without NoF and DFS answers.
 #[test]
-fn configs_are_refused_as_a_stock_master_refuses_them() {
-    type Change = fn(&mut w::ReplicateConfig<'static>);
-    let params = Some(ErrorCode::INVALID_PARAMS);
-    let cases: &[(&str, Change, Option<ErrorCode>)] = &[
-        ("plain", |_| {}, None),
-        ("no replica", |c| c.replica_num = 0, params),
-        ("one in the file system", |c| c.dfs_replica_num = 1, Some(ErrorCode::DFS_SERVICE_UNAVAILABLE)),
-        ("two in the file system", |c| c.dfs_replica_num = 2, params),
-        ("only in the file system", |c| (c.replica_num, c.dfs_replica_num) = (0, 1), params),
-        ("NoF", |c| c.nof_replica_num = 1, params),
-        ("hard pin", |c| c.with_hard_pin = true, None),
-        ("soft pin", |c| c.soft_pin_action = SoftPinAction::ENABLE, None),
-        (
-            "soft pin, longest",
-            |c| (c.soft_pin_action, c.soft_pin_ttl_ms) = (SoftPinAction::ENABLE, Some(86_400_000)),
-            None,
-        ),
-        (
-            "soft pin, too long",
-            |c| (c.soft_pin_action, c.soft_pin_ttl_ms) = (SoftPinAction::ENABLE, Some(86_400_001)),
-            params,
-        ),
-        ("ttl without a pin", |c| c.soft_pin_ttl_ms = Some(1), params),
-        ("unknown action", |c| c.soft_pin_action = SoftPinAction(3), params),
-        ("a group a key", |c| c.group_ids = Some(List::new(&[b"g", b""])), None),
-        ("a group too few", |c| c.group_ids = Some(List::new(&[b"g"])), params),
-    ];
-    for (what, change, refused) in cases {
-        let mut c = plain();
-        change(&mut c);
-        assert_eq!(config(&c, 2, 2).err(), *refused, "{what}");
-    }
-    assert_eq!(config(&plain(), 2, 1).err(), params, "a size is missing");
-}
-
-#[test]
-fn the_old_preferred_segment_overrides_the_list() {
+fn what_the_hall_judges_reaches_it_and_what_is_cut_into_batches_is_checked_here() {
+    let payload = Bytes::from_static(b"g1g2name");
+    let groups = [&payload[..2], &payload[2..4]];
     let mut c = plain();
+    c.replica_num = u64::MAX;
+    c.dfs_replica_num = 1;
+    c.soft_pin_action = w::SoftPinAction(7);
+    c.soft_pin_ttl_ms = Some(5);
+    c.with_hard_pin = true;
+    c.data_type = w::ObjectDataType::WEIGHT;
+    c.group_ids = Some(List::new(&groups));
     c.preferred_segments = List::new(&[b"a", b"b\xff", b"c"]);
-    assert_eq!(config(&c, 1, 1).expect("valid").preferred_segments, ["a", "c"]);
     c.preferred_segment = b"old";
-    assert_eq!(config(&c, 1, 1).expect("valid").preferred_segments, ["old"]);
-}
-
-#[test]
-fn an_elements_own_fault_comes_before_the_configs() {
-    let item = |key: &'static [u8], size| PutItem { key: Bytes::from_static(key), size };
-    let dfs = ErrorCode::DFS_SERVICE_UNAVAILABLE;
-    assert_eq!(refused_put(&item(b"", 1), dfs), ErrorCode::INVALID_PARAMS);
-    assert_eq!(refused_put(&item(b"k", 0), dfs), ErrorCode::INVALID_PARAMS);
-    assert_eq!(refused_put(&item(b"k", 1), dfs), dfs);
+    let expected = ReplicateConfig {
+        replica_num: u32::MAX,
+        nof_replica_num: 0,
+        dfs_replica_num: 1,
+        preferred_segments: vec!["a".to_owned(), "c".to_owned()],
+        preferred_segment: "old".to_owned(),
+        soft_pin_action: 7.into(),
+        soft_pin_ttl_ms: Some(5),
+        with_hard_pin: true,
+        data_type: k::DataType(3),
+        group_ids: Some(vec![Bytes::from_static(b"g1"), Bytes::from_static(b"g2")]),
+        prefer_alloc_in_same_node: false,
+    };
+    assert_eq!(config(&payload, &c, 2, 2), Ok(expected));
+    let params = Some(ErrorCode::INVALID_PARAMS);
+    assert_eq!(config(&payload, &c, 3, 3).err(), params, "a group is missing");
+    assert_eq!(config(&payload, &plain(), 2, 1).err(), params, "a size is missing");
+    let names = vec![&b"s"[..]; PREFERRED_SEGMENTS_MAX + 1];
+    c.preferred_segments = List::new(&names);
+    assert_eq!(config(&payload, &c, 2, 2).err(), params, "too many names");
 }
 
 #[test]

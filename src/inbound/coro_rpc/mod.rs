@@ -2,11 +2,13 @@
 //! call. `docs/wire.md` describes the bytes.
 //!
 //! [`Port`] holds the address, [`serve`] listens on it while this node serves,
-//! `connection` talks to one client, `calls` is the table of calls.
+//! `connection` talks to one client, `calls` is the table of calls, `hall` asks for
+//! what they need.
 
 mod calls;
 mod connection;
 mod convert;
+mod hall;
 mod limits;
 mod port;
 mod server;
