@@ -95,13 +95,39 @@ def batches(check, writer, reader):
     check.equal("batch_is_exist, removed", reader.batch_is_exist(keys[:3]), [0, 0, 1])
 
 
+def replaced(check, writer, reader):
+    for size in (300, 300, 301):
+        value = os.urandom(size)
+        check.puts += 1
+        check.equal(f"upsert of {size} bytes", writer.upsert("replaced", value), 0)
+        check.bytes(f"get of {size} upserted bytes", reader.get("replaced"), value)
+    keys = [f"upserted-{i}" for i in range(16)]
+    for round in range(2):
+        values = [os.urandom(500) for _ in keys]
+        check.puts += len(keys)
+        check.equal("upsert_batch", writer.upsert_batch(keys, values), 0)
+        for key, value, got in zip(keys, values, reader.get_batch(keys)):
+            check.bytes(f"get_batch {key}, round {round}", got, value)
+
+
+def removed_in_numbers(check, writer, reader):
+    for key in ("number-1", "number-2", "word"):
+        check.put(writer, key, b"value")
+    check.equal("remove_by_regex", writer.remove_by_regex("^number-[0-9]$", True), 2)
+    check.equal("what is left", reader.batch_is_exist(["number-1", "number-2", "word"]), [0, 0, 1])
+    check.equal("remove_all removes some", writer.remove_all(True) > 0, True)
+    check.equal("exist after remove_all", reader.is_exist("word"), 0)
+    check.put(writer, "after", b"value")
+    check.bytes("get after remove_all", reader.get("after"), b"value")
+
+
 def main():
     if len(sys.argv) != 2:
         sys.exit("usage: smoke.py HOST:PORT")
     check = Check()
     writer = client(check, sys.argv[1], SEGMENT_BYTES)
     reader = client(check, sys.argv[1], 0)
-    for part in (single, pinned, batches):
+    for part in (single, pinned, batches, replaced, removed_in_numbers):
         part(check, writer, reader)
     check.equal("close of the reader", reader.close(), 0)
     check.equal("close of the writer", writer.close(), 0)
