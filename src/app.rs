@@ -42,6 +42,7 @@ pub fn serve(args: &ServeArgs) -> ExitCode {
         }
     };
     telemetry::init(config.log_format == LogFormat::Json);
+    stop_on_bugs();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(e) => {
@@ -56,6 +57,17 @@ pub fn serve(args: &ServeArgs) -> ExitCode {
             ExitCode::from(1)
         }
     }
+}
+
+/// A broken invariant must end the process, whichever task or thread finds it:
+/// a master that goes on afterwards corrupts data.
+#[expect(clippy::disallowed_methods, reason = "after a broken invariant there is nothing left to shut down")]
+fn stop_on_bugs() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        report(info);
+        std::process::abort();
+    }));
 }
 
 /// A node whose parts are wired, before it runs.

@@ -182,7 +182,7 @@ impl StatusBoard {
         v1::Store {
             objects,
             used_bytes: Some(segments.iter().map(used).sum()),
-            capacity_bytes: segments.iter().map(|s| s.size_bytes).sum(),
+            capacity_bytes: segments.iter().fold(0, |sum, s| s.size_bytes.saturating_add(sum)),
             allocatable_bytes: Some(segments.iter().map(|s| s.size_bytes - used(s)).sum()),
             segments: segments.len() as u64,
             limbo_regions: counted.as_ref().map(|r| r.limbo),
@@ -300,7 +300,6 @@ impl StatusBoard {
                 loss: Some(v1::Loss { entries: loss, ..v1::Loss::default() }),
                 ..v1::PromotionPlan::default()
             }),
-            age_ms: Some(0),
             ..v1::Rehearsal::default()
         }
     }
@@ -363,7 +362,7 @@ fn positions(view: &NodeView) -> v1::Positions {
         verified: None,
         primary_tail: standby.and_then(|s| s.primary_tail).map(|t| t.0),
         last_epoch: last.map(|l| l.epoch.0),
-        sent: primary.and_then(|p| p.peers.iter().map(|peer| peer.sent.0).min()),
+        sent: primary.and_then(|p| p.peers.iter().map(|peer| peer.sent.0).max()),
     }
 }
 

@@ -13,12 +13,13 @@ use crate::shell::Fault;
 
 /// Names what a malformed request lacks.
 fn missing(what: &str) -> Status {
-    v1::Refusal::new(v1::RefusalCode::InvalidArgument, format!("{what} is missing: expected one")).into()
+    let text = format!("{what} is missing or 0-0: expected an identity");
+    v1::Refusal::new(v1::RefusalCode::InvalidArgument, text).into()
 }
 
 fn uuid(id: Option<v1::Uuid>, what: &str) -> Result<Uuid, Status> {
-    let id = id.ok_or_else(|| missing(what))?;
-    Ok(Uuid { first: id.first, second: id.second })
+    let id = id.map(|id| Uuid { first: id.first, second: id.second }).filter(|id| !id.is_nil());
+    id.ok_or_else(|| missing(what))
 }
 
 pub(super) fn mount(r: v1::MountSegmentRequest) -> Result<Request, Status> {
