@@ -13,6 +13,8 @@ use crate::run::{self, Stopwatch, build_binary, pause, root};
 
 /// What is tested against, exactly.
 const WHEEL: &str = "mooncake-transfer-engine-non-cuda==0.3.13.post1";
+/// Debian packages of the shared libraries that it loads.
+const LIBRARIES: [&str; 3] = ["libibverbs1", "librdmacm1", "libnuma1"];
 const SMOKE: &str = "tests/wheel/smoke.py";
 /// A safety limit for a loaded machine, not a figure.
 const SMOKE_LIMIT: Duration = Duration::from_secs(120);
@@ -32,8 +34,26 @@ pub(crate) fn python() -> Result<PathBuf> {
     let mut install = Command::new(&python);
     install.args(["-m", "pip", "install", "--quiet", WHEEL]);
     ensure!(run::status(install)?.success(), "cannot install {WHEEL}; cure: give pip access to an index");
+    if !has_wheel(&python) {
+        install_libraries()?;
+    }
     ensure!(has_wheel(&python), "{WHEEL} is installed, but cannot be imported");
     Ok(python)
+}
+
+/// The wheel links against these even where no such hardware is.
+fn install_libraries() -> Result<()> {
+    let refused = format!("{WHEEL} needs shared libraries; cure: apt-get install {}", LIBRARIES.join(" "));
+    for arguments in [&["update", "--quiet=2"][..], &["install", "--yes", "--quiet=2"]] {
+        let mut apt = Command::new("apt-get");
+        apt.args(arguments).stdin(Stdio::null()).env("DEBIAN_FRONTEND", "noninteractive");
+        if arguments[0] == "install" {
+            apt.args(LIBRARIES);
+        }
+        let done = run::status(apt).with_context(|| refused.clone())?;
+        ensure!(done.success(), "{refused}");
+    }
+    Ok(())
 }
 
 fn has_wheel(python: &Path) -> bool {
