@@ -65,7 +65,7 @@ enum Command {
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Verify { full } => verify::run(full),
-        Command::Setup => wheel::python().map(|_| ()),
+        Command::Setup => wheel::python().map(|_| ExitCode::SUCCESS),
         Command::Fix => fix::run(),
         Command::Codegen { check } => codegen::run(check).map(|()| ExitCode::SUCCESS),
         Command::Sim { args } => sim::run(&args),
