@@ -13,7 +13,7 @@ use standfast_kernel::replication::{
 };
 use standfast_kernel::store::{MetadataStore, OffsetAllocator};
 use standfast_kernel::supervisor::{Role, Verdict};
-use standfast_kernel::types::{AckMode, LogPos, Seq, WallTime, limits};
+use standfast_kernel::types::{AckMode, LogPos, SegmentStatus, Seq, WallTime, limits};
 use standfast_proto::v1;
 
 use super::convert::ack_to_wire;
@@ -206,7 +206,7 @@ impl StatusBoard {
             client: m.client.to_string(),
             size_bytes: m.segment.size,
             used_bytes: allocators.get(m.uid).map(|a: &OffsetAllocator| a.size() - a.free_bytes()),
-            state: "ok".to_owned(),
+            state: segment_state(m).to_owned(),
             client_away_ms: None,
         };
         table.mounts().map(describe).collect()
@@ -447,6 +447,14 @@ fn own_lag(s: &StandbyView) -> v1::Lag {
     let entries = s.primary_tail.filter(|_| fresh).map(|tail| tail.since(s.applied));
     let age = if fresh && entries == Some(0) { Some(Duration::ZERO) } else { s.equal_for };
     v1::Lag { entries, bytes: None, age_us: age.map(us) }
+}
+
+fn segment_state(m: &standfast_kernel::store::Mount) -> &'static str {
+    match m.status() {
+        SegmentStatus::Ok if m.held => "held",
+        SegmentStatus::Ok => "ok",
+        SegmentStatus::GracefullyUnmounting => "gracefully_unmounting",
+    }
 }
 
 fn ms(d: Duration) -> u64 {

@@ -95,7 +95,13 @@ fn outcomes(response: &Response) -> (u64, u64) {
         (ok, results.len() as u64 - ok)
     }
     match response {
-        Response::MountSegment(r) => split(std::slice::from_ref(r)),
+        Response::MountSegment(r)
+        | Response::ReMountSegment(r)
+        | Response::UnmountSegment(r)
+        | Response::GracefulUnmountSegment(r) => split(std::slice::from_ref(r)),
+        Response::QuerySegmentStatus(r) => split(std::slice::from_ref(r)),
+        Response::Ping(_) | Response::GetFsdir(_) | Response::GetStorageConfig(_) => (1, 0),
+        Response::BatchQueryIp(found) => (found.len() as u64, 0),
         Response::PutStart(r) | Response::UpsertStart(r) => split(r),
         Response::PutEnd(r) | Response::PutRevoke(r) | Response::Remove(r) => split(r),
         Response::GetReplicaList(r) => split(r),

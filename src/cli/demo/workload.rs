@@ -172,7 +172,7 @@ impl Writer {
             PutStartItem { key: key_name(key), size: size_of(key, attempt) }
         });
         let config =
-            ReplicateConfig { replica_num: 1 + self.dice.below(4) as u32 / 3, preferred_segments: vec![] };
+            ReplicateConfig { replica_num: 1 + self.dice.below(4) as u32 / 3, ..ReplicateConfig::default() };
         let request = PutStartRequest {
             client: Some(self.id),
             config: Some(config),

@@ -31,6 +31,7 @@ pub(super) fn mount(r: v1::MountSegmentRequest) -> Result<Request, Status> {
         size: s.size,
         te_endpoint: s.te_endpoint,
         protocol: if s.protocol.is_empty() { "tcp".to_owned() } else { s.protocol },
+        host_id: String::new(),
     };
     Ok(Request::MountSegment { client: ClientId(uuid(r.client, "client")?), segment })
 }

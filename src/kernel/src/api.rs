@@ -4,15 +4,20 @@
 //! Keyed calls are batches by nature: result i belongs to element i, elements
 //! are handled in order, and a batch never fails as a whole (SEMANTICS 2.0).
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::types::{ClientId, DataType, Epoch, ReplicaStatus, SegmentId, SegmentSpec};
+use crate::types::{ClientId, DataType, Epoch, ReplicaStatus, SegmentId, SegmentSpec, SegmentStatus};
 
 /// The tenant of every key while multi-tenancy is off (SEMANTICS 2.0).
 pub const DEFAULT_TENANT: &[u8] = b"default";
+
+/// What `ServiceReady` answers: clients demand exactly this protocol version
+/// (SEMANTICS 2.5).
+pub const SERVICE_VERSION: &str = "2.0.0";
 
 /// One call.
 #[derive(Debug, Clone)]
@@ -24,6 +29,48 @@ pub enum Request {
         /// What it lends.
         segment: SegmentSpec,
     },
+    /// Lend again all that a client lends, which makes it OK: all or nothing.
+    ReMountSegment {
+        /// The lender.
+        client: ClientId,
+        /// All that it lends; may be nothing.
+        segments: Vec<SegmentSpec>,
+    },
+    /// Take a segment back at once. Idempotent; the caller need not own it.
+    UnmountSegment {
+        /// The caller.
+        client: ClientId,
+        /// The segment.
+        segment: SegmentId,
+    },
+    /// Place nothing more in a segment, and take it back after a while. Idempotent.
+    GracefulUnmountSegment {
+        /// The lender.
+        client: ClientId,
+        /// The segment.
+        segment: SegmentId,
+        /// The while; counted in whole milliseconds.
+        grace: Duration,
+    },
+    /// What a segment may be used for.
+    QuerySegmentStatus {
+        /// Which one.
+        segment: SegmentKey,
+    },
+    /// A lender lives. Refreshes its deadline and logs nothing.
+    Ping {
+        /// The lender.
+        client: ClientId,
+    },
+    /// At which hosts the segments of clients are.
+    BatchQueryIp {
+        /// The clients.
+        clients: Vec<ClientId>,
+    },
+    /// The directory of the cluster on a shared file system.
+    GetFsdir,
+    /// What clients must know about storage on a shared file system.
+    GetStorageConfig,
     /// Begin writes: allocate, and hand out where to write.
     PutStart {
         /// The writer.
@@ -187,6 +234,35 @@ pub struct ReplicateConfig {
     pub group_ids: Option<Vec<Bytes>>,
     /// Place the elements of a batch beside the first one.
     pub prefer_alloc_in_same_node: bool,
+    /// The writer's host, for placement near it. Empty: the host that it gave
+    /// with its segments, if it lends any.
+    pub host_id: String,
+}
+
+/// Names a segment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SegmentKey {
+    /// By its name, which several may share.
+    Name(String),
+    /// By its identifier.
+    Id(SegmentId),
+}
+
+/// What clients must know about storage on a shared file system (SEMANTICS 2.5).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StorageConfig {
+    /// Directory of the cluster; empty means that there is none.
+    pub fsdir: String,
+    /// Whether clients may evict files.
+    pub enable_disk_eviction: bool,
+    /// Bytes that clients may use; 0 is no quota.
+    pub quota_bytes: u64,
+}
+
+impl Default for StorageConfig {
+    fn default() -> Self {
+        Self { fsdir: String::new(), enable_disk_eviction: true, quota_bytes: 0 }
+    }
 }
 
 impl Default for ReplicateConfig {
@@ -203,6 +279,7 @@ impl Default for ReplicateConfig {
             data_type: DataType::default(),
             group_ids: None,
             prefer_alloc_in_same_node: false,
+            host_id: String::new(),
         }
     }
 }
@@ -242,6 +319,22 @@ pub struct EndItem {
 pub enum Response {
     /// Whether the segment is mounted.
     MountSegment(Result<(), Refusal>),
+    /// Whether all segments are mounted.
+    ReMountSegment(Result<(), Refusal>),
+    /// Whether the segment is not mounted any more.
+    UnmountSegment(Result<(), Refusal>),
+    /// Whether the segment will be unmounted.
+    GracefulUnmountSegment(Result<(), Refusal>),
+    /// Its status.
+    QuerySegmentStatus(Result<SegmentStatus, Refusal>),
+    /// What the lender must know.
+    Ping(PingReply),
+    /// Hosts of each client that lends something.
+    BatchQueryIp(BTreeMap<ClientId, Vec<String>>),
+    /// The directory; empty means that there is none.
+    GetFsdir(String),
+    /// The settings.
+    GetStorageConfig(StorageConfig),
     /// Where to write each object.
     PutStart(Vec<Result<Vec<ReplicaDescriptor>, Refusal>>),
     /// Where to write each object.
@@ -264,6 +357,25 @@ pub enum Response {
     RemoveAll(u64),
     /// The keys that were cleared.
     BatchReplicaClear(Vec<Bytes>),
+}
+
+/// Answer to a heartbeat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PingReply {
+    /// Generation of the primary; grows with each new one.
+    pub view_version: Epoch,
+    /// What it thinks of the lender.
+    pub status: ClientStatus,
+}
+
+/// Whether a lender has to say what it lends (SEMANTICS 1.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(i32)]
+pub enum ClientStatus {
+    /// No.
+    Ok = 1,
+    /// Yes, by a ReMountSegment.
+    NeedRemount = 2,
 }
 
 /// Where one copy of a value is.
@@ -297,6 +409,8 @@ pub struct ReplicaList {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(i32)]
 pub enum ErrorCode {
+    /// SEGMENT_NOT_FOUND
+    SegmentNotFound = -101,
     /// SEGMENT_ALREADY_EXISTS
     SegmentAlreadyExists = -102,
     /// NO_AVAILABLE_HANDLE
@@ -353,6 +467,20 @@ pub enum Refusal {
     /// The segment id is mounted with other properties or by another client.
     #[error("segment {0} is mounted with other properties or by another client")]
     SegmentAlreadyExists(SegmentId),
+    /// No such segment, or the caller lends none.
+    #[error("no such segment: {0}")]
+    SegmentNotFound(String),
+    /// The segment is about to be unmounted.
+    #[error("segment {0} is being unmounted")]
+    SegmentUnmounting(SegmentId),
+    /// A named maximum is reached.
+    #[error("there are {max} {what} already, which is the maximum")]
+    Full {
+        /// Of what.
+        what: &'static str,
+        /// The maximum.
+        max: usize,
+    },
     /// No such object.
     #[error("no such object")]
     ObjectNotFound,
@@ -382,7 +510,10 @@ impl Refusal {
     pub fn code(&self) -> ErrorCode {
         match self {
             Self::NotPrimary { .. } => ErrorCode::UnavailableInCurrentMode,
-            Self::Unavailable(_) => ErrorCode::UnavailableInCurrentStatus,
+            Self::Unavailable(_) | Self::SegmentUnmounting(_) | Self::Full { .. } => {
+                ErrorCode::UnavailableInCurrentStatus
+            }
+            Self::SegmentNotFound(_) => ErrorCode::SegmentNotFound,
             Self::InvalidParams { .. } => ErrorCode::InvalidParams,
             Self::NoAvailableHandle(_) => ErrorCode::NoAvailableHandle,
             Self::SegmentAlreadyExists(_) => ErrorCode::SegmentAlreadyExists,
@@ -403,6 +534,14 @@ impl Request {
     pub fn name(&self) -> &'static str {
         match self {
             Self::MountSegment { .. } => "MountSegment",
+            Self::ReMountSegment { .. } => "ReMountSegment",
+            Self::UnmountSegment { .. } => "UnmountSegment",
+            Self::GracefulUnmountSegment { .. } => "GracefulUnmountSegment",
+            Self::QuerySegmentStatus { .. } => "QuerySegmentStatus",
+            Self::Ping { .. } => "Ping",
+            Self::BatchQueryIp { .. } => "BatchQueryIp",
+            Self::GetFsdir => "GetFsdir",
+            Self::GetStorageConfig => "GetStorageConfig",
             Self::PutStart { .. } => "PutStart",
             Self::UpsertStart { .. } => "UpsertStart",
             Self::PutEnd { .. } => "PutEnd",
@@ -422,9 +561,17 @@ impl Request {
     pub fn elements(&self) -> usize {
         match self {
             Self::MountSegment { .. }
+            | Self::UnmountSegment { .. }
+            | Self::GracefulUnmountSegment { .. }
+            | Self::QuerySegmentStatus { .. }
+            | Self::Ping { .. }
+            | Self::GetFsdir
+            | Self::GetStorageConfig
             | Self::GetReplicaListByRegex { .. }
             | Self::RemoveByRegex { .. }
             | Self::RemoveAll { .. } => 1,
+            Self::ReMountSegment { segments, .. } => segments.len(),
+            Self::BatchQueryIp { clients } => clients.len(),
             Self::PutStart { items, .. } | Self::UpsertStart { items, .. } => items.len(),
             Self::PutEnd { items, .. } => items.len(),
             Self::GetReplicaList { keys }
@@ -440,6 +587,9 @@ impl Request {
     pub fn is_mutation(&self) -> bool {
         match self {
             Self::MountSegment { .. }
+            | Self::ReMountSegment { .. }
+            | Self::UnmountSegment { .. }
+            | Self::GracefulUnmountSegment { .. }
             | Self::PutStart { .. }
             | Self::UpsertStart { .. }
             | Self::PutEnd { .. }
@@ -448,7 +598,14 @@ impl Request {
             | Self::RemoveByRegex { .. }
             | Self::RemoveAll { .. }
             | Self::BatchReplicaClear { .. } => true,
-            Self::GetReplicaList { .. } | Self::ExistKey { .. } | Self::GetReplicaListByRegex { .. } => false,
+            Self::QuerySegmentStatus { .. }
+            | Self::Ping { .. }
+            | Self::BatchQueryIp { .. }
+            | Self::GetFsdir
+            | Self::GetStorageConfig
+            | Self::GetReplicaList { .. }
+            | Self::ExistKey { .. }
+            | Self::GetReplicaListByRegex { .. } => false,
         }
     }
 }

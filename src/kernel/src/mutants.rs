@@ -61,6 +61,10 @@ mutants! {
     AttemptsForgot,
     /// PROTOCOL A6: in async mode an address is handed out before it is committed.
     AsyncPutStartNoCommit,
+    /// PROTOCOL K2: a replica is readable while its segment *id* is mounted.
+    SegidNotUid,
+    /// PROTOCOL A7, SEMANTICS R13: returned memory is used at once.
+    ColdNoHold,
 }
 
 #[cfg(feature = "mutants")]

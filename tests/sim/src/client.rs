@@ -305,8 +305,16 @@ impl World {
                 self.removed(call, &answers[0]);
                 self.idle(c);
             }
-            // No client here asks for these.
-            Response::UpsertStart(_)
+            // Not asked by the clients of this simulation.
+            Response::ReMountSegment(_)
+            | Response::UnmountSegment(_)
+            | Response::GracefulUnmountSegment(_)
+            | Response::QuerySegmentStatus(_)
+            | Response::Ping(_)
+            | Response::BatchQueryIp(_)
+            | Response::GetFsdir(_)
+            | Response::GetStorageConfig(_)
+            | Response::UpsertStart(_)
             | Response::PutRevoke(_)
             | Response::GetReplicaListByRegex(_)
             | Response::RemoveByRegex(_)

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use standfast_kernel::api::Response;
-use standfast_kernel::master::Master;
+use standfast_kernel::master::{ClientTimes, Master, MasterConfig};
 use standfast_kernel::node::{Node, NodeConfig, NodeEvent};
 use standfast_kernel::oplog::LogLimits;
 use standfast_kernel::replication::{
@@ -91,7 +91,11 @@ impl Process {
                 ack: params.ack,
                 read_ttl_max: TIMES.read_ttl,
             },
-            master: TIMES,
+            // The clients of this simulation do not ping yet.
+            master: MasterConfig {
+                clients: ClientTimes { ttl: None, ..ClientTimes::default() },
+                ..TIMES.into()
+            },
             log: LogLimits::default(),
             bootstrap: first,
             has_peer: true,

@@ -50,6 +50,7 @@ impl Memory {
             size: SEGMENT_BYTES,
             te_endpoint: format!("lender-{i}:1"),
             protocol: "tcp".into(),
+            host_id: String::new(),
         }
     }
 

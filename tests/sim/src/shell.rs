@@ -221,6 +221,14 @@ impl World {
 fn positions(process: &Process, request: &Request, response: &Response) -> (LogPos, LogPos) {
     let key = match request {
         Request::MountSegment { .. }
+        | Request::ReMountSegment { .. }
+        | Request::UnmountSegment { .. }
+        | Request::GracefulUnmountSegment { .. }
+        | Request::QuerySegmentStatus { .. }
+        | Request::Ping { .. }
+        | Request::BatchQueryIp { .. }
+        | Request::GetFsdir
+        | Request::GetStorageConfig
         | Request::GetReplicaListByRegex { .. }
         | Request::RemoveByRegex { .. }
         | Request::RemoveAll { .. } => None,
@@ -244,13 +252,20 @@ fn positions(process: &Process, request: &Request, response: &Response) -> (LogP
 /// Answers after which bytes are in somebody's hands (PROTOCOL A6).
 fn hands_out_bytes(response: &Response) -> bool {
     match response {
-        Response::MountSegment(answer) => answer.is_ok(),
+        Response::MountSegment(answer) | Response::ReMountSegment(answer) => answer.is_ok(),
         Response::PutStart(answers) | Response::UpsertStart(answers) => answers[0].is_ok(),
         Response::PutEnd(_)
         | Response::PutRevoke(_)
         | Response::GetReplicaList(_)
         | Response::ExistKey(_)
         | Response::Remove(_)
+        | Response::UnmountSegment(_)
+        | Response::GracefulUnmountSegment(_)
+        | Response::QuerySegmentStatus(_)
+        | Response::Ping(_)
+        | Response::BatchQueryIp(_)
+        | Response::GetFsdir(_)
+        | Response::GetStorageConfig(_)
         | Response::GetReplicaListByRegex(_)
         | Response::RemoveByRegex(_)
         | Response::RemoveAll(_)

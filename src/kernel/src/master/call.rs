@@ -59,10 +59,15 @@ impl Master {
     pub fn begin_term(&self, wall: WallTime, node: &str, copy: CopyId) {
         let op = Op::TermStart { node: Cow::Borrowed(node), copy };
         let mut table = self.store.segments().write();
-        let pos = self.append(wall, KeyHash::SEGMENTS, &op);
-        let mut allocators = self.store.allocators().lock();
-        let applied = apply_to_segments(&mut table, &mut allocators, pos, &op);
-        invariant!(applied.is_ok(), "a term record always applies: {applied:?}");
+        self.log_to_table(wall, &mut table, &op);
+    }
+
+    /// Appends and applies an op of the segment table.
+    pub(super) fn log_to_table(&self, wall: WallTime, table: &mut SegmentTable, op: &Op<'_>) -> LogPos {
+        let pos = self.append(wall, KeyHash::SEGMENTS, op);
+        let applied = apply_to_segments(table, &mut self.store.allocators().lock(), pos, op);
+        invariant!(applied.is_ok(), "an op decided on this table did not apply: {applied:?} {op:?}");
+        pos
     }
 
     /// Appends one entry; the caller holds its home's write lock.

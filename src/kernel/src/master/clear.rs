@@ -20,6 +20,7 @@ impl Call<'_> {
         let Ok((own, key)) = self.hash(key) else { return false };
         let master = self.master;
         let mut homes = master.store.lock_key(own, &key);
+        self.drop_dead(table, &mut homes, &key);
         let (at, shard) = (homes.at, homes.here());
         self.depend(shard.mark().applied());
         let Some(object) = shard.get(at, &key) else { return false };
@@ -28,7 +29,7 @@ impl Call<'_> {
         }
         let there = if segment.is_empty() { None } else { Some(complete_on(table, object, segment)) };
         match there {
-            None if !object.is_complete() => return false,
+            None if !object.is_complete(table) => return false,
             Some(ids) if ids.is_empty() => return false,
             Some(ids) if ids.len() < object.replicas.len() => {
                 let (release, due) = master.release(object, self.now);

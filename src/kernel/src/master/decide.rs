@@ -14,27 +14,47 @@ impl Master {
         let mut call = Call::new(self, now, wall);
         let response = match request {
             Request::MountSegment { client, segment } => Response::MountSegment(call.mount(*client, segment)),
+            Request::ReMountSegment { client, segments } => {
+                Response::ReMountSegment(call.remount(*client, segments))
+            }
+            Request::UnmountSegment { segment, .. } => Response::UnmountSegment(call.unmount(*segment)),
+            Request::GracefulUnmountSegment { client, segment, grace } => {
+                Response::GracefulUnmountSegment(call.graceful_unmount(*client, *segment, *grace))
+            }
+            Request::QuerySegmentStatus { segment } => {
+                Response::QuerySegmentStatus(call.segment_status(segment))
+            }
+            Request::Ping { client } => Response::Ping(call.ping(*client)),
+            Request::BatchQueryIp { clients } => Response::BatchQueryIp(call.hosts(clients)),
+            Request::GetFsdir => Response::GetFsdir(self.storage.fsdir.clone()),
+            Request::GetStorageConfig => Response::GetStorageConfig(self.storage.clone()),
             Request::PutStart { client, config, items } => {
                 Response::PutStart(call.put_start_batch(*client, config, items))
             }
             Request::UpsertStart { client, config, items } => {
                 Response::UpsertStart(call.upsert_start_batch(*client, config, items))
             }
-            Request::PutEnd { client, items, replica_type } => Response::PutEnd(
-                items.iter().map(|item| call.put_end(*client, item, *replica_type)).collect(),
-            ),
-            Request::PutRevoke { client, keys, replica_type } => Response::PutRevoke(
-                keys.iter().map(|key| call.put_revoke(*client, key, *replica_type)).collect(),
-            ),
+            Request::PutEnd { client, items, replica_type } => {
+                let table = self.store.segments().read();
+                let end = |item| call.put_end(&table, *client, item, *replica_type);
+                Response::PutEnd(items.iter().map(end).collect())
+            }
+            Request::PutRevoke { client, keys, replica_type } => {
+                let table = self.store.segments().read();
+                let revoke = |key| call.put_revoke(&table, *client, key, *replica_type);
+                Response::PutRevoke(keys.iter().map(revoke).collect())
+            }
             Request::GetReplicaList { keys } => {
                 let table = self.store.segments().read();
                 Response::GetReplicaList(keys.iter().map(|key| call.get(&table, key)).collect())
             }
             Request::ExistKey { keys } => {
-                Response::ExistKey(keys.iter().map(|key| call.exist(key)).collect())
+                let table = self.store.segments().read();
+                Response::ExistKey(keys.iter().map(|key| call.exist(&table, key)).collect())
             }
             Request::Remove { keys, force } => {
-                Response::Remove(keys.iter().map(|key| call.remove(key, *force)).collect())
+                let table = self.store.segments().read();
+                Response::Remove(keys.iter().map(|key| call.remove(&table, key, *force)).collect())
             }
             Request::GetReplicaListByRegex { pattern } => {
                 Response::GetReplicaListByRegex(call.get_matching(pattern))

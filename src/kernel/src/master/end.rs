@@ -10,6 +10,7 @@ use super::call::Call;
 use crate::api::{EndItem, Refusal, ReplicaType};
 use crate::lab::Sabotage;
 use crate::oplog::{LimboKind, Op, Release};
+use crate::store::SegmentTable;
 use crate::types::ClientId;
 
 const NOT_IN_PROGRESS: Refusal = Refusal::InvalidWrite("no such write is in progress");
@@ -18,6 +19,7 @@ const PREEMPTED: Refusal = Refusal::InvalidWrite("an earlier write of this clien
 impl Call<'_> {
     pub(super) fn put_end(
         &mut self,
+        table: &SegmentTable,
         client: ClientId,
         item: &EndItem,
         replica_type: ReplicaType,
@@ -25,6 +27,7 @@ impl Call<'_> {
         let (own, key) = self.hash(&item.key)?;
         let master = self.master;
         let mut homes = master.store.lock_key(own, &key);
+        self.drop_dead(table, &mut homes, &key);
         let charged = self.charge(&mut homes, &key, client);
         let (at, shard) = (homes.at, homes.here());
         self.depend(shard.mark().applied());
@@ -35,7 +38,7 @@ impl Call<'_> {
         if charged {
             return Err(PREEMPTED);
         }
-        match (object.is_complete(), replica_type.is_memory()) {
+        match (object.is_complete(table), replica_type.is_memory()) {
             (true, true) => return Ok(()),
             (true, false) => return Err(NOT_IN_PROGRESS),
             // The write has no replica of that type: nothing changes.
@@ -62,6 +65,7 @@ impl Call<'_> {
 
     pub(super) fn put_revoke(
         &mut self,
+        table: &SegmentTable,
         client: ClientId,
         key: &Bytes,
         replica_type: ReplicaType,
@@ -69,6 +73,7 @@ impl Call<'_> {
         let (own, key) = self.hash(key)?;
         let master = self.master;
         let mut homes = master.store.lock_key(own, &key);
+        self.drop_dead(table, &mut homes, &key);
         let charged = self.charge(&mut homes, &key, client);
         let (at, shard) = (homes.at, homes.here());
         self.depend(shard.mark().applied());
@@ -79,7 +84,7 @@ impl Call<'_> {
         if charged {
             return Ok(());
         }
-        if object.is_readable() {
+        if object.is_readable(table) {
             return Err(NOT_IN_PROGRESS);
         }
         if !replica_type.is_memory() {

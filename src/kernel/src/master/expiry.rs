@@ -1,4 +1,5 @@
-//! What the primary does on its own: frees regions whose rights have ended.
+//! What the primary does on its own, one step after the other; and the first of
+//! it: freeing regions whose rights have ended.
 
 use std::sync::atomic::Ordering;
 
@@ -8,9 +9,14 @@ use crate::store::Shard;
 use crate::types::{HomeId, Instant, KeyHash, Seq, WallTime, limits};
 
 impl Master {
-    /// Visits some shards and frees what has waited long enough in limbo.
-    /// Returns how many regions were freed. Bounded work; call it repeatedly.
+    /// Carries out what is due, a bounded part of it: call it repeatedly.
+    /// Returns how many entries were appended.
     pub fn maintain(&self, now: Instant, wall: WallTime) -> usize {
+        self.table_timers(now, wall) + self.purge_dead(wall) + self.free_limbo(now, wall)
+    }
+
+    /// Visits some shards and frees what has waited long enough in limbo.
+    fn free_limbo(&self, now: Instant, wall: WallTime) -> usize {
         let mut freed = 0;
         for _ in 0..limits::MAINTAIN_SHARDS_PER_STEP {
             let index = self.sweep.fetch_add(1, Ordering::Relaxed) % limits::SHARDS;

@@ -53,6 +53,7 @@ fn segment(n: u64, size: u64) -> SegmentSpec {
         size,
         te_endpoint: format!("host-{n}:1"),
         protocol: "tcp".into(),
+        host_id: String::new(),
     }
 }
 
@@ -62,6 +63,7 @@ struct Bench {
     store: Arc<MetadataStore>,
     log: OpLogManager,
     master: Master,
+    config: MasterConfig,
     now: Instant,
 }
 
@@ -86,16 +88,26 @@ impl Bench {
         sabotage: Option<Sabotage>,
     ) -> Self {
         let start = MasterStart { epoch, since, hold_until, seed: 7, sabotage };
-        let master = Master::new(Arc::clone(&store), log.clone(), TIMES, &start);
+        Self::lead_with(TIMES.into(), store, log, &start)
+    }
+
+    fn lead_with(
+        config: MasterConfig,
+        store: Arc<MetadataStore>,
+        log: OpLogManager,
+        start: &MasterStart,
+    ) -> Self {
+        let master = Master::new(Arc::clone(&store), log.clone(), config.clone(), start);
         master.begin_term(WallTime(7), "n", CopyId(1));
-        Self { store, log, master, now: since }
+        Self { store, log, master, config, now: start.since }
     }
 
     /// The next epoch begins over the same store and log, holding for `hold` ms.
     fn takeover(self, hold: u64) -> Self {
         let epoch = Epoch(self.master.epoch().0 + 1);
         let hold_until = self.now.plus(Duration::from_millis(hold));
-        Self::lead(self.store, self.log, epoch, self.now, hold_until, None)
+        let start = MasterStart { epoch, since: self.now, hold_until, seed: 7, sabotage: None };
+        Self::lead_with(self.config, self.store, self.log, &start)
     }
 
     fn sleep(&mut self, millis: u64) {
@@ -290,12 +302,20 @@ use ErrorCode::{
 
 #[path = "checklist_tests.rs"]
 mod checklist;
+#[path = "deaths_tests.rs"]
+mod deaths;
 #[path = "groups_tests.rs"]
 mod groups;
+#[path = "lenders_tests.rs"]
+mod lenders;
 #[path = "objects_tests.rs"]
 mod objects;
 #[path = "objects_history_tests.rs"]
 mod objects_history;
+#[path = "placement_tests.rs"]
+mod placement_rules;
+#[path = "segments_tests.rs"]
+mod segments;
 #[path = "takeover_tests.rs"]
 mod takeover;
 #[path = "upsert_tests.rs"]
@@ -371,8 +391,8 @@ fn each_request_logs_exactly_its_op() {
         Seq(1),
         &[
             Op::TermStart { node: "n".into(), copy: CopyId(1) },
-            Op::MountSegment { client: A, segment: Cow::Owned(segment(1, 16 * MIB)) },
-            Op::MountSegment { client: A, segment: Cow::Borrowed(&spec) },
+            Op::MountSegment { client: A, segment: Cow::Owned(segment(1, 16 * MIB)), held: false },
+            Op::MountSegment { client: A, segment: Cow::Borrowed(&spec), held: false },
         ],
     );
     let (key, from) = (b"default\0k", b.log.tail());

@@ -5,76 +5,34 @@ mod attempt;
 mod call;
 mod check_put;
 mod clear;
+mod client;
+mod config;
 mod decide;
 mod end;
 mod expiry;
+mod liveness;
 mod pattern;
 mod placement;
 mod put;
+mod query;
 mod read;
 mod remove;
 mod segment;
+mod sweep;
+mod unmount;
 mod upsert;
+
+pub use config::{ClientTimes, MasterConfig, MasterTimes, Placement};
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::time::Duration;
 
-use crate::api::Response;
+use crate::api::{Response, StorageConfig};
 use crate::lab::Sabotage;
 use crate::oplog::OpLogManager;
 use crate::store::{MetadataStore, Object, PinState};
-use crate::types::{BadValue, Epoch, Instant, Seq, up};
-
-/// Periods of the master (SEMANTICS 1.8, PROTOCOL T6).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MasterTimes {
-    /// Read lease.
-    pub read_ttl: Duration,
-    /// After this a new write may take over an unfinished one.
-    pub put_discard: Duration,
-    /// For this long a preempted writer's regions stay unused.
-    pub put_release: Duration,
-    /// For this long the regions of a write that its writer gave up stay unused:
-    /// packets of the abandoned transfer may still land (SEMANTICS R7).
-    pub revoke_quarantine: Duration,
-    /// Soft pin, where the writer does not say.
-    pub soft_pin_ttl: Duration,
-    /// Longest soft pin that a writer may ask for.
-    pub soft_pin_ttl_max: Duration,
-}
-
-impl Default for MasterTimes {
-    fn default() -> Self {
-        Self {
-            read_ttl: Duration::from_secs(10),
-            put_discard: Duration::from_secs(30),
-            put_release: Duration::from_secs(600),
-            revoke_quarantine: Duration::from_secs(2),
-            soft_pin_ttl: Duration::from_secs(30 * 60),
-            soft_pin_ttl_max: Duration::from_secs(24 * 60 * 60),
-        }
-    }
-}
-
-impl MasterTimes {
-    /// Whether the periods fit each other; stock masters refuse to start else.
-    ///
-    /// # Errors
-    /// The first that does not.
-    pub fn check(&self) -> Result<(), BadValue> {
-        let bad = |what, value: Duration, expected| {
-            Err(BadValue { what, value: format!("{} ms", value.as_millis()), expected })
-        };
-        if self.put_release <= self.put_discard {
-            return bad("put release timeout", self.put_release, "more than the put discard timeout");
-        }
-        if self.soft_pin_ttl > self.soft_pin_ttl_max {
-            return bad("default soft pin TTL", self.soft_pin_ttl, "at most the longest soft pin TTL");
-        }
-        Ok(())
-    }
-}
+use crate::types::{Epoch, Instant, Seq, up};
 
 /// What one request came to.
 #[derive(Debug)]
@@ -99,6 +57,9 @@ pub struct Master {
     store: Arc<MetadataStore>,
     log: OpLogManager,
     times: MasterTimes,
+    clients: ClientTimes,
+    placement: Placement,
+    storage: StorageConfig,
     /// When it began to decide.
     since: Instant,
     /// Until then every inherited object counts as leased (PROTOCOL A3).
@@ -106,6 +67,10 @@ pub struct Master {
     rng: AtomicU64,
     /// Next shard that maintenance looks at.
     sweep: AtomicUsize,
+    /// What is left of dead mounts.
+    purge: sweep::PurgeRound,
+    /// Timers of the segment table.
+    liveness: liveness::Liveness,
     sabotage: Option<Sabotage>,
     ends: AtomicU64,
 }
@@ -131,19 +96,25 @@ impl Master {
     pub fn new(
         store: Arc<MetadataStore>,
         log: OpLogManager,
-        times: MasterTimes,
+        config: impl Into<MasterConfig>,
         start: &MasterStart,
     ) -> Self {
+        let MasterConfig { times, clients, placement, storage } = config.into();
         let hold_until = if mutant!(NoHold) { start.since } else { start.hold_until };
         Self {
             epoch: start.epoch,
             store,
             log,
             times,
+            clients,
+            placement,
+            storage,
             since: start.since,
             hold_until,
             rng: AtomicU64::new(start.seed),
             sweep: AtomicUsize::new(0),
+            purge: sweep::PurgeRound::default(),
+            liveness: liveness::Liveness::new(start.since),
             sabotage: start.sabotage,
             ends: AtomicU64::new(0),
         }

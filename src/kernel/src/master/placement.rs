@@ -1,49 +1,70 @@
-//! Choosing segments: strategy `random` (SEMANTICS 3.1).
+//! Choosing segments (SEMANTICS 3.1).
 
+use std::cmp::Reverse;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use smallvec::SmallVec;
 
-use super::Master;
+use super::{Master, Placement};
 use crate::api::ReplicateConfig;
-use crate::store::{Allocators, Mount, OffsetAllocator, SegmentTable};
-use crate::types::Region;
+use crate::store::{Allocators, OffsetAllocator, Pool, SegmentTable};
+use crate::types::{ClientId, Instant, Region, limits};
+
+/// What is to be placed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wish<'a> {
+    /// How many replicas, and where if possible.
+    pub(super) config: &'a ReplicateConfig,
+    /// Bytes of the value.
+    pub(super) size: u64,
+    /// Who will write it.
+    pub(super) writer: ClientId,
+    /// Spreads keys over the names of one host.
+    pub(super) spread: u64,
+    pub(super) now: Instant,
+}
+
+/// Replicas placed so far, each on another segment name.
+struct Placing<'a> {
+    table: &'a SegmentTable,
+    allocators: &'a Allocators,
+    reserved: u64,
+    wanted: usize,
+    random: u64,
+    regions: SmallVec<[Region; 1]>,
+    used: SmallVec<[Arc<str>; 4]>,
+}
 
 impl Master {
-    /// Places up to `replica_num` replicas, each on another segment name:
-    /// preferred names in order, then a walk from a random start. Best effort:
-    /// empty only when nothing could be placed. Changes nothing.
+    /// Places up to `replica_num` replicas: preferred names in order, then as
+    /// configured. Best effort: empty only when nothing could be placed. Changes
+    /// nothing but notes on the mounts that something in them is handed out.
     pub(super) fn place(
         &self,
         table: &SegmentTable,
         allocators: &Allocators,
-        config: &ReplicateConfig,
-        size: u64,
+        wish: &Wish<'_>,
     ) -> SmallVec<[Region; 1]> {
-        let mut regions = SmallVec::new();
-        let Some(reserved) = OffsetAllocator::reserved_for(size) else { return regions };
-        let mounts: SmallVec<[&Mount; 16]> = table.mounts().collect();
-        if mounts.is_empty() {
-            return regions;
+        let Some(reserved) = OffsetAllocator::reserved_for(wish.size) else { return SmallVec::new() };
+        let (regions, used) = (SmallVec::new(), SmallVec::new());
+        let (wanted, random) = (wish.config.replica_num as usize, self.random());
+        let mut placing = Placing { table, allocators, reserved, wanted, random, regions, used };
+        placing.preferred(wish.config.preferred());
+        match self.placement {
+            // What is to be together begins near its writer.
+            Placement::Random if wish.config.prefer_alloc_in_same_node => placing.near(wish),
+            Placement::Random => {}
+            Placement::FreeRatioFirst => placing.emptiest(),
+            Placement::LocalFirst => placing.near(wish),
         }
-        let start = (self.random() % mounts.len() as u64) as usize;
-        let walk = || (0..mounts.len()).map(|i| mounts[(start + i) % mounts.len()]);
-        let preferred =
-            config.preferred().iter().flat_map(|name| walk().filter(move |m| m.segment.name == *name));
-        let mut used: SmallVec<[&str; 4]> = SmallVec::new();
-        for mount in preferred.chain(walk()) {
-            if regions.len() == config.replica_num as usize {
-                break;
-            }
-            if used.contains(&mount.segment.name.as_str()) {
-                continue;
-            }
-            if let Some(offset) = allocators.get(mount.uid).and_then(|a| a.find(reserved)) {
-                regions.push(Region { mount: mount.uid, offset, reserved });
-                used.push(&mount.segment.name);
+        placing.walk();
+        for region in &placing.regions {
+            if let Some(mount) = table.mount(region.mount) {
+                mount.hand_out(wish.now);
             }
         }
-        regions
+        placing.regions
     }
 
     /// SplitMix64: enough to spread, and reproducible from the seed.
@@ -53,5 +74,84 @@ impl Master {
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)
+    }
+}
+
+impl<'a> Placing<'a> {
+    fn missing(&self) -> usize {
+        self.wanted - self.regions.len()
+    }
+
+    /// Tries one name: its mounts from a random one on.
+    fn attempt(&mut self, pool: &'a Pool) {
+        if self.missing() == 0 || self.used.contains(&pool.name) {
+            return;
+        }
+        let n = pool.mounts().len();
+        let turn = (self.random % n as u64) as usize;
+        let found = pool.mounts().cycle().skip(turn).take(n).find_map(|mount| {
+            let offset = self.allocators.get(mount)?.find(self.reserved)?;
+            Some(Region { mount, offset, reserved: self.reserved })
+        });
+        if let Some(region) = found {
+            self.regions.push(region);
+            self.used.push(Arc::clone(&pool.name));
+        }
+    }
+
+    fn preferred(&mut self, names: &[String]) {
+        for pool in names.iter().filter_map(|name| self.table.pools().named(name)) {
+            self.attempt(pool);
+        }
+    }
+
+    /// Up to `max` names, from a random one on.
+    fn some(&self, max: usize) -> impl Iterator<Item = &'a Pool> + use<'a> {
+        let pools = self.table.pools().all();
+        let start = if pools.is_empty() { 0 } else { (self.random % pools.len() as u64) as usize };
+        pools.iter().cycle().skip(start).take(max.min(pools.len()))
+    }
+
+    fn walk(&mut self) {
+        for pool in self.some(limits::PLACEMENT_TRIES_MAX) {
+            if self.missing() == 0 {
+                break;
+            }
+            self.attempt(pool);
+        }
+    }
+
+    /// Six candidates for each missing replica, the emptiest first.
+    fn emptiest(&mut self) {
+        let mut candidates: Vec<&'a Pool> = self.some(self.missing().saturating_mul(6)).collect();
+        candidates.sort_by_cached_key(|pool| Reverse(self.free_ratio(pool)));
+        for pool in candidates {
+            self.attempt(pool);
+        }
+    }
+
+    /// Free share of a name's bytes, in 2^-32.
+    fn free_ratio(&self, pool: &Pool) -> u64 {
+        let of_pool = pool.mounts().filter_map(|uid| self.allocators.get(uid));
+        let (free, size) = of_pool.fold((0u128, 0u128), |(free, size), a| {
+            (free + u128::from(a.free_bytes()), size + u128::from(a.size()))
+        });
+        (free << 32).checked_div(size).unwrap_or(0) as u64
+    }
+
+    /// A single replica near its writer: on its host, else on the next.
+    fn near(&mut self, wish: &Wish<'_>) {
+        if self.wanted != 1 {
+            return;
+        }
+        let table = self.table;
+        let known = || table.client(wish.writer).map_or("", |c| c.host.as_str());
+        let host = if wish.config.host_id.is_empty() { known() } else { &wish.config.host_id };
+        for pool in table.pools().from_host(host, wish.spread) {
+            if self.missing() == 0 {
+                break;
+            }
+            self.attempt(pool);
+        }
     }
 }

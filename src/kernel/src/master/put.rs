@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::call::{Call, describe};
 use super::check_put::{check_put, pending_pin};
+use super::placement::Wish;
 use crate::api::{PutItem, Refusal, ReplicaDescriptor, ReplicateConfig};
 use crate::oplog::{LimboKind, Op, Release};
 use crate::store::{Homes, Object, SegmentTable};
@@ -75,16 +76,33 @@ impl Call<'_> {
         let (own, key) = self.hash(key)?;
         let store = &self.master.store;
         let mut homes = store.lock_start(own, &key, Some(value.group.unwrap_or_default()));
-        let mark = homes.here().mark();
-        if let Some(object) = homes.object(&key) {
-            self.depend(mark.applied());
-            if !self.may_preempt(object) {
-                return Err(Refusal::ObjectAlreadyExists);
-            }
-            let due = self.written_until(object);
-            self.preempt(&mut homes, &key, due);
-        }
+        self.make_way(table, &mut homes, &key)?;
         self.hand_out(table, &mut homes, &key, value, &Inheritance::default())
+    }
+
+    /// Takes what is in the way of a new write out of it, or refuses.
+    fn make_way(&mut self, table: &SegmentTable, homes: &mut Homes<'_>, key: &[u8]) -> Result<(), Refusal> {
+        self.drop_dead(table, homes, key);
+        let mark = homes.here().mark();
+        let Some(object) = homes.object(key) else { return Ok(()) };
+        self.depend(mark.applied());
+        if self.may_preempt(table, object) {
+            let due = self.written_until(object);
+            self.preempt(homes, key, due);
+        } else if self.is_out_of_reach(table, object) {
+            self.erase(homes.at, homes.here(), key);
+        } else {
+            return Err(Refusal::ObjectAlreadyExists);
+        }
+        Ok(())
+    }
+
+    /// A complete object whose lenders have all been silent since the takeover
+    /// may be replaced: better than "exists" about what cannot be read (SEMANTICS R12).
+    fn is_out_of_reach(&self, table: &SegmentTable, object: &Object) -> bool {
+        let absent = |id| table.client(id).is_some_and(|c| self.master.is_absent(c, self.now));
+        let mut lenders = object.live(table).filter_map(|r| table.mount(r.region.mount));
+        object.is_complete(table) && lenders.all(|m| absent(m.client))
     }
 
     /// Allocates a new object and hands out where to write it.
@@ -99,7 +117,8 @@ impl Call<'_> {
         let Value { client, config, size, group } = value;
         let master = self.master;
         let mut allocators = master.store.allocators().lock();
-        let regions = master.place(table, &allocators, config, size);
+        let wish = Wish { config, size, writer: client, spread: homes.own.map, now: self.now };
+        let regions = master.place(table, &allocators, &wish);
         if regions.is_empty() {
             // Decided on every allocator, hence on the whole log (PROTOCOL G7).
             self.depend(master.log.tail());
@@ -132,9 +151,9 @@ impl Call<'_> {
     /// An unfinished write may be taken over after a while, and at once when
     /// its writer spoke to an earlier primary: a retrying client must never be
     /// told "exists" about data that is not there (SEMANTICS R16).
-    fn may_preempt(&self, object: &Object) -> bool {
+    fn may_preempt(&self, table: &SegmentTable, object: &Object) -> bool {
         let old = object.begun().plus(self.master.times.put_discard) < self.now;
-        !object.is_readable() && (self.master.is_inherited(object) || old)
+        !object.is_readable(table) && (self.master.is_inherited(object) || old)
     }
 
     /// From when on the writer of an unfinished write has given up: counted from

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::call::{Call, describe};
 use crate::api::{Refusal, ReplicaList};
-use crate::store::{Object, SegmentTable, Shard};
+use crate::store::{Object, SegmentTable, Shard, Sight};
 use crate::types::ReplicaStatus;
 
 impl Call<'_> {
@@ -13,7 +13,11 @@ impl Call<'_> {
         let (at, shard) = self.master.store.read_key(own, &key);
         self.depend_on_read(&shard);
         let object = shard.get(at, &key).ok_or(Refusal::ObjectNotFound)?;
-        if !object.is_readable() {
+        let sight = self.sight(table, object);
+        if !sight.live {
+            return Err(Refusal::ObjectNotFound);
+        }
+        if !sight.readable {
             return Err(Refusal::ReplicaIsNotReady);
         }
         let lease = self.master.times.read_ttl;
@@ -22,13 +26,26 @@ impl Call<'_> {
         Ok(ReplicaList { replicas, lease, checksum: object.checksum })
     }
 
-    pub(super) fn exist(&mut self, key: &Bytes) -> Result<bool, Refusal> {
+    pub(super) fn exist(&mut self, table: &SegmentTable, key: &Bytes) -> Result<bool, Refusal> {
         let (own, key) = self.hash(key)?;
         let (at, shard) = self.master.store.read_key(own, &key);
         self.depend_on_read(&shard);
-        let Some(object) = shard.get(at, &key).filter(|o| o.is_readable()) else { return Ok(false) };
-        self.grant_lease(&shard, object);
-        Ok(true)
+        let Some(object) = shard.get(at, &key) else { return Ok(false) };
+        let readable = self.sight(table, object).readable;
+        if readable {
+            self.grant_lease(&shard, object);
+        }
+        Ok(readable)
+    }
+
+    /// What the segment table leaves of an object. An answer that a dead mount
+    /// had a part in depends on its death.
+    fn sight(&mut self, table: &SegmentTable, object: &Object) -> Sight {
+        let sight = object.sight(table);
+        if sight.dead {
+            self.depend(table.mark().applied());
+        }
+        sight
     }
 
     /// Grants a lease to an object's reader. The other members of its group get

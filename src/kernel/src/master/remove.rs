@@ -6,23 +6,31 @@ use super::call::Call;
 use super::pattern::Pattern;
 use crate::api::Refusal;
 use crate::oplog::Op;
-use crate::store::{Object, Shard};
+use crate::store::{Object, SegmentTable, Shard};
 use crate::types::{HomeId, KeyHash, limits};
 
 impl Call<'_> {
-    pub(super) fn remove(&mut self, key: &Bytes, force: bool) -> Result<(), Refusal> {
+    pub(super) fn remove(&mut self, table: &SegmentTable, key: &Bytes, force: bool) -> Result<(), Refusal> {
         let (own, key) = self.hash(key)?;
         let mut homes = self.master.store.lock_key(own, &key);
-        self.remove_at(homes.at, homes.here(), &key, force)
+        self.drop_dead(table, &mut homes, &key);
+        self.remove_at(table, homes.at, homes.here(), &key, force)
     }
 
-    fn remove_at(&mut self, at: KeyHash, shard: &mut Shard, key: &[u8], force: bool) -> Result<(), Refusal> {
+    fn remove_at(
+        &mut self,
+        table: &SegmentTable,
+        at: KeyHash,
+        shard: &mut Shard,
+        key: &[u8],
+        force: bool,
+    ) -> Result<(), Refusal> {
         self.depend(shard.mark().applied());
         let object = shard.get(at, key).ok_or(Refusal::ObjectNotFound)?;
         if !force && self.master.is_leased(object, self.now) {
             return Err(Refusal::ObjectHasLease);
         }
-        if !object.is_complete() {
+        if !object.is_complete(table) {
             return Err(Refusal::ReplicaIsNotReady);
         }
         self.erase(at, shard, key);
@@ -56,13 +64,25 @@ impl Call<'_> {
     /// Removes the objects of one shard that `wanted` picks, in slices between
     /// which others get the lock. Skips what cannot be removed.
     fn remove_where(&mut self, home: HomeId, force: bool, wanted: impl Fn(&Object) -> bool) -> u64 {
-        let keys = self.list(home, |o| o.is_complete() && wanted(o));
+        let table = self.master.store.segments().read();
+        self.drop_dead_in(&table, home);
+        self.remove_listed(&table, home, force, wanted)
+    }
+
+    fn remove_listed(
+        &mut self,
+        table: &SegmentTable,
+        home: HomeId,
+        force: bool,
+        wanted: impl Fn(&Object) -> bool,
+    ) -> u64 {
+        let keys = self.list(home, |o| o.is_complete(table) && wanted(o));
         let mut removed = 0;
         for slice in keys.chunks(limits::REMOVE_SLICE) {
             let mut shard = self.master.store.shard(home).write();
             for key in slice {
                 let at = KeyHash { home, ..KeyHash::of(key) };
-                removed += u64::from(self.remove_at(at, &mut shard, key, force).is_ok());
+                removed += u64::from(self.remove_at(table, at, &mut shard, key, force).is_ok());
             }
         }
         removed
@@ -72,15 +92,17 @@ impl Call<'_> {
     /// by one, because each waits for its own readers; all others in one op.
     fn clear_shard(&mut self, home: HomeId) -> u64 {
         let (master, now) = (self.master, self.now);
-        let read = move |o: &Object| o.is_complete() && master.unread_from(o) > now;
-        let mut removed = self.remove_where(home, true, read);
+        let table = master.store.segments().read();
+        self.drop_dead_in(&table, home);
+        let read = |o: &Object| o.is_complete(&table) && master.unread_from(o) > now;
+        let mut removed = self.remove_listed(&table, home, true, read);
         let mut shard = master.store.shard(home).write();
         // Read since then: few.
         for key in keys_of(&shard, read) {
             let at = KeyHash { home, ..KeyHash::of(&key) };
-            removed += u64::from(self.remove_at(at, &mut shard, &key, true).is_ok());
+            removed += u64::from(self.remove_at(&table, at, &mut shard, &key, true).is_ok());
         }
-        let left = shard.objects().filter(|o| o.is_complete()).count() as u64;
+        let left = shard.objects().filter(|o| o.is_complete(&table)).count() as u64;
         if left > 0 {
             let op = Op::Clear { shard: home.index() as u16 };
             let pos = master.log_and_apply(self.wall, op.place(), &mut shard, &op);

@@ -31,19 +31,20 @@ impl Call<'_> {
         let (own, key) = self.hash(key)?;
         let master = self.master;
         let mut homes = master.store.lock_start(own, &key, value.group);
+        self.drop_dead(table, &mut homes, &key);
         let mark = homes.here().mark();
         let Some(object) = homes.object(&key) else {
             return self.hand_out(table, &mut homes, &key, value, &Inheritance::default());
         };
         self.depend(mark.applied());
-        if !object.is_readable() {
+        if !object.is_readable(table) {
             let heir = Inheritance { hard_pin: false, ..self.heir(object) };
             // Not from its start: its writer learns only now that it lost (SEMANTICS 2.3).
             self.preempt(&mut homes, &key, self.now.plus(master.times.put_release));
             return self.hand_out(table, &mut homes, &key, value, &heir);
         }
         check_group(object, value.group)?;
-        if self.fits_in_place(object, value) {
+        if self.fits_in_place(table, object, value) {
             return Ok(self.overwrite(table, &mut homes, &key, value));
         }
         let heir = self.heir(object);
@@ -54,8 +55,8 @@ impl Call<'_> {
     /// Same size and number of replicas, and nobody may be reading it: while a
     /// lease may be live, or the hold of a new primary, the value gets new memory
     /// (SEMANTICS R6, PROTOCOL A3).
-    fn fits_in_place(&self, object: &Object, value: Value<'_>) -> bool {
-        let alike = object.is_complete()
+    fn fits_in_place(&self, table: &SegmentTable, object: &Object, value: Value<'_>) -> bool {
+        let alike = object.is_complete(table)
             && object.size == value.size
             && object.replicas.len() == value.config.replica_num as usize;
         let held = self.master.is_inherited(object) && self.now < self.master.hold_until();
@@ -84,6 +85,9 @@ impl Call<'_> {
         self.byte_critical |= !mutant!(AsyncInplace);
         let Some(object) = shard.get(at, key) else { return Vec::new() };
         object.begin(self.now);
+        for mount in object.live(table).filter_map(|r| table.mount(r.region.mount)) {
+            mount.hand_out(self.now);
+        }
         describe(table, object, |_| true)
     }
 

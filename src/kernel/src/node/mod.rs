@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use crate::lab::Sabotage;
 use crate::machine::Machine;
-use crate::master::{Master, MasterTimes};
+use crate::master::{Master, MasterConfig};
 use crate::oplog::{LogLimits, OpLogManager};
 use crate::replication::{
     Gate, Identity, PROTOCOL_VERSION, Primary, PrimaryAction, PrimaryEvent, PrimaryFrame, ReplicationConfig,
@@ -36,8 +36,8 @@ pub struct NodeConfig {
     pub me: Identity,
     /// Replication.
     pub replication: ReplicationConfig,
-    /// Periods of the master.
-    pub master: MasterTimes,
+    /// What its master is told.
+    pub master: MasterConfig,
     /// Bounds of the log.
     pub log: LogLimits,
     /// Starts as the first primary instead of as a standby.
@@ -240,7 +240,7 @@ impl Node {
         let sabotage = self.config.sabotage;
         let start = crate::master::MasterStart { epoch, since: now, hold_until, seed, sabotage };
         let (store, log) = (Arc::clone(&self.store), self.log.clone());
-        let master = Arc::new(Master::new(store, log.clone(), self.config.master, &start));
+        let master = Arc::new(Master::new(store, log.clone(), self.config.master.clone(), &start));
         let start = crate::replication::PrimaryStart { epoch, serve_at };
         let (me, replication) = (self.config.me.clone(), self.config.replication.clone());
         let primary = Primary::new(me, replication, log, &start);

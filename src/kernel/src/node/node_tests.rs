@@ -25,7 +25,7 @@ fn config(name: &str, bootstrap: bool) -> NodeConfig {
             address: format!("{name}:1"),
         },
         replication: ReplicationConfig { times, ack: AckMode::Sync, read_ttl_max: TTL },
-        master: MasterTimes::default(),
+        master: MasterConfig::default(),
         log: LogLimits::default(),
         bootstrap,
         has_peer: true,
@@ -193,6 +193,7 @@ impl Bench {
             size: 1 << 20,
             te_endpoint: "host:1".into(),
             protocol: "tcp".into(),
+            host_id: String::new(),
         };
         let client = ClientId::default();
         self.call(at, &Request::MountSegment { client, segment });

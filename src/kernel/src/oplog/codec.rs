@@ -153,14 +153,25 @@ fn encode_body(op: &Op<'_>, out: &mut Vec<u8>) {
             out.extend_from_slice(&copy.0.to_le_bytes());
             put_bytes(out, node.as_bytes());
         }
-        Op::MountSegment { client, segment } => {
+        Op::MountSegment { client, segment, held } => {
             put_uuid(out, client.0);
             put_uuid(out, segment.id.0);
             out.extend_from_slice(&segment.base.to_le_bytes());
             out.extend_from_slice(&segment.size.to_le_bytes());
-            for text in [&segment.name, &segment.te_endpoint, &segment.protocol] {
+            for text in [&segment.name, &segment.te_endpoint, &segment.protocol, &segment.host_id] {
                 put_bytes(out, text.as_bytes());
             }
+            out.push(u8::from(*held));
+        }
+        Op::SegmentGone { mount } | Op::HoldEnd { mount } => put_mount(out, *mount),
+        Op::ClientOk { client, host } => {
+            put_uuid(out, client.0);
+            put_bytes(out, host.as_bytes());
+        }
+        Op::ClientExpired { client } => put_uuid(out, client.0),
+        Op::GracefulUnmount { mount, grace_ms } => {
+            put_mount(out, *mount);
+            out.extend_from_slice(&grace_ms.to_le_bytes());
         }
         Op::PutStart { key, client, size, regions, traits } => {
             put_bytes(out, key);
@@ -168,8 +179,7 @@ fn encode_body(op: &Op<'_>, out: &mut Vec<u8>) {
             out.extend_from_slice(&size.to_le_bytes());
             out.push(regions.len() as u8);
             for r in regions {
-                out.extend_from_slice(&r.mount.0.epoch.0.to_le_bytes());
-                out.extend_from_slice(&r.mount.0.seq.to_le_bytes());
+                put_mount(out, r.mount);
                 out.extend_from_slice(&r.offset.to_le_bytes());
                 out.extend_from_slice(&r.reserved.to_le_bytes());
             }
@@ -188,6 +198,10 @@ fn encode_body(op: &Op<'_>, out: &mut Vec<u8>) {
             out.extend_from_slice(&shard.to_le_bytes());
             out.extend_from_slice(&since.0.to_le_bytes());
             out.push(*index);
+        }
+        Op::Purge { shard, mount } => {
+            out.extend_from_slice(&shard.to_le_bytes());
+            put_mount(out, *mount);
         }
         Op::UpsertInPlace { key, client, pending_pin } => {
             put_bytes(out, key);
@@ -209,6 +223,11 @@ fn encode_body(op: &Op<'_>, out: &mut Vec<u8>) {
             out.extend_from_slice(&since.0.to_le_bytes());
         }
     }
+}
+
+fn put_mount(out: &mut Vec<u8>, mount: MountUid) {
+    out.extend_from_slice(&mount.0.epoch.0.to_le_bytes());
+    out.extend_from_slice(&mount.0.seq.to_le_bytes());
 }
 
 fn put_release(out: &mut Vec<u8>, release: Release) {
@@ -302,7 +321,8 @@ fn check_place(op: &Op<'_>, place: KeyHash) -> Result<(), DecodeError> {
     }
     // Where an object is follows from its group, which only the store knows.
     let elsewhere = op.follows_object() && place.home != HomeId::SEGMENTS;
-    let no_shard = matches!(op, Op::Free { .. } | Op::Clear { .. }) && place.home == HomeId::SEGMENTS;
+    let no_shard =
+        matches!(op, Op::Free { .. } | Op::Clear { .. } | Op::Purge { .. }) && place.home == HomeId::SEGMENTS;
     if (place.home != due.home && !elsewhere) || no_shard {
         let expected = "the home of the op's key, group or shard, or the segment table";
         return Err(DecodeError::Field { field: "home", value: place.home.index() as u64, expected });
@@ -325,8 +345,20 @@ fn decode_body<'a>(kind: OpType, r: &mut Reader<'a>) -> Result<Op<'a>, DecodeErr
                 name: r.text("segment name", limits::ENDPOINT_BYTES_MAX)?.to_owned(),
                 te_endpoint: r.text("te_endpoint", limits::ENDPOINT_BYTES_MAX)?.to_owned(),
                 protocol: r.text("protocol", limits::ENDPOINT_BYTES_MAX)?.to_owned(),
+                host_id: r.text("host_id", limits::ENDPOINT_BYTES_MAX)?.to_owned(),
             }),
+            held: r.bool("held")?,
         },
+        OpType::SegmentGone => Op::SegmentGone { mount: r.mount()? },
+        OpType::HoldEnd => Op::HoldEnd { mount: r.mount()? },
+        OpType::ClientOk => Op::ClientOk {
+            client: ClientId(r.uuid("client")?),
+            host: Cow::Borrowed(r.text("host", limits::ENDPOINT_BYTES_MAX)?),
+        },
+        OpType::ClientExpired => Op::ClientExpired { client: ClientId(r.uuid("client")?) },
+        OpType::GracefulUnmount => {
+            Op::GracefulUnmount { mount: r.mount()?, grace_ms: r.u64("grace period")? }
+        }
         OpType::PutStart => Op::PutStart {
             key: r.key()?,
             client: ClientId(r.uuid("client")?),
@@ -352,6 +384,7 @@ fn decode_body<'a>(kind: OpType, r: &mut Reader<'a>) -> Result<Op<'a>, DecodeErr
         OpType::Free => {
             Op::Free { shard: r.u16("shard")?, since: Seq(r.u64("limbo seq")?), index: r.u8("limbo index")? }
         }
+        OpType::Purge => Op::Purge { shard: r.u16("shard")?, mount: r.mount()? },
         OpType::PutRevoke => Op::PutRevoke { key: r.key()?, release: r.release()? },
         OpType::UpsertInPlace => Op::UpsertInPlace {
             key: r.key()?,
@@ -378,9 +411,7 @@ fn decode_regions(r: &mut Reader<'_>) -> Result<SmallVec<[Region; 1]>, DecodeErr
     }
     let mut regions = SmallVec::new();
     for _ in 0..n {
-        let epoch = Epoch(r.u64("mount epoch")?);
-        let mount = MountUid(LogPos { epoch, seq: r.u64("mount seq")? });
-        regions.push(Region { mount, offset: r.u64("offset")?, reserved: r.u64("reserved")? });
+        regions.push(Region { mount: r.mount()?, offset: r.u64("offset")?, reserved: r.u64("reserved")? });
     }
     Ok(regions)
 }
@@ -444,6 +475,11 @@ impl<'a> Reader<'a> {
 
     fn uuid(&mut self, field: &'static str) -> Result<Uuid, DecodeError> {
         Ok(Uuid { first: self.u64(field)?, second: self.u64(field)? })
+    }
+
+    fn mount(&mut self) -> Result<MountUid, DecodeError> {
+        let epoch = Epoch(self.u64("mount epoch")?);
+        Ok(MountUid(LogPos { epoch, seq: self.u64("mount seq")? }))
     }
 
     fn bytes_up_to(&mut self, max: usize, field: &'static str) -> Result<&'a [u8], DecodeError> {

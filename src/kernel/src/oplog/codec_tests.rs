@@ -26,11 +26,13 @@ fn samples() -> Vec<Op<'static>> {
         size: 1 << 30,
         te_endpoint: "host-a:1".into(),
         protocol: "tcp".into(),
+        host_id: "host-a".into(),
     };
     let client = ClientId(Uuid { first: 1, second: 2 });
+    let mount = MountUid(LogPos { epoch: Epoch(1), seq: 2 });
     vec![
         Op::TermStart { node: "a".into(), copy: CopyId(7) },
-        Op::MountSegment { client, segment: Cow::Owned(spec) },
+        Op::MountSegment { client, segment: Cow::Owned(spec), held: false },
         Op::PutStart {
             key: b"default\0k",
             client,
@@ -63,6 +65,12 @@ fn samples() -> Vec<Op<'static>> {
         Op::DropReplica { key: b"default\0k", id: 514, release: Release::Limbo(LimboKind::Read) },
         Op::Abandon { key: b"default\0k", client },
         Op::Resolve { key: b"default\0k", since: Seq(5) },
+        Op::SegmentGone { mount },
+        Op::ClientOk { client, host: "host-a".into() },
+        Op::ClientExpired { client },
+        Op::GracefulUnmount { mount, grace_ms: 30_000 },
+        Op::HoldEnd { mount },
+        Op::Purge { shard: 1023, mount },
     ]
 }
 
@@ -143,7 +151,7 @@ proptest! {
 
     #[test]
     fn arbitrary_bodies_with_good_sums_never_panic(
-        code in 0u8..32, body in proptest::collection::vec(any::<u8>(), 0..120),
+        code in 0u8..64, body in proptest::collection::vec(any::<u8>(), 0..120),
     ) {
         let mut bytes = vec![0, 0, 0, 0, VERSION, code, 0, 0];
         bytes.extend_from_slice(&[0; 24]);

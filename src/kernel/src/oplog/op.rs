@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use smallvec::SmallVec;
 
-use crate::types::{ClientId, CopyId, HomeId, KeyHash, Region, SegmentSpec, Seq, Traits};
+use crate::types::{ClientId, CopyId, HomeId, KeyHash, MountUid, Region, SegmentSpec, Seq, Traits};
 
 /// Why a region waits before it may be used again (PROTOCOL A1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -42,6 +42,41 @@ pub enum Op<'a> {
         client: ClientId,
         /// What it lends.
         segment: Cow<'a, SegmentSpec>,
+        /// True when rights on its bytes may be left from an earlier life of
+        /// the memory: nothing is placed in it before its HOLD_END (PROTOCOL A7).
+        held: bool,
+    },
+    /// A mount is dead: all its replicas vanish at this position (PROTOCOL K2).
+    /// Home: segment table.
+    SegmentGone {
+        /// The mount.
+        mount: MountUid,
+    },
+    /// A client has (re-)mounted all that it lends: it is OK. Home: segment table.
+    ClientOk {
+        /// The client.
+        client: ClientId,
+        /// Its host, for placement near it; may be empty.
+        host: Cow<'a, str>,
+    },
+    /// A client was silent for too long: it and all its mounts are dead. Home: segment table.
+    ClientExpired {
+        /// The client.
+        client: ClientId,
+    },
+    /// Nothing more is placed in a mount, which will be unmounted after a
+    /// while. Home: segment table.
+    GracefulUnmount {
+        /// The mount.
+        mount: MountUid,
+        /// The while, in milliseconds from this op.
+        grace_ms: u64,
+    },
+    /// No right from an earlier life is left on the bytes of a mount: a held
+    /// one may be used, a dead one is forgotten (PROTOCOL A7). Home: segment table.
+    HoldEnd {
+        /// The mount.
+        mount: MountUid,
     },
     /// A write begins: the object exists, in flight, and owns these regions.
     PutStart {
@@ -85,6 +120,14 @@ pub enum Op<'a> {
         since: Seq,
         /// Which of that op's regions.
         index: u8,
+    },
+    /// Drops what a shard still holds of a dead mount: replicas, limbo entries,
+    /// and objects without replicas left (PROTOCOL K3).
+    Purge {
+        /// Shard number.
+        shard: u16,
+        /// The dead mount.
+        mount: MountUid,
     },
     /// The writer of an unfinished write gives it up: the object is gone.
     PutRevoke {
@@ -142,6 +185,16 @@ pub enum OpType {
     TermStart = 1,
     /// [`Op::MountSegment`]
     MountSegment = 2,
+    /// [`Op::SegmentGone`]
+    SegmentGone = 3,
+    /// [`Op::ClientOk`]
+    ClientOk = 4,
+    /// [`Op::ClientExpired`]
+    ClientExpired = 5,
+    /// [`Op::GracefulUnmount`]
+    GracefulUnmount = 6,
+    /// [`Op::HoldEnd`]
+    HoldEnd = 7,
     /// [`Op::PutStart`]
     PutStart = 16,
     /// [`Op::PutEnd`]
@@ -152,6 +205,8 @@ pub enum OpType {
     Preempt = 19,
     /// [`Op::Free`]
     Free = 20,
+    /// [`Op::Purge`]
+    Purge = 32,
     /// [`Op::PutRevoke`]
     PutRevoke = 21,
     /// [`Op::UpsertInPlace`]
@@ -168,14 +223,20 @@ pub enum OpType {
 
 impl OpType {
     /// All kinds.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 19] = [
         Self::TermStart,
         Self::MountSegment,
+        Self::SegmentGone,
+        Self::ClientOk,
+        Self::ClientExpired,
+        Self::GracefulUnmount,
+        Self::HoldEnd,
         Self::PutStart,
         Self::PutEnd,
         Self::Remove,
         Self::Preempt,
         Self::Free,
+        Self::Purge,
         Self::PutRevoke,
         Self::UpsertInPlace,
         Self::Clear,
@@ -196,11 +257,17 @@ impl OpType {
         match self {
             Self::TermStart => "TERM_START",
             Self::MountSegment => "MOUNT_SEGMENT",
+            Self::SegmentGone => "SEGMENT_GONE",
+            Self::ClientOk => "CLIENT_OK",
+            Self::ClientExpired => "CLIENT_EXPIRED",
+            Self::GracefulUnmount => "GRACEFUL_UNMOUNT",
+            Self::HoldEnd => "HOLD_END",
             Self::PutStart => "PUT_START",
             Self::PutEnd => "PUT_END",
             Self::Remove => "REMOVE",
             Self::Preempt => "PREEMPT",
             Self::Free => "FREE",
+            Self::Purge => "PURGE",
             Self::PutRevoke => "PUT_REVOKE",
             Self::UpsertInPlace => "UPSERT_IN_PLACE",
             Self::Clear => "CLEAR",
@@ -218,11 +285,17 @@ impl Op<'_> {
         match self {
             Self::TermStart { .. } => OpType::TermStart,
             Self::MountSegment { .. } => OpType::MountSegment,
+            Self::SegmentGone { .. } => OpType::SegmentGone,
+            Self::ClientOk { .. } => OpType::ClientOk,
+            Self::ClientExpired { .. } => OpType::ClientExpired,
+            Self::GracefulUnmount { .. } => OpType::GracefulUnmount,
+            Self::HoldEnd { .. } => OpType::HoldEnd,
             Self::PutStart { .. } => OpType::PutStart,
             Self::PutEnd { .. } => OpType::PutEnd,
             Self::Remove { .. } => OpType::Remove,
             Self::Preempt { .. } => OpType::Preempt,
             Self::Free { .. } => OpType::Free,
+            Self::Purge { .. } => OpType::Purge,
             Self::PutRevoke { .. } => OpType::PutRevoke,
             Self::UpsertInPlace { .. } => OpType::UpsertInPlace,
             Self::Clear { .. } => OpType::Clear,
@@ -238,7 +311,7 @@ impl Op<'_> {
     #[must_use]
     pub fn place(&self) -> KeyHash {
         match self {
-            Self::Free { shard, .. } | Self::Clear { shard } => {
+            Self::Free { shard, .. } | Self::Clear { shard } | Self::Purge { shard, .. } => {
                 let home = HomeId::from_index(usize::from(*shard)).unwrap_or(HomeId::SEGMENTS);
                 KeyHash { home, map: 0 }
             }
@@ -247,6 +320,11 @@ impl Op<'_> {
             }
             Self::TermStart { .. }
             | Self::MountSegment { .. }
+            | Self::SegmentGone { .. }
+            | Self::ClientOk { .. }
+            | Self::ClientExpired { .. }
+            | Self::GracefulUnmount { .. }
+            | Self::HoldEnd { .. }
             | Self::PutStart { .. }
             | Self::PutEnd { .. }
             | Self::Remove { .. }
@@ -272,9 +350,16 @@ impl Op<'_> {
             | Self::DropReplica { key, .. }
             | Self::Abandon { key, .. }
             | Self::Resolve { key, .. } => Some(key),
-            Self::TermStart { .. } | Self::MountSegment { .. } | Self::Free { .. } | Self::Clear { .. } => {
-                None
-            }
+            Self::TermStart { .. }
+            | Self::MountSegment { .. }
+            | Self::SegmentGone { .. }
+            | Self::ClientOk { .. }
+            | Self::ClientExpired { .. }
+            | Self::GracefulUnmount { .. }
+            | Self::HoldEnd { .. }
+            | Self::Free { .. }
+            | Self::Clear { .. }
+            | Self::Purge { .. } => None,
         }
     }
 
@@ -291,6 +376,12 @@ impl Op<'_> {
             | Self::DropReplica { .. } => true,
             Self::TermStart { .. }
             | Self::MountSegment { .. }
+            | Self::SegmentGone { .. }
+            | Self::ClientOk { .. }
+            | Self::ClientExpired { .. }
+            | Self::GracefulUnmount { .. }
+            | Self::HoldEnd { .. }
+            | Self::Purge { .. }
             | Self::PutStart { .. }
             | Self::Free { .. }
             | Self::Clear { .. }

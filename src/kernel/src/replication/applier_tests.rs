@@ -56,8 +56,9 @@ fn mount() -> Op<'static> {
         size: 1 << 20,
         te_endpoint: "host:1".into(),
         protocol: "tcp".into(),
+        host_id: String::new(),
     };
-    Op::MountSegment { client: ClientId::default(), segment: std::borrow::Cow::Owned(segment) }
+    Op::MountSegment { client: ClientId::default(), segment: std::borrow::Cow::Owned(segment), held: false }
 }
 
 fn put(key: &[u8], offset: u64) -> Op<'_> {

@@ -10,7 +10,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use hashbrown::HashMap;
 
 use super::Effect;
-use crate::types::{MountUid, Region};
+use crate::types::MountUid;
 
 /// Bits of a bin's mantissa: eight bins between two powers of two.
 const MANTISSA_BITS: u32 = 3;
@@ -284,11 +284,6 @@ pub struct Allocators {
 }
 
 impl Allocators {
-    /// Opens an allocator for a new mount.
-    pub fn mount(&mut self, uid: MountUid, size: u64) {
-        self.by_mount.insert(uid, OffsetAllocator::new(size));
-    }
-
     /// The allocator of a mount.
     #[must_use]
     pub fn get(&self, uid: MountUid) -> Option<&OffsetAllocator> {
@@ -300,24 +295,34 @@ impl Allocators {
         self.by_mount.iter().map(|(uid, a)| (*uid, a))
     }
 
-    /// Carries out what an op says.
+    /// Carries out what an op says. What is freed on a dead mount is nobody's
+    /// any more (PROTOCOL K4).
     ///
     /// # Errors
     /// When a region does not fit; earlier effects of the op stay.
     pub fn perform(&mut self, effects: &[Effect]) -> Result<(), RegionError> {
         for effect in effects {
             match effect {
-                Effect::Carve(r) => self.of(r)?.carve(r.offset, r.reserved)?,
-                Effect::Release(r) => self.of(r)?.release(r.offset, r.reserved)?,
+                Effect::Open(uid, size) => {
+                    self.by_mount.insert(*uid, OffsetAllocator::new(*size));
+                }
+                Effect::Close(uid) => {
+                    self.by_mount.remove(uid);
+                }
+                Effect::Carve(r) => {
+                    let allocator = self.by_mount.get_mut(&r.mount).ok_or(RegionError::NoMount(r.mount.0))?;
+                    allocator.carve(r.offset, r.reserved)?;
+                }
+                Effect::Release(r) => {
+                    if let Some(allocator) = self.by_mount.get_mut(&r.mount) {
+                        allocator.release(r.offset, r.reserved)?;
+                    }
+                }
                 // Group routes are another index.
                 Effect::Route(..) | Effect::Unroute(_) => {}
             }
         }
         Ok(())
-    }
-
-    fn of(&mut self, region: &Region) -> Result<&mut OffsetAllocator, RegionError> {
-        self.by_mount.get_mut(&region.mount).ok_or(RegionError::NoMount(region.mount.0))
     }
 }
 

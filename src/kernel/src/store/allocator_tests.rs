@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 
 #[test]
-fn bins_are_monotonic_and_round_by_an_eighth_at_most() {
+fn s8_76_bins_are_monotonic_and_round_by_an_eighth_at_most() {
     for len in (1..5000u64).chain((12..62).flat_map(|p| [(1 << p) - 1, 1 << p, (1 << p) + 1])) {
         let down = bin_size(bin_down(len));
         assert!(down <= len, "{len}");
@@ -17,7 +17,7 @@ fn bins_are_monotonic_and_round_by_an_eighth_at_most() {
 }
 
 #[test]
-fn fills_to_the_last_byte_and_merges_back() {
+fn s8_76_fills_to_the_last_byte_and_merges_back() {
     let mut a = OffsetAllocator::new(64);
     for _ in 0..8 {
         let at = a.find(8).expect("room");
@@ -31,7 +31,7 @@ fn fills_to_the_last_byte_and_merges_back() {
 }
 
 #[test]
-fn what_is_not_free_is_not_given_and_what_is_free_is_not_taken_back() {
+fn s8_77_what_is_not_free_is_not_given_and_what_is_free_is_not_taken_back() {
     let mut a = OffsetAllocator::new(100);
     a.carve(10, 20).expect("free");
     for (offset, len) in [(0, 11), (29, 1), (10, 20), (95, 6), (u64::MAX, 2), (0, 0)] {
@@ -43,10 +43,42 @@ fn what_is_not_free_is_not_given_and_what_is_free_is_not_taken_back() {
     assert_eq!(a.free_extents(), [(0, 10), (30, 70)]);
 }
 
+#[test]
+fn s8_76_from_one_byte_to_beyond_four_gib() {
+    for size in [1, 2, 7, 4096, (1 << 32) + 12_345, 1 << 40] {
+        let mut a = OffsetAllocator::new(size);
+        assert_eq!((a.find(size + 1), a.find(u64::MAX), a.find(0)), (None, None, None), "{size}");
+        a.carve(0, size).expect("exactly all");
+        assert_eq!((a.find(1), a.free_bytes()), (None, 0));
+        a.release(0, size).expect("owned");
+        a.carve(size - 1, 1).expect("the last byte");
+        assert_eq!(a.free_extents(), if size == 1 { Vec::new() } else { vec![(0, size - 1)] });
+    }
+    let mut a = OffsetAllocator::new(9 << 30);
+    let at = [a.find(4 << 30), None].map(|at| at.inspect(|at| a.carve(*at, 4 << 30).expect("free")));
+    assert_eq!((at[0], a.find(6 << 30), a.find(5 << 30)), (Some(0), None, Some(4 << 30)));
+}
+
+/// Most regions, most gaps: every other byte owned, then all merged again.
+#[test]
+fn s8_77_any_number_of_gaps_is_rebuilt_and_merged() {
+    const N: u64 = 20_000;
+    let mut a = OffsetAllocator::new(2 * N);
+    for i in 0..N {
+        a.carve(2 * i, 1).expect("free");
+    }
+    assert_eq!((a.free_bytes(), a.find(2)), (N, None));
+    assert_eq!(a.free_extents(), (0..N).map(|i| (2 * i + 1, 1)).collect::<Vec<_>>());
+    for i in (0..N).rev() {
+        a.release(2 * i, 1).expect("owned");
+    }
+    assert_eq!(a.free_extents(), [(0, 2 * N)]);
+}
+
 proptest! {
     /// Random allocate and free against a byte map: no overlap, space is conserved.
     #[test]
-    fn agrees_with_a_byte_map(size in 1u64..600, ops in proptest::collection::vec((0u64..80, any::<u16>()), 1..200)) {
+    fn s8_76_agrees_with_a_byte_map(size in 1u64..600, ops in proptest::collection::vec((0u64..80, any::<u16>()), 1..200)) {
         let mut a = OffsetAllocator::new(size);
         let mut owned = vec![false; size as usize];
         let mut live: Vec<(u64, u64)> = Vec::new();

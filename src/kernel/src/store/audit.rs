@@ -49,6 +49,12 @@ pub enum AuditError {
     /// Free extents differ from those of a rebuild.
     #[error("allocator of mount {0} differs from a rebuild")]
     Allocator(crate::types::LogPos),
+    /// There are allocators of mounts that do not live.
+    #[error("{0} allocators belong to no live mount")]
+    DeadAllocators(usize),
+    /// The segment table's own indexes differ from those of a rebuild.
+    #[error("indexes of the segment table differ from a rebuild")]
+    Segments,
 }
 
 impl MetadataStore {
@@ -98,6 +104,9 @@ impl MetadataStore {
         self.audit_groups()?;
         let mut rebuilt: BTreeMap<MountUid, OffsetAllocator> = {
             let table = self.segments.read();
+            if !table.derived_agrees() {
+                return Err(AuditError::Segments);
+            }
             table.mounts().map(|m| (m.uid, OffsetAllocator::new(m.segment.size))).collect()
         };
         for shard in &self.shards {
@@ -108,6 +117,10 @@ impl MetadataStore {
             }
         }
         let allocators = self.allocators.lock();
+        let dead = allocators.iter().count().saturating_sub(rebuilt.len());
+        if dead > 0 {
+            return Err(AuditError::DeadAllocators(dead));
+        }
         for (uid, fresh) in rebuilt {
             let derived = allocators.get(uid).map(OffsetAllocator::free_extents);
             if derived.as_deref() != Some(&fresh.free_extents()) {
@@ -136,7 +149,12 @@ impl MetadataStore {
 
 fn own(rebuilt: &mut BTreeMap<MountUid, OffsetAllocator>, region: Region) -> Result<(), AuditError> {
     let Region { mount, offset, reserved } = region;
-    let carved =
-        rebuilt.get_mut(&mount).ok_or(RegionError::NoMount(mount.0)).and_then(|a| a.carve(offset, reserved));
-    carved.map_err(|source| AuditError::Overlap { mount: mount.0, offset, reserved, source })
+    // What is left of a dead mount waits for its PURGE and owns nothing.
+    let Some(allocator) = rebuilt.get_mut(&mount) else { return Ok(()) };
+    allocator.carve(offset, reserved).map_err(|source| AuditError::Overlap {
+        mount: mount.0,
+        offset,
+        reserved,
+        source,
+    })
 }

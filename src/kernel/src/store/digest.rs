@@ -1,14 +1,14 @@
 //! Terms of a home's digest.
 //!
 //! A digest is the sum, modulo 2^128, of one term for each object, limbo entry
-//! and mount: order does not matter, and a change costs one subtraction and one
+//! mount and client: order does not matter, and a change costs one subtraction and one
 //! addition. Sum and not xor: in xor two equal terms cancel. xxh3 is no defence
 //! against somebody who crafts keys to collide; the digest finds faults, not attacks.
 
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128_with_seed};
 
 use super::attempts::Attempt;
-use super::segments::Mount;
+use super::mount::{Client, Departed, Mount};
 use super::shard::{Limbo, Object};
 use crate::oplog::LimboKind;
 use crate::types::{ClusterId, Region, ReplicaStatus, Seq};
@@ -72,6 +72,28 @@ impl Digester {
         c.u64(m.uid.0.epoch.0).u64(m.uid.0.seq).u64(m.client.0.first).u64(m.client.0.second);
         c.u64(s.id.0.first).u64(s.id.0.second).u64(s.base).u64(s.size);
         c.bytes(s.name.as_bytes()).bytes(s.te_endpoint.as_bytes()).bytes(s.protocol.as_bytes());
+        c.bytes(s.host_id.as_bytes()).u8(u8::from(m.held));
+        c.u8(u8::from(m.grace_ms.is_some())).u64(m.grace_ms.unwrap_or(0));
+        c.term(self.seed)
+    }
+
+    /// Term of a dead mount whose bytes still wait.
+    #[must_use]
+    pub fn departed(self, d: &Departed) -> u128 {
+        let s = &d.segment;
+        let mut c = Canonical::new(16);
+        c.u64(d.uid.0.epoch.0).u64(d.uid.0.seq).u64(s.id.0.first).u64(s.id.0.second);
+        c.u64(s.base).u64(s.size).bytes(s.te_endpoint.as_bytes());
+        c.term(self.seed)
+    }
+
+    /// Term of a client.
+    #[must_use]
+    pub fn client(self, client: &Client) -> u128 {
+        let mut c = Canonical::new(17);
+        c.u64(client.id.0.first).u64(client.id.0.second);
+        c.u64(client.since.epoch.0).u64(client.since.seq);
+        c.u8(u8::from(client.ok)).bytes(client.host.as_bytes());
         c.term(self.seed)
     }
 }

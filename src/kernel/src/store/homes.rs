@@ -18,6 +18,8 @@ pub struct Homes<'s> {
     pub at: KeyHash,
     /// Where a new object goes.
     pub target: KeyHash,
+    /// A new object goes where the key's object is.
+    follows: bool,
 }
 
 impl Homes<'_> {
@@ -38,6 +40,16 @@ impl Homes<'_> {
     pub fn object(&mut self, key: &[u8]) -> Option<&Object> {
         let at = self.at;
         self.shard(at).get(at, key)
+    }
+}
+
+impl Homes<'_> {
+    /// Notes that the key's object is gone: it would now be outside any group.
+    pub fn vacate(&mut self) {
+        self.at = self.own;
+        if self.follows {
+            self.target = self.own;
+        }
     }
 }
 
@@ -76,7 +88,7 @@ impl MetadataStore {
             homes.dedup();
             let held = homes.into_iter().map(|home| (home, self.shard(home).write())).collect();
             if self.routes().place(own, key) == at {
-                return Homes { held, own, at, target };
+                return Homes { held, own, at, target, follows: group.is_none() };
             }
         }
     }

@@ -10,7 +10,9 @@ mod audit;
 mod digest;
 mod groups;
 mod homes;
+mod mount;
 mod pins;
+mod pools;
 mod segments;
 mod shard;
 mod writes;
@@ -21,17 +23,19 @@ pub use audit::{AuditError, Recount};
 pub use digest::Digester;
 pub use groups::{Members, Routes};
 pub use homes::Homes;
+pub use mount::{Client, Departed, Due, Mount};
 pub use pins::{Extras, PinState};
-pub use segments::{Mount, SegmentTable};
-pub use shard::{Limbo, Object, Replica, Shard};
+pub use pools::{Pool, Pools};
+pub use segments::SegmentTable;
+pub use shard::{Limbo, Object, Replica, Shard, Sight};
 
 use std::sync::Arc;
 
 use smallvec::SmallVec;
 
 use crate::oplog::{Op, OpLogEntry};
-use crate::sync::{Order, Ranked, RankedMutex, RankedRwLock};
-use crate::types::{ClusterId, HomeId, LogPos, Region, Seq, limits};
+use crate::sync::{Guard, Order, Ranked, RankedMutex, RankedRwLock};
+use crate::types::{ClusterId, HomeId, LogPos, MountUid, Region, Seq, limits};
 
 /// Where a home stands: the last op applied to it, and the sum of its terms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -87,6 +91,21 @@ pub enum ApplyError {
         /// Bytes.
         size: u64,
     },
+    /// An op about a mount that does not live.
+    #[error("mount {0} does not live")]
+    NoMount(LogPos),
+    /// PURGE of a mount that lives.
+    #[error("mount {0} lives")]
+    MountLives(LogPos),
+    /// GRACEFUL_UNMOUNT of a mount whose grace period has begun.
+    #[error("mount {0} is being unmounted already")]
+    AlreadyUnmounting(LogPos),
+    /// HOLD_END of a mount that is not held.
+    #[error("mount {0} is not held")]
+    NotHeld(LogPos),
+    /// CLIENT_EXPIRED of a client that is not known.
+    #[error("client {0} is not known")]
+    NoClient(crate::types::ClientId),
     /// A region is not free, not owned, or outside its segment.
     #[error(transparent)]
     Region(#[from] RegionError),
@@ -99,6 +118,10 @@ pub enum Effect {
     Carve(Region),
     /// The region may be allocated again.
     Release(Region),
+    /// A mount of so many bytes lives.
+    Open(MountUid, u64),
+    /// A mount is dead.
+    Close(MountUid),
     /// The object with this scoped key is in this group.
     Route(Box<[u8]>, Arc<[u8]>),
     /// The object with this scoped key was in a group and is gone.
@@ -107,6 +130,8 @@ pub enum Effect {
 
 /// Effects of one op: rarely more than one.
 pub type Effects = SmallVec<[Effect; 2]>;
+
+type TableGuard<'a> = Guard<parking_lot::RwLockReadGuard<'a, SegmentTable>>;
 
 /// The metadata of a cluster (plan task 2.3).
 #[derive(Debug)]
@@ -198,12 +223,21 @@ impl MetadataStore {
             let mut allocators = self.allocators.lock();
             return apply_to_segments(&mut table, &mut allocators, entry.pos, &entry.op);
         }
+        let _table = self.purge_guard(&entry.op)?;
         let mut shard = self.shard(entry.home).write();
         if entry.pos.end() <= shard.mark().applied() {
             return Ok(());
         }
         let effects = shard.apply(entry.pos, &entry.op)?;
         Ok(self.perform(&effects)?)
+    }
+
+    /// A PURGE is sound only while its mount is dead; the table stays locked so
+    /// that nothing mounts meanwhile.
+    fn purge_guard(&self, op: &Op<'_>) -> Result<Option<TableGuard<'_>>, ApplyError> {
+        let Op::Purge { mount, .. } = op else { return Ok(None) };
+        let table = self.segments.read();
+        if table.is_live(*mount) { Err(ApplyError::MountLives(mount.0)) } else { Ok(Some(table)) }
     }
 
     /// Advances a home past an entry without its effect, or disturbs its
@@ -227,12 +261,12 @@ pub fn apply_to_segments(
     at: LogPos,
     op: &Op<'_>,
 ) -> Result<(), ApplyError> {
-    if let Some(mount) = table.apply(at, op)? {
-        allocators.mount(mount.uid, mount.segment.size);
-    }
-    Ok(())
+    Ok(allocators.perform(&table.apply(at, op)?)?)
 }
 
+#[cfg(test)]
+#[path = "segments_tests.rs"]
+mod segments_tests;
 #[cfg(test)]
 #[path = "store_tests.rs"]
 mod tests;

@@ -1,5 +1,7 @@
 //! One shard of the object map.
 
+mod purge;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,9 +10,11 @@ use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 use smallvec::SmallVec;
 
-use super::{ApplyError, Attempts, Digester, Effect, Effects, Extras, HomeMark, Members};
+use super::{ApplyError, Attempts, Digester, Effect, Effects, Extras, HomeMark, Members, SegmentTable};
 use crate::oplog::{LimboKind, Op, Release};
-use crate::types::{ClientId, DataType, Epoch, Instant, KeyHash, LogPos, Region, ReplicaStatus, Seq, Traits};
+use crate::types::{
+    ClientId, DataType, Epoch, Instant, KeyHash, LogPos, MountUid, Region, ReplicaStatus, Seq, Traits,
+};
 
 /// One copy of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +26,17 @@ pub struct Replica {
     pub region: Region,
     /// Whether it may be shown to readers.
     pub status: ReplicaStatus,
+}
+
+/// What the segment table leaves of an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Sight {
+    /// Some replica is on a live mount; else there is no object (SEMANTICS 1.2).
+    pub live: bool,
+    /// Some replica is on a dead mount.
+    pub dead: bool,
+    /// Some replica may be shown to readers.
+    pub readable: bool,
 }
 
 /// An object: a value stored under a key.
@@ -55,16 +70,58 @@ pub struct Object {
 }
 
 impl Object {
-    /// True when every replica may be shown to readers.
-    #[must_use]
-    pub fn is_complete(&self) -> bool {
+    /// Its replicas on live mounts: the others are gone, whatever the shard
+    /// still holds of them (PROTOCOL K2).
+    pub fn live<'a>(&'a self, table: &'a SegmentTable) -> impl Iterator<Item = &'a Replica> {
+        self.replicas.iter().filter(|r| table.is_live(r.region.mount))
+    }
+
+    /// True when all its replicas are complete, whatever has become of their
+    /// mounts. For `apply` only: it sees one home.
+    pub(super) fn all_complete(&self) -> bool {
         self.replicas.iter().all(|r| r.status == ReplicaStatus::Complete)
+    }
+
+    /// The same of some replica.
+    pub(super) fn any_complete(&self) -> bool {
+        self.replicas.iter().any(|r| r.status == ReplicaStatus::Complete)
+    }
+
+    /// What the segment table leaves of it, in one look.
+    #[must_use]
+    pub fn sight(&self, table: &SegmentTable) -> Sight {
+        let mut sight = Sight::default();
+        for r in &self.replicas {
+            let live = table.is_live(r.region.mount);
+            sight.live |= live;
+            sight.dead |= !live;
+            sight.readable |= live && r.status == ReplicaStatus::Complete;
+        }
+        sight
+    }
+
+    /// True when all its live replicas are complete.
+    #[must_use]
+    pub fn is_complete(&self, table: &SegmentTable) -> bool {
+        self.live(table).all(|r| r.status == ReplicaStatus::Complete)
     }
 
     /// True when some replica may be shown to readers.
     #[must_use]
-    pub fn is_readable(&self) -> bool {
-        self.replicas.iter().any(|r| r.status == ReplicaStatus::Complete)
+    pub fn is_readable(&self, table: &SegmentTable) -> bool {
+        self.sight(table).readable
+    }
+
+    /// Dead mounts that it still names, each once.
+    #[must_use]
+    pub fn dead_mounts(&self, table: &SegmentTable) -> SmallVec<[MountUid; 1]> {
+        let mut dead = SmallVec::new();
+        for r in self.replicas.iter().filter(|r| !table.is_live(r.region.mount)) {
+            if !dead.contains(&r.region.mount) {
+                dead.push(r.region.mount);
+            }
+        }
+        dead
     }
 
     /// When this node handed out the write, or saw its end if it has ended, in
@@ -230,7 +287,7 @@ impl Shard {
             }
             Op::Preempt { key, release } | Op::PutRevoke { key, release } => {
                 let object = self
-                    .take(key, |o| if o.is_readable() { Err(ApplyError::ObjectComplete) } else { Ok(()) })?;
+                    .take(key, |o| if o.any_complete() { Err(ApplyError::ObjectComplete) } else { Ok(()) })?;
                 self.let_go(at, &object, *release)
             }
             Op::Free { since, index, .. } => self.free(*since, *index)?,
@@ -249,7 +306,14 @@ impl Shard {
                 self.mark.digest = self.mark.digest.wrapping_sub(term);
                 Effects::new()
             }
-            Op::TermStart { .. } | Op::MountSegment { .. } => {
+            Op::Purge { mount, .. } => self.purge(*mount),
+            Op::TermStart { .. }
+            | Op::MountSegment { .. }
+            | Op::SegmentGone { .. }
+            | Op::ClientOk { .. }
+            | Op::ClientExpired { .. }
+            | Op::GracefulUnmount { .. }
+            | Op::HoldEnd { .. } => {
                 invariant!(false, "{} is not an op of a shard", op.kind().name());
                 Effects::new()
             }

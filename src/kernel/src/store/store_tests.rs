@@ -24,8 +24,9 @@ fn mount(id: u64) -> Op<'static> {
         size: 1000,
         te_endpoint: "e".into(),
         protocol: "tcp".into(),
+        host_id: String::new(),
     };
-    Op::MountSegment { client: ClientId::default(), segment: std::borrow::Cow::Owned(segment) }
+    Op::MountSegment { client: ClientId::default(), segment: std::borrow::Cow::Owned(segment), held: false }
 }
 
 fn put(key: &'static [u8], offset: u64) -> Op<'static> {

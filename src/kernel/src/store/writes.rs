@@ -17,7 +17,7 @@ impl Shard {
     ) -> Result<Effects, ApplyError> {
         let hash = KeyHash::of(key).map;
         let object = self.objects.find_mut(hash, |o| *o.key == *key).ok_or(ApplyError::NoObject)?;
-        if !object.is_complete() {
+        if !object.all_complete() {
             return Err(ApplyError::ObjectInFlight);
         }
         let before = self.digester.object(object);
@@ -30,7 +30,7 @@ impl Shard {
     /// Lets every complete object go. The regions are released in their own
     /// order, not in that of the map.
     pub(super) fn clear(&mut self) -> Effects {
-        let gone: Vec<Object> = self.objects.extract_if(|o| o.is_complete()).collect();
+        let gone: Vec<Object> = self.objects.extract_if(|o| o.all_complete()).collect();
         let mut regions: Vec<Region> = Vec::with_capacity(gone.len());
         let mut effects = Effects::new();
         for object in gone {

@@ -60,6 +60,18 @@ pub const QUARANTINE_MAX: usize = 64;
 pub const EVENTS_MAX: usize = 256;
 /// Shards that one maintenance step visits.
 pub const MAINTAIN_SHARDS_PER_STEP: usize = 64;
+/// Objects after which one maintenance step looks for no more of dead mounts. At least one shard is visited.
+pub const PURGE_OBJECTS_PER_STEP: usize = 32_768;
+/// PURGE entries that one maintenance step appends.
+pub const PURGES_PER_STEP: usize = 256;
+/// Entries of the segment table that one maintenance step appends.
+pub const TABLE_OPS_PER_STEP: usize = 256;
+/// Mounts, dead ones whose bytes still wait included.
+pub const MOUNTS_MAX: usize = 65_536;
+/// Clients on record.
+pub const CLIENTS_MAX: usize = 65_536;
+/// Segment names that one walk tries (SEMANTICS 3.1).
+pub const PLACEMENT_TRIES_MAX: usize = 100;
 /// Regions that one maintenance step frees.
 pub const MAINTAIN_FREES_PER_STEP: usize = 512;
 

@@ -9,7 +9,7 @@ mod time;
 
 pub use id::{ClientId, ClusterId, ConnId, CopyId, NodeId, SegmentId, Uuid};
 pub use key::{HomeId, KeyHash, scoped_key};
-pub use object::{AckMode, DataType, MountUid, Region, ReplicaStatus, SegmentSpec, Traits};
+pub use object::{AckMode, DataType, MountUid, Region, ReplicaStatus, SegmentSpec, SegmentStatus, Traits};
 pub use pos::{Epoch, LogPos, Seq};
 pub use time::{Instant, WallTime, up};
 

@@ -57,6 +57,31 @@ pub struct SegmentSpec {
     pub te_endpoint: String,
     /// Transport protocol, such as `tcp` or `rdma`.
     pub protocol: String,
+    /// The lender's host, for placement near the writer; may be empty.
+    pub host_id: String,
+}
+
+impl SegmentSpec {
+    /// True when both claim some of the same bytes: the same transport endpoint
+    /// and a common address. Without an endpoint nothing can be said, so no.
+    #[must_use]
+    pub fn overlaps(&self, other: &Self) -> bool {
+        !self.te_endpoint.is_empty()
+            && self.te_endpoint == other.te_endpoint
+            && self.base < other.base.saturating_add(other.size)
+            && other.base < self.base.saturating_add(self.size)
+    }
+}
+
+/// What a segment may be used for (SEMANTICS 1.3). Draining is not offered, and
+/// an unmount is one op, so the wire's other values do not occur.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(i32)]
+pub enum SegmentStatus {
+    /// Readable; new replicas may be placed.
+    Ok = 1,
+    /// Readable until its grace period is over; nothing new is placed.
+    GracefullyUnmounting = 4,
 }
 
 /// An allocated range of one mount.

@@ -142,8 +142,15 @@ impl Shadow {
                     (object.complete, object.checksum) = (false, None);
                 }
             }
-            // The clients here do not ask for what causes CLEAR or DROP_REPLICA.
-            Op::TermStart { .. }
+            // No client of this simulation unmounts, re-mounts or falls silent.
+            Op::SegmentGone { .. }
+            | Op::ClientOk { .. }
+            | Op::ClientExpired { .. }
+            | Op::GracefulUnmount { .. }
+            | Op::HoldEnd { .. }
+            | Op::Purge { .. }
+            // Nor does one ask for what causes CLEAR or DROP_REPLICA.
+            | Op::TermStart { .. }
             | Op::Free { .. }
             | Op::Clear { .. }
             | Op::DropReplica { .. }

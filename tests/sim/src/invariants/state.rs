@@ -38,8 +38,10 @@ pub(crate) fn audit(store: &MetadataStore, node: usize) -> Outcome {
     })?;
     store.audit().map_err(|e| match e {
         AuditError::Overlap { .. } => Invariant::NoSharedBytes.broken(format!("n{node}: {e}")),
-        AuditError::Allocator(_) | AuditError::Routes | AuditError::Members(_) => {
-            Invariant::DerivedEqualsRebuild.broken(format!("n{node}: {e}"))
-        }
+        AuditError::Allocator(_)
+        | AuditError::DeadAllocators(_)
+        | AuditError::Segments
+        | AuditError::Routes
+        | AuditError::Members(_) => Invariant::DerivedEqualsRebuild.broken(format!("n{node}: {e}")),
     })
 }

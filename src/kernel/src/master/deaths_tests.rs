@@ -1,0 +1,99 @@
+//! Upserts, groups and removals of many, where some of the memory is dead.
+
+use super::objects::{grouped, scoped};
+use super::segments::short;
+use super::*;
+
+fn on(host: &str, config: ReplicateConfig) -> ReplicateConfig {
+    ReplicateConfig { preferred_segments: vec![host.into()], ..config }
+}
+
+#[test]
+fn a_grouped_object_that_dies_leaves_its_group() {
+    let b = short(2);
+    b.put_with("dead", 8, on("host-1", grouped("G")));
+    b.put_with("live", 8, on("host-2", grouped("G")));
+    assert_eq!((b.unmount(1), b.store.routes().len()), (Ok(()), 2));
+    assert!(b.maintain() > 0);
+    assert_eq!((b.store.routes().len(), b.exist("live")), (1, Ok(true)));
+    b.replay_agrees();
+}
+
+/// An upsert that names no group follows the object; a dead one is not followed.
+#[test]
+fn a_write_of_a_dead_grouped_key_starts_anew_where_it_is_told_to() {
+    let b = short(2);
+    let home = |group: &[u8]| HomeId::of_group(group);
+    let own = |key: &str| KeyHash::of(&scoped(key)).home;
+    for key in ["follow", "same", "other", "none"] {
+        b.put_with(key, 8, on("host-1", grouped("G")));
+    }
+    assert_eq!(b.unmount(1), Ok(()));
+    b.upsert(B, "follow", 8).expect("as a put");
+    b.upsert_with(B, "same", 8, grouped("G")).expect("as a put");
+    b.upsert_with(B, "other", 8, grouped("H")).expect("the dead one's group does not bind");
+    b.start(B, "none", 8).expect("replaces what is dead");
+    let places = ["follow", "same", "other", "none"].map(|key| b.place(key).2);
+    assert_eq!(places, [own("follow"), home(b"G"), home(b"H"), own("none")]);
+    assert_eq!((b.store.routes().len(), b.maintain()), (2, 0), "one purge for the whole group's shard");
+    b.replay_agrees();
+}
+
+#[test]
+fn an_upsert_sees_only_the_live_replicas() {
+    let mut b = short(3);
+    b.put_with("k", 8, on("host-1", replicas(2)));
+    b.sleep(TTL);
+    assert_eq!(b.unmount(1), Ok(()));
+    let old = b.get("k").expect("another replica").replicas;
+    b.sleep(2 * TTL);
+    let new = b.upsert_with(B, "k", 8, replicas(1)).expect("room");
+    assert_eq!((new[0].id, new.len(), b.exist("k")), (old[0].id, 1, Ok(false)), "in place of the live one");
+    assert_eq!((b.end(B, "k"), b.exist("k")), (Ok(()), Ok(true)));
+    b.replay_agrees();
+}
+
+/// R13 again: an overwrite in place hands out bytes like a new write does.
+#[test]
+fn an_upsert_in_place_counts_as_a_hand_out() {
+    let mut b = short(0);
+    b.config.clients.ttl = None;
+    let mut b = b.takeover(0);
+    assert_eq!(b.mount(A, segment(1, 16 * MIB)), Ok(()));
+    b.put("k", 8);
+    b.sleep(RELEASE);
+    b.upsert(B, "k", 8).expect("in place");
+    assert_eq!((b.unmount(1), b.mount(A, segment(1, 16 * MIB))), (Ok(()), Ok(())));
+    b.live(RELEASE - 100);
+    assert_eq!(b.start(A, "new", 8), Err(NoAvailableHandle));
+    b.live(200);
+    assert_eq!(b.start(A, "new", 8).map(|r| r.len()), Ok(1));
+}
+
+#[test]
+fn removals_of_many_and_patterns_do_not_count_the_dead() {
+    let b = short(2);
+    for i in 0..10 {
+        b.put_with(&format!("k{i}"), 8, on(if i < 4 { "host-1" } else { "host-2" }, replicas(1)));
+    }
+    b.put_with("half", 8, on("host-1", replicas(2)));
+    assert_eq!(b.unmount(1), Ok(()));
+    assert_eq!(b.matching("^k").map(|m| m.len()), Ok(6));
+    assert_eq!(b.remove_matching("k[0-5]", true), Ok(2));
+    assert_eq!(b.clear(A, &["half", "k0"], "host-1"), Vec::<Bytes>::new(), "that copy is gone already");
+    assert_eq!(b.remove_all(true), 5);
+    assert_eq!((b.store.recount().objects, b.maintain()), (0, 0), "each shard was purged on the way");
+    b.replay_agrees();
+}
+
+#[test]
+fn revoke_and_end_of_a_dead_write_find_nothing_and_half_a_write_may_end() {
+    let b = short(2);
+    b.start_with(A, "dead", 8, prefer(&["host-1"])).expect("room");
+    b.start_with(A, "half", 8, replicas(2)).expect("room");
+    assert_eq!(b.unmount(1), Ok(()));
+    assert_eq!((b.revoke(A, "dead"), b.end(A, "dead")), (Err(ObjectNotFound), Err(ObjectNotFound)));
+    assert_eq!(b.end(A, "half"), Ok(()));
+    assert_eq!(b.get("half").map(|l| l.replicas.len()), Ok(1));
+    b.replay_agrees();
+}
