@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use standfast_kernel::master::{ClientTimes, MasterConfig, MasterTimes};
+use standfast_kernel::master::MasterTimes;
 use standfast_kernel::node::{Node, NodeConfig};
 use standfast_kernel::oplog::LogLimits;
 use standfast_kernel::replication::{Identity, ReplicationConfig, ReplicationTimes};
@@ -193,11 +193,7 @@ fn node_config(config: &ServeConfig, me: Identity, seed: u64) -> NodeConfig {
             ack: config.ack,
             read_ttl_max: config.read_ttl,
         },
-        master: MasterConfig {
-            // The gRPC door offers no Ping yet, so a lender's silence says nothing.
-            clients: ClientTimes { ttl: None, ..ClientTimes::default() },
-            ..MasterTimes { read_ttl: config.read_ttl, ..MasterTimes::default() }.into()
-        },
+        master: MasterTimes { read_ttl: config.read_ttl, ..MasterTimes::default() }.into(),
         log: LogLimits { entries: limits::LOG_ENTRIES_MAX, bytes: config.log_bytes },
         bootstrap: config.role == StartRole::Primary,
         has_peer: config.peer.is_some(),

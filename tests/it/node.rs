@@ -135,6 +135,7 @@ pub(crate) fn segment(id: u64, size: u64) -> v1::MountSegmentRequest {
             size,
             te_endpoint: format!("host-{id}:1"),
             protocol: String::new(),
+            host_id: String::new(),
         }),
     }
 }
