@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use standfast_wire::calls as w;
 use standfast_wire::types::{
-    Descriptor, ErrorCode, ObjectMeta, ReplicaStatus, ReplicaType, ReplicateConfig, SoftPinAction, Uuid,
+    ClientStatus, Descriptor, ErrorCode, ObjectMeta, ReplicaStatus, ReplicaType, ReplicateConfig,
+    SegmentStatus, SoftPinAction, Uuid,
 };
 use standfast_wire::{Form, List, Method, RequestHeader, frame};
 use tokio::net::TcpStream;
@@ -73,6 +74,50 @@ async fn a_value_is_put_found_read_and_removed() {
     assert_eq!(status.identity.expect("identity").mooncake_addr.as_deref(), Some(node.mooncake.as_str()));
     let store = status.store.expect("store");
     assert_eq!(store.digest, store.recount);
+}
+
+/// WIRE 10.1: what a client does from its start to its end.
+#[tokio::test]
+async fn a_lender_lives_and_leaves() {
+    let (_node, mut client) = primary().await;
+    let storage = client.call(&w::GetStorageConfig).await.expect("a result");
+    let storage = result_of!(GetStorageConfig, storage).expect("always");
+    assert_eq!((storage.fsdir, storage.enable_disk_eviction, storage.quota_bytes), (&b""[..], true, 0));
+    let fsdir = client.call(&w::GetFsdir).await.expect("a result");
+    assert_eq!(result_of!(GetFsdir, fsdir), Ok(&b""[..]));
+    client.call(&mount(1 << 20)).await.expect("mounted");
+    let ping = w::Ping { client_id: ME };
+    let segments = [mount(1 << 20).segment];
+    let remount = w::ReMountSegment { segments: List::new(&segments), client_id: ME };
+    for expected in [ClientStatus::NEED_REMOUNT, ClientStatus::OK] {
+        let pinged = client.call(&ping).await.expect("a result");
+        assert_eq!(result_of!(Ping, pinged).expect("always").client_status, expected);
+        let remounted = client.call(&remount).await.expect("a result");
+        assert_eq!(result_of!(ReMountSegment, remounted), Ok(()));
+    }
+    let tasks = client.call(&w::FetchTasks { client_id: ME, batch_size: 16 }).await.expect("a result");
+    assert_eq!(result_of!(FetchTasks, tasks).expect("always").len(), 0);
+    let hosts = w::BatchQueryIp { client_ids: List::new(&[ME, Uuid { first: 3, second: 3 }]) };
+    let hosts = client.call(&hosts).await.expect("a result");
+    let hosts: Vec<_> = result_of!(BatchQueryIp, hosts).expect("always").0.iter().collect();
+    assert_eq!(hosts, [(ME, List::new(&[&b"10.0.0.1"[..]]))]);
+    let id = segments[0].id;
+    let status = w::QuerySegmentStatusById { segment_id: id };
+    let by_name = w::QuerySegmentStatus { segment_name: b"host-1:1" };
+    let found = client.call(&by_name).await.expect("a result");
+    assert_eq!(result_of!(QuerySegmentStatus, found), Ok(SegmentStatus::OK));
+    let grace = w::GracefulUnmountSegment { segment_id: id, client_id: ME, grace_period_ms: 60_000 };
+    let leaving = client.call(&grace).await.expect("a result");
+    assert_eq!(result_of!(GracefulUnmountSegment, leaving), Ok(()));
+    let found = client.call(&status).await.expect("a result");
+    assert_eq!(result_of!(QuerySegmentStatusById, found), Ok(SegmentStatus::GRACEFULLY_UNMOUNTING));
+    for _ in 0..2 {
+        let unmount = w::UnmountSegment { segment_id: id, client_id: ME };
+        let unmounted = client.call(&unmount).await.expect("a result");
+        assert_eq!(result_of!(UnmountSegment, unmounted), Ok(()), "also of an unknown one");
+    }
+    let gone = client.call(&status).await.expect("a result");
+    assert_eq!(result_of!(QuerySegmentStatusById, gone), Err(ErrorCode::SEGMENT_NOT_FOUND));
 }
 
 /// More elements than the hall takes at once: one call to the client.

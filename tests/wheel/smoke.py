@@ -9,6 +9,7 @@ import json
 import os
 import socket
 import sys
+import time
 
 from mooncake.store import MooncakeDistributedStore, ReplicateConfig
 
@@ -16,6 +17,7 @@ WHEEL = "mooncake-transfer-engine-non-cuda"
 SEGMENT_BYTES = 64 << 20
 BUFFER_BYTES = 16 << 20
 OBJECT_HAS_LEASE = -706
+CLIENT_TTL_S = 10
 
 
 class Check:
@@ -121,13 +123,21 @@ def removed_in_numbers(check, writer, reader):
     check.bytes("get after remove_all", reader.get("after"), b"value")
 
 
+def outlives_its_ttl(check, writer, reader):
+    """A client that pings keeps what it lends; without pings it is forgotten after 10 s."""
+    value = os.urandom(1000)
+    check.put(writer, "kept", value)
+    time.sleep(CLIENT_TTL_S + 2)
+    check.bytes("get after the client's TTL", reader.get("kept"), value)
+
+
 def main():
     if len(sys.argv) != 2:
         sys.exit("usage: smoke.py HOST:PORT")
     check = Check()
     writer = client(check, sys.argv[1], SEGMENT_BYTES)
     reader = client(check, sys.argv[1], 0)
-    for part in (single, pinned, batches, replaced, removed_in_numbers):
+    for part in (single, pinned, batches, replaced, removed_in_numbers, outlives_its_ttl):
         part(check, writer, reader)
     check.equal("close of the reader", reader.close(), 0)
     check.equal("close of the writer", writer.close(), 0)

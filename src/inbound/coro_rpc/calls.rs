@@ -1,26 +1,20 @@
 //! The table of calls: what each asks of the hall, and how the answer is put.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use standfast_kernel::api::{PutItem, ReplicaType, Request as Call, Response};
+use standfast_kernel::api::{PutItem, ReplicaType, Request as Call, Response, SERVICE_VERSION, SegmentKey};
 use standfast_wire::calls as w;
 use standfast_wire::frame::{self, Frame};
 use standfast_wire::struct_pack::Expected;
-use standfast_wire::types::{ErrorCode, GetStorageConfigResponse};
+use standfast_wire::types::ErrorCode;
 use standfast_wire::{Form, List, Request, RequestHeader, RpcError};
 
 use super::convert as c;
 use super::hall::{Fail, Hall, NotServing, Start, check_elements, results};
 use crate::ports::Clock;
 use crate::shell::MasterService;
-
-/// The store protocol that clients compare with their own (SEMANTICS 2.5, ServiceReady).
-const STORE_VERSION: &[u8] = b"2.0.0";
-/// No directory means no replicas on a shared file system; the rest are the
-/// defaults of a master without one (SEMANTICS 2.5, GetFsdir and GetStorageConfig).
-const STORAGE: GetStorageConfigResponse<'static> =
-    GetStorageConfigResponse { fsdir: b"", enable_disk_eviction: true, quota_bytes: 0 };
 
 /// A response frame in the making.
 struct Reply {
@@ -72,15 +66,71 @@ impl<C: Clock> Calls<C> {
         let key = |key: &[u8]| payload.slice_ref(key);
         let hall = &self.hall;
         match request {
-            Request::ServiceReady(_) => reply.put::<w::ServiceReady>(&Ok(STORE_VERSION)),
-            Request::GetStorageConfig(_) => reply.put::<w::GetStorageConfig>(&Ok(STORAGE)),
-            Request::GetFsdir(_) => reply.put::<w::GetFsdir>(&Ok(STORAGE.fsdir)),
+            Request::ServiceReady(_) => reply.put::<w::ServiceReady>(&Ok(SERVICE_VERSION.as_bytes())),
+            Request::GetStorageConfig(_) => {
+                let pick = |response| results!(GetStorageConfig)(response).map(Ok);
+                let config = hall.single(Ok(Call::GetStorageConfig), pick).await?;
+                reply.put::<w::GetStorageConfig>(&c::by_ref(&config).map(c::storage_config))
+            }
+            Request::GetFsdir(_) => {
+                let pick = |response| results!(GetFsdir)(response).map(Ok);
+                let fsdir = hall.single(Ok(Call::GetFsdir), pick).await?;
+                reply.put::<w::GetFsdir>(&c::by_ref(&fsdir).map(String::as_bytes))
+            }
+            Request::Ping(r) => {
+                let pick = |response| results!(Ping)(response).map(Ok);
+                let pinged = hall.single(Ok(Call::Ping { client: c::client(r.client_id) }), pick).await?;
+                reply.put::<w::Ping>(&pinged.map(c::ping))
+            }
+            Request::BatchQueryIp(r) => {
+                check_elements(r.client_ids.len())?;
+                let clients = r.client_ids.iter().map(c::client).collect();
+                let pick = |response| results!(BatchQueryIp)(response).map(Ok);
+                let hosts = hall.single(Ok(Call::BatchQueryIp { clients }), pick).await?;
+                c::with_hosts(&hosts, |hosts| reply.put::<w::BatchQueryIp>(&hosts))
+            }
             Request::FetchTasks(_) => reply.put::<w::FetchTasks>(&Ok(List::default())),
             Request::MountSegment(r) => {
                 let call = c::segment(&r.segment)
                     .map(|segment| Call::MountSegment { client: c::client(r.client_id), segment });
                 reply.put::<w::MountSegment>(&hall.single(call, results!(MountSegment)).await?)
             }
+            Request::ReMountSegment(r) => {
+                check_elements(r.segments.len())?;
+                let client = c::client(r.client_id);
+                let segments: Expected<_> = r.segments.iter().map(|segment| c::segment(&segment)).collect();
+                let call = segments.map(|segments| Call::ReMountSegment { client, segments });
+                reply.put::<w::ReMountSegment>(&hall.single(call, results!(ReMountSegment)).await?)
+            }
+            Request::UnmountSegment(r) => {
+                let call = Call::UnmountSegment {
+                    client: c::client(r.client_id),
+                    segment: c::segment_id(r.segment_id),
+                };
+                reply.put::<w::UnmountSegment>(&hall.single(Ok(call), results!(UnmountSegment)).await?)
+            }
+            Request::GracefulUnmountSegment(r) => {
+                let call = Call::GracefulUnmountSegment {
+                    client: c::client(r.client_id),
+                    segment: c::segment_id(r.segment_id),
+                    grace: Duration::from_millis(r.grace_period_ms),
+                };
+                let done = hall.single(Ok(call), results!(GracefulUnmountSegment)).await?;
+                reply.put::<w::GracefulUnmountSegment>(&done)
+            }
+            Request::QuerySegmentStatusById(r) => {
+                let segment = SegmentKey::Id(c::segment_id(r.segment_id));
+                let call = Call::QuerySegmentStatus { segment };
+                let status = hall.single(Ok(call), results!(QuerySegmentStatus)).await?;
+                reply.put::<w::QuerySegmentStatusById>(&status.map(c::segment_status))
+            }
+            Request::QuerySegmentStatus(r) => {
+                let segment = SegmentKey::Name(String::from_utf8_lossy(r.segment_name).into_owned());
+                let call = Call::QuerySegmentStatus { segment };
+                let status = hall.single(Ok(call), results!(QuerySegmentStatus)).await?;
+                reply.put::<w::QuerySegmentStatus>(&status.map(c::segment_status))
+            }
+
             Request::ExistKey(r) => reply.put::<w::ExistKey>(&only(&hall.exist(one(key(r.key))).await?)),
             Request::BatchExistKey(r) => {
                 let exist = hall.exist(r.keys.iter().map(key)).await?;

@@ -1,8 +1,11 @@
 //! Between the protocol's types and the hall's.
 
 use bytes::Bytes;
+use std::collections::BTreeMap;
+
 use standfast_kernel::api::{
-    EndItem, PutItem, Refusal, ReplicaDescriptor, ReplicaList, ReplicaType, ReplicateConfig,
+    EndItem, PingReply, PutItem, Refusal, ReplicaDescriptor, ReplicaList, ReplicaType, ReplicateConfig,
+    StorageConfig,
 };
 use standfast_kernel::types::{self as k, ClientId, SegmentId, SegmentSpec};
 use standfast_wire::List;
@@ -39,7 +42,51 @@ pub(super) fn segment(s: &w::Segment<'_>) -> Expected<SegmentSpec> {
         size: s.size,
         te_endpoint: text(s.te_endpoint)?,
         protocol: if s.protocol.is_empty() { "tcp".to_owned() } else { text(s.protocol)? },
+        host_id: text(s.host_id)?,
     })
+}
+
+pub(super) fn segment_id(id: w::Uuid) -> SegmentId {
+    SegmentId(uuid(id))
+}
+
+pub(super) fn segment_status(status: k::SegmentStatus) -> w::SegmentStatus {
+    w::SegmentStatus(status as i32)
+}
+
+pub(super) fn ping(reply: PingReply) -> w::PingResponse {
+    // An epoch counts primaries; it never comes near the end of an i64.
+    let view_version_id = count(reply.view_version.0);
+    w::PingResponse { view_version_id, client_status: w::ClientStatus(reply.status as i32) }
+}
+
+pub(super) fn storage_config(config: &StorageConfig) -> w::GetStorageConfigResponse<'_> {
+    w::GetStorageConfigResponse {
+        fsdir: config.fsdir.as_bytes(),
+        enable_disk_eviction: config.enable_disk_eviction,
+        quota_bytes: config.quota_bytes,
+    }
+}
+
+/// A result that borrows its value.
+pub(super) fn by_ref<T>(result: &Expected<T>) -> Expected<&T> {
+    result.as_ref().map_err(|code| *code)
+}
+
+/// Shows clients and their hosts, as the protocol's views of them.
+pub(super) fn with_hosts<T>(
+    hosts: &Expected<BTreeMap<ClientId, Vec<String>>>,
+    show: impl FnOnce(Expected<Map<'_, w::Uuid, List<'_, Str<'_>>>>) -> T,
+) -> T {
+    let hosts = match hosts {
+        Ok(hosts) => hosts,
+        Err(code) => return show(Err(*code)),
+    };
+    let names: Vec<Vec<Str<'_>>> =
+        hosts.values().map(|own| own.iter().map(String::as_bytes).collect()).collect();
+    let clients = hosts.keys().map(|client| w::Uuid { first: client.0.first, second: client.0.second });
+    let entries: Vec<_> = clients.zip(names.iter().map(|own| List::new(own))).collect();
+    show(Ok(Map(List::new(&entries))))
 }
 
 /// How to place the objects of a call with so many keys and sizes. Each key has
@@ -69,6 +116,7 @@ pub(super) fn config(
         with_hard_pin: c.with_hard_pin,
         data_type: k::DataType(c.data_type.0),
         group_ids: c.group_ids.map(|groups| groups.iter().map(|group| payload.slice_ref(group)).collect()),
+        host_id: String::from_utf8_lossy(c.host_id).into_owned(),
         prefer_alloc_in_same_node: c.prefer_alloc_in_same_node,
     })
 }

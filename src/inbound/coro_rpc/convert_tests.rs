@@ -43,6 +43,7 @@ fn what_the_hall_judges_reaches_it_and_what_is_cut_into_batches_is_checked_here(
         with_hard_pin: true,
         data_type: k::DataType(3),
         group_ids: Some(vec![Bytes::from_static(b"g1"), Bytes::from_static(b"g2")]),
+        host_id: String::new(),
         prefer_alloc_in_same_node: false,
     };
     assert_eq!(config(&payload, &c, 2, 2), Ok(expected));
@@ -64,7 +65,7 @@ fn names_of_a_segment_must_be_text() {
         size: 9,
         te_endpoint: b"host:2",
         protocol: b"",
-        host_id: b"",
+        host_id: b"here",
     };
     let spec = segment(&s).expect("text");
     assert_eq!(
