@@ -5,19 +5,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use standfast_kernel::master::{ClientTimes, MasterConfig, MasterTimes};
+use standfast_kernel::master::MasterTimes;
 use standfast_kernel::node::{Node, NodeConfig};
 use standfast_kernel::oplog::LogLimits;
 use standfast_kernel::replication::{Identity, ReplicationConfig, ReplicationTimes};
-use standfast_kernel::types::{CopyId, limits};
+use standfast_kernel::types::{CopyId, Epoch, limits};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::{LogFormat, ServeArgs, ServeConfig, StartRole};
-use crate::inbound::grpc;
+use crate::inbound::{coro_rpc, grpc};
 use crate::outbound::{BootClock, GrpcPeer, OsEntropy, epoch_of};
 use crate::ports::{Clock, Entropy};
 use crate::shell::{
@@ -42,6 +42,7 @@ pub fn serve(args: &ServeArgs) -> ExitCode {
         }
     };
     telemetry::init(config.log_format == LogFormat::Json);
+    stop_on_bugs();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(e) => {
@@ -58,20 +59,36 @@ pub fn serve(args: &ServeArgs) -> ExitCode {
     }
 }
 
+/// A broken invariant must end the process, whichever task or thread finds it:
+/// a master that goes on afterwards corrupts data.
+#[expect(clippy::disallowed_methods, reason = "after a broken invariant there is nothing left to shut down")]
+fn stop_on_bugs() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        report(info);
+        std::process::abort();
+    }));
+}
+
 /// A node whose parts are wired, before it runs.
 struct App {
     listener: TcpListener,
     services: grpc::Services<BootClock>,
+    mooncake: Option<coro_rpc::Port>,
+    serving: watch::Receiver<Option<Epoch>>,
     driver: Driver<BootClock, GrpcPeer>,
     handle: NodeHandle,
     ready: serde_json::Value,
 }
 
 async fn run(config: ServeConfig) -> anyhow::Result<()> {
-    let App { listener, services, driver, handle, ready } = build(config).await?;
+    let App { listener, services, mooncake, serving, driver, handle, ready } = build(config).await?;
     let stop = CancellationToken::new();
     let tasks = TaskTracker::new();
     let node = tasks.spawn(driver.run());
+    if let Some(port) = mooncake {
+        tasks.spawn(coro_rpc::serve(port, Arc::clone(&services.hall), serving, stop.clone()));
+    }
     let door = tasks.spawn(grpc::serve(listener, services, stop.clone().cancelled_owned()));
     println!("{ready}");
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
@@ -96,6 +113,11 @@ async fn build(config: ServeConfig) -> anyhow::Result<App> {
     let listener =
         TcpListener::bind(config.grpc).await.with_context(|| format!("cannot listen on {}", config.grpc))?;
     let address = listener.local_addr().context("cannot read the port")?.to_string();
+    let mooncake = config.mooncake.map(|at| {
+        coro_rpc::Port::bind(at).with_context(|| format!("cannot bind {at} for Mooncake's clients"))
+    });
+    let mooncake = mooncake.transpose()?;
+    let mooncake_address = mooncake.as_ref().map(|port| port.address().to_string());
     refuse_second_founder(&config).await?;
     let (clock, entropy) = (Arc::new(BootClock), OsEntropy);
     let me = Identity {
@@ -106,14 +128,20 @@ async fn build(config: ServeConfig) -> anyhow::Result<App> {
     };
     let ready = serde_json::json!({
         "schema": 1, "node": me.node.as_str(), "role": role_name(config.role), "grpc": address,
-        "pid": std::process::id(),
+        "mooncake": mooncake_address, "pid": std::process::id(),
     });
     let node = Node::new(node_config(&config, me.clone(), entropy.random() as u64));
     let (tx, commands) = mpsc::channel(COMMANDS_MAX);
     let serving = Arc::new(ServingCell::default());
     let traffic = Arc::new(Traffic::default());
     let appended = Arc::new(Notify::new());
-    let facts = StatusFacts { me, ack: config.ack, peer: config.peer.clone(), started: clock.wall() };
+    let facts = StatusFacts {
+        me,
+        ack: config.ack,
+        mooncake: mooncake_address,
+        peer: config.peer.clone(),
+        started: clock.wall(),
+    };
     let store = Arc::clone(node.store());
     let board = Arc::new(StatusBoard::new(facts, store, Arc::clone(&serving), Arc::clone(&traffic)));
     let replication = ReplicationService::new(tx.clone());
@@ -131,13 +159,13 @@ async fn build(config: ServeConfig) -> anyhow::Result<App> {
         clock: Arc::clone(&clock),
         link,
         peers: replication.clone(),
-        serving,
+        serving: Arc::clone(&serving),
         board: Arc::clone(&board),
         appended,
         commands,
     });
     let services = grpc::Services { hall: Arc::new(hall), replication, board, node: handle.clone(), clock };
-    Ok(App { listener, services, driver, handle, ready })
+    Ok(App { listener, services, mooncake, serving: serving.watch(), driver, handle, ready })
 }
 
 /// A first primary founds a cluster. Where the peer has seen an epoch there is
@@ -165,11 +193,7 @@ fn node_config(config: &ServeConfig, me: Identity, seed: u64) -> NodeConfig {
             ack: config.ack,
             read_ttl_max: config.read_ttl,
         },
-        master: MasterConfig {
-            // The gRPC door offers no Ping yet, so a lender's silence says nothing.
-            clients: ClientTimes { ttl: None, ..ClientTimes::default() },
-            ..MasterTimes { read_ttl: config.read_ttl, ..MasterTimes::default() }.into()
-        },
+        master: MasterTimes { read_ttl: config.read_ttl, ..MasterTimes::default() }.into(),
         log: LogLimits { entries: limits::LOG_ENTRIES_MAX, bytes: config.log_bytes },
         bootstrap: config.role == StartRole::Primary,
         has_peer: config.peer.is_some(),

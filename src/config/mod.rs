@@ -41,6 +41,9 @@ pub struct ServeArgs {
     /// Address of the gRPC port for clients, peers and operators; port 0 takes any
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:50052")]
     pub grpc: SocketAddr,
+    /// Address of the port for Mooncake's own clients; none unless given, port 0 takes any
+    #[arg(long, value_name = "ADDR")]
+    pub mooncake: Option<SocketAddr>,
     /// Address of the other node's gRPC port; a standby follows it
     #[arg(long, value_name = "HOST:PORT")]
     pub peer: Option<String>,
@@ -82,6 +85,8 @@ pub struct ServeConfig {
     pub role: StartRole,
     /// Where to listen.
     pub grpc: SocketAddr,
+    /// Where Mooncake's own clients are served.
+    pub mooncake: Option<SocketAddr>,
     /// Whom to follow.
     pub peer: Option<String>,
     /// When replies go out.
@@ -141,6 +146,7 @@ impl TryFrom<&ServeArgs> for ServeConfig {
             cluster: a.cluster.clone(),
             role: a.role,
             grpc: a.grpc,
+            mooncake: a.mooncake,
             peer: a.peer.clone(),
             ack: a.ack,
             heartbeat: Duration::from_millis(a.heartbeat_ms),
@@ -205,6 +211,7 @@ mod tests {
             ("--node a --role primary --sabotage lose-ack", "--enable-lab"),
             ("--node a --role primary --enable-lab --sabotage x", "`drop-entry`"),
             ("--node a --role primary --grpc here", "invalid socket address"),
+            ("--node a --role primary --mooncake 50051", "invalid socket address"),
         ];
         for (flags, part) in cases {
             let error = load(flags).expect_err(flags);

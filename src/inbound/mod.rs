@@ -1,3 +1,4 @@
 //! Doors: decode, call the hall, encode. A door decides nothing.
 
+pub mod coro_rpc;
 pub mod grpc;

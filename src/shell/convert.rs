@@ -52,14 +52,14 @@ pub(super) fn standby_from_wire(frame: v1::StandbyFrame) -> Result<StandbyFrame,
                 (None, true) => Some(LogPos::NONE),
                 (None, false) => None,
             },
-            max_epoch: Epoch(h.max_epoch),
+            max_epoch: epoch(h.max_epoch)?,
             version: h.protocol_version,
             shard_hash: h.shard_hash,
             address: h.grpc_addr,
         }),
         S::Ack(a) => StandbyFrame::Ack(Ack {
             copy: copy_from_wire(&a.copy)?,
-            epoch: Epoch(a.epoch),
+            epoch: epoch(a.epoch)?,
             matched: seq(a.matched, "matched")?,
             token: a.token,
             grant_us: a.grant_micros,
@@ -95,13 +95,13 @@ pub(super) fn primary_to_wire(frame: PrimaryFrame) -> v1::PrimaryFrame {
 pub(super) fn primary_from_wire(frame: v1::PrimaryFrame) -> Result<PrimaryFrame, BadValue> {
     Ok(match frame.frame.ok_or_else(|| bad("primary frame", &"empty", "welcome or batch"))? {
         P::Welcome(w) => PrimaryFrame::Welcome(Welcome {
-            epoch: Epoch(w.epoch),
+            epoch: epoch(w.epoch)?,
             node: w.node.parse()?,
             copy: copy_from_wire(&w.copy)?,
             start: start_from_wire(w.start.ok_or_else(|| bad("welcome", &"empty", "a start"))?)?,
         }),
         P::Batch(b) => PrimaryFrame::Batch(BatchFrame {
-            epoch: Epoch(b.epoch),
+            epoch: epoch(b.epoch)?,
             batch: Batch {
                 prev: b.prev.as_ref().map_or(LogPos::NONE, pos_from_wire),
                 count: b.count,
@@ -154,6 +154,12 @@ fn start_from_wire(start: v1::welcome::Start) -> Result<Start, BadValue> {
             Ok(v1::RefusedReason::NotPrimary) => StreamRefusal::NotPrimary,
             Ok(v1::RefusedReason::StaleEpoch) => StreamRefusal::Deposed,
             Ok(v1::RefusedReason::Detached) => StreamRefusal::Detached,
+            // The text names the cluster between backticks.
+            Ok(v1::RefusedReason::ClusterId) => {
+                StreamRefusal::Cluster(r.text.split('`').nth(1).unwrap_or_default().to_owned())
+            }
+            Ok(v1::RefusedReason::ProtocolVersion) => StreamRefusal::Version,
+            Ok(v1::RefusedReason::TooMany) => StreamRefusal::TooMany,
             _ => StreamRefusal::Other(r.text),
         }),
     })
@@ -216,6 +222,15 @@ fn copy_from_wire(bytes: &[u8]) -> Result<CopyId, BadValue> {
 
 fn seq(value: u64, what: &'static str) -> Result<Seq, BadValue> {
     if value == 0 || value > u64::MAX / 2 { Err(bad(what, &value, "a seq from 1")) } else { Ok(Seq(value)) }
+}
+
+/// Epochs grow by one each time; one near the end of the range is no epoch.
+fn epoch(value: u64) -> Result<Epoch, BadValue> {
+    if value > u64::MAX / 2 {
+        Err(bad("epoch", &value, "one that was counted up to"))
+    } else {
+        Ok(Epoch(value))
+    }
 }
 
 fn bad(what: &'static str, value: &dyn ToString, expected: &'static str) -> BadValue {

@@ -47,6 +47,10 @@ fn primary_frames_survive_the_wire() {
         Start::Refused(StreamRefusal::NotPrimary),
         Start::Refused(StreamRefusal::Deposed),
         Start::Refused(StreamRefusal::Detached),
+        Start::Refused(StreamRefusal::Cluster("other".into())),
+        Start::Refused(StreamRefusal::Version),
+        Start::Refused(StreamRefusal::TooMany),
+        Start::Refused(StreamRefusal::Other("a bad frame".into())),
     ];
     for start in starts {
         let frame =

@@ -75,16 +75,20 @@ impl<C: Clock> MasterService<C> {
             return Err(Fault::TooMany(elements));
         }
         let term = self.serving.current().ok_or_else(|| self.board.not_primary())?;
-        let now = self.clock.now();
-        if !term.may_answer(now) {
+        if !term.may_answer(self.clock.now()) {
             let why = "an in-sync standby has not renewed its promise; `standfast status` names it";
             return Err(Refusal::Unavailable(why).into());
         }
-        let executed = term.master.execute(now, self.clock.wall(), request);
+        if term.is_full() {
+            return Err(Refusal::Unavailable("too many replies wait for the in-sync standbys").into());
+        }
+        let Some((executed, wait)) = term.execute(request, &*self.clock) else {
+            return Err(self.board.not_primary().into());
+        };
         if executed.appended {
             self.appended.notify_one();
         }
-        match term.wait(&executed, &*self.clock) {
+        match wait {
             Wait::Now => Ok(executed.response),
             Wait::Later(committed) => match tokio::time::timeout(call_timeout(), committed).await {
                 Ok(Ok(())) => Ok(executed.response),

@@ -3,18 +3,27 @@
 use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
+use standfast_kernel::api::Request;
 use standfast_kernel::master::{Executed, Master};
 use standfast_kernel::oplog::OpLogManager;
 use standfast_kernel::replication::{Gate, PendingReplies};
 use standfast_kernel::types::{Epoch, Instant};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use crate::ports::Clock;
+
+/// From this many waiting replies on, those that nobody awaits are thrown out.
+const PENDING_SWEEP: usize = 1024;
+/// More replies than this do not wait: further calls are refused.
+pub(super) const PENDING_MAX: usize = 65_536;
 
 /// One epoch of serving.
 #[derive(Debug)]
 pub(super) struct Term {
     pub(super) master: Arc<Master>,
+    /// False once the term has ended. Requests execute under the read half, so
+    /// that none appends to a log that follows another primary already.
+    open: RwLock<bool>,
     log: OpLogManager,
     gate: RwLock<Gate>,
     pending: Mutex<PendingReplies<oneshot::Sender<()>>>,
@@ -31,7 +40,18 @@ pub(super) enum Wait {
 
 impl Term {
     fn new(master: Arc<Master>, log: OpLogManager, gate: Gate) -> Self {
-        Self { master, log, gate: RwLock::new(gate), pending: Mutex::new(PendingReplies::default()) }
+        Self {
+            master,
+            open: RwLock::new(true),
+            log,
+            gate: RwLock::new(gate),
+            pending: Mutex::new(PendingReplies::default()),
+        }
+    }
+
+    /// True when no more replies may wait.
+    pub(super) fn is_full(&self) -> bool {
+        self.pending.lock().len() >= PENDING_MAX
     }
 
     /// True when this node may answer at all.
@@ -39,8 +59,26 @@ impl Term {
         self.gate.read().may_answer(now)
     }
 
-    /// Asks the gate for one reply; keeps it when it may not leave yet.
-    pub(super) fn wait(&self, executed: &Executed, clock: &dyn Clock) -> Wait {
+    /// Executes one request and asks the gate for its reply; `None` when the
+    /// term has ended, and then nothing was done.
+    pub(super) fn execute(&self, request: &Request, clock: &dyn Clock) -> Option<(Executed, Wait)> {
+        let open = self.open.read();
+        if !*open {
+            return None;
+        }
+        let executed = self.master.execute(clock.now(), clock.wall(), request);
+        let wait = self.wait(&executed, clock);
+        Some((executed, wait))
+    }
+
+    /// Waits for what executes now; nothing executes afterwards.
+    fn close(&self) {
+        *self.open.write() = false;
+        drop(self.pending.lock().drain());
+    }
+
+    /// Keeps a reply that may not leave yet.
+    fn wait(&self, executed: &Executed, clock: &dyn Clock) -> Wait {
         let Executed { depends_on, byte_critical, .. } = *executed;
         // The gate is read under the mutex: a commit that comes after this
         // reading finds the reply in the queue.
@@ -48,6 +86,9 @@ impl Term {
         let gate = *self.gate.read();
         if gate.may_answer(clock.now()) && gate.committed(depends_on, byte_critical, self.log.tail()) {
             return Wait::Now;
+        }
+        if pending.len() >= PENDING_SWEEP {
+            pending.retain(|reply| !reply.is_closed());
         }
         let (tx, rx) = oneshot::channel();
         pending.add(depends_on, byte_critical, tx);
@@ -69,11 +110,19 @@ impl Term {
 #[derive(Debug, Default)]
 pub struct ServingCell {
     term: RwLock<Option<Arc<Term>>>,
+    /// The term's epoch, for those who wait for it to begin or end.
+    epoch: watch::Sender<Option<Epoch>>,
 }
 
 impl ServingCell {
     pub(super) fn current(&self) -> Option<Arc<Term>> {
         self.term.read().clone()
+    }
+
+    /// The epoch in which this node serves, while it does.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<Option<Epoch>> {
+        self.epoch.subscribe()
     }
 
     /// Replies that wait.
@@ -83,7 +132,9 @@ impl ServingCell {
 
     /// Begins a term whose gate is closed until the machine says otherwise.
     pub(super) fn serve(&self, master: Arc<Master>, log: OpLogManager, closed: Gate) {
+        let epoch = master.epoch();
         *self.term.write() = Some(Arc::new(Term::new(master, log, closed)));
+        self.epoch.send_replace(Some(epoch));
     }
 
     /// Judges replies by this gate from now on.
@@ -98,8 +149,9 @@ impl ServingCell {
     /// unknown to their clients (PROTOCOL T5).
     pub(super) fn stop(&self) {
         let ended = self.term.write().take();
+        self.epoch.send_replace(None);
         if let Some(term) = ended {
-            drop(term.pending.lock().drain());
+            term.close();
         }
     }
 }

@@ -26,6 +26,8 @@ pub struct StatusFacts {
     pub me: Identity,
     /// When replies go out.
     pub ack: AckMode,
+    /// Address of the Mooncake port, if it has one.
+    pub mooncake: Option<String>,
     /// Whom it dials.
     pub peer: Option<String>,
     /// When it started.
@@ -111,7 +113,7 @@ impl StatusBoard {
     }
 
     fn identity(&self) -> v1::Identity {
-        let StatusFacts { me, started, .. } = &self.facts;
+        let StatusFacts { me, mooncake, started, .. } = &self.facts;
         v1::Identity {
             cluster: me.cluster.to_string(),
             node: me.node.to_string(),
@@ -120,6 +122,7 @@ impl StatusBoard {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             build: if cfg!(debug_assertions) { "debug" } else { "release" }.to_owned(),
             grpc_addr: Some(me.address.clone()),
+            mooncake_addr: mooncake.clone(),
             started_unix_us: started.0 as i64,
             protocol_version: PROTOCOL_VERSION,
             ..v1::Identity::default()
@@ -179,7 +182,7 @@ impl StatusBoard {
         v1::Store {
             objects,
             used_bytes: Some(segments.iter().map(used).sum()),
-            capacity_bytes: segments.iter().map(|s| s.size_bytes).sum(),
+            capacity_bytes: segments.iter().fold(0, |sum, s| s.size_bytes.saturating_add(sum)),
             allocatable_bytes: Some(segments.iter().map(|s| s.size_bytes - used(s)).sum()),
             segments: segments.len() as u64,
             limbo_regions: counted.as_ref().map(|r| r.limbo),
@@ -297,7 +300,6 @@ impl StatusBoard {
                 loss: Some(v1::Loss { entries: loss, ..v1::Loss::default() }),
                 ..v1::PromotionPlan::default()
             }),
-            age_ms: Some(0),
             ..v1::Rehearsal::default()
         }
     }
@@ -360,7 +362,7 @@ fn positions(view: &NodeView) -> v1::Positions {
         verified: None,
         primary_tail: standby.and_then(|s| s.primary_tail).map(|t| t.0),
         last_epoch: last.map(|l| l.epoch.0),
-        sent: primary.and_then(|p| p.peers.iter().map(|peer| peer.sent.0).min()),
+        sent: primary.and_then(|p| p.peers.iter().map(|peer| peer.sent.0).max()),
     }
 }
 

@@ -8,7 +8,11 @@ use crate::node::{CLIENT, Node, end, refusal, segment, start};
 fn put(key: Vec<u8>, size: u64, replica_num: u32) -> v1::PutStartRequest {
     v1::PutStartRequest {
         client: Some(CLIENT),
-        config: Some(v1::ReplicateConfig { replica_num, preferred_segments: Vec::new() }),
+        config: Some(v1::ReplicateConfig {
+            replica_num,
+            preferred_segments: Vec::new(),
+            host_id: String::new(),
+        }),
         items: vec![v1::PutStartItem { key: key.into(), size }],
         tenant: String::new(),
     }

@@ -3,5 +3,7 @@
 mod bad_input;
 mod cli_operate;
 mod failover;
+mod mooncake;
+mod mooncake_door;
 mod node;
 mod stopped;

@@ -19,11 +19,25 @@ pub(crate) const CLIENT: v1::Uuid = v1::Uuid { first: 7, second: 9 };
 pub(crate) struct Node {
     child: Child,
     pub(crate) addr: String,
+    /// Address of the Mooncake port; empty when it has none.
+    pub(crate) mooncake: String,
 }
 
 impl Node {
     pub(crate) fn start(flags: &str) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_standfast"))
+        Self::start_as(Command::new(env!("CARGO_BIN_EXE_standfast")), flags)
+    }
+
+    /// A node whose system allows it so many file descriptors.
+    pub(crate) fn start_with_files(files: u32, flags: &str) -> Self {
+        let mut shell = Command::new("sh");
+        let limited = format!("ulimit -n {files} && exec \"$0\" \"$@\"");
+        shell.args(["-c", &limited, env!("CARGO_BIN_EXE_standfast")]);
+        Self::start_as(shell, flags)
+    }
+
+    fn start_as(mut command: Command, flags: &str) -> Self {
+        let mut child = command
             .arg("serve")
             .args(["--grpc", "127.0.0.1:0"])
             .args(flags.split_whitespace())
@@ -37,7 +51,8 @@ impl Node {
         let ready: serde_json::Value = serde_json::from_str(&line).expect("one JSON line");
         assert_eq!((&ready["schema"], &ready["pid"]), (&1.into(), &child.id().into()));
         let addr = ready["grpc"].as_str().expect("its address").to_owned();
-        Self { child, addr }
+        let mooncake = ready["mooncake"].as_str().unwrap_or_default().to_owned();
+        Self { child, addr, mooncake }
     }
 
     /// A primary and an in-sync standby.
@@ -50,6 +65,13 @@ impl Node {
 
     pub(crate) fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.child.id() as i32), signal).expect("the process is there");
+    }
+
+    /// Its memory.
+    pub(crate) fn resident_bytes(&self) -> u64 {
+        let path = format!("/proc/{}/statm", self.child.id());
+        let statm = std::fs::read_to_string(path).expect("the process is there");
+        statm.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).expect("pages") * 4096
     }
 
     async fn channel(&self) -> Channel {
@@ -113,6 +135,7 @@ pub(crate) fn segment(id: u64, size: u64) -> v1::MountSegmentRequest {
             size,
             te_endpoint: format!("host-{id}:1"),
             protocol: String::new(),
+            host_id: String::new(),
         }),
     }
 }

@@ -5,7 +5,7 @@ use nix::sys::signal::Signal;
 use standfast_proto::v1;
 use tonic::Code;
 
-use crate::node::{Node, refusal, segment, start};
+use crate::node::{CLIENT, Node, refusal, segment, start};
 
 fn detach(node: &str) -> v1::DetachRequest {
     v1::DetachRequest { node: node.into(), actor: "test".into(), reason: "a test".into() }
@@ -73,4 +73,22 @@ async fn a_standby_of_another_cluster_is_refused_and_says_why() {
     let told = |s: &v1::NodeStatus| s.upstream.as_ref().and_then(|u| u.reason.clone()).unwrap_or_default();
     b.until("told the cluster's name", |s| told(s).contains("cluster `one`")).await;
     assert!(a.status(false).await.standbys.is_empty());
+}
+
+/// A lender that pings keeps its segments; one that says nothing loses them after the client TTL.
+#[tokio::test]
+async fn a_lender_is_told_to_remount_and_stays_while_it_pings() {
+    let (a, b) = Node::pair("").await;
+    let (code, _) = refusal(b.master().await.ping(v1::PingRequest { client: Some(CLIENT) }).await);
+    assert_eq!(code, Code::FailedPrecondition, "a standby keeps no lender alive");
+    let mut client = a.master().await;
+    client.mount_segment(segment(1, 1 << 20)).await.expect("mounted");
+    let ping = v1::PingRequest { client: Some(CLIENT) };
+    let pong = client.ping(ping).await.expect("answered").into_inner();
+    assert_eq!((pong.status(), pong.view_version), (v1::ClientStatus::NeedRemount, 1));
+    let lent = segment(1, 1 << 20).segment.into_iter().collect();
+    let again = v1::ReMountSegmentRequest { client: Some(CLIENT), segments: lent };
+    assert_eq!(client.re_mount_segment(again).await.expect("answered").into_inner().error, None);
+    let pong = client.ping(ping).await.expect("answered").into_inner();
+    assert_eq!(pong.status(), v1::ClientStatus::Ok);
 }

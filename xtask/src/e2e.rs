@@ -1,4 +1,4 @@
-//! `cargo xtask e2e demo`: runs the debug binary's demo and judges what it prints.
+//! `cargo xtask e2e SUITE`. The demo suite runs the debug binary's demo and judges what it prints.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -10,13 +10,15 @@ use serde_json::{Value, json};
 
 use crate::run::{Stopwatch, build_binary, pause, show};
 use crate::tally::Tally;
-use crate::{process, verdict};
+use crate::{process, verdict, wheel};
 
 /// The suites there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Suite {
     /// `standfast demo`, whole and sabotaged
     Demo,
+    /// The released Mooncake client against `standfast serve --mooncake`
+    Wheel,
 }
 
 /// One way to run the demo, and what it must come to.
@@ -53,10 +55,11 @@ pub(crate) struct CaseResult {
 pub(crate) fn run(suite: Suite, runs: u32, json: bool) -> Result<ExitCode> {
     let results = match suite {
         Suite::Demo => demo_cases(runs)?,
+        Suite::Wheel => wheel_cases(&wheel::python()?, runs)?,
     };
     let (tally, notes) = summary(&results);
     if json {
-        println!("{}", to_json(&results, tally));
+        println!("{}", to_json(suite, &results, tally));
     } else {
         for note in notes {
             println!("{note}");
@@ -84,6 +87,17 @@ pub(crate) fn demo_cases(runs: u32) -> Result<Vec<CaseResult>> {
     Ok(results)
 }
 
+/// Runs the smoke test of the wheel `runs` times.
+pub(crate) fn wheel_cases(python: &Path, runs: u32) -> Result<Vec<CaseResult>> {
+    let mut results = Vec::new();
+    for run in 1..=runs {
+        let watch = Stopwatch::start();
+        let reasons = wheel::smoke(python)?;
+        results.push(CaseResult { name: "smoke", run, seconds: watch.elapsed().as_secs_f64(), reasons });
+    }
+    Ok(results)
+}
+
 /// The counts, and a line for each reason of a failure.
 pub(crate) fn summary(results: &[CaseResult]) -> (Tally, Vec<String>) {
     let mut tally = Tally::default();
@@ -95,7 +109,11 @@ pub(crate) fn summary(results: &[CaseResult]) -> (Tally, Vec<String>) {
     (tally, notes)
 }
 
-fn to_json(results: &[CaseResult], tally: Tally) -> Value {
+fn to_json(suite: Suite, results: &[CaseResult], tally: Tally) -> Value {
+    let suite = match suite {
+        Suite::Demo => "demo",
+        Suite::Wheel => "wheel",
+    };
     let cases: Vec<Value> = results
         .iter()
         .map(|result| {
@@ -103,7 +121,7 @@ fn to_json(results: &[CaseResult], tally: Tally) -> Value {
             json!({"name": name, "run": run, "ok": reasons.is_empty(), "reasons": reasons, "seconds": seconds})
         })
         .collect();
-    json!({"schema": 1, "suite": "demo", "cases": cases, "passed": tally.passed, "failed": tally.failed})
+    json!({"schema": 1, "suite": suite, "cases": cases, "passed": tally.passed, "failed": tally.failed})
 }
 
 /// Runs the demo once in a temporary folder of its own; returns what is wrong with it.
@@ -172,7 +190,7 @@ fn show_tail(stderr: &Path) {
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 
-    use super::{Case, CaseResult, fs, run_case, summary, to_json};
+    use super::{Case, CaseResult, Suite, fs, run_case, summary, to_json};
     use crate::verdict::Expect;
 
     /// A stand-in for the binary that prints `line`, runs `extra` and exits with `code`.
@@ -206,8 +224,8 @@ mod tests {
         let (tally, notes) = summary(&results);
         assert_eq!(tally.to_string(), "1 passed, 1 failed");
         assert_eq!(notes, ["sync run 1: no verdict"]);
-        let line = to_json(&results, tally);
+        let line = to_json(Suite::Wheel, &results, tally);
         assert_eq!((line["schema"].as_u64(), line["failed"].as_u64()), (Some(1), Some(1)));
-        assert_eq!(line["cases"][1]["ok"], false);
+        assert_eq!((line["suite"].as_str(), &line["cases"][1]["ok"]), (Some("wheel"), &false.into()));
     }
 }

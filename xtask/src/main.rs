@@ -12,6 +12,7 @@ mod steps;
 mod tally;
 mod verdict;
 mod verify;
+mod wheel;
 
 use std::process::ExitCode;
 
@@ -32,6 +33,9 @@ enum Command {
         #[arg(long)]
         full: bool,
     },
+    /// Install what tests need besides Rust: the Mooncake wheel into target/venv,
+    /// and the Debian packages that it loads
+    Setup,
     /// Generate code, apply clippy's suggestions, format
     Fix,
     /// Generate proto/src/generated from the .proto files
@@ -61,6 +65,7 @@ enum Command {
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Verify { full } => verify::run(full),
+        Command::Setup => wheel::python().map(|_| ExitCode::SUCCESS),
         Command::Fix => fix::run(),
         Command::Codegen { check } => codegen::run(check).map(|()| ExitCode::SUCCESS),
         Command::Sim { args } => sim::run(&args),

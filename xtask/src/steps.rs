@@ -33,6 +33,8 @@ pub(crate) enum Work {
     CodegenCheck,
     /// Runs the end-to-end demo cases.
     Demo { runs: u32 },
+    /// Runs the released Mooncake client; skipped where its wheel cannot be had.
+    Wheel { runs: u32 },
 }
 
 /// Where the number of cases comes from.
@@ -81,6 +83,7 @@ pub(crate) fn steps(scale: &Scale) -> Vec<Step> {
         program("sim seeds", sim::command(&["--seeds", &seeds]), Count::ClosingLine),
         program("sim mutants", sim::command(&["--mutants"]), Count::ClosingLine),
         Step { name: "e2e demo", work: Work::Demo { runs: scale.e2e_runs } },
+        Step { name: "e2e wheel", work: Work::Wheel { runs: scale.e2e_runs } },
     ]
 }
 

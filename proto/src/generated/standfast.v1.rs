@@ -1613,6 +1613,9 @@ pub struct Segment {
     /// `tcp`, `rdma`, ... Empty = `tcp`.
     #[prost(string, tag = "6")]
     pub protocol: ::prost::alloc::string::String,
+    /// The lender's host, for placement near a writer. Empty = unknown.
+    #[prost(string, tag = "7")]
+    pub host_id: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct MountSegmentRequest {
@@ -1626,6 +1629,44 @@ pub struct MountSegmentReply {
     #[prost(message, optional, tag = "1")]
     pub error: ::core::option::Option<Error>,
 }
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ReMountSegmentRequest {
+    #[prost(message, optional, tag = "1")]
+    pub client: ::core::option::Option<Uuid>,
+    /// All that it lends; may be none.
+    #[prost(message, repeated, tag = "2")]
+    pub segments: ::prost::alloc::vec::Vec<Segment>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReMountSegmentReply {
+    #[prost(message, optional, tag = "1")]
+    pub error: ::core::option::Option<Error>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UnmountSegmentRequest {
+    #[prost(message, optional, tag = "1")]
+    pub client: ::core::option::Option<Uuid>,
+    #[prost(message, optional, tag = "2")]
+    pub segment: ::core::option::Option<Uuid>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UnmountSegmentReply {
+    #[prost(message, optional, tag = "1")]
+    pub error: ::core::option::Option<Error>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PingRequest {
+    #[prost(message, optional, tag = "1")]
+    pub client: ::core::option::Option<Uuid>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PingReply {
+    /// Epoch of the primary; grows with each new one.
+    #[prost(uint64, tag = "1")]
+    pub view_version: u64,
+    #[prost(enumeration = "ClientStatus", tag = "2")]
+    pub status: i32,
+}
 /// How a write wants to be placed.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ReplicateConfig {
@@ -1636,6 +1677,9 @@ pub struct ReplicateConfig {
     /// Segment names to try first, in this order.
     #[prost(string, repeated, tag = "2")]
     pub preferred_segments: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The writer's host, for placement near it. Empty = that of its segments.
+    #[prost(string, tag = "3")]
+    pub host_id: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct PutStartItem {
@@ -1898,6 +1942,36 @@ impl ErrorCode {
         }
     }
 }
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum ClientStatus {
+    Unspecified = 0,
+    Ok = 1,
+    /// Send ReMountSegment with all that you lend.
+    NeedRemount = 2,
+}
+impl ClientStatus {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "CLIENT_STATUS_UNSPECIFIED",
+            Self::Ok => "CLIENT_STATUS_OK",
+            Self::NeedRemount => "CLIENT_STATUS_NEED_REMOUNT",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "CLIENT_STATUS_UNSPECIFIED" => Some(Self::Unspecified),
+            "CLIENT_STATUS_OK" => Some(Self::Ok),
+            "CLIENT_STATUS_NEED_REMOUNT" => Some(Self::NeedRemount),
+            _ => None,
+        }
+    }
+}
 /// Numbered as in Mooncake, which never uses 1 and 5.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -2108,6 +2182,77 @@ pub mod master_client {
                 .insert(GrpcMethod::new("standfast.v1.Master", "MountSegment"));
             self.inner.unary(req, path, codec).await
         }
+        /// Lends again all that a client lends, all or nothing: what a lender answers
+        /// to NEED_REMOUNT.
+        pub async fn re_mount_segment(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ReMountSegmentRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ReMountSegmentReply>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/standfast.v1.Master/ReMountSegment",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("standfast.v1.Master", "ReMountSegment"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Takes a segment back at once: what is stored there is gone. Idempotent.
+        pub async fn unmount_segment(
+            &mut self,
+            request: impl tonic::IntoRequest<super::UnmountSegmentRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::UnmountSegmentReply>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/standfast.v1.Master/UnmountSegment",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("standfast.v1.Master", "UnmountSegment"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// A lender lives. One that is silent for the client TTL (10 s) loses its
+        /// segments; send it every second.
+        pub async fn ping(
+            &mut self,
+            request: impl tonic::IntoRequest<super::PingRequest>,
+        ) -> std::result::Result<tonic::Response<super::PingReply>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/standfast.v1.Master/Ping");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("standfast.v1.Master", "Ping"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Allocates the replicas of new objects and returns where to write them. The
         /// objects are invisible to readers until PutEnd.
         pub async fn put_start(
@@ -2247,6 +2392,29 @@ pub mod master_server {
             tonic::Response<super::MountSegmentReply>,
             tonic::Status,
         >;
+        /// Lends again all that a client lends, all or nothing: what a lender answers
+        /// to NEED_REMOUNT.
+        async fn re_mount_segment(
+            &self,
+            request: tonic::Request<super::ReMountSegmentRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ReMountSegmentReply>,
+            tonic::Status,
+        >;
+        /// Takes a segment back at once: what is stored there is gone. Idempotent.
+        async fn unmount_segment(
+            &self,
+            request: tonic::Request<super::UnmountSegmentRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::UnmountSegmentReply>,
+            tonic::Status,
+        >;
+        /// A lender lives. One that is silent for the client TTL (10 s) loses its
+        /// segments; send it every second.
+        async fn ping(
+            &self,
+            request: tonic::Request<super::PingRequest>,
+        ) -> std::result::Result<tonic::Response<super::PingReply>, tonic::Status>;
         /// Allocates the replicas of new objects and returns where to write them. The
         /// objects are invisible to readers until PutEnd.
         async fn put_start(
@@ -2403,6 +2571,139 @@ pub mod master_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = MountSegmentSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/standfast.v1.Master/ReMountSegment" => {
+                    #[allow(non_camel_case_types)]
+                    struct ReMountSegmentSvc<T: Master>(pub Arc<T>);
+                    impl<
+                        T: Master,
+                    > tonic::server::UnaryService<super::ReMountSegmentRequest>
+                    for ReMountSegmentSvc<T> {
+                        type Response = super::ReMountSegmentReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ReMountSegmentRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Master>::re_mount_segment(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ReMountSegmentSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/standfast.v1.Master/UnmountSegment" => {
+                    #[allow(non_camel_case_types)]
+                    struct UnmountSegmentSvc<T: Master>(pub Arc<T>);
+                    impl<
+                        T: Master,
+                    > tonic::server::UnaryService<super::UnmountSegmentRequest>
+                    for UnmountSegmentSvc<T> {
+                        type Response = super::UnmountSegmentReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::UnmountSegmentRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Master>::unmount_segment(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = UnmountSegmentSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/standfast.v1.Master/Ping" => {
+                    #[allow(non_camel_case_types)]
+                    struct PingSvc<T: Master>(pub Arc<T>);
+                    impl<T: Master> tonic::server::UnaryService<super::PingRequest>
+                    for PingSvc<T> {
+                        type Response = super::PingReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::PingRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Master>::ping(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = PingSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

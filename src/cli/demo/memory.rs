@@ -23,6 +23,21 @@ struct Lent {
     bytes: RwLock<Vec<u8>>,
 }
 
+impl Lent {
+    /// As the master is told, the `nr`th one.
+    fn segment(&self, nr: u64) -> Segment {
+        Segment {
+            id: Some(Uuid { first: 7, second: nr }),
+            name: self.name.clone(),
+            base: self.base,
+            size: self.bytes.read().len() as u64,
+            te_endpoint: self.name.clone(),
+            protocol: "tcp".to_owned(),
+            host_id: String::new(),
+        }
+    }
+}
+
 /// All segments lent. Their addresses mean something to the demo only.
 #[derive(Default)]
 pub(super) struct Memory {
@@ -35,15 +50,13 @@ impl Memory {
         let mut segments = self.segments.write();
         let nr = segments.len() as u64 + 1;
         let (name, base) = (format!("demo-{nr}:12345"), BASE + nr * STRIDE);
-        segments.push(Lent { name: name.clone(), base, bytes: RwLock::new(vec![0; size]) });
-        Segment {
-            id: Some(Uuid { first: 7, second: nr }),
-            te_endpoint: name.clone(),
-            name,
-            base,
-            size: size as u64,
-            protocol: "tcp".to_owned(),
-        }
+        segments.push(Lent { name, base, bytes: RwLock::new(vec![0; size]) });
+        segments[segments.len() - 1].segment(nr)
+    }
+
+    /// All that is lent.
+    pub(super) fn lent(&self) -> Vec<Segment> {
+        (1..).zip(&*self.segments.read()).map(|(nr, lent)| lent.segment(nr)).collect()
     }
 
     /// Writes `value` where the master said.

@@ -4,6 +4,7 @@
 mod cluster;
 mod compare;
 mod ledger;
+mod lender;
 mod memory;
 mod monitor;
 mod panel;

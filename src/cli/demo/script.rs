@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use standfast_proto::v1::admin_client::AdminClient;
-use standfast_proto::v1::{MountSegmentRequest, PromoteReply, PromoteRequest, StreamState, Uuid, Verdict};
+use standfast_proto::v1::{PromoteReply, PromoteRequest, StreamState, Verdict};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 use tonic::transport::Channel;
@@ -17,19 +17,18 @@ use super::DemoArgs;
 use super::cluster::{Node, Plan};
 use super::compare::{Compared, compare};
 use super::ledger::read;
+use super::lender::{mount, stay_alive};
 use super::monitor::{self, Board};
 use super::panel::{self, Stage};
 use super::readback::{self, Reader};
-use super::route::{Answer, Caller};
+use super::route::Caller;
 use super::verdict::{FailoverFacts, Measured, NodeFacts};
-use super::workload::{World, Writer, code};
+use super::workload::{World, Writer};
 
 const KEYS: u32 = 60_000;
 const WRITERS: u32 = 4;
 const READERS: u64 = 2;
 const SEGMENTS: usize = 4;
-const SEGMENT_BYTES: usize = 8 << 20;
-const LENDER: Uuid = Uuid { first: 99, second: 1 };
 /// Shares of the duration at which the acts begin.
 const MOUNT_AT: f64 = 0.3;
 const COMPARE_AT: f64 = 0.6;
@@ -42,8 +41,6 @@ const STOP_LIMIT: Duration = Duration::from_secs(10);
 const BOUND_SLACK: Duration = Duration::from_millis(250);
 /// The board's number of the node that is the primary at first.
 const PRIMARY: usize = 0;
-/// For a segment to be mounted.
-const MOUNT_LIMIT: Duration = Duration::from_secs(3);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// A run and what it has measured so far.
@@ -107,6 +104,7 @@ impl Run {
         for (nr, node) in [&pair.a, &pair.b].into_iter().enumerate() {
             tasks.spawn(monitor::watch(Arc::clone(&self.board), nr, node.addr.clone()));
         }
+        tasks.spawn(stay_alive(Arc::clone(&world)));
         let (stage, board) = (Arc::clone(&self.stage), Arc::clone(&self.board));
         let live = stage.is_live();
         let names = vec![pair.a.name, pair.b.name];
@@ -343,30 +341,6 @@ async fn in_sync(pair: &Pair) -> Result<(), Failure> {
         pair.b.last_words()
     );
     Err(Failure::new(Exit::Bad, text))
-}
-
-/// Lends one more segment. Repeating it is harmless.
-async fn mount(lender: &mut Caller, world: &World) -> Result<(), Failure> {
-    let segment = world.memory.lend(SEGMENT_BYTES);
-    let request = MountSegmentRequest { client: Some(LENDER), segment: Some(segment) };
-    let until = Instant::now() + MOUNT_LIMIT;
-    while Instant::now() < until {
-        let request = request.clone();
-        match lender.call(|mut master| async move { master.mount_segment(request).await }).await {
-            Answer::Reply(reply) => match reply.error {
-                None => return Ok(()),
-                Some(error) => {
-                    let name = code(Some(&error)).as_str_name();
-                    return Err(Failure::new(
-                        Exit::Bad,
-                        format!("a segment is refused: {name}: {}", error.text),
-                    ));
-                }
-            },
-            Answer::Refused | Answer::Unknown => sleep(LOOK_EVERY).await,
-        }
-    }
-    Err(Failure::new(Exit::Bad, "a segment could not be mounted: no answer"))
 }
 
 /// Asks the standby to take over, or whether it would. Anything but yes is a sentence.

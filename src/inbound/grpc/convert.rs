@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use standfast_kernel::api::{
-    EndItem, PutItem, Refusal, ReplicaDescriptor, ReplicaType, ReplicateConfig, Request, Response,
+    ClientStatus, EndItem, PutItem, Refusal, ReplicaDescriptor, ReplicaType, ReplicateConfig, Request,
+    Response,
 };
 use standfast_kernel::types::{ClientId, ReplicaStatus, SegmentId, SegmentSpec, Uuid, limits};
 use standfast_proto::v1;
@@ -13,41 +14,64 @@ use crate::shell::Fault;
 
 /// Names what a malformed request lacks.
 fn missing(what: &str) -> Status {
-    v1::Refusal::new(v1::RefusalCode::InvalidArgument, format!("{what} is missing: expected one")).into()
+    let text = format!("{what} is missing or 0-0: expected an identity");
+    v1::Refusal::new(v1::RefusalCode::InvalidArgument, text).into()
 }
 
 fn uuid(id: Option<v1::Uuid>, what: &str) -> Result<Uuid, Status> {
-    let id = id.ok_or_else(|| missing(what))?;
-    Ok(Uuid { first: id.first, second: id.second })
+    let id = id.map(|id| Uuid { first: id.first, second: id.second }).filter(|id| !id.is_nil());
+    id.ok_or_else(|| missing(what))
 }
 
-pub(super) fn mount(r: v1::MountSegmentRequest) -> Result<Request, Status> {
-    let s = r.segment.ok_or_else(|| missing("segment"))?;
-    let segment = SegmentSpec {
+fn segment(s: v1::Segment) -> Result<SegmentSpec, Status> {
+    Ok(SegmentSpec {
         id: SegmentId(uuid(s.id, "segment.id")?),
         name: s.name,
         base: s.base,
         size: s.size,
         te_endpoint: s.te_endpoint,
         protocol: if s.protocol.is_empty() { "tcp".to_owned() } else { s.protocol },
-        host_id: String::new(),
-    };
-    Ok(Request::MountSegment { client: ClientId(uuid(r.client, "client")?), segment })
+        host_id: s.host_id,
+    })
+}
+
+fn client(id: Option<v1::Uuid>) -> Result<ClientId, Status> {
+    uuid(id, "client").map(ClientId)
+}
+
+pub(super) fn mount(r: v1::MountSegmentRequest) -> Result<Request, Status> {
+    let segment = segment(r.segment.ok_or_else(|| missing("segment"))?)?;
+    Ok(Request::MountSegment { client: client(r.client)?, segment })
+}
+
+pub(super) fn remount(r: v1::ReMountSegmentRequest) -> Result<Request, Status> {
+    let segments = r.segments.into_iter().map(segment).collect::<Result<_, _>>()?;
+    Ok(Request::ReMountSegment { client: client(r.client)?, segments })
+}
+
+pub(super) fn unmount(r: v1::UnmountSegmentRequest) -> Result<Request, Status> {
+    let segment = SegmentId(uuid(r.segment, "segment")?);
+    Ok(Request::UnmountSegment { client: client(r.client)?, segment })
+}
+
+pub(super) fn ping(r: v1::PingRequest) -> Result<Request, Status> {
+    Ok(Request::Ping { client: client(r.client)? })
 }
 
 pub(super) fn put_start(r: v1::PutStartRequest) -> Result<Request, Status> {
     let config = r.config.map_or_else(ReplicateConfig::default, |c| ReplicateConfig {
         replica_num: c.replica_num,
         preferred_segments: c.preferred_segments,
+        host_id: c.host_id,
         ..ReplicateConfig::default()
     });
     let items = r.items.into_iter().map(|i| PutItem { key: i.key, size: i.size }).collect();
-    Ok(Request::PutStart { client: ClientId(uuid(r.client, "client")?), config, items })
+    Ok(Request::PutStart { client: client(r.client)?, config, items })
 }
 
 pub(super) fn put_end(r: v1::PutEndRequest) -> Result<Request, Status> {
     let items = r.items.into_iter().map(|i| EndItem { key: i.key, checksum: i.checksum }).collect();
-    Ok(Request::PutEnd { client: ClientId(uuid(r.client, "client")?), items, replica_type: ReplicaType::All })
+    Ok(Request::PutEnd { client: client(r.client)?, items, replica_type: ReplicaType::All })
 }
 
 /// A fault as the status of the whole call.
@@ -122,6 +146,25 @@ fn mismatch() -> Status {
 pub(super) fn mount_reply(response: Response) -> Result<v1::MountSegmentReply, Status> {
     let Response::MountSegment(result) = response else { return Err(mismatch()) };
     Ok(v1::MountSegmentReply { error: result.err().as_ref().map(error) })
+}
+
+pub(super) fn remount_reply(response: Response) -> Result<v1::ReMountSegmentReply, Status> {
+    let Response::ReMountSegment(result) = response else { return Err(mismatch()) };
+    Ok(v1::ReMountSegmentReply { error: result.err().as_ref().map(error) })
+}
+
+pub(super) fn unmount_reply(response: Response) -> Result<v1::UnmountSegmentReply, Status> {
+    let Response::UnmountSegment(result) = response else { return Err(mismatch()) };
+    Ok(v1::UnmountSegmentReply { error: result.err().as_ref().map(error) })
+}
+
+pub(super) fn ping_reply(response: &Response) -> Result<v1::PingReply, Status> {
+    let Response::Ping(pong) = *response else { return Err(mismatch()) };
+    let status = match pong.status {
+        ClientStatus::Ok => v1::ClientStatus::Ok,
+        ClientStatus::NeedRemount => v1::ClientStatus::NeedRemount,
+    };
+    Ok(v1::PingReply { view_version: pong.view_version.0, status: status.into() })
 }
 
 pub(super) fn put_start_reply(response: Response) -> Result<v1::PutStartReply, Status> {

@@ -36,6 +36,24 @@ impl<C: Clock> Master for MasterDoor<C> {
         self.call(c::mount(r.into_inner())?, c::mount_reply).await
     }
 
+    async fn re_mount_segment(
+        &self,
+        r: Request<v1::ReMountSegmentRequest>,
+    ) -> Result<Response<v1::ReMountSegmentReply>, Status> {
+        self.call(c::remount(r.into_inner())?, c::remount_reply).await
+    }
+
+    async fn unmount_segment(
+        &self,
+        r: Request<v1::UnmountSegmentRequest>,
+    ) -> Result<Response<v1::UnmountSegmentReply>, Status> {
+        self.call(c::unmount(r.into_inner())?, c::unmount_reply).await
+    }
+
+    async fn ping(&self, r: Request<v1::PingRequest>) -> Result<Response<v1::PingReply>, Status> {
+        self.call(c::ping(r.into_inner())?, |r| c::ping_reply(&r)).await
+    }
+
     async fn put_start(
         &self,
         r: Request<v1::PutStartRequest>,

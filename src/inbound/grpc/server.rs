@@ -57,7 +57,7 @@ pub async fn serve<C: Clock>(
         socket.set_nodelay(true)?;
         Ok::<_, std::io::Error>(socket)
     });
-    let status = StatusDoor { board: Arc::clone(&board), clock };
+    let status = StatusDoor { board: Arc::clone(&board), clock, recounting: tokio::sync::Mutex::default() };
     Server::builder()
         .initial_stream_window_size(WINDOW_BYTES)
         .initial_connection_window_size(WINDOW_BYTES)

@@ -21,13 +21,22 @@ const INTERVAL_MS_DEFAULT: u32 = 1000;
 pub(super) struct StatusDoor<C> {
     pub(super) board: Arc<StatusBoard>,
     pub(super) clock: Arc<C>,
+    pub(super) recounting: tokio::sync::Mutex<()>,
 }
 
 #[tonic::async_trait]
 impl<C: Clock> StatusApi for StatusDoor<C> {
     async fn get_status(&self, r: Request<v1::GetStatusRequest>) -> Result<Response<v1::NodeStatus>, Status> {
         let v1::GetStatusRequest { recount, events_after } = r.into_inner();
-        Ok(Response::new(self.board.status(self.clock.wall(), recount, events_after)))
+        let (board, taken) = (Arc::clone(&self.board), self.clock.wall());
+        if !recount {
+            return Ok(Response::new(board.status(taken, false, events_after)));
+        }
+        // A recount hashes the whole store: one at a time, and off the workers
+        // that heartbeats need.
+        let _one = self.recounting.lock().await;
+        let counted = tokio::task::spawn_blocking(move || board.status(taken, true, events_after)).await;
+        counted.map(Response::new).map_err(|_| Status::internal("the recount was cancelled"))
     }
 
     type WatchStatusStream = ReceiverStream<Result<v1::StatusUpdate, Status>>;

@@ -66,7 +66,7 @@ impl OpLogApplier {
         self.log.tail()
     }
 
-    /// Applies the entry that is due. An entry before it is skipped.
+    /// Applies the entry that is due. One that is held already is skipped.
     ///
     /// # Errors
     /// The entry is not applied, and nothing after it may be.
@@ -79,11 +79,12 @@ impl OpLogApplier {
         };
         let entry = decode(bytes).map_err(damaged)?;
         let seq = Seq(entry.pos.seq);
-        if seq < due {
+        if seq < due && self.log.contains(entry.pos) {
             return Ok(());
         }
         let quarantined = |reason| Quarantined { seq, key: entry.op.key().map(<[u8]>::to_vec), reason };
-        if seq > due || entry.pos.epoch < self.log.last().epoch {
+        // Also an earlier seq of another epoch: the copies have diverged (PROTOCOL S3).
+        if seq != due || entry.pos.epoch < self.log.last().epoch {
             let reason = QuarantineReason::OutOfOrder { expected: due, found: entry.pos };
             return Err(quarantined(reason));
         }

@@ -45,6 +45,11 @@ impl<T> PendingReplies<T> {
         out
     }
 
+    /// Throws out those that `keep` says no to.
+    pub fn retain(&mut self, keep: impl Fn(&T) -> bool) {
+        self.waiting.retain(|_, (_, reply)| keep(reply));
+    }
+
     /// Takes all of them, when they will never be answered.
     pub fn drain(&mut self) -> Vec<T> {
         std::mem::take(&mut self.waiting).into_values().map(|(_, reply)| reply).collect()

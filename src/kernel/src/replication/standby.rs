@@ -321,6 +321,10 @@ impl Standby {
                 out,
             );
         }
+        if epoch < self.max_epoch {
+            let why = format!("follows epoch {epoch}, but epoch {} was seen", self.max_epoch);
+            return self.blocked(now, why, out);
+        }
         self.heard = Some(now);
         self.primary = Some(Progress { tail: frame.tail, commit: frame.commit });
         self.record = frame.record.clone().or(self.record.take());
@@ -378,9 +382,14 @@ impl Standby {
         if !self.granting {
             return;
         }
-        let grant = self.config.times.grant;
-        self.right_end = self.right_end.max(now.plus(up(grant)));
         let quarantined = self.quarantine.len() as u32;
+        // A copy with a hole promises nothing: the primary refuses calls rather
+        // than take writes that can never be committed (PROTOCOL I10).
+        let whole = quarantined == 0;
+        let grant = if whole { self.config.times.grant } else { Duration::ZERO };
+        if whole {
+            self.right_end = self.right_end.max(now.plus(up(grant)));
+        }
         let grant_us = grant.as_micros() as u64;
         let ack = Ack { copy: self.me.copy, epoch, matched, token, grant_us, quarantined };
         out.push(StandbyAction::Send(StandbyFrame::Ack(ack)));

@@ -386,10 +386,10 @@ fn a_corrupt_entry_is_set_aside_and_nothing_after_it_is_applied() {
     frame.batch.entries = bytes.into();
     let said = b.on(1010, framed(frame));
     assert!(said[0].starts_with("quarantined 3: CRC-32"), "{said:?}");
-    assert_eq!(said[1..], ["ack 1 e3 to 3 @1 +500000 bad 1"]);
+    assert_eq!(said[1..], ["ack 1 e3 to 3 @1 +0 bad 1"]);
     for (from, n, token) in [(3, 1, 2), (3, 2, 3), (0, 0, 4)] {
         let e = b.batch(from, n, token);
-        assert_eq!(b.on(1020, e), [format!("ack 1 e3 to 3 @{token} +500000 bad 1")], "matched stands still");
+        assert_eq!(b.on(1020, e), [format!("ack 1 e3 to 3 @{token} +0 bad 1")], "matched stands still");
     }
     assert_eq!((b.log.tail(), b.standby.quarantine().len(), b.standby.in_sync()), (Seq(3), 1, false));
     b.on(1030, StandbyEvent::LinkDown("cut".into()));

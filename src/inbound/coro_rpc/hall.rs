@@ -1,0 +1,229 @@
+//! Asking the hall: one call of the protocol may be several batches of it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use standfast_kernel::api::{
+    EndItem, PutItem, Refusal, ReplicaDescriptor, ReplicaList, ReplicaType, ReplicateConfig, Request as Call,
+    Response,
+};
+use standfast_kernel::types::ClientId;
+use standfast_kernel::types::limits::{BATCH_ITEMS_MAX, REPLICAS_MAX};
+use standfast_wire::RpcError;
+use standfast_wire::frame::MessageTooLarge;
+use standfast_wire::struct_pack::Expected;
+use standfast_wire::types::ErrorCode;
+
+use super::convert as c;
+use super::limits::{ELEMENTS_MAX, REPLY_REPLICAS_MAX};
+use crate::ports::Clock;
+use crate::shell::{Fault, MasterService};
+
+/// This node does not decide (any more): the connection is closed without an
+/// answer, and the client looks for the primary again.
+#[derive(Debug, thiserror::Error)]
+#[error("this node does not serve")]
+pub(super) struct NotServing;
+
+/// Why a call has no result.
+pub(super) enum Fail {
+    NotServing,
+    Rpc(RpcError),
+}
+
+impl Fail {
+    pub(super) fn rpc(code: u16, text: String) -> Self {
+        Self::Rpc(RpcError { code, message: text.into_bytes().into() })
+    }
+
+    /// The hall answered another call than was asked: a bug, but not one to crash for.
+    pub(super) fn mismatch() -> Self {
+        Self::rpc(RpcError::RPC_THROW_EXCEPTION, "the answer belongs to another call".to_owned())
+    }
+}
+
+impl From<MessageTooLarge> for Fail {
+    fn from(e: MessageTooLarge) -> Self {
+        Self::rpc(RpcError::MESSAGE_TOO_LARGE, e.to_string())
+    }
+}
+
+/// One result an element.
+pub(super) type Results<R> = Result<Vec<Expected<R>>, Fail>;
+
+/// Picks the results out of the hall's answer to a call of this name.
+macro_rules! results {
+    ($name:ident) => {
+        |response| if let Response::$name(results) = response { Ok(results) } else { Err(Fail::mismatch()) }
+    };
+}
+
+pub(super) use results;
+
+/// How a write begins.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Start {
+    /// Only under a key that is free.
+    Put,
+    /// Under any key.
+    Upsert,
+}
+
+/// The hall, asked in this protocol's units.
+pub(super) struct Hall<C> {
+    service: Arc<MasterService<C>>,
+}
+
+impl<C: Clock> Hall<C> {
+    pub(super) fn new(service: Arc<MasterService<C>>) -> Self {
+        Self { service }
+    }
+
+    pub(super) async fn exist(&self, keys: impl ExactSizeIterator<Item = Bytes>) -> Results<bool> {
+        self.in_batches(keys, |_, keys| Call::ExistKey { keys }, results!(ExistKey)).await
+    }
+
+    pub(super) async fn get(&self, keys: impl ExactSizeIterator<Item = Bytes>) -> Results<ReplicaList> {
+        let mut replicas = 0;
+        let pick = |response| {
+            let found = results!(GetReplicaList)(response)?;
+            replicas += found.iter().flatten().map(|list| list.replicas.len()).sum::<usize>();
+            if replicas > REPLY_REPLICAS_MAX { Err(too_many_replicas(replicas)) } else { Ok(found) }
+        };
+        self.in_batches(keys, |_, keys| Call::GetReplicaList { keys }, pick).await
+    }
+
+    pub(super) async fn remove(
+        &self,
+        keys: impl ExactSizeIterator<Item = Bytes>,
+        force: bool,
+    ) -> Results<()> {
+        self.in_batches(keys, |_, keys| Call::Remove { keys, force }, results!(Remove)).await
+    }
+
+    pub(super) async fn start(
+        &self,
+        how: Start,
+        client: ClientId,
+        config: Expected<ReplicateConfig>,
+        items: impl ExactSizeIterator<Item = PutItem>,
+    ) -> Results<Vec<ReplicaDescriptor>> {
+        let mut config = match config {
+            Ok(config) => config,
+            Err(code) => return Ok(vec![Err(code); items.len()]),
+        };
+        // Refused before anything is allocated.
+        let replicas = items.len().saturating_mul((config.replica_num as usize).min(REPLICAS_MAX));
+        if replicas > REPLY_REPLICAS_MAX {
+            return Err(too_many_replicas(replicas));
+        }
+        let groups = config.group_ids.take();
+        let call = |first: usize, items: Vec<PutItem>| {
+            let group_ids =
+                groups.as_ref().map(|all| all.iter().skip(first).take(items.len()).cloned().collect());
+            let config = ReplicateConfig { group_ids, ..config.clone() };
+            match how {
+                Start::Put => Call::PutStart { client, config, items },
+                Start::Upsert => Call::UpsertStart { client, config, items },
+            }
+        };
+        let pick = |response| match response {
+            Response::PutStart(results) | Response::UpsertStart(results) => Ok(results),
+            _ => Err(Fail::mismatch()),
+        };
+        self.in_batches(items, call, pick).await
+    }
+
+    pub(super) async fn end(
+        &self,
+        client: ClientId,
+        replica_type: ReplicaType,
+        items: impl ExactSizeIterator<Item = EndItem>,
+    ) -> Results<()> {
+        let call = |_, items| Call::PutEnd { client, items, replica_type };
+        self.in_batches(items, call, results!(PutEnd)).await
+    }
+
+    pub(super) async fn revoke(
+        &self,
+        client: ClientId,
+        replica_type: ReplicaType,
+        keys: impl ExactSizeIterator<Item = Bytes>,
+    ) -> Results<()> {
+        let call = |_, keys| Call::PutRevoke { client, keys, replica_type };
+        self.in_batches(keys, call, results!(PutRevoke)).await
+    }
+
+    /// A call that is no batch.
+    pub(super) async fn single<R>(
+        &self,
+        call: Expected<Call>,
+        pick: impl FnOnce(Response) -> Result<Result<R, Refusal>, Fail>,
+    ) -> Result<Expected<R>, Fail> {
+        let call = match call {
+            Ok(call) => call,
+            Err(code) => return Ok(Err(code)),
+        };
+        match self.service.call(call).await {
+            Ok(response) => Ok(pick(response)?.map_err(|refusal| c::code(&refusal))),
+            Err(fault) => Ok(Err(refused(&fault)?)),
+        }
+    }
+
+    /// As many batches of the hall as a call of this protocol takes. Elements
+    /// are handled in order and a batch never fails as a whole (SEMANTICS 2.0),
+    /// so the client cannot tell them from one. `call` gets the number of elements
+    /// that came before.
+    async fn in_batches<T, R>(
+        &self,
+        mut items: impl ExactSizeIterator<Item = T>,
+        call: impl Fn(usize, Vec<T>) -> Call,
+        mut pick: impl FnMut(Response) -> Result<Vec<Result<R, Refusal>>, Fail>,
+    ) -> Results<R> {
+        let elements = items.len();
+        check_elements(elements)?;
+        let mut results = Vec::with_capacity(elements);
+        loop {
+            let batch: Vec<T> = items.by_ref().take(BATCH_ITEMS_MAX).collect();
+            let count = batch.len();
+            match self.service.call(call(results.len(), batch)).await {
+                Ok(response) => {
+                    results.extend(pick(response)?.into_iter().map(|r| r.map_err(|r| c::code(&r))));
+                }
+                Err(fault) => {
+                    let code = refused(&fault)?;
+                    results.extend((0..count).map(|_| Err(code)));
+                }
+            }
+            if items.len() == 0 {
+                return Ok(results);
+            }
+            // Between two large batches others get their turn.
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+/// What every element is told of a call that was refused as a whole.
+fn refused(fault: &Fault) -> Result<ErrorCode, Fail> {
+    match fault {
+        Fault::Refused(Refusal::NotPrimary { .. }) => Err(Fail::NotServing),
+        Fault::Refused(refusal) => Ok(c::code(refusal)),
+        Fault::TooMany(_) => Ok(ErrorCode::INVALID_PARAMS),
+        Fault::Unknown(_) => Err(Fail::rpc(RpcError::TIMED_OUT, fault.to_string())),
+    }
+}
+
+/// Before anything is built of them.
+pub(super) fn check_elements(elements: usize) -> Result<(), Fail> {
+    if elements <= ELEMENTS_MAX {
+        return Ok(());
+    }
+    let text = format!("{elements} elements in one call: expected at most {ELEMENTS_MAX}");
+    Err(Fail::rpc(RpcError::INVALID_RPC_ARGUMENTS, text))
+}
+
+fn too_many_replicas(replicas: usize) -> Fail {
+    let text = format!("{replicas} replicas in one reply: expected at most {REPLY_REPLICAS_MAX}");
+    Fail::rpc(RpcError::MESSAGE_TOO_LARGE, text)
+}

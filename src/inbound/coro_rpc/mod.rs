@@ -1,0 +1,17 @@
+//! The door for Mooncake's own protocol (coro_rpc): what unmodified clients
+//! call. `docs/wire.md` describes the bytes.
+//!
+//! [`Port`] holds the address, [`serve`] listens on it while this node serves,
+//! `connection` talks to one client, `calls` is the table of calls, `hall` asks for
+//! what they need.
+
+mod calls;
+mod connection;
+mod convert;
+mod hall;
+mod limits;
+mod port;
+mod server;
+
+pub use port::Port;
+pub use server::serve;

@@ -1,0 +1,131 @@
+//! Listening while this node serves, and closing everything when it does not.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use socket2::{SockRef, TcpKeepalive};
+use standfast_kernel::types::Epoch;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::calls::Calls;
+use super::connection::Connection;
+use super::limits;
+use super::port::Port;
+use crate::ports::Clock;
+use crate::shell::MasterService;
+
+/// Pause before listening or accepting is tried again.
+const RETRY: Duration = Duration::from_millis(200);
+
+/// Serves until `stop`. `serving` is the epoch in which this node serves;
+/// when it changes, every connection is closed and what is unanswered is
+/// dropped: the client looks for the primary again.
+pub async fn serve<C: Clock>(
+    mut port: Port,
+    hall: Arc<MasterService<C>>,
+    mut serving: watch::Receiver<Option<Epoch>>,
+    stop: CancellationToken,
+) {
+    let calls = Arc::new(Calls::new(hall));
+    while let Some(epoch) = begun(&mut serving, &stop).await {
+        let term = stop.child_token();
+        let connections = TaskTracker::new();
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => {}
+            () = ended(&mut serving, epoch) => {}
+            () = accept(&mut port, &calls, &connections, &term) => {}
+        }
+        term.cancel();
+        port.hold();
+        connections.close();
+        connections.wait().await;
+    }
+}
+
+/// The epoch in which this node serves, once it does; `None` when it stops first.
+async fn begun(serving: &mut watch::Receiver<Option<Epoch>>, stop: &CancellationToken) -> Option<Epoch> {
+    let epoch = tokio::select! {
+        biased;
+        () = stop.cancelled() => return None,
+        epoch = serving.wait_for(Option::is_some) => epoch,
+    };
+    // The sender is gone: this node never serves again.
+    epoch.ok().and_then(|epoch| *epoch)
+}
+
+async fn ended(serving: &mut watch::Receiver<Option<Epoch>>, epoch: Epoch) {
+    // An error means that the sender is gone, which is an end, too.
+    let _ = serving.wait_for(|now| *now != Some(epoch)).await;
+}
+
+/// Listens and accepts for as long as it is polled.
+async fn accept<C: Clock>(
+    port: &mut Port,
+    calls: &Arc<Calls<C>>,
+    connections: &TaskTracker,
+    term: &CancellationToken,
+) {
+    let listener = listen(port).await;
+    let connections_max = connections_max();
+    let large_frames = Arc::new(Semaphore::new(limits::LARGE_FRAMES_MAX));
+    loop {
+        let (socket, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(e) => {
+                tracing::warn!("cannot accept a connection: {e}");
+                tokio::time::sleep(RETRY).await;
+                continue;
+            }
+        };
+        if connections.len() >= connections_max {
+            tracing::debug!(%peer, connections_max, "refused: too many connections");
+            continue;
+        }
+        if let Err(e) = prepare(&socket) {
+            tracing::debug!(%peer, "cannot prepare the connection: {e}");
+            continue;
+        }
+        let connection = Connection::new(socket, Arc::clone(calls), Arc::clone(&large_frames));
+        let term = term.clone();
+        connections.spawn(async move {
+            tokio::select! {
+                biased;
+                () = term.cancelled() => {}
+                end = connection.run() => tracing::debug!(%peer, "connection ended: {end}"),
+            }
+        });
+    }
+}
+
+async fn listen(port: &mut Port) -> TcpListener {
+    loop {
+        match port.listen() {
+            Ok(listener) => return listener,
+            Err(e) => {
+                tracing::error!(address = %port.address(), "cannot listen for Mooncake clients: {e}");
+                tokio::time::sleep(RETRY).await;
+            }
+        }
+    }
+}
+
+fn prepare(socket: &TcpStream) -> std::io::Result<()> {
+    socket.set_nodelay(true)?;
+    SockRef::from(socket).set_tcp_keepalive(&TcpKeepalive::new().with_time(limits::KEEPALIVE))
+}
+
+/// As many connections as the limit allows while half of the process's file
+/// descriptors stay free for peers and operators.
+fn connections_max() -> usize {
+    let limit = getrlimit(Resource::RLIMIT_NOFILE).map(|(soft, hard)| {
+        let wanted = (2 * limits::CONNECTIONS_MAX as u64).min(hard).max(soft);
+        let raised = setrlimit(Resource::RLIMIT_NOFILE, wanted, hard);
+        if raised.is_ok() { wanted } else { soft }
+    });
+    limit.map_or(limits::CONNECTIONS_MAX, |files| limits::CONNECTIONS_MAX.min(files as usize / 2))
+}
