@@ -131,7 +131,8 @@ fn gaps(m: &Measured) -> Vec<String> {
     need(!no_write, "no write was acknowledged after the failover");
     need(m.unread.is_some(), "the acknowledged keys were not read back");
     if let Some(unread) = m.unread.filter(|unread| *unread > 0) {
-        reasons.push(format!("{unread} acknowledged keys could not be read back: no answer"));
+        reasons
+            .push(format!("{unread} acknowledged keys could not be read back: no answer, or none in time"));
     }
     if m.keys < KEYS_MIN {
         reasons.push(format!("{} keys were put, expected {KEYS_MIN}: try a longer --duration", m.keys));
