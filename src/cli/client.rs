@@ -8,6 +8,8 @@ use tokio::time::timeout;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Response, Status};
 
+use crate::outbound::root_cause;
+
 /// To open a connection.
 pub(crate) const CONNECT_LIMIT: Duration = Duration::from_secs(1);
 /// For a reading of a node's status.
@@ -66,13 +68,4 @@ pub(crate) async fn status_over(channel: Channel, recount: bool) -> Result<NodeS
         let text = status.message();
         if text.is_empty() { status.code().description().to_owned() } else { text.to_owned() }
     })
-}
-
-/// The innermost cause: "connection refused" says more than "transport error".
-fn root_cause(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    cause.to_string()
 }

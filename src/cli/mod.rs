@@ -13,9 +13,11 @@ mod text;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use crate::app;
-use crate::config::ServeArgs;
+use crate::config::{self, ServeArgs};
 use exit::{Exit, Failure};
 
 const AFTER_HELP: &str = "\
@@ -78,10 +80,7 @@ enum Command {
 
 fn host_port(text: &str) -> Result<String, String> {
     let text = text.trim();
-    let is_address = text
-        .rsplit_once(':')
-        .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0));
-    if is_address { Ok(text.to_owned()) } else { Err("expected host:port".to_owned()) }
+    if config::is_host_port(text) { Ok(text.to_owned()) } else { Err("expected host:port".to_owned()) }
 }
 
 /// Reads the command line, does what it says and tells how that ended.
@@ -98,7 +97,12 @@ pub fn run() -> ExitCode {
     };
     let Cli { client, command } = cli;
     let ended = match command {
-        Command::Serve(args) => return app::serve(&args),
+        Command::Serve(args) => {
+            if args.exit_with_stdin {
+                std::thread::spawn(stop_with_stdin);
+            }
+            return app::serve(&args);
+        }
         Command::Status(args) => block_on(status::run(&client, &args)),
         Command::Failover(args) => block_on(operate::failover(&client, &args)),
         Command::Detach(args) => block_on(operate::detach(&client, &args)),
@@ -110,6 +114,16 @@ pub fn run() -> ExitCode {
             text::tell(&[format!("standfast: {failure}")]);
             failure.exit.into()
         }
+    }
+}
+
+/// Asks this process to stop once stdin is closed, as SIGTERM does. The other end closes also when its process is
+/// killed with SIGKILL, which leaves that process no chance to end its children.
+fn stop_with_stdin() {
+    // What is written to it means nothing; an error ends it too.
+    let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+    if let Err(error) = kill(Pid::this(), Signal::SIGTERM) {
+        text::tell(&[format!("standfast: stdin has ended, but this node cannot be stopped: {error}")]);
     }
 }
 

@@ -1,5 +1,6 @@
-//! Configuration of a node, valid by construction: a [`ServeConfig`] that
-//! exists keeps every rule of PROTOCOL T6.
+//! Configuration of a node, valid by construction: each value of a
+//! [`ServeConfig`] is in its range, and a grant covers several heartbeats, which
+//! is the one rule between timers (PROTOCOL T6) that flags could break.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -72,6 +73,9 @@ pub struct ServeArgs {
     /// Fault to plant: drop-entry, flip-digest or lose-ack
     #[arg(long, value_name = "FAULT", requires = "enable_lab")]
     pub sabotage: Option<Sabotage>,
+    /// Stop when stdin ends: whoever started this node is gone then, however it went
+    #[arg(long, hide = true)]
+    pub exit_with_stdin: bool,
 }
 
 /// A valid configuration.
@@ -159,7 +163,9 @@ impl TryFrom<&ServeArgs> for ServeConfig {
     }
 }
 
-fn is_host_port(text: &str) -> bool {
+/// Whether this is an address to dial: a host and a port other than 0.
+#[must_use]
+pub fn is_host_port(text: &str) -> bool {
     text.rsplit_once(':')
         .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok_and(|p| p > 0))
 }

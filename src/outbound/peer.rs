@@ -45,7 +45,7 @@ impl GrpcPeer {
             .tcp_nodelay(true)
             .initial_stream_window_size(WINDOW_BYTES)
             .initial_connection_window_size(WINDOW_BYTES);
-        endpoint.connect().await.map_err(|e| self.fault(&cause_of(&e)))
+        endpoint.connect().await.map_err(|e| self.fault(&root_cause(&e)))
     }
 }
 
@@ -99,7 +99,8 @@ pub async fn epoch_of(address: &str) -> Result<Option<u64>, LinkFault> {
 }
 
 /// The innermost cause: "connection refused" rather than "transport error".
-fn cause_of(error: &dyn std::error::Error) -> String {
+#[must_use]
+pub fn root_cause(error: &dyn std::error::Error) -> String {
     let mut cause = error;
     while let Some(inner) = cause.source() {
         cause = inner;

@@ -271,7 +271,7 @@ impl StatusBoard {
         let entries = s.quarantine.iter().map(|q| v1::QuarantinedEntry {
             seq: q.seq.0,
             key: q.key.clone().map(Into::into),
-            code: "QUARANTINED".to_owned(),
+            code: "quarantined".to_owned(),
             text: q.reason.to_string(),
             at_unix_us: status.taken.as_ref().map_or(0, |t| t.unix_us),
         });
@@ -308,8 +308,8 @@ impl StatusBoard {
     #[must_use]
     pub fn reasons(verdict: &Verdict) -> Vec<v1::Reason> {
         let cure = |code: &str| match code {
-            "NOT_STANDBY" => "standfast status",
-            "NEVER_STREAMED" | "NOT_IN_SYNC" => "wait until `standfast status` shows it in sync",
+            "not_standby" | "superseded" => "standfast status",
+            "never_streamed" | "not_in_sync" => "wait until `standfast status` shows it in sync",
             _ => "restart this standby empty: it streams from the primary again",
         };
         let reason = |r: &standfast_kernel::supervisor::Reason| v1::Reason {

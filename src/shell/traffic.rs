@@ -60,8 +60,8 @@ impl Traffic {
     /// For the status.
     pub(super) fn status(&self, pending: u64) -> v1::Traffic {
         let calls = CALLS.iter().zip(&self.calls).map(|(name, c)| v1::CallStatus {
-            call: (*name).to_owned(),
-            door: "hall".to_owned(),
+            call: snake_case(name),
+            door: "grpc".to_owned(),
             requests: get(&c.requests),
             elements: vec![
                 v1::Counter { label: "ok".into(), value: get(&c.ok) },
@@ -78,6 +78,18 @@ impl Traffic {
             ..v1::Traffic::default()
         }
     }
+}
+
+/// The word of a call in the contract: `PutStart` is `put_start`.
+fn snake_case(name: &str) -> String {
+    let mut word = String::with_capacity(name.len() + 4);
+    for c in name.chars() {
+        if c.is_ascii_uppercase() && !word.is_empty() {
+            word.push('_');
+        }
+        word.push(c.to_ascii_lowercase());
+    }
+    word
 }
 
 fn add(counter: &AtomicU64, n: u64) {
@@ -111,5 +123,22 @@ fn outcomes(response: &Response) -> (u64, u64) {
         Response::RemoveAll(_) => (1, 0),
         // Stock masters skip the rest without a word: they did not fail.
         Response::BatchReplicaClear(cleared) => (cleared.len() as u64, 0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_words_are_those_of_the_contract() {
+        let traffic = Traffic::default();
+        traffic.received(&Request::ExistKey { keys: Vec::new() });
+        let status = traffic.status(0);
+        let called: Vec<&v1::CallStatus> = status.calls.iter().filter(|call| call.requests > 0).collect();
+        assert_eq!((called.len(), &*called[0].call, &*called[0].door), (1, "exist_key", "grpc"));
+        let words = status.calls.iter().map(|call| &call.call);
+        assert!(words.clone().all(|word| word.chars().all(|c| c.is_ascii_lowercase() || c == '_')));
+        assert!(words.clone().any(|word| word == "get_replica_list"));
     }
 }

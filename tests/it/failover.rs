@@ -67,11 +67,11 @@ async fn a_standby_refuses_clients_and_names_the_primary() {
 #[tokio::test]
 async fn a_promotion_that_would_lose_writes_is_refused_with_reasons() {
     let a = Node::start("--node a --role primary");
-    assert_eq!(a.promote().await.reasons[0].code, "NOT_STANDBY");
+    assert_eq!(a.promote().await.reasons[0].code, "not_standby");
     let lonely = Node::start("--node c --role standby --peer 127.0.0.1:1");
     let reply = lonely.promote().await;
     assert!(!reply.accepted && reply.epoch.is_none());
-    assert_eq!(reply.reasons[0].code, "NEVER_STREAMED");
+    assert_eq!(reply.reasons[0].code, "never_streamed");
     assert!(!reply.reasons[0].cure.is_empty(), "a refusal says what would cure it");
     let (code, _) = refusal(a.admin().await.promote(v1::PromoteRequest::default()).await);
     assert_eq!(code, Code::InvalidArgument, "an act without an actor is not taken");

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod cli_operate;
+mod demo;
 mod failover;
 mod mooncake;
 mod mooncake_door;

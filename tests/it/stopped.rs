@@ -29,7 +29,7 @@ async fn a_stopped_standby_blocks_writes_until_it_is_detached() {
     assert!(reply.accepted, "{reply:?}");
     assert_eq!(client.put_start(start(&["k"])).await.expect("goes on alone").into_inner().results.len(), 1);
     let reply = a.admin().await.detach(detach("b")).await.expect("answered").into_inner();
-    assert_eq!(reply.reasons[0].code, "NOT_A_MEMBER");
+    assert_eq!(reply.reasons[0].code, "not_a_member");
 
     b.signal(Signal::SIGCONT);
     a.until("it returned by itself", |s| s.in_sync.as_ref().is_some_and(|r| r.members.len() == 2)).await;

@@ -23,7 +23,8 @@ pub(crate) const ROOMS: &[Room] = &[
         "app",
         &["cli", "config", "inbound", "kernel", "outbound", "ports", "proto", "shell", "telemetry", "wire"],
     ),
-    room("cli", &["app", "config", "proto"]),
+    // outbound: commands dial nodes as nodes do.
+    room("cli", &["app", "config", "outbound", "proto"]),
     room("config", &["kernel::lab"]),
     room("inbound", &["kernel::api", "ports", "proto", "shell", "wire"]),
     room("main", &["app", "cli", "config"]),

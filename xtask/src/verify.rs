@@ -96,10 +96,10 @@ impl Reader {
     fn line(&mut self, line: &str) {
         match self.count {
             Count::ExitCode => {}
-            Count::TestResults => {
+            Count::TestResults | Count::DocTestResults => {
                 if let Some(tally) = Tally::from_test_result(line) {
                     self.tally += tally;
-                    self.counted = true;
+                    self.counted = !self.tally.is_empty() || self.count == Count::DocTestResults;
                 }
                 let failed = line.strip_prefix("test ").and_then(|rest| rest.strip_suffix(" ... FAILED"));
                 self.failures.extend(failed.map(str::to_owned));
@@ -114,8 +114,7 @@ impl Reader {
     }
 
     /// The exit code has the last word: counts that all passed do not excuse a program that failed,
-    /// and a program that reported no count has proved nothing. (cargo test may report that there is
-    /// nothing to run: not every crate has doc tests.)
+    /// and a program that ran no case has proved nothing.
     fn finish(mut self, status: ExitStatus) -> Result<(Tally, Vec<String>)> {
         if self.count == Count::ExitCode {
             self.tally = Tally::one(status.success());
@@ -212,7 +211,9 @@ mod tests {
         assert!(read(Count::ClosingLine, &["0 passed, 0 failed"], 0).is_err());
         assert!(read(Count::TestResults, &[], 0).is_err());
         let none = "test result: ok. 0 passed; 0 failed; 0 ignored";
-        assert!(read(Count::TestResults, &[none], 0).unwrap().0.is_ok());
+        assert!(read(Count::TestResults, &[none], 0).is_err());
+        assert!(read(Count::DocTestResults, &[none], 0).unwrap().0.is_ok());
+        assert!(read(Count::DocTestResults, &[], 0).is_err());
         assert!(read(Count::ExitCode, &[], 0).unwrap().0.is_ok());
     }
 

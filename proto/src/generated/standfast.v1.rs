@@ -96,7 +96,8 @@ pub struct CallStatus {
     pub door: ::prost::alloc::string::String,
     #[prost(uint64, tag = "3")]
     pub requests: u64,
-    /// Elements by result: `ok` or the lower-case name of an error code.
+    /// Elements by result: `ok` or the lower-case name of an error code; `error`
+    /// where the codes are not told apart.
     #[prost(message, repeated, tag = "4")]
     pub elements: ::prost::alloc::vec::Vec<Counter>,
     /// From decoding the request to handing over the reply.

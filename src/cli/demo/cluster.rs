@@ -122,7 +122,14 @@ fn command(plan: &Plan<'_>) -> std::io::Result<Command> {
     }
     // A node that stays must not write into a pipe that nobody reads any more.
     let stderr = if plan.keep { Stdio::null() } else { Stdio::piped() };
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr);
+    let stdin = if plan.keep {
+        Stdio::null()
+    } else {
+        // Nothing is ever written to it: it ends when the demo does, even by SIGKILL.
+        command.arg("--exit-with-stdin");
+        Stdio::piped()
+    };
+    command.stdin(stdin).stdout(Stdio::piped()).stderr(stderr);
     // Ctrl-C at the terminal reaches the demo only, which ends its nodes itself.
     command.process_group(0);
     Ok(command)

@@ -3,7 +3,7 @@
 //! Each key has one writer, so its state is exact; readers look at it before and after they ask.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
@@ -58,6 +58,8 @@ struct Key {
     settled_us: AtomicU64,
     /// The last acknowledged attempt that was not found, plus one.
     missing: AtomicU32,
+    /// Whether a put of it was ever acknowledged.
+    was_acked: AtomicBool,
 }
 
 /// Counters that the panel shows and the verdict uses.
@@ -67,7 +69,10 @@ pub(super) struct Counts {
     pub(super) removes_acked: AtomicU64,
     pub(super) reads_checked: AtomicU64,
     pub(super) exists_checked: AtomicU64,
+    /// Elements of calls that ended with nobody knowing their outcome.
     pub(super) unknown: AtomicU64,
+    /// Puts that found no space.
+    pub(super) no_space: AtomicU64,
     pub(super) acked_missing: AtomicU64,
     /// Those of them that no stated bound excuses.
     pub(super) missing_beyond: AtomicU64,
@@ -141,6 +146,7 @@ impl Ledger {
         }
         self.put(key, Entry { state, attempt });
         if is_put {
+            self.keys[key as usize].was_acked.store(true, Ordering::Relaxed);
             add(&self.counts.puts_acked);
         } else if is_removed {
             add(&self.counts.removes_acked);
@@ -209,9 +215,9 @@ impl Ledger {
         (0..self.len()).filter(|&key| self.get(key).state == State::Acked).count() as u64
     }
 
-    /// How many keys were ever put.
-    pub(super) fn touched(&self) -> u64 {
-        (0..self.len()).filter(|&key| self.get(key).attempt > 0).count() as u64
+    /// How many keys were put and acknowledged at least once.
+    pub(super) fn ever_acked(&self) -> u64 {
+        self.keys.iter().filter(|key| key.was_acked.load(Ordering::Relaxed)).count() as u64
     }
 }
 
@@ -231,7 +237,7 @@ mod tests {
     fn a_key_goes_through_its_life() {
         let ledger = Ledger::new(2);
         assert_eq!(ledger.get(1), Entry { state: State::Absent, attempt: 0 });
-        assert_eq!(ledger.begin(1), 1);
+        assert_eq!((ledger.begin(1), ledger.ever_acked()), (1, 0), "an attempt is no put");
         ledger.set(1, State::EndUnknown);
         ledger.set(1, State::Acked);
         ledger.set(1, State::Removing);
@@ -243,7 +249,7 @@ mod tests {
         let counts = &ledger.counts;
         let counted = [&counts.puts_acked, &counts.removes_acked, &counts.unknown].map(read);
         assert_eq!(counted, [1, 1, 1], "a refused removal is no second put");
-        assert_eq!((ledger.touched(), ledger.acked_now()), (1, 0));
+        assert_eq!((ledger.ever_acked(), ledger.acked_now()), (1, 0));
     }
 
     #[test]

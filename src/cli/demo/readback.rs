@@ -16,7 +16,8 @@ use super::workload::{World, code, key_name};
 
 const BATCH_MAX: u64 = 64;
 const FINAL_BATCH: u32 = 256;
-/// Attempts at one batch of the final reading, and the time between them: a primary may have to wait for a promise.
+/// Attempts at one batch of the final reading, and the wait after one without an answer: a primary may have to wait
+/// for a promise. What came too late is asked for again at once.
 const FINAL_TRIES: u32 = 20;
 const FINAL_PAUSE: Duration = Duration::from_millis(200);
 const PAUSE: Duration = Duration::from_millis(20);
@@ -30,6 +31,8 @@ enum Look {
     NotThere,
     /// The lease ended before the bytes were read: they prove nothing.
     TooLate,
+    /// It was wrong, and the ledger was told so.
+    Wrong,
 }
 
 /// A client that reads keys at random and compares every byte.
@@ -80,38 +83,51 @@ pub(super) async fn read_all(world: &Arc<World>) -> u64 {
     let mut from = 0;
     while from < world.ledger.len() {
         let to = world.ledger.len().min(from + FINAL_BATCH);
-        let keys: Vec<u32> = (from..to).collect();
-        let mut looked = None;
-        for _ in 0..FINAL_TRIES {
-            if gave_up || looked.is_some() {
-                break;
-            }
-            looked = look(&mut caller, world, &keys).await;
-            if looked.is_none() {
-                tokio::time::sleep(FINAL_PAUSE).await;
-            }
-            gave_up = Instant::now() > until;
+        let mut left: Vec<u32> = (from..to).collect();
+        if !gave_up {
+            let ask = async |keys: &[u32]| look(&mut caller, world, keys).await;
+            // What does not answer so often in a row will not answer the rest either.
+            gave_up = !read_batch(world, &mut left, until, ask).await;
         }
-        match looked {
-            Some((looks, entries)) => {
-                for (i, &key) in keys.iter().enumerate() {
-                    judge(world, key, &looks[i], Some(entries[i].state), entries[i].attempt);
-                }
-            }
-            None => {
-                unread +=
-                    keys.iter().filter(|&&key| world.ledger.get(key).state == State::Acked).count() as u64;
-                // What does not answer so often in a row will not answer the rest either.
-                gave_up = true;
-            }
-        }
+        unread += left.iter().filter(|&&key| world.ledger.get(key).state == State::Acked).count() as u64;
         from = to;
     }
     unread
 }
 
-/// Asks where the keys are and reads them there; also what the ledger says afterwards.
-async fn look(caller: &mut Caller, world: &World, keys: &[u32]) -> Option<(Vec<Look>, Vec<Entry>)> {
+/// What each key showed, and what the ledger says of it afterwards.
+type Looked = (Vec<Look>, Vec<Entry>);
+
+/// Reads keys until all have been judged, `until` has come or the tries are used up; leaves in `keys` those that
+/// were not. False when there was no answer at all.
+async fn read_batch(
+    world: &World,
+    keys: &mut Vec<u32>,
+    until: Instant,
+    mut ask: impl AsyncFnMut(&[u32]) -> Option<Looked>,
+) -> bool {
+    let mut answered = false;
+    for _ in 0..FINAL_TRIES {
+        if keys.is_empty() || Instant::now() > until {
+            break;
+        }
+        let Some((looks, entries)) = ask(keys).await else {
+            tokio::time::sleep(FINAL_PAUSE).await;
+            continue;
+        };
+        answered = true;
+        let mut looked = looks.iter().zip(&entries);
+        keys.retain(|&key| {
+            let Some((look, entry)) = looked.next() else { return true };
+            judge(world, key, look, Some(entry.state), entry.attempt);
+            matches!(look, Look::TooLate)
+        });
+    }
+    answered
+}
+
+/// Asks where the keys are and reads them there.
+async fn look(caller: &mut Caller, world: &World, keys: &[u32]) -> Option<Looked> {
     let names = keys.iter().map(|&key| key_name(key)).collect();
     let request = GetReplicaListRequest { keys: names, tenant: String::new() };
     // The lease counts from before the request was sent.
@@ -139,7 +155,7 @@ fn read(
         ErrorCode::ObjectNotFound | ErrorCode::ReplicaIsNotReady => return Look::NotThere,
         other => {
             world.ledger.unexpected(format!("a read of key {key} is answered with {}", other.as_str_name()));
-            return Look::TooLate;
+            return Look::Wrong;
         }
     }
     let mut attempts = Vec::with_capacity(result.replicas.len());
@@ -159,11 +175,11 @@ fn read(
         Some(Ok(attempt)) => attempt,
         Some(Err(what)) => {
             world.ledger.wrong(what);
-            return Look::TooLate;
+            return Look::Wrong;
         }
         None => {
             world.ledger.wrong(format!("key {key} is readable but has no replica"));
-            return Look::TooLate;
+            return Look::Wrong;
         }
     };
     if result.checksum != Some(checksum_of(key, first)) {
@@ -177,7 +193,7 @@ fn read(
 fn judge(world: &World, key: u32, look: &Look, settled: Option<State>, attempt: u32) {
     let ledger = &world.ledger;
     match (look, settled) {
-        (Look::TooLate, _) => return,
+        (Look::TooLate | Look::Wrong, _) => return,
         (Look::Bytes(found), Some(State::Acked)) if *found != attempt => {
             // Where the last put may be lost, an older one may be what is left.
             if *found < attempt && ledger.may_be_lost(key) {
@@ -234,6 +250,39 @@ mod tests {
         ] {
             assert_eq!(judged(&world(false), &look, settled), expected, "{settled:?}");
         }
+    }
+
+    fn one_acked_key() -> World {
+        let world = world(false);
+        world.ledger.begin(0);
+        world.ledger.set(0, State::Acked);
+        world
+    }
+
+    /// Reads the key with these looks in turn; (answered, keys left, looks used).
+    async fn batch(world: &World, mut looks: impl FnMut() -> Option<Look>) -> (bool, usize, u32) {
+        let (mut keys, mut used) = (vec![0], 0);
+        let until = Instant::now() + FINAL_LIMIT;
+        let answered = read_batch(world, &mut keys, until, async |keys: &[u32]| {
+            used += 1;
+            assert_eq!(keys, [0]);
+            looks().map(|look| (vec![look], vec![world.ledger.get(0)]))
+        });
+        let answered = answered.await;
+        (answered, keys.len(), used)
+    }
+
+    #[tokio::test]
+    async fn what_came_too_late_is_read_again_and_else_stays_unread() {
+        let world = one_acked_key();
+        let mut looks = vec![Some(Look::NotThere), None, Some(Look::TooLate)];
+        assert_eq!(batch(&world, || looks.pop().expect("three looks suffice")).await, (true, 0, 3));
+        assert_eq!(count(&world.ledger.counts.acked_missing), 1, "the last look counts");
+
+        let world = one_acked_key();
+        assert_eq!(batch(&world, || Some(Look::TooLate)).await, (true, 1, FINAL_TRIES));
+        assert_eq!(count(&world.ledger.counts.reads_checked), 0);
+        assert_eq!(batch(&world, || Some(Look::Wrong)).await, (true, 0, 1), "a complaint is made once");
     }
 
     #[test]

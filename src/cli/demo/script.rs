@@ -85,7 +85,11 @@ impl Run {
         m.returned = read(&counts.returned);
         m.wrong_bytes = read(&counts.wrong_bytes);
         m.unexpected = read(&counts.unexpected);
-        m.keys = world.ledger.touched();
+        m.keys = world.ledger.ever_acked();
+        m.removes_acked = read(&counts.removes_acked);
+        m.unknown = read(&counts.unknown);
+        m.no_space = read(&counts.no_space);
+        m.reads_checked = read(&counts.reads_checked);
         m.complaints = world.ledger.complaints();
         if let Some(failover) = &mut m.failover {
             failover.outage_ms = world.outage.duration().map(|outage| outage.as_secs_f64() * 1e3);
@@ -182,8 +186,8 @@ impl Run {
         self.look_at_processes(pair);
         self.stage.say("reading every key back");
         let unread = readback::read_all(world).await;
-        self.measured.unread = Some(unread);
         let asked = world.ledger.acked_now().saturating_sub(unread);
+        (self.measured.unread, self.measured.read_back) = (Some(unread), asked);
         let missing = read(&world.ledger.counts.acked_missing);
         self.stage.say(format!("asked for {asked} acknowledged keys; missing in the whole run: {missing}"));
         Ok(())
@@ -235,8 +239,8 @@ impl Run {
             loss_bound_ms: self.state_the_bound(world),
             ..FailoverFacts::default()
         };
-        let _ = world.outage.began.set(Instant::now());
         pair.a.kill();
+        let _ = world.outage.began.set(Instant::now());
         self.stage.say("primary KILLED with SIGKILL in full load");
         match promote(&channel, false).await {
             Ok(reply) => {

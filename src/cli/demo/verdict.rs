@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::super::exit::Exit;
+use super::super::text::number;
 
 /// A node as its own process described it, at the comparison.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -45,8 +46,15 @@ pub(super) struct Measured {
     pub(super) nodes: Vec<NodeFacts>,
     /// Digest and recount of all nodes at one position.
     pub(super) digests_equal: Option<bool>,
-    /// Keys ever put.
+    /// Keys that were put and acknowledged at least once.
     pub(super) keys: u64,
+    pub(super) removes_acked: u64,
+    /// Elements of calls whose outcome nobody knows.
+    pub(super) unknown: u64,
+    /// Puts that found no space.
+    pub(super) no_space: u64,
+    /// Looks at a key, during the load and after it, that were compared with the ledger.
+    pub(super) reads_checked: u64,
     pub(super) acked_missing: u64,
     /// Those of them that no stated bound excuses.
     pub(super) missing_beyond: u64,
@@ -55,6 +63,8 @@ pub(super) struct Measured {
     pub(super) unexpected: u64,
     /// Acknowledged keys that could not be asked for at the end. `None` = the end was not reached.
     pub(super) unread: Option<u64>,
+    /// Acknowledged keys that were asked for at the end.
+    pub(super) read_back: u64,
     pub(super) failover: Option<FailoverFacts>,
     pub(super) failover_wanted: bool,
     /// What else was seen to be wrong: sentences.
@@ -81,6 +91,11 @@ impl Verdict {
 /// Keys that the workload is meant to be about.
 pub(super) const KEYS_MIN: u64 = 50_000;
 
+/// Share of puts and removals whose outcome may stay unknown: one kill leaves each writer with one batch of them.
+const UNKNOWN_SHARE_MAX: f64 = 0.1;
+/// Share of them that may find no space: what was removed is used again only after the leases on it are over.
+const NO_SPACE_SHARE_MAX: f64 = 0.5;
+
 /// What is wrong beats what is missing; only a run with neither is ok.
 pub(super) fn judge(m: &Measured) -> Verdict {
     let wrong = wrong(m);
@@ -103,6 +118,20 @@ fn wrong(m: &Measured) -> Vec<String> {
         let excused = m.acked_missing.saturating_sub(m.missing_beyond);
         let but = if excused > 0 { format!("; {excused} more are within the bound") } else { String::new() };
         reasons.push(format!("{} acknowledged keys are missing{but}", m.missing_beyond));
+    }
+    // A load of which little is settled proves little.
+    let settled = m.puts_acked + m.removes_acked;
+    for (count, max, what) in [
+        (m.unknown, UNKNOWN_SHARE_MAX, "have an unknown outcome"),
+        (m.no_space, NO_SPACE_SHARE_MAX, "found no space"),
+    ] {
+        let all = settled + m.unknown + m.no_space;
+        if count as f64 > max * all as f64 {
+            reasons.push(format!(
+                "{count} of {all} puts and removals {what}, expected at most {:.0} %",
+                max * 100.0
+            ));
+        }
     }
     for (count, what) in [
         (m.wrong_bytes, "reads or addresses were wrong"),
@@ -131,12 +160,21 @@ fn gaps(m: &Measured) -> Vec<String> {
     need(!no_write, "no write was acknowledged after the failover");
     need(m.unread.is_some(), "the acknowledged keys were not read back");
     if let Some(unread) = m.unread.filter(|unread| *unread > 0) {
-        reasons.push(format!("{unread} acknowledged keys could not be read back: no answer"));
+        reasons
+            .push(format!("{unread} acknowledged keys could not be read back: no answer, or none in time"));
     }
     if m.keys < KEYS_MIN {
-        reasons.push(format!("{} keys were put, expected {KEYS_MIN}: try a longer --duration", m.keys));
+        reasons.push(format!(
+            "{} keys were put and acknowledged, expected {KEYS_MIN}: try a longer --duration",
+            m.keys
+        ));
     }
     reasons
+}
+
+/// A count of what was found wrong: unknown as long as nothing was looked at.
+fn found(count: u64, looked_at: u64) -> Option<u64> {
+    (count > 0 || looked_at > 0).then_some(count)
 }
 
 /// The line of the contract. Unknown is null.
@@ -144,7 +182,7 @@ pub(super) fn line(m: &Measured, verdict: &Verdict) -> Value {
     let nodes: Vec<Value> = m.nodes.iter().map(node).collect();
     let failover = m.failover.as_ref().map(|f| {
         json!({
-            "cause": "kill -9", "outage_ms": f.outage_ms, "acked_lost": f.acked_lost,
+            "cause": "kill -9", "outage_ms": f.outage_ms, "acked_lost": found(f.acked_lost, m.read_back),
             "loss_told_entries": f.loss_told_entries, "loss_bound_ms": f.loss_bound_ms, "phases": f.phases, "rejoin_ms": null,
         })
     });
@@ -154,7 +192,9 @@ pub(super) fn line(m: &Measured, verdict: &Verdict) -> Value {
         "entries_replicated": m.entries_replicated, "puts_acked": m.puts_acked, "puts_per_s": m.puts_per_s,
         "lag_ms": {"p50": m.lag_ms.map(|lag| lag.0), "p99": m.lag_ms.map(|lag| lag.1)},
         "nodes": nodes, "digests_equal": m.digests_equal,
-        "acked_missing": m.unread.map(|_| m.acked_missing), "wrong_bytes": m.wrong_bytes,
+        "acked_missing": found(m.acked_missing, m.read_back),
+        "wrong_bytes": found(m.wrong_bytes, m.reads_checked),
+        "unknown_outcomes": m.unknown, "no_space": m.no_space,
         "failover": failover,
         "verification": {"planted": null, "found": null, "repaired": null, "detect_ms": null,
             "repair_ms": null, "false_alarms": null},
@@ -200,8 +240,8 @@ pub(super) fn summary(m: &Measured, verdict: &Verdict) -> Vec<String> {
     }
     lines.push(format!(
         "  acknowledged keys missing: {}, wrong bytes: {}",
-        m.unread.map_or("?".to_owned(), |_| m.acked_missing.to_string()),
-        m.wrong_bytes
+        number(found(m.acked_missing, m.read_back)),
+        number(found(m.wrong_bytes, m.reads_checked))
     ));
     lines.extend(verdict.reasons.iter().flat_map(|why| super::super::text::wrap(&format!("  - {why}"), 4)));
     lines
@@ -223,7 +263,9 @@ mod tests {
             puts_acked: 60_000,
             keys: KEYS_MIN,
             digests_equal: Some(true),
+            reads_checked: 1,
             unread: Some(0),
+            read_back: 1,
             failover_wanted: true,
             failover: Some(FailoverFacts { outage_ms: Some(600.0), ..Default::default() }),
             ..Measured::default()
@@ -252,6 +294,10 @@ mod tests {
         assert_eq!(word(|m| m.wrong_bytes = 1), "bad");
         assert_eq!(word(|m| m.returned = 1), "bad");
         assert_eq!(word(|m| m.unexpected = 1), "bad");
+        assert_eq!(word(|m| m.unknown = 6_666), "ok");
+        assert_eq!(word(|m| m.unknown = 6_667), "bad", "more than a tenth of all");
+        assert_eq!(word(|m| m.no_space = 60_000), "ok");
+        assert_eq!(word(|m| m.no_space = 60_001), "bad", "more than half of all");
         assert_eq!(word(|m| m.faults.push("b has set aside an entry".into())), "bad");
         let both = |m: &mut Measured| (m.wrong_bytes, m.unread) = (1, None);
         assert_eq!(word(both), "bad", "what is wrong beats what is missing");
@@ -283,7 +329,9 @@ mod tests {
         let mut measured = Measured::default();
         measured.nodes.push(NodeFacts { id: "a".into(), pid: 7, role: "primary", ..NodeFacts::default() });
         let line = line(&measured, &judge(&measured));
-        for name in ["entries_replicated", "puts_per_s", "digests_equal", "acked_missing", "failover"] {
+        for name in
+            ["entries_replicated", "puts_per_s", "digests_equal", "acked_missing", "wrong_bytes", "failover"]
+        {
             assert!(line.get(name).is_some_and(Value::is_null), "{name}: {line}");
         }
         for name in
@@ -293,6 +341,22 @@ mod tests {
         }
         assert_eq!((line["schema"].as_u64(), line["nodes"][0]["recount"].is_null()), (Some(1), true));
         assert_eq!(line["nodes"].as_array().map(Vec::len), Some(1));
+    }
+
+    #[test]
+    fn what_was_not_looked_at_is_not_zero() {
+        let fields = |m: &Measured| {
+            let line = line(m, &judge(m));
+            [&line["acked_missing"], &line["failover"]["acked_lost"], &line["wrong_bytes"]].map(Value::as_u64)
+        };
+        let mut measured = good();
+        assert_eq!(fields(&measured), [Some(0); 3]);
+        (measured.read_back, measured.unread) = (0, Some(9));
+        assert_eq!(fields(&measured), [None, None, Some(0)]);
+        measured.reads_checked = 0;
+        assert_eq!(fields(&measured), [None; 3]);
+        (measured.acked_missing, measured.wrong_bytes) = (2, 1);
+        assert_eq!(fields(&measured), [Some(2), None, Some(1)]);
     }
 
     #[test]

@@ -47,7 +47,8 @@ impl World {
     }
 }
 
-/// From the kill to the first good write.
+/// From the kill to the first good write. It begins when the process is gone, so that a write which the dying one
+/// still answered does not end it.
 #[derive(Default)]
 pub(super) struct Outage {
     pub(super) began: OnceLock<Instant>,
@@ -215,7 +216,10 @@ impl Writer {
                         ledger.set(key, State::SetAside);
                     }
                 },
-                ErrorCode::NoAvailableHandle => ledger.set(key, was),
+                ErrorCode::NoAvailableHandle => {
+                    add(&ledger.counts.no_space);
+                    ledger.set(key, was);
+                }
                 // The lost start had begun it.
                 ErrorCode::ObjectAlreadyExists if was == State::StartUnknown => ledger.set(key, was),
                 ErrorCode::ObjectAlreadyExists => {
@@ -329,7 +333,13 @@ impl Writer {
             match code(result.error.as_ref()) {
                 ErrorCode::Ok | ErrorCode::ObjectNotFound => world.ledger.set(key, State::Absent),
                 ErrorCode::ObjectHasLease => self.open_removes.push(key),
-                _ => world.ledger.set(key, State::SetAside),
+                other => {
+                    let name = other.as_str_name();
+                    world
+                        .ledger
+                        .unexpected(format!("the repeated removal of key {key} is answered with {name}"));
+                    world.ledger.set(key, State::SetAside);
+                }
             }
         }
         true
@@ -380,5 +390,23 @@ impl Writer {
             self.world.ledger.unexpected(format!("{} results for {} keys", results.len(), keys.len()));
         }
         keys.iter().copied().zip(results).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_write_sent_after_the_kill_ends_the_outage() {
+        let outage = Outage::default();
+        let before = Instant::now();
+        outage.good_write(before);
+        let began = before + Duration::from_nanos(1);
+        outage.began.set(began).expect("set once");
+        outage.good_write(before);
+        assert_eq!(outage.duration(), None);
+        outage.good_write(began);
+        assert!(outage.duration().is_some());
     }
 }

@@ -71,11 +71,20 @@ fn leadership(survey: &Survey) -> Vec<Problem> {
         [_] => Vec::new(),
         [] if survey.answered().next().is_none() => Vec::new(),
         [] => {
-            let ready = survey.answered().find(|(_, s)| verdict(s) == Verdict::Yes);
+            // A copy of an earlier epoch lacks what later primaries acknowledged.
+            let epoch =
+                |status: &NodeStatus| status.leadership.as_ref().and_then(|l| l.max_epoch.max(l.epoch));
+            let newest = survey.answered().filter_map(|(_, s)| epoch(s)).max();
+            let ready = survey.answered().find(|(_, s)| verdict(s) == Verdict::Yes && epoch(s) >= newest);
             let problem = Problem::new("no primary answers: nobody serves");
             vec![match ready {
                 Some((seen, _)) => {
-                    problem.cure(format!("standfast failover --to {} --connect {}", seen.name(), seen.addr))
+                    let name = seen.name();
+                    problem.cure(format!(
+                        "standfast failover --to {name} --connect {} (unless {name} was detached, or another node \
+                         promoted, while it could not be reached: that it cannot know)",
+                        seen.addr
+                    ))
                 }
                 None => problem,
             }]

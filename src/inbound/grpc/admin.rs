@@ -56,12 +56,12 @@ impl Admin for AdminDoor {
         let reasons = match was_member {
             Some(true) => Vec::new(),
             Some(false) => vec![v1::Reason {
-                code: "NOT_A_MEMBER".into(),
+                code: "not_a_member".into(),
                 text: format!("{name} is not in the in-sync set: writes do not wait for it"),
                 cure: "standfast status".into(),
             }],
             None => vec![v1::Reason {
-                code: "NOT_PRIMARY".into(),
+                code: "not_primary".into(),
                 text: "only the primary keeps the in-sync set".into(),
                 cure: "standfast status names the primary; ask it".into(),
             }],

@@ -1,22 +1,32 @@
 //! The command line.
 
-use crate::scenario::{STANDARD, Scenario};
+use crate::scenario::{DIRECTED, STANDARD, Scenario};
 
 pub(crate) const USAGE: &str = "usage: cargo xtask sim [--seeds N] [--from S] [--scenario X]
        cargo xtask sim --scenario X --seed S [--trace]
        cargo xtask sim --check-determinism
        cargo xtask sim --mutants
-scenarios: sync, async, switch (a plain run); drift, long-log, leases, rejoin (directed)";
+scenarios: sync, async, switch; drift, long-log, leases, rejoin (directed: at most 20 seeds of a plain run)";
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Command {
-    Seeds { scenarios: Vec<Scenario>, from: u64, seeds: u64 },
-    One { scenarios: Vec<Scenario>, seed: u64, trace: bool },
+    /// So many seeds of each scenario.
+    Seeds {
+        scenarios: Vec<(Scenario, u64)>,
+        from: u64,
+    },
+    One {
+        scenarios: Vec<Scenario>,
+        seed: u64,
+        trace: bool,
+    },
     Determinism,
     Mutants,
 }
 
 const SEEDS: u64 = 200;
+/// Of each directed scenario, in a run that names none.
+const DIRECTED_SEEDS_MAX: u64 = 20;
 
 pub(crate) fn parse(args: &[String]) -> Result<Command, String> {
     let (mut seeds, mut from, mut seed, mut scenario) = (None, None, None, None);
@@ -35,20 +45,31 @@ pub(crate) fn parse(args: &[String]) -> Result<Command, String> {
             _ => return Err(format!("`{arg}` is not an argument")),
         }
     }
-    let scenarios = scenario.map_or_else(|| STANDARD.to_vec(), |s| vec![s]);
     let plain = seeds.is_none() && from.is_none() && seed.is_none() && scenario.is_none() && !trace;
     match (determinism, mutants, seed) {
         (true, false, None) if plain => Ok(Command::Determinism),
         (false, true, None) if plain => Ok(Command::Mutants),
-        (false, false, Some(seed)) if seeds.is_none() && from.is_none() => {
-            Ok(Command::One { scenarios, seed, trace })
-        }
+        (false, false, Some(seed)) if seeds.is_none() && from.is_none() => Ok(Command::One {
+            scenarios: scenario.map_or_else(|| STANDARD.to_vec(), |s| vec![s]),
+            seed,
+            trace,
+        }),
         (false, false, None) if !trace => match seeds.unwrap_or(SEEDS) {
             0 => Err("--seeds is 0: expected 1 or more".into()),
-            seeds => Ok(Command::Seeds { scenarios, from: from.unwrap_or(0), seeds }),
+            seeds => Ok(Command::Seeds { scenarios: share(scenario, seeds), from: from.unwrap_or(0) }),
         },
         _ => Err("these arguments do not go together".into()),
     }
+}
+
+/// How many of the seeds each scenario gets.
+fn share(scenario: Option<Scenario>, seeds: u64) -> Vec<(Scenario, u64)> {
+    if let Some(scenario) = scenario {
+        return vec![(scenario, seeds)];
+    }
+    let standard = STANDARD.iter().map(|s| (*s, seeds));
+    let directed = DIRECTED.iter().map(|s| (*s, seeds.min(DIRECTED_SEEDS_MAX)));
+    standard.chain(directed).collect()
 }
 
 fn number(what: &str, text: &str) -> Result<u64, String> {
@@ -67,8 +88,11 @@ mod tests {
     fn good_and_bad_lines() {
         let one = Command::One { scenarios: vec![Scenario::Drift], seed: 7, trace: true };
         assert_eq!(of("--scenario drift --seed 7 --trace"), Ok(one));
-        let all = Command::Seeds { scenarios: STANDARD.to_vec(), from: 0, seeds: SEEDS };
-        assert_eq!(of(""), Ok(all));
+        let Ok(Command::Seeds { scenarios, from: 0 }) = of("") else { panic!("a plain run") };
+        assert_eq!(scenarios.len(), STANDARD.len() + DIRECTED.len(), "a plain run leaves no scenario out");
+        assert!(scenarios.contains(&(Scenario::Sync, SEEDS)) && scenarios.contains(&(Scenario::Drift, 20)));
+        let one = Command::Seeds { scenarios: vec![(Scenario::Drift, 99)], from: 5 };
+        assert_eq!(of("--scenario drift --seeds 99 --from 5"), Ok(one));
         for bad in
             ["--seed", "--seed x", "--seeds 0", "--trace", "--mutants --seed 1", "--scenario nope", "x"]
         {

@@ -33,6 +33,10 @@ pub(crate) enum Scenario {
 
 /// Those that a plain run consists of.
 pub(crate) const STANDARD: &[Scenario] = &[Scenario::Sync, Scenario::Async, Scenario::Switch];
+/// Those that aim at one rule. A plain run has a few seeds of each: a mutant that only they catch proves
+/// something only if they are clean without it.
+pub(crate) const DIRECTED: &[Scenario] =
+    &[Scenario::Drift, Scenario::LongLog, Scenario::Leases, Scenario::Rejoin];
 const ALL: &[Scenario] = &[
     Scenario::Sync,
     Scenario::Async,

@@ -73,13 +73,13 @@ impl World {
     fn happened(&mut self, i: usize, happening: &Happening) -> Outcome {
         self.note(At::Node(i), || format!("{}: {}", happening.code, happening.text));
         match happening.code {
-            "ISR_JOINED" => self.membership(i, Count::JoinedIsr),
-            "ISR_LEFT" => self.membership(i, Count::LeftIsr),
-            "ROLE_CHANGED" => self.role_changed(i),
-            "STREAMING" if self.hosts[i].process.as_ref().is_some_and(|p| p.has_led) => {
+            "isr_joined" => self.membership(i, Count::JoinedIsr),
+            "isr_left" => self.membership(i, Count::LeftIsr),
+            "role_changed" => self.role_changed(i),
+            "streaming" if self.hosts[i].process.as_ref().is_some_and(|p| p.has_led) => {
                 self.counters.hit(Count::OldPrimaryReturned);
             }
-            "QUARANTINED" => {
+            "quarantined" => {
                 return Err(Invariant::NoQuarantine.broken(format!("n{i}: {}", happening.text)));
             }
             _ => {}

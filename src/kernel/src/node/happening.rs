@@ -80,39 +80,39 @@ impl Happening {
     }
 
     pub(super) fn role_changed(to: Role, epoch: Epoch, reason: &str) -> Self {
-        Self::new(Severity::Warning, "ROLE_CHANGED", format!("{to} in epoch {epoch}: {reason}"))
+        Self::new(Severity::Warning, "role_changed", format!("{to} in epoch {epoch}: {reason}"))
     }
 
     pub(super) fn membership(node: &NodeId, copy: CopyId, joined: bool) -> Self {
         if joined {
             return Self::new(
                 Severity::Info,
-                "ISR_JOINED",
+                "isr_joined",
                 format!("{node} (copy {copy}) joined the in-sync set"),
             );
         }
-        Self::new(Severity::Warning, "ISR_LEFT", format!("{node} (copy {copy}) left the in-sync set"))
+        Self::new(Severity::Warning, "isr_left", format!("{node} (copy {copy}) left the in-sync set"))
     }
 
     pub(super) fn detach_asked(node: &NodeId, actor: &str) -> Self {
-        Self::new(Severity::Warning, "DETACH", format!("{actor} detaches {node}"))
+        Self::new(Severity::Warning, "detach", format!("{actor} detaches {node}"))
     }
 
     pub(super) fn peer_closed(conn: ConnId, why: &str) -> Self {
-        Self::new(Severity::Info, "STANDBY_CLOSED", format!("replication connection {} ended: {why}", conn.0))
+        Self::new(Severity::Info, "standby_closed", format!("replication connection {} ended: {why}", conn.0))
     }
 
     pub(super) fn streaming(node: &NodeId, epoch: Epoch, from: Seq) -> Self {
-        Self::new(Severity::Info, "STREAMING", format!("{node} streams from {from} in epoch {epoch}"))
+        Self::new(Severity::Info, "streaming", format!("{node} streams from {from} in epoch {epoch}"))
     }
 
     pub(super) fn not_streamed(why: &str) -> Self {
-        Self::new(Severity::Warning, "NOT_STREAMED", why.to_owned())
+        Self::new(Severity::Warning, "not_streamed", why.to_owned())
     }
 
     pub(super) fn quarantined(bad: &Quarantined) -> Self {
         let key = bad.key.as_deref().map_or("none".into(), |k| k.escape_ascii().to_string());
         let text = format!("entry {} (key {key}) is quarantined: {}", bad.seq, bad.reason);
-        Self::new(Severity::Critical, "QUARANTINED", text)
+        Self::new(Severity::Critical, "quarantined", text)
     }
 }

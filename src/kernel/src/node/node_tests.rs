@@ -215,7 +215,7 @@ fn bootstrap_leads_epoch_1_at_once() {
     b.check(
         1000,
         NodeEvent::Start(WallTime(1)),
-        &["serve e1", "ROLE_CHANGED", "changed bootstrap e1", "gate e1 commit 2"],
+        &["serve e1", "role_changed", "changed bootstrap e1", "gate e1 commit 2"],
     );
     assert_eq!(b.is(), (Role::Primary, 1));
     let view = b.node.view(ms(1000));
@@ -242,7 +242,7 @@ fn without_bootstrap_it_follows() {
     b.check(1000, NodeEvent::Start(WallTime(1)), &[]);
     b.check(1000, tick(), &["dial"]);
     b.check(1001, NodeEvent::LinkUp, &["hello max e0"]);
-    b.check(1002, welcome(3, Start::Stream(Seq(1))), &["STREAMING"]);
+    b.check(1002, welcome(3, Start::Stream(Seq(1))), &["streaming"]);
     b.check(1003, beat(3, &["p", "n"]), &["ack 1"]);
     assert_eq!((b.is(), b.node.view(ms(1003)).reason.as_str()), ((Role::Standby, 3), "follows p in epoch 3"));
     let mut alone =
@@ -265,7 +265,7 @@ fn promotion_is_refused_with_every_reason() {
     let damaged = Batch { prev: LogPos::NONE, count: 1, entries: Bytes::from_static(&[9; 50]) };
     let (epoch, commit, tail) = (Epoch(3), Seq(1), Seq(2));
     let frame = BatchFrame { epoch, batch: damaged, token: 0, commit, tail, trim: Seq(1), record: None };
-    b.check(1005, NodeEvent::Link(PrimaryFrame::Batch(frame)), &["QUARANTINED", "ack 1"]);
+    b.check(1005, NodeEvent::Link(PrimaryFrame::Batch(frame)), &["quarantined", "ack 1"]);
     b.check(1006, promote(false), &["promoted #5 [\"NOT_IN_SYNC\", \"QUARANTINE\"] None"]);
     assert_eq!(b.is(), (Role::Standby, 3));
     let mut p = fresh(true);
@@ -288,7 +288,7 @@ fn a_dry_run_says_so_and_changes_nothing() {
 fn a_promotion_waits_for_the_own_promise_then_leads_the_next_epoch() {
     let mut b = standby();
     let right_end = ms(1000).plus(up(GRANT));
-    b.check(1100, promote(false), &["hang up", "ROLE_CHANGED"]);
+    b.check(1100, promote(false), &["hang up", "role_changed"]);
     assert_eq!((b.is(), b.node.deadline()), ((Role::Candidate, 3), Some(right_end)));
     let mut out = Vec::new();
     b.node.on(Instant(right_end.0 - 1), tick(), &mut out);
@@ -297,7 +297,7 @@ fn a_promotion_waits_for_the_own_promise_then_leads_the_next_epoch() {
     let lines: Vec<_> = out.iter().map(line).collect();
     let want = [
         "serve e4",
-        "ROLE_CHANGED",
+        "role_changed",
         "changed failover e4",
         "gate e4 commit 2",
         "promoted #5 [] Some(4)",
@@ -339,7 +339,7 @@ fn a_candidate_that_hears_of_a_higher_epoch_follows_again() {
         &[
             "hang up",
             "promoted #5 [\"SUPERSEDED\"] None",
-            "ROLE_CHANGED",
+            "role_changed",
             "7 welcome e4 Refused(NotPrimary)",
             "7 close",
         ],
@@ -362,7 +362,7 @@ fn a_primary_that_sees_a_higher_epoch_steps_down_and_keeps_its_state() {
         let (state, marks) = (b.node.store().recount(), b.node.log().marks());
         let said = b.on(1001, way());
         let stop = said.iter().position(|s| s == "stop serving").expect("it stops");
-        assert_eq!(said[stop + 1..], ["ROLE_CHANGED"], "nothing is said for the ended term: {said:?}");
+        assert_eq!(said[stop + 1..], ["role_changed"], "nothing is said for the ended term: {said:?}");
         assert_eq!(b.is(), (Role::Standby, 2));
         assert_eq!((b.node.store().recount(), b.node.log().marks()), (state, marks));
         let view = b.node.view(ms(1001));
@@ -393,7 +393,7 @@ fn a_standby_that_hears_of_a_higher_epoch_leaves_the_lower_one() {
     b.on(1102, NodeEvent::LinkDown("cut".into()));
     b.on(5000, tick());
     b.check(5000, NodeEvent::LinkUp, &["hello max e4"]);
-    b.check(5001, welcome(3, Start::Stream(Seq(1))), &["NOT_STREAMED", "hang up"]);
+    b.check(5001, welcome(3, Start::Stream(Seq(1))), &["not_streamed", "hang up"]);
 }
 
 #[test]
@@ -435,7 +435,7 @@ fn a_deposed_primary_learns_it_from_its_probe() {
     b.check(
         1002,
         welcome(2, Start::Refused(StreamRefusal::Version)),
-        &["hang up", "hang up", "stop serving", "ROLE_CHANGED"],
+        &["hang up", "hang up", "stop serving", "role_changed"],
     );
     assert_eq!(b.is(), (Role::Standby, 2));
 }
@@ -443,16 +443,16 @@ fn a_deposed_primary_learns_it_from_its_probe() {
 #[test]
 fn detach_is_the_primary_s_business() {
     let mut b = fresh(true);
-    b.check(1001, detach("s"), &["DETACH", "detached #6 Some(false)"]);
+    b.check(1001, detach("s"), &["detach", "detached #6 Some(false)"]);
     b.on(1001, hello("test", 1));
     let said = b.on(1002, ack(1, 2));
-    assert!(said.contains(&"ISR_JOINED".into()), "{said:?}");
+    assert!(said.contains(&"isr_joined".into()), "{said:?}");
     let said = b.on(1003, detach("s"));
     let told = [
-        "DETACH",
-        "ISR_LEFT",
+        "detach",
+        "isr_left",
         "7 welcome e1 Refused(Detached)",
-        "STANDBY_CLOSED",
+        "standby_closed",
         "7 close",
         "detached #6 Some(true)",
     ];

@@ -48,20 +48,20 @@ pub fn may_promote(facts: &Facts) -> Verdict {
     let mut reasons = Vec::new();
     let mut against = |code, text: String| reasons.push(Reason { code, text });
     if facts.role != Role::Standby {
-        against("NOT_STANDBY", format!("this node is {}, only a standby can be promoted", facts.role));
+        against("not_standby", format!("this node is {}, only a standby can be promoted", facts.role));
         return Verdict { reasons };
     }
     if !facts.ever_streamed {
-        against("NEVER_STREAMED", "no primary has streamed to this copy: it would serve nothing".into());
+        against("never_streamed", "no primary has streamed to this copy: it would serve nothing".into());
     } else if !facts.in_sync {
         against(
-            "NOT_IN_SYNC",
+            "not_in_sync",
             "the primary last counted this copy as not in sync: it may lack writes".into(),
         );
     }
     if facts.quarantined > 0 {
         let n = facts.quarantined;
-        against("QUARANTINE", format!("{n} entries are quarantined: this copy has a hole"));
+        against("quarantine", format!("{n} entries are quarantined: this copy has a hole"));
     }
     Verdict { reasons }
 }
@@ -78,9 +78,9 @@ mod tests {
     fn each_fact_flips_the_verdict_with_its_own_code() {
         let good = Facts { role: Role::Standby, ever_streamed: true, in_sync: true, quarantined: 0 };
         assert!(may_promote(&good).is_yes());
-        assert_eq!(codes(Facts { role: Role::Primary, ..good }), ["NOT_STANDBY"]);
-        assert_eq!(codes(Facts { ever_streamed: false, ..good }), ["NEVER_STREAMED"]);
-        assert_eq!(codes(Facts { in_sync: false, ..good }), ["NOT_IN_SYNC"]);
-        assert_eq!(codes(Facts { quarantined: 2, ..good }), ["QUARANTINE"]);
+        assert_eq!(codes(Facts { role: Role::Primary, ..good }), ["not_standby"]);
+        assert_eq!(codes(Facts { ever_streamed: false, ..good }), ["never_streamed"]);
+        assert_eq!(codes(Facts { in_sync: false, ..good }), ["not_in_sync"]);
+        assert_eq!(codes(Facts { quarantined: 2, ..good }), ["quarantine"]);
     }
 }

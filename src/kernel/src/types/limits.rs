@@ -54,8 +54,6 @@ pub const SHIP_WINDOW_FRAMES: usize = 128;
 
 /// Standbys that one primary serves.
 pub const STANDBYS_MAX: usize = 16;
-/// Quarantined entries kept for display; the first one already stops acknowledgements (PROTOCOL I10).
-pub const QUARANTINE_MAX: usize = 64;
 /// Happenings kept for display.
 pub const EVENTS_MAX: usize = 256;
 /// Shards that one maintenance step visits.
