@@ -60,6 +60,12 @@ pub(crate) struct DetachArgs {
 
 /// Promotes a standby: rehearses, asks, acts, and tells what came of it.
 pub(crate) async fn failover(client: &ClientArgs, args: &FailoverArgs) -> Result<Exit, Failure> {
+    let ended = fail_over(client, args).await;
+    let blank = json!({"dry_run": args.dry_run, "addr": null, "epoch": null, "lost": null, "phases": null});
+    told(client, blank, ended)
+}
+
+async fn fail_over(client: &ClientArgs, args: &FailoverArgs) -> Result<Exit, Failure> {
     let (addr, channel, cluster) = find_standby(client, &args.to).await?;
     let rehearsed = promote(&channel, args, true).await?;
     if !rehearsed.accepted {
@@ -101,6 +107,32 @@ pub(crate) async fn failover(client: &ClientArgs, args: &FailoverArgs) -> Result
 
 /// Takes a standby out of the in-sync set.
 pub(crate) async fn detach(client: &ClientArgs, args: &DetachArgs) -> Result<Exit, Failure> {
+    let ended = take_out(client, args).await;
+    told(client, json!({"told": null, "in_sync": null}), ended)
+}
+
+/// Programs get a line on stdout in any case: of a failure, the keys of a success without their values.
+fn told(client: &ClientArgs, blank: Value, ended: Result<Exit, Failure>) -> Result<Exit, Failure> {
+    if let (true, Err(failure)) = (client.json, &ended) {
+        show(&[failed(blank, failure).to_string()]);
+    }
+    ended
+}
+
+fn failed(mut line: Value, failure: &Failure) -> Value {
+    let (code, accepted) = match failure.exit {
+        Exit::Unknown => ("outcome_unknown", None),
+        Exit::Unreachable => ("unreachable", Some(false)),
+        Exit::Usage => ("usage", Some(false)),
+        Exit::Ok | Exit::Bad => ("refused", Some(false)),
+    };
+    line["schema"] = json!(1);
+    line["accepted"] = json!(accepted);
+    line["reasons"] = json!([{"code": code, "text": failure.text, "cure": failure.cure}]);
+    line
+}
+
+async fn take_out(client: &ClientArgs, args: &DetachArgs) -> Result<Exit, Failure> {
     let found = look_around(client).await?;
     let connect = client.connect.join(",");
     let primary = found.primary().ok_or_else(|| {
@@ -385,6 +417,18 @@ mod tests {
         assert_eq!(rules(seen("kv", Role::Primary, 3)), None, "the one that it follows");
         assert_eq!(rules(seen("kv", Role::Standby, 4)), None);
         assert_eq!(rules(seen("other", Role::Primary, 4)), None);
+    }
+
+    #[test]
+    fn a_failure_is_a_line_too_and_an_unknown_outcome_is_no_refusal() {
+        let line = |exit| failed(json!({"epoch": null}), &Failure::new(exit, "why"));
+        let unknown = line(Exit::Unknown);
+        assert!(unknown["accepted"].is_null() && unknown.get("epoch").is_some_and(Value::is_null));
+        assert_eq!(
+            (&unknown["schema"], &unknown["reasons"][0]["code"]),
+            (&json!(1), &json!("outcome_unknown"))
+        );
+        assert_eq!(line(Exit::Unreachable)["accepted"], json!(false));
     }
 
     #[test]

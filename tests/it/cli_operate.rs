@@ -95,6 +95,10 @@ async fn the_exit_code_tells_what_kind_of_no_it_is() {
     assert_eq!(standfast("127.0.0.1:1", "status").code, Some(3));
     assert_eq!(standfast("127.0.0.1:1", "failover --to b --yes").code, Some(3));
     assert_eq!(standfast("127.0.0.1:1", "detach b --yes").code, Some(3));
+    for command in ["failover --to b --yes --json", "detach b --yes --json"] {
+        let line = standfast("127.0.0.1:1", command).json();
+        assert_eq!((&line["schema"], &line["accepted"]), (&1.into(), &false.into()), "{line}");
+    }
     assert_eq!(standfast("nowhere", "status").code, Some(2));
     assert_eq!(standfast("127.0.0.1:1", "demo --duration 1s").code, Some(2));
 }
