@@ -293,7 +293,7 @@ impl Node {
             RoleState::Standby(_) => {}
             RoleState::Candidate(c) => {
                 let text = format!("another node leads since epoch {seen}");
-                let reasons = vec![Reason { code: "SUPERSEDED", text }];
+                let reasons = vec![Reason { code: "superseded", text }];
                 out.push(NodeAction::Promoted(c.call.request, Verdict { reasons }, None));
             }
             RoleState::Primary(primary, _) => {

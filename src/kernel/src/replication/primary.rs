@@ -373,7 +373,7 @@ impl Primary {
         out.push(PrimaryAction::Close(conn, why));
     }
 
-    fn detach(&mut self, node: &NodeId, out: &mut Vec<PrimaryAction>) {
+    fn detach(&mut self, node: &NodeId, out: &mut Vec<PrimaryAction>) -> bool {
         let copies: Vec<CopyId> =
             self.isr.iter().filter(|(_, m)| m.node == *node).map(|(copy, _)| *copy).collect();
         let conns: Vec<ConnId> =
@@ -385,7 +385,7 @@ impl Primary {
             self.welcome(conn, Start::Refused(StreamRefusal::Detached), out);
             self.drop_peer(conn, "detached by an operator", out);
         }
-        out.push(PrimaryAction::Detached(node.clone(), !copies.is_empty()));
+        !copies.is_empty()
     }
 
     fn leave(&mut self, copy: CopyId, out: &mut Vec<PrimaryAction>) {
@@ -428,6 +428,7 @@ impl Machine for Primary {
     type Action = PrimaryAction;
 
     fn on(&mut self, now: Instant, event: PrimaryEvent, out: &mut Vec<PrimaryAction>) {
+        let mut detached = None;
         match event {
             PrimaryEvent::Frame(conn, StandbyFrame::Hello(hello)) => self.hello(now, conn, hello, out),
             PrimaryEvent::Frame(conn, StandbyFrame::Ack(ack)) => self.ack(now, conn, &ack, out),
@@ -440,11 +441,16 @@ impl Machine for Primary {
                     self.ship(now, conn, out);
                 }
             }
-            PrimaryEvent::Detach(node) => self.detach(&node, out),
+            PrimaryEvent::Detach(node) => {
+                let was_member = self.detach(&node, out);
+                detached = Some(PrimaryAction::Detached(node, was_member));
+            }
             PrimaryEvent::Tick => {}
         }
         self.heartbeats(now, out);
         self.settle(out);
+        // Answered last: whoever hears of it finds the gate open.
+        out.extend(detached);
     }
 
     fn deadline(&self) -> Option<Instant> {

@@ -371,7 +371,7 @@ fn a_member_that_goes_away_blocks_until_it_is_detached() {
     b.check(
         1700,
         PrimaryEvent::Detach(node("s")),
-        &["left s/1", "detached s true", "gate e3 1000..max commit 9"],
+        &["left s/1", "gate e3 1000..max commit 9", "detached s true"],
     );
     b.check(1800, PrimaryEvent::Detach(node("s")), &["detached s false"]);
 }
@@ -400,8 +400,8 @@ fn detach_tells_a_connected_standby_and_the_others() {
             "left s/1",
             "1 welcome e3 p 100 Refused(Detached)",
             "1 close: detached by an operator",
-            "detached s true",
             "2 beat e3 @1050 commit 7 tail 7 record 4 [p/100 t/2]",
+            "detached s true",
         ],
     );
 }
