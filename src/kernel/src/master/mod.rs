@@ -1,5 +1,5 @@
 //! Deciding: a [`Request`](crate::api::Request) becomes [`Op`](crate::oplog::Op)s, which are logged
-//! and applied, and a [`Response`](crate::api::Response) that depends on a position.
+//! and applied, and a [`Response`] that depends on a position.
 
 mod attempt;
 mod call;
