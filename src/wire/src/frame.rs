@@ -237,8 +237,10 @@ impl<H: Header> Framer<H> {
         }
         self.buffer.advance(H::LEN);
         let payload = self.buffer.split_to(length).freeze();
-        if length > LARGE {
+        if length > LARGE && self.buffer.len() < H::LEN {
             // Else an idle connection would keep the memory of its largest frame.
+            // More than the beginning of a header is not copied: it shares the
+            // memory until it is read, which is at once.
             self.buffer = BytesMut::from(&self.buffer[..]);
         }
         self.skip = header.attachment_length() as usize;
