@@ -2,26 +2,35 @@
 //! and applied, and a [`Response`] that depends on a position.
 
 mod call;
+mod census;
 mod decide;
+mod evict;
 mod expiry;
 mod placement;
 mod put;
 mod read;
 mod remove;
 mod segment;
+mod task;
+mod task_payload;
+mod transfer;
+
+pub use evict::{Evictability, EvictionRules, EvictionStats};
+pub use task::TaskRules;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use std::time::Duration;
 
 use crate::api::Response;
 use crate::lab::Sabotage;
 use crate::oplog::OpLogManager;
 use crate::store::MetadataStore;
+use crate::sync::{Order, Ranked, RankedMutex};
 use crate::types::{Epoch, Instant, Seq, up};
 
-/// Periods of the master (SEMANTICS 1.8, PROTOCOL T6).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Periods and ratios of the master (SEMANTICS 1.8, PROTOCOL T6).
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct MasterTimes {
     /// Read lease.
     pub read_ttl: Duration,
@@ -29,15 +38,29 @@ pub struct MasterTimes {
     pub put_discard: Duration,
     /// For this long a preempted writer's regions stay unused.
     pub put_release: Duration,
+    /// For this long the targets of a revoked copy or move stay unused (R7).
+    pub revoke_release: Duration,
+    /// How many tasks are kept, and for how long they may take.
+    pub tasks: TaskRules,
+    /// When memory is evicted, and how much of it.
+    pub eviction: EvictionRules,
+}
+
+impl MasterTimes {
+    /// Mooncake's defaults.
+    pub const DEFAULT: Self = Self {
+        read_ttl: Duration::from_secs(10),
+        put_discard: Duration::from_secs(30),
+        put_release: Duration::from_secs(600),
+        revoke_release: Duration::from_secs(1),
+        tasks: TaskRules::DEFAULT,
+        eviction: EvictionRules::DEFAULT,
+    };
 }
 
 impl Default for MasterTimes {
     fn default() -> Self {
-        Self {
-            read_ttl: Duration::from_secs(10),
-            put_discard: Duration::from_secs(30),
-            put_release: Duration::from_secs(600),
-        }
+        Self::DEFAULT
     }
 }
 
@@ -71,6 +94,9 @@ pub struct Master {
     rng: AtomicU64,
     /// Next shard that maintenance looks at.
     sweep: AtomicUsize,
+    /// A write found no room: evict even below the watermark.
+    eviction_needed: AtomicBool,
+    evictor: RankedMutex<evict::Evictor>,
     sabotage: Option<Sabotage>,
     ends: AtomicU64,
 }
@@ -109,6 +135,8 @@ impl Master {
             hold_until,
             rng: AtomicU64::new(start.seed),
             sweep: AtomicUsize::new(0),
+            eviction_needed: AtomicBool::new(false),
+            evictor: Ranked::mutex(Order::MAINTENANCE, evict::Evictor::default()),
             sabotage: start.sabotage,
             ends: AtomicU64::new(0),
         }

@@ -1,5 +1,6 @@
 //! Writing: start, end, and taking over what was left unfinished.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -45,6 +46,7 @@ impl Call<'_> {
         let mut allocators = master.store.allocators().lock();
         let regions = master.place(table, &allocators, config, item.size);
         if regions.is_empty() {
+            self.need_eviction(table, config.replica_num);
             // Decided on every allocator, hence on the whole log (PROTOCOL G7).
             self.depend(master.log.tail());
             return Err(Refusal::NoAvailableHandle(item.size));
@@ -66,15 +68,24 @@ impl Call<'_> {
     /// told "exists" about data that is not there (SEMANTICS R16).
     fn may_preempt(&self, object: &Object) -> bool {
         let old = object.begun().plus(self.master.times.put_discard) < self.now;
-        !object.is_readable() && (self.master.is_inherited(object) || old)
+        let inherited = object.unfinished().is_some_and(|at| at.epoch != self.master.epoch);
+        !object.is_readable() && (inherited || old)
+    }
+
+    /// Makes room soon, unless more room would not help: replicas need as many
+    /// segment names (SEMANTICS 2.2).
+    fn need_eviction(&self, table: &SegmentTable, replicas: u32) {
+        let names: BTreeSet<&str> = table.mounts().map(|m| m.segment.name.as_str()).collect();
+        if names.len() >= replicas as usize {
+            self.master.eviction_needed.store(true, Ordering::Relaxed);
+        }
     }
 
     /// From when on the writer of an unfinished write has given up: counted from
     /// its start, or from this primary's beginning when it is inherited (PROTOCOL A4).
     fn written_until(&self, object: &Object) -> Instant {
         let master = self.master;
-        let began = if master.is_inherited(object) { master.since } else { object.begun() };
-        began.plus(master.times.put_release)
+        master.unfinished_since(object).plus(master.times.put_release)
     }
 
     fn preempt(&mut self, hash: KeyHash, key: &[u8], shard: &mut Shard, due: Instant) {
@@ -97,6 +108,9 @@ impl Call<'_> {
         if object.is_complete() {
             return Ok(());
         }
+        if object.transfer.is_some() {
+            return Err(Refusal::InvalidWrite);
+        }
         let op = Op::PutEnd { key: &key, checksum: item.checksum };
         if master.loses_this_ack() {
             let unlogged = shard.mark().last;
@@ -105,6 +119,9 @@ impl Call<'_> {
         }
         let pos = master.log_and_apply(self.wall, hash, &mut shard, &op);
         self.wrote(pos);
+        if let Some(object) = shard.get(hash, &key) {
+            object.begin(self.now);
+        }
         Ok(())
     }
 }

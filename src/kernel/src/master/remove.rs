@@ -19,6 +19,9 @@ impl Call<'_> {
         if !object.is_complete() {
             return Err(Refusal::ReplicaIsNotReady);
         }
+        if object.transfer.is_some() {
+            return Err(Refusal::ObjectHasReplicationTask);
+        }
         let unread_from = master.unread_from(object);
         let free_now = unread_from <= self.now || mutant!(FreeNowAlways);
         let release = if free_now { Release::Now } else { Release::Limbo(LimboKind::Read) };

@@ -7,6 +7,7 @@ use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 use smallvec::SmallVec;
 
+use super::transfer::Transfer;
 use super::{ApplyError, Digester, Effect, Effects, HomeMark};
 use crate::oplog::{LimboKind, Op, Release};
 use crate::types::{ClientId, Epoch, Instant, KeyHash, LogPos, Region, ReplicaStatus, Seq};
@@ -39,10 +40,13 @@ pub struct Object {
     pub started: LogPos,
     /// Its copies, in the order in which they were handed out.
     pub replicas: SmallVec<[Replica; 1]>,
+    /// The copy or move that runs, if one does.
+    pub transfer: Option<Box<Transfer>>,
     /// End of the longest read lease granted by this node, in its own time.
     /// Neither replicated nor digested: a new primary's hold covers it (A3).
     lease_until: AtomicU64,
-    /// When this node, as primary, handed out the write; 0 when another did.
+    /// When this node, as primary, handed out what is unfinished, or when that
+    /// ended; 0 when another did.
     begun: AtomicU64,
 }
 
@@ -59,15 +63,29 @@ impl Object {
         self.replicas.iter().any(|r| r.status == ReplicaStatus::Complete)
     }
 
-    /// When this node handed out the write, in its own time; 0 if it did not.
+    /// Position of the start of what is unfinished: the transfer, else the write.
+    #[must_use]
+    pub fn unfinished(&self) -> Option<LogPos> {
+        match &self.transfer {
+            Some(transfer) => Some(transfer.started),
+            None => (!self.is_complete()).then_some(self.started),
+        }
+    }
+
+    /// When this node handed out what is unfinished, or when that ended, in its
+    /// own time; 0 if it did neither.
     #[must_use]
     pub fn begun(&self) -> Instant {
         Instant(self.begun.load(Ordering::Relaxed))
     }
 
-    /// Notes that this node hands out the write now.
+    /// Notes that this node hands out bytes to a writer now, or that it ended now.
     pub fn begin(&self, now: Instant) {
         self.begun.store(now.0, Ordering::Relaxed);
+    }
+
+    fn regions(&self) -> impl Iterator<Item = Region> {
+        self.replicas.iter().map(|r| r.region)
     }
 
     /// End of the longest lease granted by this node.
@@ -99,13 +117,16 @@ pub struct Limbo {
 pub struct Shard {
     objects: HashTable<Object>,
     limbo: BTreeMap<(Seq, u8), Limbo>,
+    /// Map hashes of the objects that are unfinished, by the seq of that start.
+    unfinished: BTreeMap<Seq, u64>,
     mark: HomeMark,
     digester: Digester,
 }
 
 impl Shard {
     pub(super) fn new(digester: Digester) -> Self {
-        Self { objects: HashTable::new(), limbo: BTreeMap::new(), mark: HomeMark::default(), digester }
+        let (limbo, unfinished) = (BTreeMap::new(), BTreeMap::new());
+        Self { objects: HashTable::new(), limbo, unfinished, mark: HomeMark::default(), digester }
     }
 
     /// Position and digest.
@@ -141,6 +162,19 @@ impl Shard {
         self.objects.iter()
     }
 
+    /// Objects with an unfinished write or transfer, oldest start first.
+    pub fn unfinished(&self) -> impl Iterator<Item = &Object> {
+        self.unfinished.iter().filter_map(|(seq, hash)| {
+            self.objects.find(*hash, |o| o.unfinished().is_some_and(|at| at.seq == seq.0))
+        })
+    }
+
+    /// True when the index of unfinished objects equals one built from scratch.
+    pub(super) fn is_indexed(&self) -> bool {
+        let unfinished = self.objects.iter().filter_map(|o| Some((Seq(o.unfinished()?.seq), o.hash)));
+        unfinished.collect::<BTreeMap<_, _>>() == self.unfinished
+    }
+
     /// Regions in limbo, oldest first.
     pub fn limbo(&self) -> impl ExactSizeIterator<Item = (Seq, u8, &Limbo)> {
         self.limbo.iter().map(|((seq, index), l)| (*seq, *index, l))
@@ -158,25 +192,35 @@ impl Shard {
     /// When the op does not fit; nothing is changed then.
     pub fn apply(&mut self, at: LogPos, op: &Op<'_>) -> Result<Effects, ApplyError> {
         let effects = match op {
-            Op::PutStart { key, client, size, regions } => {
-                self.put_start(at, key, *client, *size, regions)?
-            }
-            Op::PutEnd { key, checksum } => self.put_end(key, *checksum)?,
+            Op::PutStart { key, client, size, regions } => self.put_start(at, key, *client, *size, regions),
+            Op::PutEnd { key, checksum } => self.put_end(key, *checksum),
             Op::Remove { key, release } => {
                 let object = self.take(key, |_| Ok(()))?;
-                self.let_go(at, object, *release)
+                Ok(self.let_go(at, object.regions(), *release))
             }
             Op::Preempt { key, release } => {
                 let object = self
                     .take(key, |o| if o.is_readable() { Err(ApplyError::ObjectComplete) } else { Ok(()) })?;
-                self.let_go(at, object, *release)
+                Ok(self.let_go(at, object.regions(), *release))
             }
-            Op::Free { since, index, .. } => self.free(*since, *index)?,
-            Op::TermStart { .. } | Op::MountSegment { .. } => {
+            Op::Free { since, index, .. } => self.free(*since, *index),
+            Op::Evict { key, release } => self.evict(at, key, *release),
+            Op::Discard { key, release } => self.discard(at, key, *release),
+            Op::TransferStart { key, client, kind, source, regions } => {
+                self.transfer_start(at, key, (*client, *kind, *source), regions)
+            }
+            Op::TransferEnd { key, release } => self.transfer_end(at, key, *release),
+            Op::TransferRevoke { key, release } => self.transfer_revoke(at, key, *release),
+            Op::TermStart { .. }
+            | Op::MountSegment { .. }
+            | Op::TaskCreate { .. }
+            | Op::TaskFetch { .. }
+            | Op::TaskEnd { .. }
+            | Op::TaskPrune { .. } => {
                 invariant!(false, "{} is not an op of a shard", op.kind().name());
-                Effects::new()
+                Ok(Effects::new())
             }
-        };
+        }?;
         self.mark.last = at;
         Ok(effects)
     }
@@ -207,25 +251,60 @@ impl Shard {
             checksum: None,
             started: at,
             replicas,
+            transfer: None,
             lease_until: AtomicU64::new(0),
             begun: AtomicU64::new(0),
         };
         self.mark.digest = self.mark.digest.wrapping_add(self.digester.object(&object));
         vacant.insert(object);
+        self.unfinished.insert(Seq(at.seq), hash);
         Ok(regions.iter().copied().map(Effect::Carve).collect())
     }
 
     fn put_end(&mut self, key: &[u8], checksum: Option<u64>) -> Result<Effects, ApplyError> {
+        self.edit(key, |object| {
+            if object.transfer.is_some() {
+                return Err(ApplyError::TransferRuns);
+            }
+            object.checksum = checksum;
+            for r in &mut object.replicas {
+                r.status = ReplicaStatus::Complete;
+            }
+            Ok(Effects::new())
+        })
+    }
+
+    /// Changes an object, and what follows from it: the digest, the index of
+    /// unfinished objects, and that an object without replicas is gone. An
+    /// error of `change` must mean that it changed nothing.
+    pub(super) fn edit<T>(
+        &mut self,
+        key: &[u8],
+        change: impl FnOnce(&mut Object) -> Result<T, ApplyError>,
+    ) -> Result<T, ApplyError> {
         let hash = KeyHash::of(key).map;
-        let object = self.objects.find_mut(hash, |o| *o.key == *key).ok_or(ApplyError::NoObject)?;
-        let before = self.digester.object(object);
-        object.checksum = checksum;
-        for r in &mut object.replicas {
-            r.status = ReplicaStatus::Complete;
+        let entry = self.objects.find_entry(hash, |o| *o.key == *key);
+        let mut entry = entry.map_err(|_| ApplyError::NoObject)?;
+        let object = entry.get_mut();
+        let (term, before) = (self.digester.object(object), object.unfinished());
+        let done = change(object)?;
+        self.mark.digest = self.mark.digest.wrapping_sub(term);
+        let mut after = None;
+        if object.replicas.is_empty() {
+            entry.remove();
+        } else {
+            self.mark.digest = self.mark.digest.wrapping_add(self.digester.object(object));
+            after = object.unfinished();
         }
-        let after = self.digester.object(object);
-        self.mark.digest = self.mark.digest.wrapping_sub(before).wrapping_add(after);
-        Ok(Effects::new())
+        if before != after {
+            if let Some(at) = before {
+                self.unfinished.remove(&Seq(at.seq));
+            }
+            if let Some(at) = after {
+                self.unfinished.insert(Seq(at.seq), hash);
+            }
+        }
+        Ok(done)
     }
 
     /// Takes an object out of the map, if `check` lets it go.
@@ -238,25 +317,29 @@ impl Shard {
         let entry = self.objects.find_entry(hash, |o| *o.key == *key).map_err(|_| ApplyError::NoObject)?;
         check(entry.get())?;
         let (object, _) = entry.remove();
+        if let Some(at) = object.unfinished() {
+            self.unfinished.remove(&Seq(at.seq));
+        }
         self.mark.digest = self.mark.digest.wrapping_sub(self.digester.object(&object));
         Ok(object)
     }
 
-    /// Frees an object's regions, or puts them into limbo.
-    fn let_go(&mut self, at: LogPos, object: Object, release: Release) -> Effects {
+    /// Frees regions, or puts them into limbo.
+    pub(super) fn let_go(
+        &mut self,
+        at: LogPos,
+        regions: impl IntoIterator<Item = Region>,
+        release: Release,
+    ) -> Effects {
+        let Release::Limbo(kind) = release else { return regions.into_iter().map(Effect::Release).collect() };
         let since = Seq(at.seq);
-        let mut effects = Effects::new();
-        for (index, replica) in object.replicas.into_iter().enumerate() {
-            let Release::Limbo(kind) = release else {
-                effects.push(Effect::Release(replica.region));
-                continue;
-            };
-            let limbo = Limbo { region: replica.region, kind, due: None };
+        for (index, region) in regions.into_iter().enumerate() {
+            let limbo = Limbo { region, kind, due: None };
             let index = index as u8;
             self.mark.digest = self.mark.digest.wrapping_add(self.digester.limbo(since, index, &limbo));
             self.limbo.insert((since, index), limbo);
         }
-        effects
+        Effects::new()
     }
 
     fn free(&mut self, since: Seq, index: u8) -> Result<Effects, ApplyError> {
