@@ -18,7 +18,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::config::{LogFormat, ServeArgs, ServeConfig, StartRole};
 use crate::inbound::grpc;
-use crate::outbound::{BootClock, GrpcPeer, OsEntropy};
+use crate::outbound::{BootClock, GrpcPeer, OsEntropy, epoch_of};
 use crate::ports::{Clock, Entropy};
 use crate::shell::{
     Driver, DriverParts, HotStandbyService, MasterService, NodeHandle, ReplicationService, ServingCell,
@@ -96,6 +96,7 @@ async fn build(config: ServeConfig) -> anyhow::Result<App> {
     let listener =
         TcpListener::bind(config.grpc).await.with_context(|| format!("cannot listen on {}", config.grpc))?;
     let address = listener.local_addr().context("cannot read the port")?.to_string();
+    refuse_second_founder(&config).await?;
     let (clock, entropy) = (Arc::new(BootClock), OsEntropy);
     let me = Identity {
         cluster: config.cluster.clone(),
@@ -137,6 +138,23 @@ async fn build(config: ServeConfig) -> anyhow::Result<App> {
     });
     let services = grpc::Services { hall: Arc::new(hall), replication, board, node: handle.clone(), clock };
     Ok(App { listener, services, driver, handle, ready })
+}
+
+/// A first primary founds a cluster. Where the peer has seen an epoch there is
+/// one already, and a second founder would serve an empty copy beside it.
+async fn refuse_second_founder(config: &ServeConfig) -> anyhow::Result<()> {
+    let (StartRole::Primary, Some(peer)) = (config.role, &config.peer) else { return Ok(()) };
+    match epoch_of(peer).await {
+        Ok(Some(epoch)) => anyhow::bail!(
+            "{peer} has seen epoch {epoch}: the cluster exists. Start this node with \
+             `--role standby --peer {peer}`"
+        ),
+        Ok(None) => Ok(()),
+        Err(fault) => {
+            tracing::info!("the peer cannot be asked whether the cluster exists: {fault}");
+            Ok(())
+        }
+    }
 }
 
 fn node_config(config: &ServeConfig, me: Identity, seed: u64) -> NodeConfig {

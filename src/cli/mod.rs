@@ -1,28 +1,180 @@
-//! The command line.
+//! The command line: what can be typed, and how each command ends.
+//!
+//! stdout carries only the result, progress goes to stderr. Exit codes are those of `exit::Exit`.
+
+mod client;
+mod demo;
+mod duration;
+mod exit;
+mod operate;
+mod status;
+mod text;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 
+use crate::app;
 use crate::config::ServeArgs;
+use exit::{Exit, Failure};
 
+const AFTER_HELP: &str = "\
+Examples:
+  standfast demo                    watch two nodes survive a kill -9
+  standfast serve --node a --cluster kv --role primary
+  standfast serve --node b --cluster kv --role standby \\
+      --peer 127.0.0.1:50052 --grpc 127.0.0.1:50053
+  standfast status --watch          who leads, how far behind is the other
+  standfast failover --to b --dry-run
+                                    what would a promotion do
+
+Exit codes:
+  0 ok    1 bad, degraded or refused    2 usage    3 no node reachable
+  4 outcome unknown";
+
+/// Metadata master of a Mooncake Store cluster, with hot standbys.
 #[derive(Debug, Parser)]
-#[command(name = "standfast", version, about = "Metadata master of a Mooncake Store cluster")]
+#[command(name = "standfast", version, max_term_width = 80, after_help = AFTER_HELP)]
 struct Cli {
+    #[command(flatten)]
+    client: ClientArgs,
     #[command(subcommand)]
     command: Command,
+}
+
+/// Flags of every command that asks nodes.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ClientArgs {
+    /// Nodes to ask, separated by commas; one suffices, the others are found
+    #[arg(
+        long,
+        global = true,
+        value_name = "A,B",
+        value_delimiter = ',',
+        value_parser = host_port,
+        env = "STANDFAST_CONNECT",
+        default_value = "127.0.0.1:50052",
+        hide_env_values = true
+    )]
+    pub(crate) connect: Vec<String>,
+    /// Print one line of JSON on stdout
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run a node
-    Serve(ServeArgs),
+    Serve(Box<ServeArgs>),
+    /// Who leads, how far behind the standbys are, what is wrong
+    Status(status::StatusArgs),
+    /// Make a standby the primary
+    Failover(operate::FailoverArgs),
+    /// Take a standby out of the in-sync set, so that writes go on without it
+    Detach(operate::DetachArgs),
+    /// Start two nodes, kill the primary under load and see that nothing is lost
+    Demo(demo::DemoArgs),
 }
 
-/// Runs the command that was typed.
+fn host_port(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    let is_address = text
+        .rsplit_once(':')
+        .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0));
+    if is_address { Ok(text.to_owned()) } else { Err("expected host:port".to_owned()) }
+}
+
+/// Reads the command line, does what it says and tells how that ended.
 #[must_use]
 pub fn run() -> ExitCode {
-    match Cli::parse().command {
-        Command::Serve(args) => crate::app::serve(&args),
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help goes to stdout, a complaint to stderr; a closed one of either changes nothing here.
+            let _ = error.print();
+            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Ok };
+            return exit.into();
+        }
+    };
+    let Cli { client, command } = cli;
+    let ended = match command {
+        Command::Serve(args) => return app::serve(&args),
+        Command::Status(args) => block_on(status::run(&client, &args)),
+        Command::Failover(args) => block_on(operate::failover(&client, &args)),
+        Command::Detach(args) => block_on(operate::detach(&client, &args)),
+        Command::Demo(args) => block_on(demo::run(&client, args)),
+    };
+    match ended {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            text::tell(&[format!("standfast: {failure}")]);
+            failure.exit.into()
+        }
+    }
+}
+
+fn block_on(command: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(Exit::Bad, format!("cannot start the runtime: {error}")))?;
+    let ended = runtime.block_on(Box::pin(command));
+    // A thread that waits for a line of a child must not delay the end.
+    runtime.shutdown_background();
+    ended
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory, error::ErrorKind};
+
+    use super::*;
+
+    fn parse(args: &[&str]) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from([&["standfast"], args].concat())
+    }
+
+    #[test]
+    fn the_definitions_are_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn help_fits_80_columns() {
+        let mut commands = Cli::command();
+        commands.build();
+        let names: Vec<String> = commands.get_subcommands().map(|c| c.get_name().to_owned()).collect();
+        let mut pages = vec![commands.render_help().to_string(), commands.render_long_help().to_string()];
+        for name in &names {
+            let sub = commands.find_subcommand_mut(name).expect("just listed");
+            pages.push(sub.render_help().to_string());
+        }
+        assert!(pages.len() > 6, "{names:?}");
+        for line in pages.iter().flat_map(|page| page.lines()) {
+            assert!(line.chars().count() <= 80, "{line}");
+        }
+    }
+
+    #[test]
+    fn one_flag_names_several_nodes_before_or_after_the_command() {
+        for args in [["--connect", "a:1,b:2", "status"], ["status", "--connect", "a:1,b:2"]] {
+            let cli = parse(&args).expect("valid");
+            assert_eq!(cli.client.connect, ["a:1", "b:2"]);
+        }
+    }
+
+    #[test]
+    fn a_usage_error_is_told_from_help() {
+        let error = parse(&["demo", "--sabotage", "fire"]).expect_err("no such sabotage");
+        assert!(error.use_stderr());
+        assert_eq!(
+            parse(&["demo", "--duration", "12"]).expect_err("no unit").kind(),
+            ErrorKind::ValueValidation
+        );
+        assert!(parse(&["detach"]).is_err());
+        for bad in ["here", ":1", "h:0", "h:99999", "a:1,,b:2"] {
+            assert!(parse(&["status", "--connect", bad]).is_err(), "{bad}");
+        }
+        assert!(!parse(&["--help"]).expect_err("help").use_stderr());
     }
 }

@@ -6,4 +6,4 @@ mod peer;
 
 pub use clock::BootClock;
 pub use entropy::OsEntropy;
-pub use peer::GrpcPeer;
+pub use peer::{GrpcPeer, epoch_of};

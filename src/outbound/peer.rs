@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use standfast_proto::v1;
 use standfast_proto::v1::replication_client::ReplicationClient;
+use standfast_proto::v1::status_client::StatusClient;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::{Channel, Endpoint};
@@ -80,6 +81,21 @@ impl PeerLink for GrpcPeer {
     fn address(&self) -> &str {
         &self.address
     }
+}
+
+/// Highest epoch that the node at this address has seen, or `None` when it has
+/// seen none.
+///
+/// # Errors
+/// When it cannot be asked.
+pub async fn epoch_of(address: &str) -> Result<Option<u64>, LinkFault> {
+    let peer = GrpcPeer::new(address.to_owned());
+    let mut client = StatusClient::new(peer.connect().await?);
+    let asked = client.get_status(v1::GetStatusRequest { recount: false, events_after: None });
+    let answered = tokio::time::timeout(OPEN_TIMEOUT, asked).await;
+    let status = answered.map_err(|_| peer.fault(&"no answer within 2 s"))?;
+    let status = status.map_err(|s| peer.fault(&s.message()))?.into_inner();
+    Ok(status.leadership.and_then(|l| l.max_epoch))
 }
 
 /// The innermost cause: "connection refused" rather than "transport error".

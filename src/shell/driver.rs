@@ -237,8 +237,12 @@ impl<C: Clock, L: PeerLink> Driver<C, L> {
         let now = self.parts.clock.now();
         let mut actions = Vec::new();
         self.parts.node.on(now, event, &mut actions);
+        let news = actions.iter().any(is_news);
         for action in actions {
             self.carry_out(now, action);
+        }
+        if news {
+            self.parts.board.publish(self.parts.node.view(now));
         }
         if let Some(deadline) = self.parts.node.deadline() {
             self.next_tick = self.next_tick.min(deadline.max(now.plus(Duration::from_millis(1))));
@@ -262,20 +266,18 @@ impl<C: Clock, L: PeerLink> Driver<C, L> {
                     ack: AckMode::Sync,
                 };
                 parts.serving.serve(master, parts.node.log().clone(), closed);
-                parts.board.publish(parts.node.view(now));
             }
             NodeAction::Gate(gate) => parts.serving.set_gate(gate, now),
-            NodeAction::StopServing => {
-                parts.serving.stop();
-                parts.board.publish(parts.node.view(now));
-            }
+            NodeAction::StopServing => parts.serving.stop(),
             NodeAction::Promoted(request, verdict, change) => {
+                parts.board.publish(parts.node.view(now));
                 if let Some(answer) = self.promotes.remove(&request) {
                     // The operator may have gone away; the change stands all the same.
                     let _ = answer.send((verdict, change));
                 }
             }
             NodeAction::Detached(request, was_member) => {
+                parts.board.publish(parts.node.view(now));
                 if let Some(answer) = self.detaches.remove(&request) {
                     let _ = answer.send(was_member);
                 }
@@ -291,5 +293,23 @@ impl<C: Clock, L: PeerLink> Driver<C, L> {
                 );
             }
         }
+    }
+}
+
+/// True for what the status must show at once, and not at the next tick only.
+/// An operator's answer publishes for itself, before it is sent.
+fn is_news(action: &NodeAction) -> bool {
+    match action {
+        NodeAction::Serve(_) | NodeAction::StopServing | NodeAction::Happened(_) | NodeAction::Changed(_) => {
+            true
+        }
+        NodeAction::Dial
+        | NodeAction::Send(_)
+        | NodeAction::Hangup
+        | NodeAction::SendPeer(..)
+        | NodeAction::ClosePeer(_)
+        | NodeAction::Gate(_)
+        | NodeAction::Promoted(..)
+        | NodeAction::Detached(..) => false,
     }
 }

@@ -72,10 +72,7 @@ impl Journal {
             to_node: node.to_owned(),
             started_unix_us: at.0.saturating_sub(start_us) as i64,
             phases,
-            lost: change
-                .loss
-                .as_ref()
-                .map(|l| v1::Loss { entries: Some(l.committed), ..v1::Loss::default() }),
+            lost: change.loss.as_ref().map(|l| v1::Loss { entries: l.acknowledged, ..v1::Loss::default() }),
             at_risk: change.loss.as_ref().map(|l| v1::Loss { entries: l.last_heard, ..v1::Loss::default() }),
             succeeded: Some(true),
             ..v1::RoleChange::default()

@@ -5,14 +5,14 @@ use std::str::FromStr;
 
 use crate::types::BadValue;
 
-/// What goes wrong, once, after some entries.
+/// What goes wrong, now and then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sabotage {
-    /// The standby acknowledges one entry without applying it.
+    /// The standby acknowledges an end of a write in a thousand without applying it.
     DropEntry,
-    /// The standby's digest of one home changes without its state.
+    /// The standby's digest of one home changes once, without its state.
     FlipDigest,
-    /// The primary acknowledges ends of writes that it never logged.
+    /// The primary acknowledges an end of a write in a thousand without logging it.
     LoseAck,
 }
 

@@ -33,12 +33,18 @@ mutants! {
     AckReceived,
     /// PROTOCOL I5: a restarted process keeps the copy id of the one before.
     SameIncRestart,
+    /// PROTOCOL I8b: a copy leaves the in-sync set on a Hello of another one, though that may be late.
+    ForgetOnHello,
     /// PROTOCOL S1: a standby is streamed to from its seq, whatever the epoch of its last entry.
     NoLogmatch,
     /// PROTOCOL I3: a standby is admitted to the in-sync set before it holds the committed prefix.
     AdmitEarly,
     /// PROTOCOL A3: a new primary frees and reuses at once.
     NoHold,
+    /// PROTOCOL A4: what an earlier primary left in write limbo is free at once.
+    LimboNow,
+    /// PROTOCOL 8 T1: a standby that heard of a higher epoch still believes the record of a lower one.
+    StaleRecord,
     /// PROTOCOL A1: a removed region is free at once although a reader may hold a lease.
     FreeNowAlways,
     /// PROTOCOL A4: unfinished writes and limbo that were inherited are over at promotion.

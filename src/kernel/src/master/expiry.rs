@@ -101,6 +101,7 @@ impl Master {
             (Some((_, at)), _) => at,
             (None, _) if mutant!(LimboNow) => self.since,
             (None, LimboKind::Read) => self.hold_until,
+            (None, LimboKind::Write) if mutant!(LimboNow) => self.since,
             (None, LimboKind::Write) => self.since.plus(self.times.put_release),
         }
     }

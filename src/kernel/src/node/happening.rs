@@ -34,9 +34,11 @@ pub struct Loss {
     /// Entries that the old primary was heard to have and this node lacks:
     /// at risk, not necessarily acknowledged. `None` when it was never heard.
     pub last_heard: Option<u64>,
-    /// Entries that the old primary was heard to have committed and this node
-    /// lacks. Anything but 0 is a broken promise.
-    pub committed: u64,
+    /// Acknowledged entries that this node lacks: in sync mode those that the old
+    /// primary was heard to have committed, and anything but 0 is a broken
+    /// promise. `None` in async mode: what the old primary acknowledged after
+    /// its last frame died with it.
+    pub acknowledged: Option<u64>,
 }
 
 /// One change of the primary, for the history.

@@ -20,7 +20,7 @@ use crate::replication::{
     Standby, StandbyAction, StandbyEvent, StandbyFrame, StandbyStart, Start, StreamRefusal, Welcome,
 };
 use crate::store::MetadataStore;
-use crate::supervisor::{Cause, Facts, Role, Verdict, may_promote};
+use crate::supervisor::{Cause, Facts, Reason, Role, Verdict, may_promote};
 use crate::types::{ConnId, CopyId, Epoch, Instant, NodeId, WallTime};
 use role_state::{Candidate, RoleState};
 
@@ -215,7 +215,8 @@ impl Node {
     }
 
     fn start(&mut self, now: Instant, wall: WallTime, out: &mut Vec<NodeAction>) {
-        if self.config.bootstrap {
+        // Once: whoever has seen an epoch, its own included, begins no first one.
+        if self.config.bootstrap && self.max_epoch == Epoch(0) {
             let change = RoleChange::bootstrap(Epoch(1));
             self.lead(now, wall, Cause::Bootstrap, now, now, change, out);
         }
@@ -261,11 +262,13 @@ impl Node {
     /// Follows again, keeping the state: it may be the only other complete copy
     /// (PROTOCOL T5). Waiting replies are never sent.
     fn step_down(&mut self, now: Instant, seen: Epoch, out: &mut Vec<NodeAction>) {
-        if self.role() == Role::Standby {
+        if let RoleState::Standby(standby) = &mut self.state {
+            standby.saw(seen);
             self.max_epoch = self.max_epoch.max(seen);
             return;
         }
         let was = self.role();
+        self.leave_role(seen, out);
         self.max_epoch = self.max_epoch.max(seen);
         self.right_end = self.right_end.max(now);
         let start = StandbyStart {
@@ -279,11 +282,25 @@ impl Node {
         self.ever_streamed = false;
         let reason = format!("stepped down from {was}: epoch {seen} was seen");
         self.enter(Cause::HigherEpoch, RoleState::Standby(Box::new(standby)), reason.clone());
-        out.push(NodeAction::Hangup);
-        if was == Role::Primary {
-            out.push(NodeAction::StopServing);
-        }
         out.push(NodeAction::Happened(Happening::role_changed(Role::Standby, seen, &reason)));
+    }
+
+    /// Ends what belongs to the role: nobody waits for an answer or a frame
+    /// that will not come.
+    fn leave_role(&self, seen: Epoch, out: &mut Vec<NodeAction>) {
+        out.push(NodeAction::Hangup);
+        match &self.state {
+            RoleState::Standby(_) => {}
+            RoleState::Candidate(c) => {
+                let text = format!("another node leads since epoch {seen}");
+                let reasons = vec![Reason { code: "SUPERSEDED", text }];
+                out.push(NodeAction::Promoted(c.call.request, Verdict { reasons }, None));
+            }
+            RoleState::Primary(primary, _) => {
+                out.push(NodeAction::StopServing);
+                out.extend(primary.connections().map(NodeAction::ClosePeer));
+            }
+        }
     }
 
     fn promote(&mut self, now: Instant, call: PromoteCall, out: &mut Vec<NodeAction>) {
@@ -295,11 +312,11 @@ impl Node {
         self.standby_event(now, StandbyEvent::StopGranting, out);
         let Some(standby) = self.state.standby() else { return };
         let (primary_tail, commit) = (standby.view(now).primary_tail, standby.commit_known());
-        let read_ttl_max = standby.read_ttl_max();
+        let (read_ttl_max, ack) = (standby.read_ttl_max(), standby.ack_on_record());
         self.right_end = self.right_end.max(standby.right_end());
         let until = if mutant!(NoGrantWait) { now } else { self.right_end };
         let reason = format!("{} asked: {}", call.actor, call.reason);
-        let candidate = Candidate { call, asked: now, until, primary_tail, commit, read_ttl_max };
+        let candidate = Candidate { call, asked: now, until, primary_tail, commit, ack, read_ttl_max };
         self.enter(Cause::Operator, RoleState::Candidate(Box::new(candidate)), reason);
         let text = "stopped following; waiting until the own last promise is over";
         out.push(NodeAction::Happened(Happening::role_changed(Role::Candidate, self.max_epoch, text)));
@@ -324,12 +341,17 @@ impl Node {
             return self.primary_event(now, PrimaryEvent::Frame(conn, frame), out);
         }
         if let StandbyFrame::Hello(hello) = frame {
-            self.learn(now, hello.max_epoch, out);
+            let refusal = if hello.cluster == self.config.me.cluster.as_str() {
+                self.learn(now, hello.max_epoch, out);
+                StreamRefusal::NotPrimary
+            } else {
+                StreamRefusal::Cluster(self.config.me.cluster.to_string())
+            };
             let welcome = Welcome {
                 epoch: self.max_epoch,
                 node: self.config.me.node.clone(),
                 copy: self.config.me.copy,
-                start: Start::Refused(StreamRefusal::NotPrimary),
+                start: Start::Refused(refusal),
             };
             out.push(NodeAction::SendPeer(conn, PrimaryFrame::Welcome(welcome)));
         }
@@ -349,7 +371,9 @@ impl Node {
             (RoleState::Candidate(_) | RoleState::Primary(..), PrimaryFrame::Welcome(w)) => {
                 let seen = w.epoch;
                 out.push(NodeAction::Hangup);
-                self.learn(now, seen, out);
+                if !matches!(w.start, Start::Refused(StreamRefusal::Cluster(_))) {
+                    self.learn(now, seen, out);
+                }
             }
             (RoleState::Candidate(_) | RoleState::Primary(..), PrimaryFrame::Batch(_)) => {}
         }
@@ -380,11 +404,12 @@ impl Node {
 
     fn maintain(&mut self, now: Instant, wall: WallTime, out: &mut Vec<NodeAction>) {
         let RoleState::Primary(primary, master) = &self.state else { return };
-        if now < self.next_maintain || !primary.gate().may_answer(now) {
+        if now < self.next_maintain {
             return;
         }
+        // Also while it may not answer: a deadline that stays in the past is a busy loop.
         self.next_maintain = now.plus(MAINTAIN_EVERY);
-        if master.maintain(now, wall) > 0 {
+        if primary.gate().may_answer(now) && master.maintain(now, wall) > 0 {
             self.primary_event(now, PrimaryEvent::Appended, out);
         }
     }
@@ -401,7 +426,8 @@ impl Node {
                     out.push(NodeAction::ClosePeer(conn));
                 }
                 PrimaryAction::Gate(gate) => out.push(NodeAction::Gate(gate)),
-                PrimaryAction::StepDown(seen) => self.step_down(now, seen, out),
+                // What else the ended term wanted done is not said any more.
+                PrimaryAction::StepDown(seen) => return self.step_down(now, seen, out),
                 PrimaryAction::Membership(node, copy, joined) => {
                     out.push(NodeAction::Happened(Happening::membership(&node, copy, joined)));
                 }

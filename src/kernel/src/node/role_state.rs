@@ -7,7 +7,7 @@ use super::{Loss, PromoteCall, RoleChange};
 use crate::master::Master;
 use crate::replication::{Primary, Standby};
 use crate::supervisor::Role;
-use crate::types::{Epoch, Instant, Seq};
+use crate::types::{AckMode, Epoch, Instant, Seq};
 
 #[derive(Debug)]
 pub(super) enum RoleState {
@@ -26,6 +26,8 @@ pub(super) struct Candidate {
     pub(super) primary_tail: Option<Seq>,
     /// The old primary's commit, as last heard.
     pub(super) commit: Seq,
+    /// When the old primary acknowledged.
+    pub(super) ack: AckMode,
     /// Longest read lease that the old primary may have granted.
     pub(super) read_ttl_max: Duration,
 }
@@ -60,7 +62,7 @@ impl Candidate {
             phases: vec![("fence", fence), ("promote", now.since(self.asked).saturating_sub(fence))],
             loss: Some(Loss {
                 last_heard: self.primary_tail.map(|t| t.since(tail)),
-                committed: self.commit.since(tail),
+                acknowledged: (self.ack == AckMode::Sync).then(|| self.commit.since(tail)),
             }),
         }
     }

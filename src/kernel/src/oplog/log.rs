@@ -43,7 +43,7 @@ impl Batch {
     /// Exclusive end.
     #[must_use]
     pub fn end(&self) -> Seq {
-        Seq(self.prev.seq + 1 + u64::from(self.count))
+        Seq(self.prev.end().0.saturating_add(u64::from(self.count)))
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::lab::Sabotage;
 use crate::oplog::codec::{claimed_seq, decode};
-use crate::oplog::{DecodeError, OpLogManager};
+use crate::oplog::{DecodeError, OpLogEntry, OpLogManager, OpType};
 use crate::store::{ApplyError, MetadataStore};
 use crate::types::{LogPos, Seq};
 
@@ -45,18 +45,19 @@ pub enum QuarantineReason {
 pub struct OpLogApplier {
     store: Arc<MetadataStore>,
     log: OpLogManager,
-    applied: u64,
+    /// Ends of writes seen, where the lab planted a fault.
+    ends: u64,
     sabotage: Option<Sabotage>,
 }
 
-/// The lab's faults strike at this many applied entries.
-const SABOTAGE_AT: u64 = 2000;
+/// The lab's faults strike at one end of a write in this many.
+const SABOTAGE_EVERY: u64 = 1000;
 
 impl OpLogApplier {
     /// Over this store and log; applying goes on at the log's tail.
     #[must_use]
     pub fn new(store: Arc<MetadataStore>, log: OpLogManager, sabotage: Option<Sabotage>) -> Self {
-        Self { store, log, applied: 0, sabotage }
+        Self { store, log, ends: 0, sabotage }
     }
 
     /// Exclusive: everything before it is applied.
@@ -86,8 +87,7 @@ impl OpLogApplier {
             let reason = QuarantineReason::OutOfOrder { expected: due, found: entry.pos };
             return Err(quarantined(reason));
         }
-        self.applied += 1;
-        if self.sabotaged(entry.home) {
+        if self.sabotaged(&entry) {
             self.log.append_raw(entry.pos, bytes);
             return Ok(());
         }
@@ -96,15 +96,21 @@ impl OpLogApplier {
         Ok(())
     }
 
-    /// Plants the lab's fault when its time has come; true when the entry is to be dropped.
-    fn sabotaged(&self, home: crate::types::HomeId) -> bool {
-        match self.sabotage {
-            Some(Sabotage::DropEntry) => self.applied == SABOTAGE_AT,
-            Some(Sabotage::FlipDigest) if self.applied == SABOTAGE_AT => {
-                self.store.lab_damage(home, &mut |mark| mark.digest ^= 1 << 77);
+    /// Plants the lab's fault when its time has come; true when the entry is to
+    /// be dropped. It strikes at ends of writes: what comes later still fits a
+    /// state that lacks one, so the fault stays silent until somebody compares.
+    fn sabotaged(&mut self, entry: &OpLogEntry<'_>) -> bool {
+        let Some(sabotage) = self.sabotage.filter(|_| entry.op.kind() == OpType::PutEnd) else {
+            return false;
+        };
+        self.ends += 1;
+        match sabotage {
+            Sabotage::DropEntry => self.ends.is_multiple_of(SABOTAGE_EVERY),
+            Sabotage::FlipDigest if self.ends == SABOTAGE_EVERY => {
+                self.store.lab_damage(entry.home, &mut |mark| mark.digest ^= 1 << 77);
                 false
             }
-            Some(Sabotage::FlipDigest | Sabotage::LoseAck) | None => false,
+            Sabotage::FlipDigest | Sabotage::LoseAck => false,
         }
     }
 }

@@ -122,6 +122,11 @@ impl Primary {
         self.epoch
     }
 
+    /// Connections of standbys.
+    pub fn connections(&self) -> impl Iterator<Item = ConnId> {
+        self.peers.keys().copied()
+    }
+
     /// By what answers are judged at this moment.
     #[must_use]
     pub fn gate(&self) -> Gate {
@@ -184,15 +189,19 @@ impl Primary {
             out.push(PrimaryAction::StepDown(hello.max_epoch));
             return;
         }
-        let start = self.judge(&hello);
-        if !matches!(start, Start::Refused(_)) {
-            self.forget_former(&hello, out);
+        if self.peers.contains_key(&conn) {
+            return self.drop_peer(conn, "a second hello on one connection", out);
         }
+        let start = self.judge(&hello);
         self.welcome(conn, start.clone(), out);
         let Start::Stream(next) = start else {
             out.push(PrimaryAction::Close(conn, "not streamed to"));
             return;
         };
+        self.drop_former_streams(&hello.node, out);
+        if mutant!(ForgetOnHello) {
+            self.forget_former(&hello.node, hello.copy, out);
+        }
         let zero = Instant(0);
         let peer = Peer {
             next,
@@ -210,17 +219,21 @@ impl Primary {
         self.ship(now, conn, out);
     }
 
-    /// A copy whose process is gone holds nothing any more (PROTOCOL I8b), and
-    /// a copy that connects anew has left its old connection.
-    fn forget_former(&mut self, hello: &Hello, out: &mut Vec<PrimaryAction>) {
-        let former = |node: &NodeId, copy: CopyId| *node == hello.node && copy != hello.copy;
-        let gone: Vec<CopyId> =
-            self.isr.iter().filter(|(copy, m)| former(&m.node, **copy)).map(|(copy, _)| *copy).collect();
+    /// A copy whose process is gone holds nothing any more (PROTOCOL I8b). Told
+    /// by an acknowledgement, which answers this stream: a Hello may be one that
+    /// the former process sent, late, while the copy on record lives.
+    fn forget_former(&mut self, node: &NodeId, copy: CopyId, out: &mut Vec<PrimaryAction>) {
+        let former = |m: &Member, c: CopyId| m.node == *node && c != copy;
+        let gone: Vec<CopyId> = self.isr.iter().filter(|(c, m)| former(m, **c)).map(|(c, _)| *c).collect();
         for copy in gone {
             self.leave(copy, out);
         }
+    }
+
+    /// A node that connects anew has left its old connection.
+    fn drop_former_streams(&mut self, node: &NodeId, out: &mut Vec<PrimaryAction>) {
         let stale: Vec<ConnId> =
-            self.peers.iter().filter(|(_, p)| p.hello.node == hello.node).map(|(conn, _)| *conn).collect();
+            self.peers.iter().filter(|(_, p)| p.hello.node == *node).map(|(conn, _)| *conn).collect();
         for conn in stale {
             self.drop_peer(conn, "connected anew", out);
         }
@@ -279,12 +292,14 @@ impl Primary {
         let from = if mutant!(GrantFromReceipt) { now } else { Instant(ack.token) };
         let grant = from.plus(std::time::Duration::from_micros(ack.grant_us));
         peer.grant_until = peer.grant_until.max(grant);
-        let (matched, grant_until, copy) = (peer.matched, peer.grant_until, peer.hello.copy);
+        let (matched, grant_until) = (peer.matched, peer.grant_until);
+        let (node, copy) = (peer.hello.node.clone(), peer.hello.copy);
         if let Some(member) = self.isr.get_mut(&copy) {
             member.matched = member.matched.max(matched);
             member.grant_until = member.grant_until.max(grant_until);
             member.heard = now;
         } else {
+            self.forget_former(&node, copy, out);
             self.admit(now, conn, out);
         }
         self.ship(now, conn, out);

@@ -14,7 +14,7 @@ use crate::lab::Sabotage;
 use crate::machine::Machine;
 use crate::oplog::{OpLogManager, split_entries};
 use crate::store::MetadataStore;
-use crate::types::{CopyId, Epoch, Instant, NodeId, Seq, limits, up};
+use crate::types::{AckMode, CopyId, Epoch, Instant, NodeId, Seq, limits, up};
 
 /// What can happen to a standby.
 #[derive(Debug)]
@@ -91,7 +91,7 @@ pub struct Standby {
 enum Link {
     Down { retry_at: Instant },
     Dialing,
-    Greeting,
+    Greeting { since: Instant },
     Streaming { epoch: Epoch },
 }
 
@@ -139,6 +139,17 @@ impl Standby {
         self.max_epoch
     }
 
+    /// Learns that an epoch was begun. A later primary may have gone on without
+    /// this copy, so what an earlier one said about the in-sync set is void.
+    pub fn saw(&mut self, epoch: Epoch) {
+        if epoch > self.max_epoch {
+            self.max_epoch = epoch;
+            if !mutant!(StaleRecord) {
+                self.record = None;
+            }
+        }
+    }
+
     /// End of its last promise: until then another primary may speak.
     #[must_use]
     pub fn right_end(&self) -> Instant {
@@ -164,6 +175,12 @@ impl Standby {
         self.record.as_ref().map_or(own, |r| r.read_ttl_max.max(own))
     }
 
+    /// When the primary acknowledges, as last heard; without word, as configured here.
+    #[must_use]
+    pub fn ack_on_record(&self) -> AckMode {
+        self.record.as_ref().map_or(self.config.ack, |r| r.ack)
+    }
+
     /// The primary's commit, as last heard.
     #[must_use]
     pub fn commit_known(&self) -> Seq {
@@ -176,7 +193,7 @@ impl Standby {
         let link = match self.link {
             Link::Down { retry_at } => LinkView::Down { retry_in: retry_at.since(now) },
             Link::Dialing => LinkView::Dialing,
-            Link::Greeting => LinkView::Greeting,
+            Link::Greeting { .. } => LinkView::Greeting,
             Link::Streaming { .. } => LinkView::Streaming,
         };
         StandbyView {
@@ -196,8 +213,8 @@ impl Standby {
         }
     }
 
-    fn greet(&mut self, out: &mut Vec<StandbyAction>) {
-        self.link = Link::Greeting;
+    fn greet(&mut self, now: Instant, out: &mut Vec<StandbyAction>) {
+        self.link = Link::Greeting { since: now };
         let hello = Hello {
             cluster: self.me.cluster.to_string(),
             node: self.me.node.clone(),
@@ -212,6 +229,9 @@ impl Standby {
     }
 
     fn welcome(&mut self, now: Instant, w: Welcome, out: &mut Vec<StandbyAction>) {
+        if matches!(self.link, Link::Down { .. } | Link::Dialing) {
+            return;
+        }
         self.heard = Some(now);
         if let Err(why) = self.adopt(&w) {
             return self.blocked(now, why, out);
@@ -240,8 +260,13 @@ impl Standby {
 
     /// Learns the sender's epoch; refuses a lower one, and a second holder of the same.
     fn adopt(&mut self, w: &Welcome) -> Result<(), String> {
-        if matches!(w.start, Start::Refused(StreamRefusal::NotPrimary)) {
-            return Ok(());
+        match w.start {
+            Start::Refused(StreamRefusal::Cluster(_)) => return Ok(()),
+            Start::Refused(StreamRefusal::NotPrimary) => {
+                self.saw(w.epoch);
+                return Ok(());
+            }
+            Start::Refused(_) | Start::Stream(_) | Start::FullSync(_) => {}
         }
         if w.epoch < self.max_epoch {
             return Err(format!("{} is at epoch {}, but epoch {} was seen", w.node, w.epoch, self.max_epoch));
@@ -276,7 +301,7 @@ impl Standby {
             Link::Streaming { .. } => {
                 out.push(StandbyAction::NotStreamed(format!("lost the primary: {why}")));
             }
-            Link::Dialing | Link::Greeting => {}
+            Link::Dialing | Link::Greeting { .. } => {}
         }
         self.why_not = Some(why);
         self.down(now);
@@ -367,22 +392,28 @@ impl Standby {
                 self.link = Link::Dialing;
                 out.push(StandbyAction::Dial);
             }
-            Link::Streaming { .. } if self.silent_for(now) > self.silence_max() => {
-                out.push(StandbyAction::NotStreamed("lost the primary: it fell silent".into()));
+            Link::Greeting { .. } | Link::Streaming { .. }
+                if self.silent_at().is_some_and(|at| now >= at) =>
+            {
+                if matches!(self.link, Link::Streaming { .. }) {
+                    out.push(StandbyAction::NotStreamed("lost the primary: it fell silent".into()));
+                }
+                self.why_not = Some("the primary fell silent".into());
                 self.down(now);
                 out.push(StandbyAction::Hangup("the primary fell silent".into()));
             }
-            Link::Down { .. } | Link::Dialing | Link::Greeting | Link::Streaming { .. } => {}
+            Link::Down { .. } | Link::Dialing | Link::Greeting { .. } | Link::Streaming { .. } => {}
         }
     }
 
-    fn silent_for(&self, now: Instant) -> Duration {
-        self.heard.map_or(Duration::ZERO, |at| now.since(at))
-    }
-
-    /// A primary that says nothing for this long is dialled anew.
-    fn silence_max(&self) -> Duration {
-        self.config.times.heartbeat * 10
+    /// When a primary that goes on saying nothing is dialled anew.
+    fn silent_at(&self) -> Option<Instant> {
+        let heard = match self.link {
+            Link::Greeting { since } => Some(since),
+            Link::Streaming { .. } => self.heard,
+            Link::Down { .. } | Link::Dialing => None,
+        };
+        heard.map(|at| at.plus(self.config.times.heartbeat * 10))
     }
 }
 
@@ -392,7 +423,7 @@ impl Machine for Standby {
 
     fn on(&mut self, now: Instant, event: StandbyEvent, out: &mut Vec<StandbyAction>) {
         match event {
-            StandbyEvent::LinkUp => self.greet(out),
+            StandbyEvent::LinkUp => self.greet(now, out),
             StandbyEvent::LinkDown(why) => self.link_down(now, why, out),
             StandbyEvent::Frame(PrimaryFrame::Welcome(w)) => self.welcome(now, w, out),
             StandbyEvent::Frame(PrimaryFrame::Batch(frame)) => self.batch(now, frame, out),
@@ -408,8 +439,7 @@ impl Machine for Standby {
     fn deadline(&self) -> Option<Instant> {
         match self.link {
             Link::Down { retry_at } => self.granting.then_some(retry_at),
-            Link::Streaming { .. } => self.heard.map(|at| at.plus(self.silence_max())),
-            Link::Dialing | Link::Greeting => None,
+            Link::Dialing | Link::Greeting { .. } | Link::Streaming { .. } => self.silent_at(),
         }
     }
 }

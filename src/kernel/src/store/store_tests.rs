@@ -13,7 +13,6 @@ fn store() -> MetadataStore {
 
 fn apply(store: &MetadataStore, seq: u64, op: &Op<'_>) -> Result<(), ApplyError> {
     let mut bytes = Vec::new();
-    let hash = op.key().map_or(0, |k| KeyHash::of(k).map);
     codec::Prepared::new(Epoch(1), WallTime(0), op.place(), op).finish(Seq(seq), &mut bytes);
     store.apply(&codec::decode(&bytes).expect("own bytes"))
 }

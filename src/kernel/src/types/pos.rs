@@ -57,7 +57,7 @@ impl LogPos {
     /// The exclusive mark after this entry.
     #[must_use]
     pub fn end(self) -> Seq {
-        Seq(self.seq + 1)
+        Seq(self.seq.saturating_add(1))
     }
 }
 

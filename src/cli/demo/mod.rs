@@ -1,0 +1,158 @@
+//! `standfast demo`: two real processes, a load that checks every byte, a kill -9, and a verdict from what was
+//! measured.
+
+mod cluster;
+mod compare;
+mod ledger;
+mod memory;
+mod monitor;
+mod panel;
+mod readback;
+mod route;
+mod script;
+mod verdict;
+mod workload;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::exit::{Exit, Failure};
+use super::{ClientArgs, duration, text};
+use panel::Stage;
+use script::Run;
+use verdict::Measured;
+
+/// What has to happen in a run does not fit into less.
+const DURATION_MIN: Duration = Duration::from_secs(4);
+const DURATION_MAX: Duration = Duration::from_secs(3600);
+
+const AFTER_HELP: &str = "\
+Examples:
+  standfast demo
+  standfast demo --headless --duration 20s --json
+  standfast demo --sabotage lose-ack          must end `bad`, with exit code 1
+
+Both nodes end with the demo, however it ends, unless --keep is given.
+Exit code 0 when the verdict is `ok`, else 1.";
+
+/// Flags of `standfast demo`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = AFTER_HELP)]
+pub(crate) struct DemoArgs {
+    /// How long the load runs
+    #[arg(long, value_name = "TIME", default_value = "20s", value_parser = duration::parse)]
+    duration: Duration,
+    /// No panel: a line for each thing that happens
+    #[arg(long)]
+    headless: bool,
+    /// When replies go out: after the standby has it, or at once
+    #[arg(long, value_enum, default_value = "sync")]
+    ack: Ack,
+    /// Do not kill the primary
+    #[arg(long)]
+    no_failover: bool,
+    /// Plant a fault, to see that the demo notices
+    #[arg(long, value_enum)]
+    sabotage: Option<Sabotage>,
+    /// Leave the nodes running at the end, and say how to reach them
+    #[arg(long)]
+    keep: bool,
+}
+
+/// When replies go out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Ack {
+    /// After the standby has applied it
+    Sync,
+    /// At once; the loss is bounded
+    Async,
+}
+
+impl Ack {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Sync => "sync",
+            Self::Async => "async",
+        }
+    }
+}
+
+/// A fault that a node plants in itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Sabotage {
+    /// The standby acknowledges an entry that it does not apply
+    DropEntry,
+    /// The standby's digest changes without its state
+    FlipDigest,
+    /// The primary acknowledges writes that it does not log
+    LoseAck,
+}
+
+impl Sabotage {
+    fn word(self) -> &'static str {
+        match self {
+            Self::DropEntry => "drop-entry",
+            Self::FlipDigest => "flip-digest",
+            Self::LoseAck => "lose-ack",
+        }
+    }
+
+    fn strikes_the_primary(self) -> bool {
+        self == Self::LoseAck
+    }
+}
+
+/// Runs the demo and prints its verdict.
+pub(crate) async fn run(client: &ClientArgs, args: DemoArgs) -> Result<Exit, Failure> {
+    if !(DURATION_MIN..=DURATION_MAX).contains(&args.duration) {
+        let text = format!("--duration is {} s: expected 4s to 60m", args.duration.as_secs_f64());
+        return Err(Failure::new(Exit::Usage, text));
+    }
+    let stage = Arc::new(Stage::new(args.duration, !args.headless));
+    let measured = Measured {
+        is_async: args.ack == Ack::Async,
+        // Programs read it back as a double.
+        seed: rand::random::<u64>() >> 11,
+        failover_wanted: !args.no_failover,
+        ..Measured::default()
+    };
+    let mut run = Run::new(args, Arc::clone(&stage), measured);
+    // Whichever ends first: dropping the play ends its nodes.
+    let signal = tokio::select! {
+        played = run.play() => { run.ended(played); None }
+        signal = interrupted() => Some(signal?),
+    };
+    if let Some(signal) = signal {
+        run.ended(Err(Failure::new(Exit::Bad, format!("interrupted by {signal}"))));
+    }
+    let measured = run.measured();
+    let verdict = verdict::judge(&measured);
+    let lines = if client.json {
+        vec![verdict::line(&measured, &verdict).to_string()]
+    } else {
+        verdict::summary(&measured, &verdict)
+    };
+    if client.json && stage.is_live() {
+        text::tell(&verdict::summary(&measured, &verdict));
+    }
+    // Whoever closed stdout still gets the exit code.
+    drop(text::print(&lines));
+    Ok(verdict.exit())
+}
+
+/// Waits for a signal that asks to end.
+async fn interrupted() -> Result<&'static str, Failure> {
+    let listen =
+        |kind| signal(kind).map_err(|e| Failure::new(Exit::Bad, format!("cannot listen for signals: {e}")));
+    let mut interrupt = listen(SignalKind::interrupt())?;
+    let mut terminate = listen(SignalKind::terminate())?;
+    let mut hangup = listen(SignalKind::hangup())?;
+    Ok(tokio::select! {
+        _ = interrupt.recv() => "SIGINT",
+        _ = terminate.recv() => "SIGTERM",
+        _ = hangup.recv() => "SIGHUP",
+    })
+}

@@ -1,0 +1,384 @@
+//! The load: writers that each own a range of keys, and what all of them share.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use standfast_proto::v1::{
+    ElementResult, Error, ErrorCode, ExistKeyRequest, PutEndItem, PutEndRequest, PutStartItem, PutStartReply,
+    PutStartRequest, RemoveRequest, ReplicateConfig, Uuid, exist_key_result,
+};
+use tokio::sync::RwLock;
+use tokio::time::Instant;
+
+use super::ledger::{Ledger, State, add};
+use super::memory::{Dice, Memory, checksum_of, size_of, stamp};
+use super::route::{Answer, Caller, Route};
+
+/// Batch sizes, singles included: while a writer's keys are put for the first time, and afterwards.
+const FIRST_BATCHES: [usize; 6] = [1, 16, 128, 256, 256, 256];
+const BATCHES: [usize; 7] = [1, 1, 4, 16, 64, 128, 128];
+/// After a call that did not go through.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// What all clients share.
+pub(super) struct World {
+    pub(super) ledger: Ledger,
+    pub(super) memory: Memory,
+    pub(super) route: Arc<Route>,
+    /// Held for reading during each turn, so that writing it stops the load between turns.
+    pub(super) gate: RwLock<()>,
+    pub(super) stop: AtomicBool,
+    pub(super) outage: Outage,
+}
+
+impl World {
+    pub(super) fn new(keys: u32, addrs: Vec<String>) -> Self {
+        Self {
+            ledger: Ledger::new(keys),
+            memory: Memory::default(),
+            route: Arc::new(Route::new(addrs)),
+            gate: RwLock::default(),
+            stop: AtomicBool::new(false),
+            outage: Outage::default(),
+        }
+    }
+}
+
+/// From the kill to the first good write.
+#[derive(Default)]
+pub(super) struct Outage {
+    pub(super) began: OnceLock<Instant>,
+    pub(super) ended: OnceLock<Instant>,
+}
+
+impl Outage {
+    /// A write was acknowledged that was sent at `sent`.
+    fn good_write(&self, sent: Instant) {
+        if self.began.get().is_some_and(|began| sent >= *began) {
+            self.ended.get_or_init(Instant::now);
+        }
+    }
+
+    pub(super) fn duration(&self) -> Option<Duration> {
+        Some(self.ended.get()?.saturating_duration_since(*self.began.get()?))
+    }
+}
+
+pub(super) fn key_name(key: u32) -> bytes::Bytes {
+    format!("demo/layer-{}/block-{key:08}", key % 32).into_bytes().into()
+}
+
+/// A result's error number; 0 = success.
+pub(super) fn code(error: Option<&Error>) -> ErrorCode {
+    error.map_or(ErrorCode::Ok, |error| ErrorCode::try_from(error.code).unwrap_or(ErrorCode::InternalError))
+}
+
+/// A client that writes its own keys and nobody else's.
+pub(super) struct Writer {
+    world: Arc<World>,
+    caller: Caller,
+    id: Uuid,
+    keys: Range<u32>,
+    cursor: u32,
+    /// All own keys have been put once.
+    filled: bool,
+    dice: Dice,
+    /// Keys whose end or removal is to be repeated.
+    open_ends: Vec<u32>,
+    open_removes: Vec<u32>,
+}
+
+impl Writer {
+    pub(super) fn new(world: &Arc<World>, nr: u32, keys: Range<u32>, seed: u64) -> Self {
+        Self {
+            world: Arc::clone(world),
+            caller: Caller::new(Arc::clone(&world.route)),
+            id: Uuid { first: 100 + u64::from(nr), second: seed | 1 },
+            cursor: keys.start,
+            keys,
+            filled: false,
+            dice: Dice(seed.rotate_left(nr)),
+            open_ends: Vec::new(),
+            open_removes: Vec::new(),
+        }
+    }
+
+    /// Goes on until it is told to stop.
+    pub(super) async fn run(mut self) {
+        let world = Arc::clone(&self.world);
+        while !world.stop.load(Ordering::Relaxed) {
+            let turn = world.gate.read().await;
+            let went_through = self.turn().await;
+            drop(turn);
+            if !went_through {
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+
+    async fn turn(&mut self) -> bool {
+        if !self.open_ends.is_empty() {
+            let keys = std::mem::take(&mut self.open_ends);
+            return self.end(keys).await;
+        }
+        let sizes: &[usize] = if self.filled { &BATCHES } else { &FIRST_BATCHES };
+        let size = sizes[self.dice.below(sizes.len() as u64) as usize];
+        match self.dice.below(16) {
+            0 if !self.open_removes.is_empty() => self.remove_again().await,
+            0 | 1 => self.exist(size).await,
+            2 => self.remove(size).await,
+            3..=5 if self.filled => self.remove(size).await,
+            _ => {
+                let keys = self.free_keys(size);
+                if keys.is_empty() { self.remove(size).await } else { self.put(keys).await }
+            }
+        }
+    }
+
+    /// The next own keys that can be put.
+    fn free_keys(&mut self, size: usize) -> Vec<u32> {
+        let mut keys = Vec::with_capacity(size);
+        for _ in 0..self.keys.len() {
+            if keys.len() == size {
+                break;
+            }
+            if matches!(self.world.ledger.get(self.cursor).state, State::Absent | State::StartUnknown) {
+                keys.push(self.cursor);
+            }
+            self.cursor += 1;
+            if self.cursor == self.keys.end {
+                (self.cursor, self.filled) = (self.keys.start, true);
+            }
+        }
+        keys
+    }
+
+    /// Own keys from a random place on whose state is one of `states`.
+    fn some_keys(&mut self, size: usize, states: &[State]) -> Vec<u32> {
+        let len = self.keys.len() as u32;
+        let from = self.dice.below(u64::from(len)) as u32;
+        let ring = (0..len.min(4 * size as u32)).map(|i| self.keys.start + (from + i) % len);
+        ring.filter(|&key| states.contains(&self.world.ledger.get(key).state)).take(size).collect()
+    }
+
+    async fn put(&mut self, keys: Vec<u32>) -> bool {
+        let world = Arc::clone(&self.world);
+        let before: Vec<State> = keys.iter().map(|&key| world.ledger.get(key).state).collect();
+        let items = keys.iter().map(|&key| {
+            let attempt = world.ledger.begin(key);
+            PutStartItem { key: key_name(key), size: size_of(key, attempt) }
+        });
+        let config =
+            ReplicateConfig { replica_num: 1 + self.dice.below(4) as u32 / 3, preferred_segments: vec![] };
+        let request = PutStartRequest {
+            client: Some(self.id),
+            config: Some(config),
+            items: items.collect(),
+            tenant: String::new(),
+        };
+        match self.caller.call(|mut master| async move { master.put_start(request).await }).await {
+            Answer::Reply(reply) => {
+                let begun = self.place(&keys, &before, &reply);
+                begun.is_empty() || self.end(begun).await
+            }
+            Answer::Refused => {
+                keys.iter().zip(before).for_each(|(&key, was)| world.ledger.set(key, was));
+                false
+            }
+            Answer::Unknown => {
+                keys.iter().for_each(|&key| world.ledger.set(key, State::StartUnknown));
+                false
+            }
+        }
+    }
+
+    /// Writes the bytes where the master said; returns the keys whose bytes are written.
+    fn place(&self, keys: &[u32], before: &[State], reply: &PutStartReply) -> Vec<u32> {
+        let ledger = &self.world.ledger;
+        if reply.results.len() != keys.len() {
+            ledger.unexpected(format!("{} results for {} puts", reply.results.len(), keys.len()));
+        }
+        let mut begun = Vec::with_capacity(keys.len());
+        for (i, (&key, &was)) in keys.iter().zip(before).enumerate() {
+            let Some(result) = reply.results.get(i) else {
+                ledger.set(key, State::SetAside);
+                continue;
+            };
+            match code(result.error.as_ref()) {
+                ErrorCode::Ok => match self.write(key, result, reply) {
+                    Ok(()) => begun.push(key),
+                    Err(what) => {
+                        ledger.wrong(what);
+                        ledger.set(key, State::SetAside);
+                    }
+                },
+                ErrorCode::NoAvailableHandle => ledger.set(key, was),
+                // The lost start had begun it.
+                ErrorCode::ObjectAlreadyExists if was == State::StartUnknown => ledger.set(key, was),
+                ErrorCode::ObjectAlreadyExists => {
+                    ledger.returned(key);
+                    ledger.set(key, State::SetAside);
+                }
+                other => {
+                    ledger.unexpected(format!("put of key {key} is answered with {}", other.as_str_name()));
+                    ledger.set(key, was);
+                }
+            }
+        }
+        begun
+    }
+
+    fn write(
+        &self,
+        key: u32,
+        result: &standfast_proto::v1::PutStartResult,
+        reply: &PutStartReply,
+    ) -> Result<(), String> {
+        let value = stamp(key, self.world.ledger.get(key).attempt);
+        if result.replicas.is_empty() {
+            return Err(format!("key {key} was begun without an address"));
+        }
+        for replica in &result.replicas {
+            let segment = reply.segments.get(replica.segment as usize).map_or("", |segment| &segment.name);
+            if replica.size != value.len() as u64 {
+                return Err(format!("key {key} was given {} bytes, expected {}", replica.size, value.len()));
+            }
+            self.world.memory.write(segment, replica.address, &value).map_err(|wrong| wrong.0)?;
+        }
+        Ok(())
+    }
+
+    /// Publishes keys whose bytes are written. May be repeated.
+    async fn end(&mut self, keys: Vec<u32>) -> bool {
+        let world = Arc::clone(&self.world);
+        let ledger = &world.ledger;
+        let items = keys.iter().map(|&key| PutEndItem {
+            key: key_name(key),
+            checksum: Some(checksum_of(key, ledger.get(key).attempt)),
+        });
+        let request = PutEndRequest { client: Some(self.id), items: items.collect(), tenant: String::new() };
+        let sent = Instant::now();
+        let answer = self.caller.call(|mut master| async move { master.put_end(request).await }).await;
+        let Answer::Reply(reply) = answer else {
+            keys.iter().for_each(|&key| ledger.set(key, State::EndUnknown));
+            self.open_ends = keys;
+            return false;
+        };
+        for (key, result) in self.pair(&keys, &reply.results) {
+            match code(result.error.as_ref()) {
+                ErrorCode::Ok => {
+                    ledger.set(key, State::Acked);
+                    world.outage.good_write(sent);
+                }
+                // A start is acknowledged only when it cannot be lost, in async mode too.
+                other => {
+                    let name = other.as_str_name();
+                    ledger.unexpected(format!("the end of the write of key {key} is answered with {name}"));
+                    ledger.set(key, State::SetAside);
+                }
+            }
+        }
+        true
+    }
+
+    async fn remove(&mut self, size: usize) -> bool {
+        let keys = self.some_keys(size, &[State::Acked]);
+        if keys.is_empty() {
+            return true;
+        }
+        let world = Arc::clone(&self.world);
+        let ledger = &world.ledger;
+        keys.iter().for_each(|&key| ledger.set(key, State::Removing));
+        let results = match self.send_remove(&keys).await {
+            Answer::Reply(results) => results,
+            Answer::Refused => {
+                keys.iter().for_each(|&key| ledger.set(key, State::Acked));
+                return false;
+            }
+            Answer::Unknown => {
+                keys.iter().for_each(|&key| ledger.set(key, State::RemoveUnknown));
+                self.open_removes.extend(keys);
+                return false;
+            }
+        };
+        for (key, result) in self.pair(&keys, &results) {
+            match code(result.error.as_ref()) {
+                ErrorCode::Ok => ledger.set(key, State::Absent),
+                ErrorCode::ObjectHasLease => ledger.set(key, State::Acked),
+                other => {
+                    ledger.missing(key, ledger.get(key).attempt, other.as_str_name());
+                    ledger.set(key, State::SetAside);
+                }
+            }
+        }
+        true
+    }
+
+    /// Repeats removals whose outcome is unknown.
+    async fn remove_again(&mut self) -> bool {
+        let world = Arc::clone(&self.world);
+        let keys = std::mem::take(&mut self.open_removes);
+        let Answer::Reply(results) = self.send_remove(&keys).await else {
+            self.open_removes = keys;
+            return false;
+        };
+        for (key, result) in self.pair(&keys, &results) {
+            match code(result.error.as_ref()) {
+                ErrorCode::Ok | ErrorCode::ObjectNotFound => world.ledger.set(key, State::Absent),
+                ErrorCode::ObjectHasLease => self.open_removes.push(key),
+                _ => world.ledger.set(key, State::SetAside),
+            }
+        }
+        true
+    }
+
+    async fn send_remove(&mut self, keys: &[u32]) -> Answer<Vec<ElementResult>> {
+        let names = keys.iter().map(|&key| key_name(key)).collect();
+        let request = RemoveRequest { keys: names, force: false, tenant: String::new() };
+        match self.caller.call(|mut master| async move { master.remove(request).await }).await {
+            Answer::Reply(reply) => Answer::Reply(reply.results),
+            Answer::Refused => Answer::Refused,
+            Answer::Unknown => Answer::Unknown,
+        }
+    }
+
+    async fn exist(&mut self, size: usize) -> bool {
+        let keys = self.some_keys(size, &[State::Acked, State::Absent]);
+        let world = Arc::clone(&self.world);
+        let names = keys.iter().map(|&key| key_name(key)).collect();
+        let request = ExistKeyRequest { keys: names, tenant: String::new() };
+        let answer = self.caller.call(|mut master| async move { master.exist_key(request).await }).await;
+        let Answer::Reply(reply) = answer else { return false };
+        for (&key, result) in keys.iter().zip(&reply.results) {
+            let entry = world.ledger.get(key);
+            add(&world.ledger.counts.exists_checked);
+            match (&result.answer, entry.state) {
+                (Some(exist_key_result::Answer::Exists(true)), State::Acked)
+                | (Some(exist_key_result::Answer::Exists(false)), State::Absent) => {}
+                (Some(exist_key_result::Answer::Exists(true)), _) => {
+                    world.ledger.returned(key);
+                    world.ledger.set(key, State::SetAside);
+                }
+                (Some(exist_key_result::Answer::Exists(false)), _) => {
+                    world.ledger.missing(key, entry.attempt, "it does not exist");
+                    world.ledger.set(key, State::SetAside);
+                }
+                (Some(exist_key_result::Answer::Error(_)) | None, _) => {
+                    world.ledger.unexpected(format!("whether key {key} exists is answered with an error"));
+                }
+            }
+        }
+        true
+    }
+
+    /// Results beside their keys; a reply of another length is a fault of its own.
+    fn pair<'a>(&self, keys: &[u32], results: &'a [ElementResult]) -> Vec<(u32, &'a ElementResult)> {
+        if keys.len() != results.len() {
+            self.world.ledger.unexpected(format!("{} results for {} keys", results.len(), keys.len()));
+        }
+        keys.iter().copied().zip(results).collect()
+    }
+}

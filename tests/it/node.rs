@@ -1,0 +1,142 @@
+//! A node as a process, and the few calls that tests make of it.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use standfast_proto::v1;
+use standfast_proto::v1::admin_client::AdminClient;
+use standfast_proto::v1::master_client::MasterClient;
+use standfast_proto::v1::status_client::StatusClient;
+use tonic::transport::Channel;
+
+/// Generous: a safety limit, not a measurement.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const CLIENT: v1::Uuid = v1::Uuid { first: 7, second: 9 };
+
+pub(crate) struct Node {
+    child: Child,
+    pub(crate) addr: String,
+}
+
+impl Node {
+    pub(crate) fn start(flags: &str) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_standfast"))
+            .arg("serve")
+            .args(["--grpc", "127.0.0.1:0"])
+            .args(flags.split_whitespace())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the binary starts");
+        let mut line = String::new();
+        let stdout = child.stdout.take().expect("piped");
+        BufReader::new(stdout).read_line(&mut line).expect("a line when ready");
+        let ready: serde_json::Value = serde_json::from_str(&line).expect("one JSON line");
+        assert_eq!((&ready["schema"], &ready["pid"]), (&1.into(), &child.id().into()));
+        let addr = ready["grpc"].as_str().expect("its address").to_owned();
+        Self { child, addr }
+    }
+
+    /// A primary and an in-sync standby.
+    pub(crate) async fn pair(flags: &str) -> (Self, Self) {
+        let a = Self::start(&format!("--node a --role primary {flags}"));
+        let b = Self::start(&format!("--node b --role standby --peer {} {flags}", a.addr));
+        b.until("in sync", |s| s.rehearsal.as_ref().is_some_and(|r| r.verdict() == v1::Verdict::Yes)).await;
+        (a, b)
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.child.id() as i32), signal).expect("the process is there");
+    }
+
+    async fn channel(&self) -> Channel {
+        let endpoint = Channel::from_shared(format!("http://{}", self.addr)).expect("an address");
+        endpoint.timeout(PATIENCE).connect().await.expect("the node listens")
+    }
+
+    pub(crate) async fn master(&self) -> MasterClient<Channel> {
+        MasterClient::new(self.channel().await)
+    }
+
+    pub(crate) async fn admin(&self) -> AdminClient<Channel> {
+        AdminClient::new(self.channel().await)
+    }
+
+    pub(crate) async fn status(&self, recount: bool) -> v1::NodeStatus {
+        let mut client = StatusClient::new(self.channel().await);
+        let request = v1::GetStatusRequest { recount, events_after: None };
+        client.get_status(request).await.expect("status is always answered").into_inner()
+    }
+
+    /// Watches the status until it is as wanted.
+    pub(crate) async fn until(&self, what: &str, wanted: impl Fn(&v1::NodeStatus) -> bool) -> v1::NodeStatus {
+        let mut client = StatusClient::new(self.channel().await);
+        let request = v1::WatchStatusRequest { interval_ms: 20, events_after: None };
+        let mut updates = client.watch_status(request).await.expect("a stream").into_inner();
+        let watch = async {
+            loop {
+                let update = updates.message().await.expect("the node lives").expect("the stream goes on");
+                let status = update.status.expect("an update carries a status");
+                if wanted(&status) {
+                    return status;
+                }
+            }
+        };
+        let watched = tokio::time::timeout(PATIENCE, watch).await;
+        watched.map_err(|_| format!("never: {what}")).expect("in time")
+    }
+
+    pub(crate) async fn promote(&self) -> v1::PromoteReply {
+        let request = v1::PromoteRequest { actor: "test".into(), reason: "a test".into(), dry_run: false };
+        self.admin().await.promote(request).await.expect("answered").into_inner()
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        // SIGKILL ends a stopped process, too. Gone already is fine.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+pub(crate) fn segment(id: u64, size: u64) -> v1::MountSegmentRequest {
+    v1::MountSegmentRequest {
+        client: Some(CLIENT),
+        segment: Some(v1::Segment {
+            id: Some(v1::Uuid { first: id, second: 0 }),
+            name: format!("host-{id}:1"),
+            base: id << 40,
+            size,
+            te_endpoint: format!("host-{id}:1"),
+            protocol: String::new(),
+        }),
+    }
+}
+
+pub(crate) fn start(keys: &[&'static str]) -> v1::PutStartRequest {
+    let items = keys.iter().map(|k| v1::PutStartItem { key: (*k).into(), size: 100 });
+    v1::PutStartRequest { client: Some(CLIENT), config: None, items: items.collect(), tenant: String::new() }
+}
+
+pub(crate) fn end(keys: &[&'static str]) -> v1::PutEndRequest {
+    let items = keys.iter().map(|k| v1::PutEndItem { key: (*k).into(), checksum: Some(5) });
+    v1::PutEndRequest { client: Some(CLIENT), items: items.collect(), tenant: String::new() }
+}
+
+pub(crate) fn get(keys: &[&'static str]) -> v1::GetReplicaListRequest {
+    let keys = keys.iter().map(|k| (*k).into()).collect();
+    v1::GetReplicaListRequest { keys, tenant: String::new() }
+}
+
+/// The refusal that a failed call carries.
+pub(crate) fn refusal<T: std::fmt::Debug>(answer: Result<T, tonic::Status>) -> (tonic::Code, v1::Refusal) {
+    let status = answer.expect_err("a refusal");
+    let refusal = v1::Refusal::from_status(&status)
+        .ok_or_else(|| format!("no detail in {status:?}"))
+        .expect("a detail");
+    (status.code(), refusal)
+}

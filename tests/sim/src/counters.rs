@@ -1,0 +1,62 @@
+//! How often each fault and each kind of event took place. One that stays at 0
+//! over a run of many seeds means that the simulation does not test it.
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(crate) enum Count { $($(#[$doc])* $name),+ }
+
+        const NAMES: &[&str] = &[$(stringify!($name)),+];
+    };
+}
+
+counters! {
+    // Faults.
+    Crash, CrashOfPrimary, CrashOfStandby, Restart, Freeze, FreezeOfPrimary, Thaw,
+    PartitionBothWays, PartitionOneWay, IsolateNode, ClientCutOff, Heal,
+    StreamBroken, FramesLostWithStream, FramesLateAfterClose, LinkStalled, DelaySpike, DriftChanged,
+    WrongRedirect, DetachAlive, DetachThenCrash, DetachAbsent,
+    PromoteWhilePrimaryLives, PromoteWhilePrimaryFrozen, PromoteAfterCrash, PromoteIneligible,
+    // What nodes did.
+    BecamePrimary, BecameCandidate, SteppedDown, OldPrimaryReturned, JoinedIsr, LeftIsr,
+    PromotionRefused, Redirected, FullSyncNeeded, DialRefused, DialTimedOut, LinkUp, PeerClosed, LinkDown,
+    EntriesAppended, EntriesApplied, PreemptLogged, FreeLogged,
+    // What clients did and were told.
+    RequestSent, AnswerDelivered, NotPrimary, Unavailable, OutcomeUnknown, ConnectionClosed, ReplyNeverSent,
+    MountAcked, PutStartAcked, PutStartOnTwoSegments, PutExists, PutNoSpace, PutEndAcked, PutEndOfLostWrite,
+    PutEndRetried, WriterGaveUp, GetAcked, GetNotFound, GetNotReady, ReadFinished, ReadCutByLease,
+    ExistTrue, ExistFalse, RemoveAcked, RemoveForced, RemoveLeased, RemoveNotFound,
+    // What was checked.
+    PromotionChecked, StateCompared, AuditDone, MemoryReused,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Counters([u64; NAMES.len()]);
+
+impl Counters {
+    pub(crate) fn new() -> Self {
+        Self([0; NAMES.len()])
+    }
+
+    pub(crate) fn hit(&mut self, count: Count) {
+        self.0[count as usize] += 1;
+    }
+
+    pub(crate) fn get(&self, count: Count) -> u64 {
+        self.0[count as usize]
+    }
+
+    pub(crate) fn merge(&mut self, other: &Self) {
+        for (sum, n) in self.0.iter_mut().zip(&other.0) {
+            *sum += n;
+        }
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+        NAMES.iter().copied().zip(self.0.iter().copied())
+    }
+
+    pub(crate) fn never(&self) -> Vec<&'static str> {
+        self.iter().filter(|(_, n)| *n == 0).map(|(name, _)| name).collect()
+    }
+}

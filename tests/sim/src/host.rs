@@ -1,0 +1,111 @@
+//! One node's process and what its shell keeps: the sockets' queue, the
+//! answers that wait, the last gate.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use standfast_kernel::api::Response;
+use standfast_kernel::master::Master;
+use standfast_kernel::node::{Node, NodeConfig, NodeEvent};
+use standfast_kernel::oplog::LogLimits;
+use standfast_kernel::replication::{
+    Gate, Identity, PendingReplies, PrimaryFrame, ReplicationConfig, ReplicationTimes,
+};
+use standfast_kernel::types::{ClusterId, CopyId, Epoch, LogPos, NodeId};
+
+use crate::client::Req;
+use crate::clock::Clock;
+use crate::invariants::Shadow;
+use crate::operator::Call;
+use crate::scenario::{Params, TIMES};
+
+/// What reaches a process from outside. A frozen process finds it when it thaws.
+#[derive(Debug)]
+pub(crate) enum Input {
+    Event(NodeEvent),
+    /// The connection that this node dialled is open.
+    Up(u64),
+    /// On that connection.
+    Frame(u64, PrimaryFrame),
+    Closed(u64, &'static str),
+    Request(Req),
+    Call(Call),
+}
+
+/// An answer that waits, and what is needed to judge it when it leaves.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    pub(crate) req: Req,
+    pub(crate) response: Response,
+    pub(crate) epoch: Epoch,
+    /// Last entry that the answer was decided on, found out independently of
+    /// what the master says that it depends on.
+    pub(crate) saw: LogPos,
+    /// The same within the home of its key.
+    pub(crate) home: LogPos,
+    pub(crate) byte_critical: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct Process {
+    pub(crate) node: Node,
+    pub(crate) copy: CopyId,
+    pub(crate) master: Option<Arc<Master>>,
+    pub(crate) gate: Option<Gate>,
+    pub(crate) pending: PendingReplies<Waiting>,
+    pub(crate) shadow: Shadow,
+    /// It has been a primary.
+    pub(crate) has_led: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct Host {
+    pub(crate) name: NodeId,
+    pub(crate) clock: Clock,
+    pub(crate) process: Option<Process>,
+    /// Counts processes; a connection belongs to one of them.
+    pub(crate) generation: u64,
+    pub(crate) frozen: bool,
+    pub(crate) inbox: VecDeque<Input>,
+    /// The node that it dials.
+    pub(crate) target: usize,
+    pub(crate) dialled: Option<u64>,
+    /// True time of the earliest wake-up that is scheduled.
+    pub(crate) wake_at: u64,
+    pub(crate) last_copy: CopyId,
+}
+
+impl Process {
+    pub(crate) fn new(
+        name: &NodeId,
+        cluster: &ClusterId,
+        copy: CopyId,
+        params: &Params,
+        first: bool,
+        seed: u64,
+    ) -> Self {
+        let config = NodeConfig {
+            me: Identity { cluster: cluster.clone(), node: name.clone(), copy, address: format!("{name}:1") },
+            replication: ReplicationConfig {
+                times: ReplicationTimes::default(),
+                ack: params.ack,
+                read_ttl_max: TIMES.read_ttl,
+            },
+            master: TIMES,
+            log: LogLimits::default(),
+            bootstrap: first,
+            has_peer: true,
+            seed,
+            sabotage: None,
+        };
+        Self {
+            node: Node::new(config),
+            copy,
+            master: None,
+            gate: None,
+            pending: PendingReplies::default(),
+            shadow: Shadow::new(),
+            has_led: false,
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! The log: LogMatching, ContiguousApply. The shadow also follows what the
+//! entries say, by itself, so that answers can be judged by it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use standfast_kernel::oplog::codec::decode;
+use standfast_kernel::oplog::{Op, OpLogManager, OpType, split_entries};
+use standfast_kernel::types::{ClientId, Epoch, LogPos, SegmentId, Seq};
+
+use super::{Invariant, Outcome};
+
+/// Every entry that any node ever held: fingerprint and predecessor.
+#[derive(Debug, Default)]
+pub(crate) struct Ledger {
+    entries: BTreeMap<LogPos, (u64, LogPos)>,
+}
+
+impl Ledger {
+    fn note(&mut self, pos: LogPos, prev: LogPos, bytes: &[u8], node: usize) -> Outcome {
+        let found = (fnv(bytes), prev);
+        let known = *self.entries.entry(pos).or_insert(found);
+        Invariant::LogMatching.check(known == found, || {
+            let what = if known.1 == prev {
+                "with other bytes".into()
+            } else {
+                format!("after {prev}, not {}", known.1)
+            };
+            format!("n{node} holds entry {pos} {what} than another node")
+        })
+    }
+}
+
+fn fnv(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |h, b| (h ^ u64::from(*b)).wrapping_mul(0x0100_0000_01b3))
+}
+
+/// What the entries say about one key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ShadowObject {
+    pub(crate) started: LogPos,
+    pub(crate) writer: ClientId,
+    pub(crate) complete: bool,
+    pub(crate) checksum: Option<u64>,
+}
+
+/// One node's log as the simulation has read it.
+#[derive(Debug)]
+pub(crate) struct Shadow {
+    read_upto: Seq,
+    last: LogPos,
+    /// First seq of each epoch.
+    epochs: Vec<(Epoch, u64)>,
+    pub(crate) objects: BTreeMap<Vec<u8>, ShadowObject>,
+    pub(crate) mounted: BTreeSet<SegmentId>,
+}
+
+/// Kinds of entries that one reading found.
+pub(crate) type Read = Vec<OpType>;
+
+const AT_ONCE: usize = 4096;
+
+impl Shadow {
+    pub(crate) fn new() -> Self {
+        Self {
+            read_upto: Seq::FIRST,
+            last: LogPos::NONE,
+            epochs: Vec::new(),
+            objects: BTreeMap::new(),
+            mounted: BTreeSet::new(),
+        }
+    }
+
+    /// Reads what was appended since the last time.
+    pub(crate) fn follow(&mut self, log: &OpLogManager, ledger: &mut Ledger, node: usize) -> Outcome<Read> {
+        let mut kinds = Vec::new();
+        let tail = log.tail();
+        Invariant::ContiguousApply.check(tail >= self.read_upto, || {
+            format!("n{node}'s tail fell from {} to {tail}", self.read_upto)
+        })?;
+        while self.read_upto < tail {
+            let batch = log.get_entries_since(self.read_upto, AT_ONCE, usize::MAX / 2).ok_or_else(|| {
+                Invariant::Order.broken(format!("n{node} trimmed {} at once", self.read_upto))
+            })?;
+            for bytes in split_entries(&batch.entries) {
+                let bytes = bytes.map_err(|e| Invariant::ContiguousApply.broken(e.to_string()))?;
+                kinds.push(self.entry(bytes, ledger, node)?);
+            }
+        }
+        Ok(kinds)
+    }
+
+    /// The entry before an exclusive mark.
+    pub(crate) fn before(&self, mark: Seq) -> Option<LogPos> {
+        let seq = mark.0.checked_sub(1).filter(|s| *s > 0)?;
+        let (epoch, _) = self.epochs.iter().rev().find(|(_, first)| *first <= seq)?;
+        Some(LogPos { epoch: *epoch, seq })
+    }
+
+    /// Seq of the first entry of an epoch.
+    pub(crate) fn began(&self, epoch: Epoch) -> Option<u64> {
+        self.epochs.iter().find(|(e, _)| *e == epoch).map(|(_, first)| *first)
+    }
+
+    fn entry(&mut self, bytes: &[u8], ledger: &mut Ledger, node: usize) -> Outcome<OpType> {
+        let entry = decode(bytes)
+            .map_err(|e| Invariant::ContiguousApply.broken(format!("n{node} at {}: {e}", self.read_upto)))?;
+        let (pos, prev) = (entry.pos, self.last);
+        Invariant::ContiguousApply.check(pos.seq == self.read_upto.0 && pos.epoch >= prev.epoch, || {
+            format!("n{node} holds entry {pos} after {prev}")
+        })?;
+        ledger.note(pos, prev, bytes, node)?;
+        if prev.epoch != pos.epoch || self.epochs.is_empty() {
+            self.epochs.push((pos.epoch, pos.seq));
+        }
+        self.last = pos;
+        self.read_upto = pos.end();
+        self.learn(pos, &entry.op);
+        Ok(entry.op.kind())
+    }
+
+    fn learn(&mut self, pos: LogPos, op: &Op<'_>) {
+        match op {
+            Op::PutStart { key, client, .. } => {
+                let object = ShadowObject { started: pos, writer: *client, complete: false, checksum: None };
+                self.objects.insert(key.to_vec(), object);
+            }
+            Op::PutEnd { key, checksum } => {
+                if let Some(object) = self.objects.get_mut(*key) {
+                    object.complete = true;
+                    object.checksum = *checksum;
+                }
+            }
+            Op::Remove { key, .. } | Op::Preempt { key, .. } => {
+                self.objects.remove(*key);
+            }
+            Op::MountSegment { segment, .. } => {
+                self.mounted.insert(segment.id);
+            }
+            Op::TermStart { .. } | Op::Free { .. } => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn goes_red() {
+        let at = |e, s| LogPos { epoch: Epoch(e), seq: s };
+        let mut ledger = Ledger::default();
+        assert!(ledger.note(at(1, 1), LogPos::NONE, b"a", 0).is_ok());
+        assert!(ledger.note(at(1, 1), LogPos::NONE, b"a", 1).is_ok());
+        assert!(ledger.note(at(1, 1), LogPos::NONE, b"b", 1).is_err());
+        assert!(ledger.note(at(2, 2), at(1, 1), b"c", 0).is_ok());
+        assert!(ledger.note(at(2, 2), at(2, 1), b"c", 1).is_err());
+    }
+}

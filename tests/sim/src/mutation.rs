@@ -1,0 +1,100 @@
+//! Every mutant of the kernel must be caught, and by an invariant that the
+//! broken rule protects.
+
+#[cfg(not(feature = "mutants"))]
+pub(crate) fn run() -> (u64, u64) {
+    println!(
+        "FAILED: this build has no mutants; use `cargo xtask sim --mutants`, which switches the feature on"
+    );
+    (0, 1)
+}
+
+#[cfg(feature = "mutants")]
+pub(crate) use hunt::run;
+
+#[cfg(feature = "mutants")]
+mod hunt {
+    use standfast_kernel::mutants::{self, Mutant};
+
+    use crate::invariants::Invariant::{self, *};
+    use crate::runner::history;
+    use crate::scenario::Scenario::{self, *};
+
+    /// Where a mutant is hunted, and what may catch it.
+    struct Hunt {
+        scenarios: &'static [Scenario],
+        caught_by: &'static [Invariant],
+        /// Of each scenario.
+        seeds: u64,
+    }
+
+    const fn hunt(scenarios: &'static [Scenario], caught_by: &'static [Invariant], seeds: u64) -> Hunt {
+        Hunt { scenarios, caught_by, seeds }
+    }
+
+    /// Spelled out: a new mutant does not compile before somebody says what catches it.
+    fn plan(mutant: Mutant) -> Hunt {
+        match mutant {
+            // Waits that do not cover a slow clock: two speak at once, or bytes are reused under a lease.
+            Mutant::Drift0 => hunt(&[Drift], &[NoAnswerAfterFence, NoReuseUnderRight, NoWrongBytes], 200),
+            Mutant::AnyOneAck => hunt(&[Sync, Switch], &[PromiseKept], 50),
+            Mutant::TailIsCommit => hunt(&[Sync, Switch], &[PromiseKept], 50),
+            Mutant::NoGrants => hunt(&[Switch], &[NoAnswerAfterFence], 50),
+            Mutant::GrantFromReceipt => hunt(&[Switch, Sync], &[NoAnswerAfterFence], 200),
+            Mutant::NoGrantWait => hunt(&[Switch], &[NoAnswerAfterFence], 50),
+            Mutant::AckReceived => hunt(&[Switch, Sync], &[PromiseKept], 50),
+            Mutant::SameIncRestart => hunt(&[LongLog], &[PromiseKept], 20),
+            Mutant::ForgetOnHello => hunt(&[Rejoin], &[PromiseKept, PromoteEligible], 20),
+            Mutant::NoLogmatch => hunt(&[Switch, Sync], &[LogMatching, NoQuarantine], 50),
+            Mutant::AdmitEarly => hunt(&[LongLog], &[PromiseKept], 20),
+            Mutant::NoHold => hunt(&[Switch, Leases], &[NoReuseUnderRight, NoWrongBytes], 100),
+            Mutant::LimboNow => hunt(&[Switch, Leases], &[NoReuseUnderRight, NoWrongBytes], 100),
+            Mutant::StaleRecord => hunt(&[Switch], &[PromoteEligible], 50),
+            Mutant::FreeNowAlways => hunt(&[Sync], &[NoReuseUnderRight, NoWrongBytes], 50),
+            Mutant::FreeNowPreempt => hunt(&[Sync], &[NoReuseUnderRight, NoWrongBytes], 50),
+            Mutant::ReadNoCommit => hunt(&[Sync, Switch], &[PromiseKept, StaleRead], 100),
+            Mutant::AsyncPutStartNoCommit => {
+                hunt(&[Async], &[PromiseKept, NoReuseUnderRight, NoWrongBytes], 100)
+            }
+        }
+    }
+
+    /// Runs each mutant until it is caught; (caught, not caught or for a wrong reason).
+    pub(crate) fn run() -> (u64, u64) {
+        let (mut caught, mut missed) = (0, 0);
+        for mutant in Mutant::ALL {
+            mutants::set(Some(*mutant));
+            let found = chase(&plan(*mutant));
+            mutants::set(None);
+            match found {
+                Ok(how) => {
+                    println!("{mutant:?}: {how}");
+                    caught += 1;
+                }
+                Err(why) => {
+                    println!("FAILED {mutant:?}: {why}");
+                    missed += 1;
+                }
+            }
+        }
+        (caught, missed)
+    }
+
+    fn chase(hunt: &Hunt) -> Result<String, String> {
+        for scenario in hunt.scenarios {
+            eprintln!("{scenario}: at most {} seeds", hunt.seeds);
+            for seed in 0..hunt.seeds {
+                let Err(violation) = history(*scenario, seed, false).outcome else { continue };
+                let how = format!("{:?} in {scenario}, seed {seed}", violation.invariant);
+                if hunt.caught_by.contains(&violation.invariant) {
+                    return Ok(format!("caught by {how}"));
+                }
+                return Err(format!(
+                    "caught by {how}, but expected {:?}: {}",
+                    hunt.caught_by, violation.text
+                ));
+            }
+        }
+        Err(format!("not caught in {} seeds of {} scenarios", hunt.seeds, hunt.scenarios.len()))
+    }
+}

@@ -1,0 +1,329 @@
+//! What goes wrong, and how it is put right again.
+
+use standfast_kernel::supervisor::Role;
+
+use crate::client::Answer;
+use crate::clock::{DRIFT_PPM_MAX, MS, SECOND};
+use crate::counters::Count;
+use crate::host::Input;
+use crate::invariants::Outcome;
+use crate::net::{CLIENTS, NODES};
+use crate::operator::Call;
+use crate::trace::At;
+use crate::world::{Event, Phase, World};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    CrashPrimary,
+    CrashStandby,
+    Freeze,
+    FreezePrimary,
+    Partition,
+    OneWay,
+    Isolate,
+    CutClient,
+    Break,
+    Stall,
+    Slow,
+    Drift,
+    WrongRedirect,
+    DetachAlive,
+    DetachThenCrash,
+    /// Promotes although the primary lives.
+    FalsePromotion,
+    PromoteIneligible,
+}
+
+impl Fault {
+    pub(crate) const MIXED: &[(Self, u64)] = &[
+        (Self::CrashPrimary, 6),
+        (Self::CrashStandby, 8),
+        (Self::Freeze, 6),
+        (Self::FreezePrimary, 6),
+        (Self::Partition, 7),
+        (Self::OneWay, 7),
+        (Self::Isolate, 4),
+        (Self::CutClient, 4),
+        (Self::Break, 12),
+        (Self::Stall, 10),
+        (Self::Slow, 10),
+        (Self::Drift, 6),
+        (Self::WrongRedirect, 4),
+        (Self::DetachAlive, 3),
+        (Self::DetachThenCrash, 3),
+        (Self::FalsePromotion, 6),
+        (Self::PromoteIneligible, 5),
+    ];
+    pub(crate) const SWITCHING: &[(Self, u64)] = &[
+        (Self::FalsePromotion, 40),
+        (Self::CrashPrimary, 4),
+        (Self::CrashStandby, 4),
+        (Self::FreezePrimary, 6),
+        (Self::Partition, 4),
+        (Self::OneWay, 4),
+        (Self::Break, 5),
+        (Self::Stall, 5),
+        (Self::Slow, 8),
+        (Self::Drift, 6),
+        (Self::WrongRedirect, 6),
+        (Self::PromoteIneligible, 2),
+    ];
+}
+
+/// The end of a fault.
+#[derive(Debug)]
+pub(crate) enum Healing {
+    Unblock(Vec<(usize, usize)>),
+    Thaw(usize),
+    Restart(usize),
+    /// Not an end: the second half of a fault.
+    Crash(usize),
+}
+
+impl World {
+    pub(crate) fn nemesis(&mut self) -> Outcome {
+        if self.phase != Phase::Faulty {
+            return Ok(());
+        }
+        let next = self.t + self.rng.range(self.params.fault_gap.0, self.params.fault_gap.1);
+        self.at(next, Event::Nemesis);
+        let weights: Vec<u64> = self.params.faults.iter().map(|(_, w)| *w).collect();
+        let (fault, _) = self.params.faults[self.rng.weighted(&weights)];
+        self.inflict(fault);
+        Ok(())
+    }
+
+    fn inflict(&mut self, fault: Fault) {
+        let primary = self.primary();
+        let any = self.rng.below(NODES as u64) as usize;
+        let standby = self.some_standby();
+        match fault {
+            Fault::CrashPrimary => self.crash_for_a_while(primary.unwrap_or(any)),
+            Fault::CrashStandby => self.crash_for_a_while(standby.unwrap_or(any)),
+            Fault::Freeze => self.freeze(any),
+            Fault::FreezePrimary => self.freeze(primary.unwrap_or(any)),
+            Fault::Partition | Fault::OneWay | Fault::Isolate | Fault::CutClient | Fault::Stall => {
+                self.cut(fault, any);
+            }
+            Fault::Break => self.break_some_stream(),
+            Fault::Slow => self.slow_some_link(),
+            Fault::Drift => {
+                let ppm = self.rng.range(0, 2 * DRIFT_PPM_MAX as u64) as i64 - DRIFT_PPM_MAX;
+                self.counters.hit(Count::DriftChanged);
+                let t = self.t;
+                self.hosts[any].clock.drift(t, ppm);
+                self.schedule(any);
+            }
+            Fault::WrongRedirect => self.wrong_redirect(any),
+            Fault::DetachAlive | Fault::DetachThenCrash => self.detach_some(fault, primary, standby),
+            Fault::FalsePromotion => {
+                let fit: Vec<usize> = (0..NODES).filter(|j| self.may_order(*j)).collect();
+                if let (Some(j), Some(_)) = (self.rng.pick(&fit), primary) {
+                    self.counters.hit(Count::PromoteWhilePrimaryLives);
+                    self.order(j, Call::Promote);
+                }
+            }
+            Fault::PromoteIneligible => {
+                let yes = self.hosts[any].process.as_ref().is_none_or(|p| p.node.verdict().is_yes());
+                if !yes {
+                    self.counters.hit(Count::PromoteIneligible);
+                    self.order(any, Call::Promote);
+                }
+            }
+        }
+    }
+
+    fn some_standby(&mut self) -> Option<usize> {
+        let is_standby =
+            |h: &crate::host::Host| h.process.as_ref().is_some_and(|p| p.node.role() == Role::Standby);
+        let all: Vec<usize> = (0..NODES).filter(|i| is_standby(&self.hosts[*i])).collect();
+        self.rng.pick(&all)
+    }
+
+    fn crash_for_a_while(&mut self, i: usize) {
+        if self.hosts[i].process.is_none() || !self.may_die(i) {
+            return;
+        }
+        self.counters.hit(if self.primary() == Some(i) {
+            Count::CrashOfPrimary
+        } else {
+            Count::CrashOfStandby
+        });
+        self.crash(i);
+        let t = self.t + self.rng.range(5 * MS, self.params.away_max);
+        self.at(t, Event::Heal(Healing::Restart(i)));
+    }
+
+    /// The process is gone, and with it all that it knew.
+    pub(crate) fn crash(&mut self, i: usize) {
+        self.counters.hit(Count::Crash);
+        self.note(At::Node(i), || "crashes".into());
+        self.drop_streams(i);
+        let inbox = std::mem::take(&mut self.hosts[i].inbox);
+        for input in inbox {
+            if let Input::Request(req) = input {
+                self.reply(i, &req, Answer::Closed);
+            }
+        }
+        self.stop_serving(i);
+        let host = &mut self.hosts[i];
+        host.process = None;
+        host.frozen = false;
+        host.wake_at = u64::MAX;
+    }
+
+    fn freeze(&mut self, i: usize) {
+        if self.hosts[i].process.is_none() || self.hosts[i].frozen {
+            return;
+        }
+        self.counters.hit(Count::Freeze);
+        if self.primary() == Some(i) {
+            self.counters.hit(Count::FreezeOfPrimary);
+        }
+        self.hosts[i].frozen = true;
+        self.note(At::Node(i), || "freezes".into());
+        let t = self.t + self.rng.range(20 * MS, 2_500 * MS);
+        self.at(t, Event::Heal(Healing::Thaw(i)));
+    }
+
+    fn thaw(&mut self, i: usize) -> Outcome {
+        if !std::mem::replace(&mut self.hosts[i].frozen, false) {
+            return Ok(());
+        }
+        self.counters.hit(Count::Thaw);
+        self.note(At::Node(i), || "thaws".into());
+        // Timers and sockets are all ready: either may come first.
+        let timer_first = self.rng.chance(500);
+        if timer_first {
+            self.tick(i)?;
+        }
+        let inbox = std::mem::take(&mut self.hosts[i].inbox);
+        for input in inbox {
+            self.input(i, input)?;
+        }
+        if self.hosts[i].process.is_some() && !timer_first {
+            self.tick(i)?;
+        }
+        self.hosts[i].wake_at = u64::MAX;
+        self.schedule(i);
+        Ok(())
+    }
+
+    fn cut(&mut self, fault: Fault, i: usize) {
+        let j = (i + 1 + self.rng.below(NODES as u64 - 1) as usize) % NODES;
+        let client = NODES + self.rng.below(CLIENTS as u64) as usize;
+        let others = (0..NODES + CLIENTS).filter(|k| *k != i && (*k < NODES || self.rng.chance(500)));
+        let (count, pairs, longest) = match fault {
+            Fault::OneWay => (Count::PartitionOneWay, vec![(i, j)], 2 * SECOND),
+            Fault::Stall => (Count::LinkStalled, vec![(i, j)], 300 * MS),
+            Fault::CutClient => (Count::ClientCutOff, vec![(i, client), (client, i)], 2 * SECOND),
+            Fault::Isolate => {
+                (Count::IsolateNode, others.flat_map(|k| [(i, k), (k, i)]).collect(), 1_500 * MS)
+            }
+            _ => (Count::PartitionBothWays, vec![(i, j), (j, i)], 2_500 * MS),
+        };
+        self.counters.hit(count);
+        self.note(At::World, || format!("{fault:?} {pairs:?}"));
+        for (from, to) in &pairs {
+            self.net.block(*from, *to);
+        }
+        let t = self.t + self.rng.range(20 * MS, longest);
+        self.at(t, Event::Heal(Healing::Unblock(pairs)));
+    }
+
+    fn break_some_stream(&mut self) {
+        let open: Vec<u64> =
+            self.net.conns.iter().filter(|(_, c)| c.dialer_open).map(|(id, _)| *id).collect();
+        if let Some(id) = self.rng.pick(&open) {
+            self.counters.hit(Count::StreamBroken);
+            self.note(At::World, || format!("stream {id} breaks"));
+            self.break_stream(id);
+        }
+    }
+
+    fn slow_some_link(&mut self) {
+        let from = self.rng.below((NODES + CLIENTS) as u64) as usize;
+        let to = self.rng.below(NODES as u64) as usize;
+        if from != to {
+            self.counters.hit(Count::DelaySpike);
+            let until = self.t + self.rng.range(50 * MS, 2 * SECOND);
+            let by = self.rng.range(5 * MS, 350 * MS);
+            self.net.slow(from, to, until, by);
+            self.note(At::World, || format!("{from} -> {to} is slow by up to {} ms", by / MS));
+        }
+    }
+
+    /// Points a node at one that does not lead. Only a node that knows the latest
+    /// epoch: an empty one would revive a deposed primary (see the operator).
+    fn wrong_redirect(&mut self, i: usize) {
+        let knows = |p: &crate::host::Process| p.node.max_epoch() == self.operator.latest.0;
+        if self.hosts[i].process.as_ref().is_some_and(knows) {
+            let j = (i + 1 + self.rng.below(NODES as u64 - 1) as usize) % NODES;
+            self.counters.hit(Count::WrongRedirect);
+            self.order(i, Call::Redirect(j));
+        }
+    }
+
+    fn detach_some(&mut self, fault: Fault, primary: Option<usize>, standby: Option<usize>) {
+        let (Some(i), Some(j)) = (primary, standby) else { return };
+        self.order(i, Call::Detach(j));
+        if fault == Fault::DetachAlive {
+            self.counters.hit(Count::DetachAlive);
+        } else {
+            self.counters.hit(Count::DetachThenCrash);
+            let t = self.t + self.rng.range(MS, 20 * MS);
+            self.at(t, Event::Heal(Healing::Crash(j)));
+        }
+    }
+
+    pub(crate) fn heal(&mut self, healing: Healing) -> Outcome {
+        match healing {
+            Healing::Unblock(pairs) => {
+                self.counters.hit(Count::Heal);
+                if self.phase == Phase::Faulty {
+                    for (from, to) in pairs {
+                        self.net.unblock(from, to);
+                    }
+                }
+                self.unstick();
+            }
+            Healing::Thaw(i) => return self.thaw(i),
+            Healing::Restart(i) => return self.restart(i),
+            Healing::Crash(i) => self.crash_for_a_while(i),
+        }
+        Ok(())
+    }
+
+    fn restart(&mut self, i: usize) -> Outcome {
+        if self.hosts[i].process.is_some() {
+            return Ok(());
+        }
+        self.counters.hit(Count::Restart);
+        // An empty copy knows no epoch: it is pointed at a node that holds the state, never at a deposed primary.
+        let holders: Vec<usize> = (0..NODES).filter(|j| *j != i && self.holds_all(*j)).collect();
+        let latest = self.operator.latest.1;
+        let target = if holders.contains(&latest) { Some(latest) } else { self.rng.pick(&holders) };
+        self.hosts[i].target = target.unwrap_or((i + 1) % NODES);
+        self.start(i, false)
+    }
+
+    fn unstick(&mut self) {
+        for (t, id, way) in self.net.unstick(self.t) {
+            self.at(t, Event::Pipe(id, way));
+        }
+    }
+
+    /// Ends every fault.
+    pub(crate) fn calm(&mut self) -> Outcome {
+        self.note(At::World, || "the faults end".into());
+        self.net.calm();
+        self.unstick();
+        for i in 0..NODES {
+            self.thaw(i)?;
+            if self.hosts[i].process.is_none() {
+                self.restart(i)?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,111 @@
+//! Runs histories and says how they went. stdout carries the result, stderr the progress.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+
+use crate::cli::Command;
+use crate::counters::Counters;
+use crate::invariants::{Invariant, Outcome};
+use crate::mutation;
+use crate::scenario::{STANDARD, Scenario};
+use crate::world::World;
+
+/// Over so many seeds every counter must have moved.
+const SEEDS_FOR_COUNTERS: u64 = 50;
+const SEEDS_FOR_DETERMINISM: u64 = 3;
+
+/// One history, ended.
+pub(crate) struct History {
+    pub(crate) outcome: Outcome,
+    pub(crate) counters: Counters,
+    pub(crate) trace: String,
+}
+
+pub(crate) fn history(scenario: Scenario, seed: u64, traced: bool) -> History {
+    let mut world = World::new(scenario, seed, traced);
+    let outcome = catch_unwind(AssertUnwindSafe(|| world.run())).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned()));
+        Err(Invariant::KernelBug.broken(text.unwrap_or_default()))
+    });
+    let outcome = outcome.map_err(|mut v| {
+        v.text = format!("at {:.6} s: {}", world.t as f64 / 1e9, v.text);
+        v
+    });
+    History { outcome, counters: world.counters.clone(), trace: world.trace.take() }
+}
+
+pub(crate) fn run(command: &Command) -> ExitCode {
+    // A panic is a violation and is reported as one.
+    std::panic::set_hook(Box::new(|_| ()));
+    let (passed, failed) = match command {
+        Command::Seeds { scenarios, from, seeds } => seeds_of(scenarios, *from, *seeds),
+        Command::One { scenarios, seed, trace } => one(scenarios, *seed, *trace),
+        Command::Determinism => determinism(),
+        Command::Mutants => mutation::run(),
+    };
+    println!("{passed} passed, {failed} failed");
+    if failed == 0 && passed > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn seeds_of(scenarios: &[Scenario], from: u64, seeds: u64) -> (u64, u64) {
+    let (mut passed, mut failed) = (0, 0);
+    let mut total = Counters::new();
+    for scenario in scenarios {
+        eprintln!("{scenario}: {seeds} seeds from {from}");
+        for seed in from..from.saturating_add(seeds) {
+            let ended = history(*scenario, seed, false);
+            total.merge(&ended.counters);
+            if report(*scenario, seed, &ended) { passed += 1 } else { failed += 1 }
+        }
+    }
+    for (name, n) in total.iter() {
+        println!("{n:>12}  {name}");
+    }
+    if seeds >= SEEDS_FOR_COUNTERS && scenarios == STANDARD {
+        let never = total.never();
+        if !never.is_empty() {
+            println!("FAILED counters: {} took place in no history", never.join(", "));
+            failed += 1;
+        }
+    }
+    (passed, failed)
+}
+
+/// Prints a failure with the command that shows it again; true when there is none.
+fn report(scenario: Scenario, seed: u64, ended: &History) -> bool {
+    if let Err(violation) = &ended.outcome {
+        println!("FAILED {scenario} seed {seed}\n  {violation}");
+        println!("  reproduce: cargo xtask sim --scenario {scenario} --seed {seed} --trace");
+        return false;
+    }
+    true
+}
+
+fn one(scenarios: &[Scenario], seed: u64, trace: bool) -> (u64, u64) {
+    let (mut passed, mut failed) = (0, 0);
+    for scenario in scenarios {
+        let ended = history(*scenario, seed, trace);
+        print!("{}", ended.trace);
+        if report(*scenario, seed, &ended) { passed += 1 } else { failed += 1 }
+    }
+    (passed, failed)
+}
+
+/// An irreproducible seed is worthless: the same seed twice, byte for byte.
+fn determinism() -> (u64, u64) {
+    let (mut passed, mut failed) = (0, 0);
+    for scenario in STANDARD {
+        for seed in 0..SEEDS_FOR_DETERMINISM {
+            let (a, b) = (history(*scenario, seed, true).trace, history(*scenario, seed, true).trace);
+            if a == b && !a.is_empty() {
+                passed += 1;
+                continue;
+            }
+            failed += 1;
+            let at = a.lines().zip(b.lines()).position(|(x, y)| x != y);
+            println!("FAILED {scenario} seed {seed}: two runs differ at row {at:?}");
+        }
+    }
+    (passed, failed)
+}

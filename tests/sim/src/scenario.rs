@@ -1,0 +1,178 @@
+//! What a history is made of: how long, how fast, which faults how often.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use standfast_kernel::master::MasterTimes;
+use standfast_kernel::types::AckMode;
+
+use crate::clock::{DRIFT_PPM_MAX, MS, SECOND};
+use crate::nemesis::Fault;
+use crate::net::{Delay, NODES};
+
+/// A mix of faults.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scenario {
+    /// Sync replies, every fault.
+    Sync,
+    /// Async replies, every fault.
+    Async,
+    /// Sync replies; an operator promotes all the time, mostly wrongly.
+    Switch,
+    /// Directed: clocks at the ends of their range, promotions while the old primary lives.
+    Drift,
+    /// Directed: a standby catches up on a log longer than its window, and is promoted
+    /// the moment it says that it may be.
+    LongLog,
+    /// Directed: lossless switches while readers hold leases on memory that is reused at once.
+    Leases,
+    /// Directed: standbys die and return at once on links whose streams overtake each other.
+    Rejoin,
+}
+
+/// Those that a plain run consists of.
+pub(crate) const STANDARD: &[Scenario] = &[Scenario::Sync, Scenario::Async, Scenario::Switch];
+const ALL: &[Scenario] = &[
+    Scenario::Sync,
+    Scenario::Async,
+    Scenario::Switch,
+    Scenario::Drift,
+    Scenario::LongLog,
+    Scenario::Leases,
+    Scenario::Rejoin,
+];
+
+/// Short enough that memory is reused hard (SEMANTICS 1.8 has the real ones).
+pub(crate) const TIMES: MasterTimes = MasterTimes {
+    read_ttl: Duration::from_millis(300),
+    put_discard: Duration::from_secs(1),
+    put_release: Duration::from_secs(3),
+};
+/// A client gives a call up after this long, on its own clock.
+pub(crate) const RPC_TIMEOUT: Duration = Duration::from_millis(400);
+/// A writer stops this long after it sent its PutStart. `put_release` is longer (PROTOCOL T6).
+pub(crate) const TRANSFER_MAX: Duration = Duration::from_millis(1900);
+
+const _: () = assert!(TRANSFER_MAX.as_millis() * 102 / 98 < TIMES.put_release.as_millis());
+const _: () = assert!(TRANSFER_MAX.as_millis() > TIMES.put_discard.as_millis() + 500);
+
+#[derive(Debug, Clone)]
+pub(crate) struct Params {
+    pub(crate) ack: AckMode,
+    /// With faults; calm follows.
+    pub(crate) faulty_ns: u64,
+    pub(crate) fault_gap: (u64, u64),
+    pub(crate) faults: Vec<(Fault, u64)>,
+    pub(crate) delay: Delay,
+    /// Pause of a client between two calls.
+    pub(crate) think: (u64, u64),
+    /// Fixed rates of the nodes' clocks, in parts per million.
+    pub(crate) rates: Option<[i64; NODES]>,
+    /// Weights of put, get, exist, remove, forced remove.
+    pub(crate) workload: [u64; 5],
+    pub(crate) keys: u64,
+    /// Clients ask any node instead of the one that answered last.
+    pub(crate) roam: bool,
+    /// Entries that the first primary logs before anything else.
+    pub(crate) prefill: u64,
+    /// The operator promotes a standby the moment it may be promoted.
+    pub(crate) eager: bool,
+    /// A crashed node stays away for up to this long.
+    pub(crate) away_max: u64,
+    /// Least number of requests, or the history proves too little.
+    pub(crate) requests_min: u64,
+}
+
+impl Params {
+    pub(crate) fn of(scenario: Scenario) -> Self {
+        let mixed = Self {
+            ack: AckMode::Sync,
+            faulty_ns: 58 * SECOND,
+            fault_gap: (100 * MS, 1_200 * MS),
+            faults: Fault::MIXED.to_vec(),
+            delay: Delay { min: 100_000, max: 900_000, tail_permille: 0, tail_max: 0 },
+            think: (2 * MS, 30 * MS),
+            rates: None,
+            workload: [40, 25, 10, 10, 15],
+            keys: 10,
+            roam: false,
+            prefill: 0,
+            eager: false,
+            away_max: 2 * SECOND,
+            requests_min: 3_000,
+        };
+        match scenario {
+            Scenario::Sync => mixed,
+            Scenario::Async => Self { ack: AckMode::Async, ..mixed },
+            Scenario::Switch => {
+                Self { faults: Fault::SWITCHING.to_vec(), fault_gap: (100 * MS, 800 * MS), ..mixed }
+            }
+            // The windows are a few milliseconds: short hops, and clients that ask everybody all the time.
+            Scenario::Drift => Self {
+                faulty_ns: 12 * SECOND,
+                fault_gap: (300 * MS, 1_000 * MS),
+                faults: vec![(Fault::FalsePromotion, 1)],
+                rates: Some([-DRIFT_PPM_MAX, DRIFT_PPM_MAX, DRIFT_PPM_MAX]),
+                delay: Delay { min: MS / 20, max: MS / 4, tail_permille: 0, tail_max: 0 },
+                think: (MS / 4, MS),
+                workload: [1, 0, 99, 0, 0],
+                roam: true,
+                ..mixed
+            },
+            Scenario::LongLog => Self {
+                faulty_ns: 6 * SECOND,
+                fault_gap: (700 * MS, 1_500 * MS),
+                faults: vec![(Fault::CrashStandby, 1)],
+                delay: Delay { min: 60 * MS, max: 90 * MS, tail_permille: 0, tail_max: 0 },
+                prefill: 80_000,
+                eager: true,
+                requests_min: 50,
+                ..mixed
+            },
+            Scenario::Leases => Self {
+                faulty_ns: 30 * SECOND,
+                fault_gap: (300 * MS, 900 * MS),
+                faults: vec![(Fault::FalsePromotion, 1)],
+                think: (MS / 2, 3 * MS),
+                workload: [40, 40, 0, 10, 10],
+                keys: 6,
+                ..mixed
+            },
+            Scenario::Rejoin => Self {
+                faulty_ns: 40 * SECOND,
+                fault_gap: (5 * MS, 200 * MS),
+                faults: vec![(Fault::CrashStandby, 3), (Fault::FalsePromotion, 2)],
+                delay: Delay { min: MS / 10, max: MS, tail_permille: 150, tail_max: 250 * MS },
+                away_max: 12 * MS,
+                requests_min: 500,
+                ..mixed
+            },
+        }
+    }
+}
+
+impl fmt::Display for Scenario {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Sync => "sync",
+            Self::Async => "async",
+            Self::Switch => "switch",
+            Self::Drift => "drift",
+            Self::LongLog => "long-log",
+            Self::Leases => "leases",
+            Self::Rejoin => "rejoin",
+        })
+    }
+}
+
+impl FromStr for Scenario {
+    type Err = String;
+
+    fn from_str(s: &str) -> Result<Self, String> {
+        ALL.iter().copied().find(|x| x.to_string() == s).ok_or_else(|| {
+            let names: Vec<String> = ALL.iter().map(ToString::to_string).collect();
+            format!("scenario `{s}` does not exist: expected one of {}", names.join(", "))
+        })
+    }
+}

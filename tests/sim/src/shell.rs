@@ -1,0 +1,248 @@
+//! What a node's shell does: carries actions out, hands requests to the
+//! master, keeps answers until the gate lets them go.
+
+use standfast_kernel::api::{DEFAULT_TENANT, Refusal, Request, Response};
+use standfast_kernel::machine::Machine;
+use standfast_kernel::node::{Happening, NodeAction, NodeEvent, RoleChange};
+use standfast_kernel::oplog::OpType;
+use standfast_kernel::replication::Gate;
+use standfast_kernel::supervisor::Role;
+use standfast_kernel::types::{HomeId, KeyHash, LogPos, scoped_key};
+
+use crate::client::{Answer, Reply, Req};
+use crate::counters::Count;
+use crate::host::{Process, Waiting};
+use crate::invariants::{Invariant, Outcome};
+use crate::net::Item;
+use crate::trace::At;
+use crate::world::{Event, World};
+
+impl World {
+    /// One event of one node, and all that follows from it at once.
+    pub(crate) fn node_event(&mut self, i: usize, event: NodeEvent) -> Outcome {
+        let now = self.now(i);
+        let Some(process) = &mut self.hosts[i].process else { return Ok(()) };
+        let before = process.node.max_epoch();
+        let mut actions = Vec::new();
+        process.node.on(now, event, &mut actions);
+        let after = process.node.max_epoch();
+        Invariant::EpochMonotonic
+            .check(after >= before, || format!("n{i} forgot epoch {before} for {after}"))?;
+        for action in actions {
+            self.act(i, action)?;
+        }
+        self.follow_log(i)?;
+        self.release(i)?;
+        self.schedule(i);
+        self.eager(i)
+    }
+
+    fn act(&mut self, i: usize, action: NodeAction) -> Outcome {
+        match action {
+            NodeAction::Dial => self.dial(i),
+            NodeAction::Send(frame) => {
+                if let Some(id) = self.hosts[i].dialled {
+                    self.push(id, crate::net::Way::ToAcceptor, Item::Up(frame));
+                }
+            }
+            NodeAction::Hangup => self.hang_up(i),
+            NodeAction::SendPeer(conn, frame) => self.send_peer(conn.0, frame),
+            NodeAction::ClosePeer(conn) => self.close_peer(conn.0),
+            NodeAction::Serve(master) => {
+                if let Some(p) = &mut self.hosts[i].process {
+                    p.master = Some(master);
+                }
+            }
+            NodeAction::Gate(gate) => return self.gate(i, gate),
+            NodeAction::StopServing => self.stop_serving(i),
+            NodeAction::Promoted(request, verdict, change) => {
+                if change.is_none() && !verdict.is_yes() {
+                    self.counters.hit(Count::PromotionRefused);
+                }
+                self.note(At::Node(i), || {
+                    format!("promotion {request}: {} reasons against", verdict.reasons.len())
+                });
+            }
+            NodeAction::Detached(_, was) => self.note(At::Node(i), || format!("detached: {was:?}")),
+            NodeAction::Happened(happening) => return self.happened(i, &happening),
+            NodeAction::Changed(change) => return self.changed(i, &change),
+        }
+        Ok(())
+    }
+
+    fn happened(&mut self, i: usize, happening: &Happening) -> Outcome {
+        self.note(At::Node(i), || format!("{}: {}", happening.code, happening.text));
+        match happening.code {
+            "ISR_JOINED" => self.membership(i, Count::JoinedIsr),
+            "ISR_LEFT" => self.membership(i, Count::LeftIsr),
+            "ROLE_CHANGED" => self.role_changed(i),
+            "STREAMING" if self.hosts[i].process.as_ref().is_some_and(|p| p.has_led) => {
+                self.counters.hit(Count::OldPrimaryReturned);
+            }
+            "QUARANTINED" => {
+                return Err(Invariant::NoQuarantine.broken(format!("n{i}: {}", happening.text)));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn role_changed(&mut self, i: usize) {
+        let role = self.hosts[i].process.as_ref().map(|p| p.node.role());
+        self.counters.hit(match role {
+            Some(Role::Primary) => Count::BecamePrimary,
+            Some(Role::Candidate) => Count::BecameCandidate,
+            Some(Role::Standby) | None => Count::SteppedDown,
+        });
+        self.stepped_down(i);
+    }
+
+    fn changed(&mut self, i: usize, change: &RoleChange) -> Outcome {
+        self.fence.leads(change.epoch, i)?;
+        self.follow_log(i)?;
+        let Some(process) = &mut self.hosts[i].process else { return Ok(()) };
+        process.has_led = true;
+        let (log, copy) = (process.node.log().clone(), process.copy);
+        let began = process.shadow.began(change.epoch).unwrap_or_default();
+        self.promises.check(&log, change.epoch, began, i)?;
+        self.promises.forget_lost(&log);
+        crate::invariants::audit(process.node.store(), i)?;
+        self.counters.hit(Count::PromotionChecked);
+        self.leads(i, change.epoch, copy);
+        Ok(())
+    }
+
+    fn gate(&mut self, i: usize, gate: Gate) -> Outcome {
+        let Some(process) = &mut self.hosts[i].process else { return Ok(()) };
+        let marks = process.node.log().marks();
+        let ordered = marks.trim <= gate.commit && gate.commit <= marks.tail;
+        Invariant::Order.check(ordered, || {
+            format!("n{i}: commit {} outside {}..={}", gate.commit, marks.trim, marks.tail)
+        })?;
+        if let Some(last) = process.gate.filter(|g| g.epoch == gate.epoch) {
+            let grew = last.commit <= gate.commit;
+            Invariant::Order
+                .check(grew, || format!("n{i}: commit fell from {} to {}", last.commit, gate.commit))?;
+        }
+        process.gate = Some(gate);
+        self.follow_log(i)?;
+        let committed = self.hosts[i].process.as_ref().and_then(|p| p.shadow.before(gate.commit));
+        if let Some(pos) = committed {
+            self.promises.committed(pos);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn stop_serving(&mut self, i: usize) {
+        let Some(process) = &mut self.hosts[i].process else { return };
+        process.master = None;
+        process.gate = None;
+        let dropped = process.pending.drain();
+        for waiting in dropped {
+            self.counters.hit(Count::ReplyNeverSent);
+            self.reply(i, &waiting.req, Answer::Closed);
+        }
+    }
+
+    fn follow_log(&mut self, i: usize) -> Outcome {
+        let Some(process) = &mut self.hosts[i].process else { return Ok(()) };
+        let primary = process.node.role() == Role::Primary;
+        for kind in process.shadow.follow(process.node.log(), &mut self.ledger, i)? {
+            self.counters.hit(if primary { Count::EntriesAppended } else { Count::EntriesApplied });
+            match kind {
+                OpType::Preempt => self.counters.hit(Count::PreemptLogged),
+                OpType::Free => self.counters.hit(Count::FreeLogged),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands a request to the master, if this node may answer at all.
+    pub(crate) fn serve(&mut self, i: usize, req: Req) -> Outcome {
+        let (now, wall) = (self.now(i), self.wall());
+        let Some(process) = &mut self.hosts[i].process else { return Ok(()) };
+        let (Some(master), Some(gate)) = (process.master.clone(), process.gate) else {
+            self.reply(i, &req, Answer::NotPrimary);
+            return Ok(());
+        };
+        if !gate.may_answer(now) {
+            self.reply(i, &req, Answer::Unavailable);
+            return Ok(());
+        }
+        let executed = master.execute(now, wall, &req.request);
+        if executed.appended {
+            self.node_event(i, NodeEvent::Appended)?;
+        }
+        let Some(process) = &mut self.hosts[i].process else { return Ok(()) };
+        process.shadow.judge(&req.request, &executed.response)?;
+        let (home, saw) = positions(process, &req.request, &executed.response);
+        let epoch = master.epoch();
+        self.note(At::Node(i), || format!("{} of client {}", req.request.name(), req.client));
+        let Some(process) = &mut self.hosts[i].process else { return Ok(()) };
+        let byte_critical = hands_out_bytes(&executed.response);
+        let waiting = Waiting { req, response: executed.response, epoch, saw, home, byte_critical };
+        process.pending.add(executed.depends_on, executed.byte_critical, waiting);
+        self.release(i)
+    }
+
+    /// Lets the answers go that the gate allows now.
+    fn release(&mut self, i: usize) -> Outcome {
+        let now = self.now(i);
+        let Some(process) = &mut self.hosts[i].process else { return Ok(()) };
+        let Some(gate) = process.gate else { return Ok(()) };
+        let (log, copy) = (process.node.log().clone(), process.copy);
+        for waiting in process.pending.release(&gate, log.tail(), now) {
+            let Waiting { req, response, epoch, saw, home, byte_critical } = waiting;
+            self.fence.answered(epoch, copy, i)?;
+            self.promises.fresh(&log, req.must_see, home, i)?;
+            self.promises.answered(saw, byte_critical);
+            self.reply(i, &req, Answer::Response(response, home));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn reply(&mut self, i: usize, req: &Req, answer: Answer) {
+        let (from, to) = (i, crate::net::NODES + req.client);
+        if self.net.is_blocked(from, to) {
+            return;
+        }
+        let t = self.t + self.net.hop(&mut self.rng, self.t, from, to);
+        self.at(t, Event::Reply(Reply { client: req.client, id: req.id, node: i, answer }));
+    }
+
+    /// Nobody listens: the client learns it soon.
+    pub(crate) fn refuse_connection(&mut self, i: usize, req: &Req) {
+        self.reply(i, req, Answer::NotPrimary);
+    }
+}
+
+/// Last entry of the home of the request's key, and of all that the answer was decided on.
+fn positions(process: &Process, request: &Request, response: &Response) -> (LogPos, LogPos) {
+    let key = match request {
+        Request::MountSegment { .. } => None,
+        Request::PutStart { items, .. } => Some(&items[0].key),
+        Request::PutEnd { items, .. } => Some(&items[0].key),
+        Request::GetReplicaList { keys } | Request::ExistKey { keys } | Request::Remove { keys, .. } => {
+            Some(&keys[0])
+        }
+    };
+    let home = key.map_or(HomeId::SEGMENTS, |key| KeyHash::of(&scoped_key(DEFAULT_TENANT, key)).home);
+    let last = process.node.store().mark(home).last;
+    // "No space" was decided on every allocator, hence on the whole log.
+    let no_space =
+        |answers: &Vec<Result<_, Refusal>>| matches!(answers[0], Err(Refusal::NoAvailableHandle(_)));
+    let whole = matches!(response, Response::PutStart(answers) if no_space(answers));
+    (last, if whole { process.node.log().last() } else { last })
+}
+
+/// Answers after which bytes are in somebody's hands (PROTOCOL A6).
+fn hands_out_bytes(response: &Response) -> bool {
+    match response {
+        Response::MountSegment(answer) => answer.is_ok(),
+        Response::PutStart(answers) => answers[0].is_ok(),
+        Response::PutEnd(_) | Response::GetReplicaList(_) | Response::ExistKey(_) | Response::Remove(_) => {
+            false
+        }
+    }
+}
