@@ -100,5 +100,14 @@ fn outcomes(response: &Response) -> (u64, u64) {
         Response::PutEnd(r) | Response::Remove(r) => split(r),
         Response::GetReplicaList(r) => split(r),
         Response::ExistKey(r) => split(r),
+        Response::CopyStart(r) | Response::MoveStart(r) => split(std::slice::from_ref(r)),
+        Response::CopyEnd(r)
+        | Response::CopyRevoke(r)
+        | Response::MoveEnd(r)
+        | Response::MoveRevoke(r)
+        | Response::MarkTaskToComplete(r) => split(std::slice::from_ref(r)),
+        Response::CreateCopyTask(r) | Response::CreateMoveTask(r) => split(std::slice::from_ref(r)),
+        Response::QueryTask(r) => split(std::slice::from_ref(r)),
+        Response::FetchTasks(tasks) => (tasks.len() as u64, 0),
     }
 }

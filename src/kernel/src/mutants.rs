@@ -47,8 +47,6 @@ mutants! {
     StaleRecord,
     /// PROTOCOL A1: a removed region is free at once although a reader may hold a lease.
     FreeNowAlways,
-    /// PROTOCOL A4: unfinished writes and limbo that were inherited are over at promotion.
-    LimboNow,
     /// PROTOCOL A1: a preempted writer's region is free at once.
     FreeNowPreempt,
     /// PROTOCOL G7: reads do not wait for the state that they saw to be committed.

@@ -304,6 +304,18 @@ impl World {
                 self.removed(call, &answers[0]);
                 self.idle(c);
             }
+            // Not asked for by these clients; `judge` has refused it already.
+            Response::CopyStart(_)
+            | Response::CopyEnd(_)
+            | Response::CopyRevoke(_)
+            | Response::MoveStart(_)
+            | Response::MoveEnd(_)
+            | Response::MoveRevoke(_)
+            | Response::CreateCopyTask(_)
+            | Response::CreateMoveTask(_)
+            | Response::QueryTask(_)
+            | Response::FetchTasks(_)
+            | Response::MarkTaskToComplete(_) => self.idle(c),
         }
         Ok(())
     }

@@ -48,6 +48,7 @@ pub(crate) const TIMES: MasterTimes = MasterTimes {
     read_ttl: Duration::from_millis(300),
     put_discard: Duration::from_secs(1),
     put_release: Duration::from_secs(3),
+    ..MasterTimes::DEFAULT
 };
 /// A client gives a call up after this long, on its own clock.
 pub(crate) const RPC_TIMEOUT: Duration = Duration::from_millis(400);

@@ -91,7 +91,7 @@ impl Master {
     /// from this primary's beginning when it is inherited (PROTOCOL A4).
     pub(super) fn unfinished_since(&self, object: &Object) -> Instant {
         let own = object.unfinished().is_none_or(|at| at.epoch == self.epoch);
-        if own || mutant!(LimboNow) { object.begun() } else { self.since }
+        if own { object.begun() } else { self.since }
     }
 
     /// When a limbo entry may be freed. One that an earlier primary left waits
@@ -99,7 +99,6 @@ impl Master {
     fn due(&self, kind: LimboKind, own: Option<(Epoch, Instant)>) -> Instant {
         match (own, kind) {
             (Some((_, at)), _) => at,
-            (None, _) if mutant!(LimboNow) => self.since,
             (None, LimboKind::Read) => self.hold_until,
             (None, LimboKind::Write) if mutant!(LimboNow) => self.since,
             (None, LimboKind::Write) => self.since.plus(self.times.put_release),

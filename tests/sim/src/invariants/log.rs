@@ -130,13 +130,25 @@ impl Shadow {
                     object.checksum = *checksum;
                 }
             }
-            Op::Remove { key, .. } | Op::Preempt { key, .. } => {
+            // No transfer runs here, so eviction and discard leave nothing of an object.
+            Op::Remove { key, .. }
+            | Op::Preempt { key, .. }
+            | Op::Evict { key, .. }
+            | Op::Discard { key, .. } => {
                 self.objects.remove(*key);
             }
             Op::MountSegment { segment, .. } => {
                 self.mounted.insert(segment.id);
             }
-            Op::TermStart { .. } | Op::Free { .. } => {}
+            Op::TermStart { .. }
+            | Op::Free { .. }
+            | Op::TransferStart { .. }
+            | Op::TransferEnd { .. }
+            | Op::TransferRevoke { .. }
+            | Op::TaskCreate { .. }
+            | Op::TaskFetch { .. }
+            | Op::TaskEnd { .. }
+            | Op::TaskPrune { .. } => {}
         }
     }
 }

@@ -38,6 +38,8 @@ pub(crate) fn audit(store: &MetadataStore, node: usize) -> Outcome {
     })?;
     store.audit().map_err(|e| match e {
         AuditError::Overlap { .. } => Invariant::NoSharedBytes.broken(format!("n{node}: {e}")),
-        AuditError::Allocator(_) => Invariant::DerivedEqualsRebuild.broken(format!("n{node}: {e}")),
+        AuditError::Allocator(_) | AuditError::Unfinished(_) | AuditError::Tasks => {
+            Invariant::DerivedEqualsRebuild.broken(format!("n{node}: {e}"))
+        }
     })
 }
