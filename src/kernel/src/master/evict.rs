@@ -206,7 +206,9 @@ impl Master {
                 continue;
             };
             if pass.base.is_none() {
-                logged += self.clean(now, wall, home, limits::MAINTAIN_FREES_PER_STEP, stats);
+                let cleaned = self.clean(now, wall, home, limits::MAINTAIN_FREES_PER_STEP, stats);
+                spent += cleaned * limits::EVICT_WEIGHT;
+                logged += cleaned;
             }
             let (visited, evicted, done) = self.visit(now, wall, home, pass, stats);
             spent += 1 + visited + evicted * limits::EVICT_WEIGHT;

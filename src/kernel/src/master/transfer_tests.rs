@@ -356,17 +356,17 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What readers were told: these bytes hold this version until then.
+/// Somebody may read or write these bytes until then.
 struct Told {
     at: (u64, u64),
     until: Instant,
 }
 
-/// Handed-out bytes are under no reader's lease.
+/// Handed-out bytes are under nobody's right.
 fn hand_out(told: &[Told], now: Instant, to: &[ReplicaDescriptor]) {
     for r in to {
         let clash = |t: &&Told| t.until > now && r.address < t.at.0 + t.at.1 && t.at.0 < r.address + r.size;
-        assert!(!told.iter().any(|t| clash(&t)), "bytes under a lease were handed out: {r:?}");
+        assert!(!told.iter().any(|t| clash(&t)), "bytes under a right were handed out: {r:?}");
     }
 }
 
@@ -381,6 +381,9 @@ fn play(b: &mut Bench, told: &mut Vec<Told>, step: &Step) {
         Step::Open(k) => {
             if let Ok(to) = b.start(A, KEYS[k], MIB) {
                 hand_out(told, b.now, &to);
+                // Nobody ends it: its writer may go on until the release time.
+                let until = b.now.plus(TIMES.put_release);
+                told.extend(to.iter().map(|r| Told { at: (r.address, r.size), until }));
             }
         }
         Step::Read(k) => {

@@ -53,7 +53,7 @@ pub const MAINTAIN_FREES_PER_STEP: usize = 512;
 
 /// Objects that one maintenance step looks at for eviction.
 pub const EVICT_VISITS_PER_STEP: usize = 65_536;
-/// What evicting one object weighs against looking at one.
+/// What an entry logged in an eviction step weighs against looking at an object.
 pub const EVICT_WEIGHT: usize = 16;
 /// Objects evicted under one hold of a shard's lock.
 pub const EVICT_SLICE: usize = 64;
