@@ -138,6 +138,8 @@ impl Params {
                 think: (MS / 2, 3 * MS),
                 workload: [40, 40, 0, 10, 10],
                 keys: 6,
+                // Discard gives room back, so most calls are writes, and those take their time.
+                requests_min: 1_000,
                 ..mixed
             },
             Scenario::Rejoin => Self {
