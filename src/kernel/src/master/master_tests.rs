@@ -32,7 +32,10 @@ const TIMES: MasterTimes = MasterTimes {
     revoke_quarantine: Duration::from_millis(QUARANTINE),
     soft_pin_ttl: Duration::from_millis(PIN),
     soft_pin_ttl_max: Duration::from_millis(PIN_MAX),
+    eviction: NO_EVICTION,
+    ..MasterTimes::DEFAULT
 };
+const NO_EVICTION: EvictionRules = EvictionRules { ratio: 0.0, high_watermark: 1.0, soft_pinned: true };
 
 const A: ClientId = client(1);
 const B: ClientId = client(2);
@@ -62,14 +65,21 @@ struct Bench {
     store: Arc<MetadataStore>,
     log: OpLogManager,
     master: Master,
+    times: MasterTimes,
     now: Instant,
 }
 
 /// Epoch 1 with segments of 16 MiB: entry 1 is the term, entry n + 1 mounts segment n.
 fn bench(segments: u64) -> Bench {
+    bench_with(TIMES, segments)
+}
+
+fn bench_with(times: MasterTimes, segments: u64) -> Bench {
     let store = Arc::new(MetadataStore::new(&"test".parse().expect("a name")));
     let log = OpLogManager::new(LogLimits::default());
-    let b = Bench::lead(store, log, Epoch(1), ms(1_000), ms(1_000), None);
+    let start =
+        MasterStart { epoch: Epoch(1), since: ms(1_000), hold_until: ms(1_000), seed: 7, sabotage: None };
+    let b = Bench::lead_with(store, log, times, &start);
     for n in 1..=segments {
         assert_eq!(b.mount(A, segment(n, 16 * MIB)), Ok(()));
     }
@@ -85,17 +95,26 @@ impl Bench {
         hold_until: Instant,
         sabotage: Option<Sabotage>,
     ) -> Self {
-        let start = MasterStart { epoch, since, hold_until, seed: 7, sabotage };
-        let master = Master::new(Arc::clone(&store), log.clone(), TIMES, &start);
+        Self::lead_with(store, log, TIMES, &MasterStart { epoch, since, hold_until, seed: 7, sabotage })
+    }
+
+    fn lead_with(
+        store: Arc<MetadataStore>,
+        log: OpLogManager,
+        times: MasterTimes,
+        start: &MasterStart,
+    ) -> Self {
+        let master = Master::new(Arc::clone(&store), log.clone(), times, start);
         master.begin_term(WallTime(7), "n", CopyId(1));
-        Self { store, log, master, now: since }
+        Self { store, log, master, times, now: start.since }
     }
 
     /// The next epoch begins over the same store and log, holding for `hold` ms.
     fn takeover(self, hold: u64) -> Self {
         let epoch = Epoch(self.master.epoch().0 + 1);
         let hold_until = self.now.plus(Duration::from_millis(hold));
-        Self::lead(self.store, self.log, epoch, self.now, hold_until, None)
+        let start = MasterStart { epoch, since: self.now, hold_until, seed: 7, sabotage: None };
+        Self::lead_with(self.store, self.log, self.times, &start)
     }
 
     fn sleep(&mut self, millis: u64) {
@@ -284,12 +303,16 @@ fn regions(replicas: &[ReplicaDescriptor]) -> smallvec::SmallVec<[Region; 1]> {
 }
 
 use ErrorCode::{
-    DfsServiceUnavailable, IllegalClient, InvalidParams, InvalidWrite, NoAvailableHandle,
-    ObjectAlreadyExists, ObjectHasLease, ObjectNotFound, ReplicaIsNotReady, SegmentAlreadyExists,
+    DfsServiceUnavailable, IllegalClient, InternalError, InvalidParams, InvalidWrite, NoAvailableHandle,
+    ObjectAlreadyExists, ObjectHasLease, ObjectHasReplicationTask, ObjectNoReplicationTask, ObjectNotFound,
+    ReplicaIsGone, ReplicaIsNotReady, ReplicaNotFound, SegmentAlreadyExists, SegmentNotFound, TaskNotFound,
+    TaskPendingLimitExceeded,
 };
 
 #[path = "checklist_tests.rs"]
 mod checklist;
+#[path = "evict_tests.rs"]
+mod eviction;
 #[path = "groups_tests.rs"]
 mod groups;
 #[path = "objects_tests.rs"]
@@ -298,6 +321,10 @@ mod objects;
 mod objects_history;
 #[path = "takeover_tests.rs"]
 mod takeover;
+#[path = "task_tests.rs"]
+mod task_queue;
+#[path = "transfer_tests.rs"]
+mod transfers;
 #[path = "upsert_tests.rs"]
 mod upsert;
 

@@ -3,10 +3,12 @@
 
 mod attempt;
 mod call;
+mod census;
 mod check_put;
 mod clear;
 mod decide;
 mod end;
+mod evict;
 mod expiry;
 mod pattern;
 mod placement;
@@ -14,20 +16,27 @@ mod put;
 mod read;
 mod remove;
 mod segment;
+mod task;
+mod task_payload;
+mod transfer;
 mod upsert;
 
+pub use evict::{Evictability, EvictionRules, EvictionStats};
+pub use task::TaskRules;
+
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use std::time::Duration;
 
 use crate::api::Response;
 use crate::lab::Sabotage;
 use crate::oplog::OpLogManager;
 use crate::store::{MetadataStore, Object, PinState};
+use crate::sync::{Order, Ranked, RankedMutex};
 use crate::types::{BadValue, Epoch, Instant, Seq, up};
 
-/// Periods of the master (SEMANTICS 1.8, PROTOCOL T6).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Periods and ratios of the master (SEMANTICS 1.8, PROTOCOL T6).
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct MasterTimes {
     /// Read lease.
     pub read_ttl: Duration,
@@ -35,25 +44,37 @@ pub struct MasterTimes {
     pub put_discard: Duration,
     /// For this long a preempted writer's regions stay unused.
     pub put_release: Duration,
-    /// For this long the regions of a write that its writer gave up stay unused:
-    /// packets of the abandoned transfer may still land (SEMANTICS R7).
+    /// For this long the regions that a writer gave up stay unused, as well as
+    /// the targets of a revoked copy or move: packets of the abandoned transfer
+    /// may still land (SEMANTICS R7).
     pub revoke_quarantine: Duration,
     /// Soft pin, where the writer does not say.
     pub soft_pin_ttl: Duration,
     /// Longest soft pin that a writer may ask for.
     pub soft_pin_ttl_max: Duration,
+    /// How many tasks are kept, and for how long they may take.
+    pub tasks: TaskRules,
+    /// When memory is evicted, and how much of it.
+    pub eviction: EvictionRules,
+}
+
+impl MasterTimes {
+    /// Mooncake's defaults.
+    pub const DEFAULT: Self = Self {
+        read_ttl: Duration::from_secs(10),
+        put_discard: Duration::from_secs(30),
+        put_release: Duration::from_secs(600),
+        revoke_quarantine: Duration::from_secs(2),
+        soft_pin_ttl: Duration::from_secs(30 * 60),
+        soft_pin_ttl_max: Duration::from_secs(24 * 60 * 60),
+        tasks: TaskRules::DEFAULT,
+        eviction: EvictionRules::DEFAULT,
+    };
 }
 
 impl Default for MasterTimes {
     fn default() -> Self {
-        Self {
-            read_ttl: Duration::from_secs(10),
-            put_discard: Duration::from_secs(30),
-            put_release: Duration::from_secs(600),
-            revoke_quarantine: Duration::from_secs(2),
-            soft_pin_ttl: Duration::from_secs(30 * 60),
-            soft_pin_ttl_max: Duration::from_secs(24 * 60 * 60),
-        }
+        Self::DEFAULT
     }
 }
 
@@ -106,6 +127,9 @@ pub struct Master {
     rng: AtomicU64,
     /// Next shard that maintenance looks at.
     sweep: AtomicUsize,
+    /// A write found no room: evict even below the watermark.
+    eviction_needed: AtomicBool,
+    evictor: RankedMutex<evict::Evictor>,
     sabotage: Option<Sabotage>,
     ends: AtomicU64,
 }
@@ -144,6 +168,8 @@ impl Master {
             hold_until,
             rng: AtomicU64::new(start.seed),
             sweep: AtomicUsize::new(0),
+            eviction_needed: AtomicBool::new(false),
+            evictor: Ranked::mutex(Order::MAINTENANCE, evict::Evictor::default()),
             sabotage: start.sabotage,
             ends: AtomicU64::new(0),
         }

@@ -46,8 +46,26 @@ impl Master {
         regions
     }
 
+    /// Places one replica on a segment name: its mounts in turn from a random
+    /// start (SEMANTICS 3.1). Changes nothing.
+    pub(super) fn place_on(
+        &self,
+        table: &SegmentTable,
+        allocators: &Allocators,
+        name: &str,
+        size: u64,
+    ) -> Option<Region> {
+        let reserved = OffsetAllocator::reserved_for(size)?;
+        let named: SmallVec<[&Mount; 4]> = table.mounts().filter(|m| m.segment.name == name).collect();
+        let start = (self.random() % named.len().max(1) as u64) as usize;
+        (0..named.len()).map(|i| named[(start + i) % named.len()].uid).find_map(|mount| {
+            let offset = allocators.get(mount)?.find(reserved)?;
+            Some(Region { mount, offset, reserved })
+        })
+    }
+
     /// SplitMix64: enough to spread, and reproducible from the seed.
-    fn random(&self) -> u64 {
+    pub(super) fn random(&self) -> u64 {
         const GAMMA: u64 = 0x9e37_79b9_7f4a_7c15;
         let mut z = self.rng.fetch_add(GAMMA, Ordering::Relaxed).wrapping_add(GAMMA);
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

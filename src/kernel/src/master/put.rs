@@ -1,7 +1,9 @@
 //! Starting writes of new objects, and taking over what was left unfinished.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 
@@ -101,6 +103,7 @@ impl Call<'_> {
         let mut allocators = master.store.allocators().lock();
         let regions = master.place(table, &allocators, config, size);
         if regions.is_empty() {
+            self.need_eviction(table, config.replica_num);
             // Decided on every allocator, hence on the whole log (PROTOCOL G7).
             self.depend(master.log.tail());
             return Err(Refusal::NoAvailableHandle(size));
@@ -134,15 +137,24 @@ impl Call<'_> {
     /// told "exists" about data that is not there (SEMANTICS R16).
     fn may_preempt(&self, object: &Object) -> bool {
         let old = object.begun().plus(self.master.times.put_discard) < self.now;
-        !object.is_readable() && (self.master.is_inherited(object) || old)
+        let inherited = object.unfinished().is_some_and(|at| at.epoch != self.master.epoch);
+        !object.is_readable() && (inherited || old)
+    }
+
+    /// Makes room soon, unless more room would not help: replicas need as many
+    /// segment names (SEMANTICS 2.2).
+    fn need_eviction(&self, table: &SegmentTable, replicas: u32) {
+        let names: BTreeSet<&str> = table.mounts().map(|m| m.segment.name.as_str()).collect();
+        if names.len() >= replicas as usize {
+            self.master.eviction_needed.store(true, Ordering::Relaxed);
+        }
     }
 
     /// From when on the writer of an unfinished write has given up: counted from
     /// its start, or from this primary's beginning when it is inherited (PROTOCOL A4).
     fn written_until(&self, object: &Object) -> Instant {
         let master = self.master;
-        let began = if master.is_inherited(object) { master.since } else { object.begun() };
-        began.plus(master.times.put_release)
+        master.unfinished_since(object).plus(master.times.put_release)
     }
 
     /// Gives the key's unfinished write up for another. That it is abandoned is

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::tasks::{NewTask, Sum, TaskTable};
 use super::{ApplyError, Digester, HomeMark};
 use crate::oplog::Op;
-use crate::types::{ClientId, Epoch, LogPos, MountUid, SegmentId, SegmentSpec};
+use crate::types::{ClientId, Epoch, Instant, LogPos, MountUid, SegmentId, SegmentSpec, TaskId};
 
 /// One mount of a segment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,11 +19,12 @@ pub struct Mount {
     pub segment: Arc<SegmentSpec>,
 }
 
-/// Home of mounts and of the term record.
+/// Home of mounts, tasks and the term record.
 #[derive(Debug)]
 pub struct SegmentTable {
     mounts: BTreeMap<MountUid, Mount>,
     by_id: BTreeMap<SegmentId, MountUid>,
+    tasks: TaskTable,
     /// Epoch of the last term record.
     term: Epoch,
     mark: HomeMark,
@@ -32,7 +34,8 @@ pub struct SegmentTable {
 impl SegmentTable {
     pub(super) fn new(digester: Digester) -> Self {
         let mark = HomeMark::default();
-        Self { mounts: BTreeMap::new(), by_id: BTreeMap::new(), term: Epoch(0), mark, digester }
+        let (mounts, by_id, tasks) = (BTreeMap::new(), BTreeMap::new(), TaskTable::default());
+        Self { mounts, by_id, tasks, term: Epoch(0), mark, digester }
     }
 
     /// Position and digest.
@@ -68,6 +71,17 @@ impl SegmentTable {
         self.mounts.get(self.by_id.get(&id)?)
     }
 
+    /// Copies and moves that clients carry out.
+    #[must_use]
+    pub fn tasks(&self) -> &TaskTable {
+        &self.tasks
+    }
+
+    /// Notes when this primary changed a task.
+    pub fn begin_task(&mut self, id: TaskId, now: Instant) {
+        self.tasks.begin(id, now);
+    }
+
     /// Applies one op; returns the mount that it created.
     ///
     /// # Errors
@@ -79,6 +93,24 @@ impl SegmentTable {
                 None
             }
             Op::MountSegment { client, segment } => Some(self.insert(at, *client, segment)?),
+            Op::TaskCreate { kind, client, key, source, targets, wall } => {
+                let (kind, client, wall) = (*kind, *client, *wall);
+                let new = NewTask { kind, client, key, source, targets, wall };
+                self.change_tasks(|tasks, sum| tasks.create(at, &new, sum));
+                None
+            }
+            Op::TaskFetch { tasks: ids, wall } => {
+                self.change_tasks(|tasks, sum| tasks.fetch(at, ids, *wall, sum))?;
+                None
+            }
+            Op::TaskEnd { task, status, message, wall } => {
+                self.change_tasks(|tasks, sum| tasks.end(at, *task, (*status, message, *wall), sum))?;
+                None
+            }
+            Op::TaskPrune { through } => {
+                self.change_tasks(|tasks, sum| tasks.prune(*through, sum));
+                None
+            }
             Op::PutStart { .. }
             | Op::PutEnd { .. }
             | Op::Remove { .. }
@@ -89,7 +121,12 @@ impl SegmentTable {
             | Op::Clear { .. }
             | Op::DropReplica { .. }
             | Op::Abandon { .. }
-            | Op::Resolve { .. } => {
+            | Op::Resolve { .. }
+            | Op::Evict { .. }
+            | Op::Discard { .. }
+            | Op::TransferStart { .. }
+            | Op::TransferEnd { .. }
+            | Op::TransferRevoke { .. } => {
                 invariant!(false, "{} is not an op of the segment table", op.kind().name());
                 None
             }
@@ -119,9 +156,17 @@ impl SegmentTable {
         Ok(uid)
     }
 
+    fn change_tasks<T>(&mut self, change: impl FnOnce(&mut TaskTable, &mut Sum) -> T) -> T {
+        let mut sum = Sum { digester: self.digester, digest: self.mark.digest };
+        let done = change(&mut self.tasks, &mut sum);
+        self.mark.digest = sum.digest;
+        done
+    }
+
     /// The digest computed from scratch.
     #[must_use]
     pub fn recount(&self) -> u128 {
-        self.mounts.values().fold(0, |sum, m| sum.wrapping_add(self.digester.mount(m)))
+        let mounts = self.mounts.values().map(|m| self.digester.mount(m));
+        mounts.fold(self.tasks.recount(self.digester), u128::wrapping_add)
     }
 }

@@ -38,7 +38,11 @@ pub(crate) fn audit(store: &MetadataStore, node: usize) -> Outcome {
     })?;
     store.audit().map_err(|e| match e {
         AuditError::Overlap { .. } => Invariant::NoSharedBytes.broken(format!("n{node}: {e}")),
-        AuditError::Allocator(_) | AuditError::Routes | AuditError::Members(_) => {
+        AuditError::Allocator(_)
+        | AuditError::Routes
+        | AuditError::Members(_)
+        | AuditError::Unfinished(_)
+        | AuditError::Tasks => {
             Invariant::DerivedEqualsRebuild.broken(format!("n{node}: {e}"))
         }
     })
