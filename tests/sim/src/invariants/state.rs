@@ -42,8 +42,6 @@ pub(crate) fn audit(store: &MetadataStore, node: usize) -> Outcome {
         | AuditError::Routes
         | AuditError::Members(_)
         | AuditError::Unfinished(_)
-        | AuditError::Tasks => {
-            Invariant::DerivedEqualsRebuild.broken(format!("n{node}: {e}"))
-        }
+        | AuditError::Tasks => Invariant::DerivedEqualsRebuild.broken(format!("n{node}: {e}")),
     })
 }
