@@ -336,6 +336,11 @@ fn ops_of_transfers_and_tasks_that_do_not_fit_change_nothing() {
         vec![
             (transfer(1, TransferKind::Copy, SOURCE, &[16]), ApplyError::TransferRuns),
             (end(K), ApplyError::TransferRuns),
+            (
+                Op::UpsertInPlace { key: K, client: ClientId::default(), pending_pin: None },
+                ApplyError::TransferRuns,
+            ),
+            (Op::DropReplica { key: K, id: SOURCE, release: now }, ApplyError::TransferRuns),
             (Op::Evict { key: K, release: now }, ApplyError::NothingEvictable),
             (Op::TransferEnd { key: K, release: now }, ApplyError::TransferBroken),
             (task_end(5, TaskStatus::Success, ""), ApplyError::TaskNotOpen(task_id(5))),
