@@ -1,4 +1,4 @@
-//! Deciding: a [`Request`] becomes [`Op`](crate::oplog::Op)s, which are logged
+//! Deciding: a [`Request`](crate::api::Request) becomes [`Op`](crate::oplog::Op)s, which are logged
 //! and applied, and a [`Response`] that depends on a position.
 
 mod attempt;
