@@ -5,6 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use standfast_proto::v1;
 use standfast_proto::v1::admin_client::AdminClient;
@@ -64,7 +65,13 @@ impl Node {
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
-        kill(Pid::from_raw(self.child.id() as i32), signal).expect("the process is there");
+        let pid = Pid::from_raw(self.child.id() as i32);
+        kill(pid, signal).expect("the process is there");
+        if signal == Signal::SIGSTOP {
+            // A signal is sent at once and takes effect some time later.
+            let stopped = waitpid(pid, Some(WaitPidFlag::WUNTRACED)).expect("it is a child of this process");
+            assert_eq!(stopped, WaitStatus::Stopped(pid, Signal::SIGSTOP));
+        }
     }
 
     /// Its memory.
