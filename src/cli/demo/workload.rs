@@ -277,6 +277,11 @@ impl Writer {
                     ledger.set(key, State::Acked);
                     world.outage.good_write(sent);
                 }
+                // Charged to an earlier attempt, whose start had an unknown outcome when the
+                // primary was killed (SEMANTICS R21): nothing is published, nothing acknowledged.
+                ErrorCode::InvalidWrite if world.outage.began.get().is_some() => {
+                    ledger.set(key, State::SetAside);
+                }
                 // A start is acknowledged only when it cannot be lost, in async mode too.
                 other => {
                     let name = other.as_str_name();
