@@ -2,6 +2,7 @@
 //!
 //! stdout carries only the result, progress goes to stderr. Exit codes are those of `exit::Exit`.
 
+mod bench;
 mod client;
 mod demo;
 mod duration;
@@ -76,6 +77,8 @@ enum Command {
     Detach(operate::DetachArgs),
     /// Start two nodes, kill the primary under load and see that nothing is lost
     Demo(demo::DemoArgs),
+    /// Drive masters side by side: keys a second, CPU a key
+    Bench(Box<bench::BenchArgs>),
 }
 
 fn host_port(text: &str) -> Result<String, String> {
@@ -107,6 +110,7 @@ pub fn run() -> ExitCode {
         Command::Failover(args) => block_on(operate::failover(&client, &args)),
         Command::Detach(args) => block_on(operate::detach(&client, &args)),
         Command::Demo(args) => block_on(demo::run(&client, args)),
+        Command::Bench(args) => block_on(bench::run(&client, &args)),
     };
     match ended {
         Ok(exit) => exit.into(),

@@ -1,6 +1,7 @@
 //! Integration: nodes as processes of this binary, driven through the gRPC contract.
 
 mod bad_input;
+mod bench;
 mod cli_operate;
 mod demo;
 mod failover;

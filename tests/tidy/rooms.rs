@@ -23,8 +23,8 @@ pub(crate) const ROOMS: &[Room] = &[
         "app",
         &["cli", "config", "inbound", "kernel", "outbound", "ports", "proto", "shell", "telemetry", "wire"],
     ),
-    // outbound: commands dial nodes as nodes do.
-    room("cli", &["app", "config", "outbound", "proto"]),
+    // outbound: commands dial nodes as nodes do. wire: the bench drives any master that speaks Mooncake's protocol.
+    room("cli", &["app", "config", "outbound", "proto", "wire"]),
     room("config", &["kernel::lab"]),
     room("inbound", &["kernel::api", "ports", "proto", "shell", "wire"]),
     room("main", &["app", "cli", "config"]),
