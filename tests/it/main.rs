@@ -8,4 +8,5 @@ mod failover;
 mod mooncake;
 mod mooncake_door;
 mod node;
+mod stock;
 mod stopped;

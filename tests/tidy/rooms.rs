@@ -25,7 +25,8 @@ pub(crate) const ROOMS: &[Room] = &[
     ),
     // outbound: commands dial nodes as nodes do. wire: the bench drives any master that speaks Mooncake's protocol.
     room("cli", &["app", "config", "outbound", "proto", "wire"]),
-    room("config", &["kernel::lab"]),
+    // kernel::master: what a master may be told is checked where it is defined.
+    room("config", &["kernel::lab", "kernel::master"]),
     room("inbound", &["kernel::api", "ports", "proto", "shell", "wire"]),
     room("main", &["app", "cli", "config"]),
     room("outbound", &["config", "ports", "proto"]),

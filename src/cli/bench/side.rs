@@ -207,8 +207,11 @@ impl Side {
 
     fn weigh(&mut self, keys: u64) {
         let now = self.pid.and_then(machine::resident_bytes).filter(|_| keys >= RSS_KEYS_MIN);
-        self.rss_bytes_per_key =
-            self.rss.zip(now).map(|(before, now)| now.saturating_sub(before) as f64 / keys as f64);
+        self.rss_bytes_per_key = self
+            .rss
+            .zip(now)
+            .filter(|(before, now)| now > before)
+            .map(|(before, now)| (now - before) as f64 / keys as f64);
     }
 
     /// Lets all connections do something at the same time. One that is lost does nothing more.
