@@ -129,7 +129,7 @@ fn from_variables(which: &str, names: &str, around: &impl Surroundings, given: &
             (Some(flag), Some(value)) => given.set(flag, &value),
             (Some(_), None) if which == "tryfromenv" => {}
             (Some(_), None) => {
-                given.wrong.push(format!("--{which} names {name}, but FLAGS_{name} is not set"))
+                given.wrong.push(format!("--{which} names {name}, but FLAGS_{name} is not set"));
             }
             (None, _) => given.unknown.push(name.to_owned()),
         }

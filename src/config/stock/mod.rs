@@ -140,8 +140,7 @@ impl Translation {
                 Some(ms) => self.words.extend([serve.to_owned(), ms.to_string()]),
                 None => self.given.wrong.push(format!("--{} is {value}: expected seconds", flag.name)),
             },
-            Meaning::Choice(serve, words, why) if words.contains(&value.as_str()) => {
-                let _ = why;
+            Meaning::Choice(serve, words, _) if words.contains(&value.as_str()) => {
                 self.words.extend(serve.map(|serve| [serve.to_owned(), value]).into_iter().flatten());
             }
             Meaning::Choice(_, words, why) => {

@@ -77,13 +77,16 @@ fn secs(config: &ServeConfig) -> [u64; 4] {
     [times.read_ttl, client, times.put_discard, times.put_release].map(|time| time.as_secs())
 }
 
-/// Command lines of deployments and of documents, each with what it comes to: Mooncake port, gRPC port, cluster,
-/// seconds of read lease, client, discard and release, and the number of things said about it.
+/// A command line and what it comes to: address, Mooncake port, gRPC port, cluster, seconds of read lease, client,
+/// discard and release, and the number of things said about it.
+type Case = (&'static str, &'static str, u16, u16, &'static str, [u64; 4], usize);
+
+/// Command lines of deployments and of documents.
 #[test]
 fn stock_command_lines_start_the_node_that_they_describe() {
     let defaults = [10, 10, 30, 600];
     let any = "0.0.0.0";
-    let cases: [(&str, &str, u16, u16, &str, [u64; 4], usize); 20] = [
+    let cases: [Case; 20] = [
         ("", any, 50051, 50052, "mooncake_cluster", defaults, 0),
         ("--rpc_port=50061", any, 50061, 50062, "mooncake_cluster", defaults, 0),
         ("-rpc_port 50061 -metrics_port 9013", any, 50061, 50062, "mooncake_cluster", defaults, 1),
