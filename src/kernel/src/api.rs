@@ -10,7 +10,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::types::{ClientId, DataType, Epoch, ReplicaStatus, SegmentId, SegmentSpec, SegmentStatus};
+use crate::types::{
+    ClientId, DataType, Epoch, ReplicaStatus, SegmentId, SegmentSpec, SegmentStatus, TaskId, TaskStatus,
+    TransferKind, WallTime,
+};
 
 /// The tenant of every key while multi-tenancy is off (SEMANTICS 2.0).
 pub const DEFAULT_TENANT: &[u8] = b"default";
@@ -150,6 +153,95 @@ pub enum Request {
         client: ClientId,
         /// Name of the segment; empty is whole objects.
         segment: String,
+    },
+    /// Begin to copy an object: read one replica, write others.
+    CopyStart {
+        /// Who copies.
+        client: ClientId,
+        /// The key.
+        key: Bytes,
+        /// Name of the segment to read from.
+        source: String,
+        /// Names of the segments to write to; those that hold a replica are skipped.
+        targets: Vec<String>,
+    },
+    /// The copies are complete.
+    CopyEnd {
+        /// Who copied.
+        client: ClientId,
+        /// The key.
+        key: Bytes,
+    },
+    /// The copy is given up.
+    CopyRevoke {
+        /// Who copied.
+        client: ClientId,
+        /// The key.
+        key: Bytes,
+    },
+    /// Begin to move a replica.
+    MoveStart {
+        /// Who moves.
+        client: ClientId,
+        /// The key.
+        key: Bytes,
+        /// Name of the segment to read from.
+        source: String,
+        /// Name of the segment to write to.
+        target: String,
+    },
+    /// The move is complete: its source goes.
+    MoveEnd {
+        /// Who moved.
+        client: ClientId,
+        /// The key.
+        key: Bytes,
+    },
+    /// The move is given up.
+    MoveRevoke {
+        /// Who moved.
+        client: ClientId,
+        /// The key.
+        key: Bytes,
+    },
+    /// Ask some lender of the object to copy it.
+    CreateCopyTask {
+        /// The key.
+        key: Bytes,
+        /// Names of the segments to write to, not none.
+        targets: Vec<String>,
+    },
+    /// Ask the lender of the source to move a replica.
+    CreateMoveTask {
+        /// The key.
+        key: Bytes,
+        /// Name of the segment to read from.
+        source: String,
+        /// Name of the segment to write to.
+        target: String,
+    },
+    /// How far a task is.
+    QueryTask {
+        /// Its id.
+        id: TaskId,
+    },
+    /// Take over waiting tasks.
+    FetchTasks {
+        /// Whose.
+        client: ClientId,
+        /// How many at most.
+        max: u64,
+    },
+    /// A task has ended. Idempotent.
+    MarkTaskToComplete {
+        /// Who carried it out.
+        client: ClientId,
+        /// Its id.
+        id: TaskId,
+        /// How it ended; a final status.
+        status: TaskStatus,
+        /// What there is to say; the first 1,024 bytes are kept.
+        message: String,
     },
 }
 
@@ -357,6 +449,71 @@ pub enum Response {
     RemoveAll(u64),
     /// The keys that were cleared.
     BatchReplicaClear(Vec<Bytes>),
+    /// Where to copy from and to.
+    CopyStart(Result<TransferBuffers, Refusal>),
+    /// Whether the copies are published.
+    CopyEnd(Result<(), Refusal>),
+    /// Whether the copy is given up.
+    CopyRevoke(Result<(), Refusal>),
+    /// Where to move from and to.
+    MoveStart(Result<TransferBuffers, Refusal>),
+    /// Whether the replica is moved.
+    MoveEnd(Result<(), Refusal>),
+    /// Whether the move is given up.
+    MoveRevoke(Result<(), Refusal>),
+    /// The task's id.
+    CreateCopyTask(Result<TaskId, Refusal>),
+    /// The task's id.
+    CreateMoveTask(Result<TaskId, Refusal>),
+    /// How far the task is.
+    QueryTask(Result<TaskState, Refusal>),
+    /// Tasks to carry out; mostly none.
+    FetchTasks(Vec<TaskAssignment>),
+    /// Whether the end is noted.
+    MarkTaskToComplete(Result<(), Refusal>),
+}
+
+/// What a copy or move reads and writes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TransferBuffers {
+    /// Read this.
+    pub source: ReplicaDescriptor,
+    /// Write these; none when every target holds a replica already.
+    pub targets: Vec<ReplicaDescriptor>,
+}
+
+/// A task handed to its client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskAssignment {
+    /// Its id.
+    pub id: TaskId,
+    /// Copy or move.
+    pub kind: TransferKind,
+    /// A JSON object: tenant_id, key, source, and targets or target.
+    pub payload: String,
+    /// When it was created.
+    pub created: WallTime,
+    /// How often the client may try.
+    pub retries: u32,
+}
+
+/// How far a task is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskState {
+    /// Its id.
+    pub id: TaskId,
+    /// Copy or move.
+    pub kind: TransferKind,
+    /// How far.
+    pub status: TaskStatus,
+    /// When it was created.
+    pub created: WallTime,
+    /// When it last changed.
+    pub updated: WallTime,
+    /// Who carries it out.
+    pub client: ClientId,
+    /// What the client said at its end.
+    pub message: String,
 }
 
 /// Answer to a heartbeat.
@@ -409,6 +566,8 @@ pub struct ReplicaList {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(i32)]
 pub enum ErrorCode {
+    /// INTERNAL_ERROR
+    InternalError = -1,
     /// SEGMENT_NOT_FOUND
     SegmentNotFound = -101,
     /// SEGMENT_ALREADY_EXISTS
@@ -429,10 +588,22 @@ pub enum ErrorCode {
     ObjectAlreadyExists = -705,
     /// OBJECT_HAS_LEASE
     ObjectHasLease = -706,
+    /// OBJECT_HAS_REPLICATION_TASK
+    ObjectHasReplicationTask = -708,
+    /// OBJECT_NO_REPLICATION_TASK
+    ObjectNoReplicationTask = -709,
+    /// REPLICA_NOT_FOUND
+    ReplicaNotFound = -710,
+    /// REPLICA_IS_GONE
+    ReplicaIsGone = -712,
     /// UNAVAILABLE_IN_CURRENT_STATUS
     UnavailableInCurrentStatus = -1010,
     /// UNAVAILABLE_IN_CURRENT_MODE
     UnavailableInCurrentMode = -1011,
+    /// TASK_NOT_FOUND
+    TaskNotFound = -1400,
+    /// TASK_PENDING_LIMIT_EXCEEDED
+    TaskPendingLimitExceeded = -1401,
     /// DFS_SERVICE_UNAVAILABLE
     DfsServiceUnavailable = -1601,
 }
@@ -502,6 +673,27 @@ pub enum Refusal {
     /// Replicas on a distributed file system were asked for.
     #[error("this master makes no replicas on a distributed file system")]
     DfsServiceUnavailable,
+    /// A copy or move of the object runs.
+    #[error("a copy or move of the object runs")]
+    ObjectHasReplicationTask,
+    /// No copy or move of the object runs.
+    #[error("no copy or move of the object runs")]
+    ObjectNoReplicationTask,
+    /// The source segment holds no complete replica.
+    #[error("the source segment holds no complete replica")]
+    ReplicaNotFound,
+    /// A replica of the copy or move has vanished; it was given up.
+    #[error("a replica of the copy or move has vanished")]
+    ReplicaIsGone,
+    /// A task needs a source, and no replica can be read.
+    #[error("no replica can be read from")]
+    NoSource,
+    /// No such task.
+    #[error("no task {0}")]
+    TaskNotFound(TaskId),
+    /// As many tasks wait as may.
+    #[error("{0} tasks wait already")]
+    TaskPendingLimitExceeded(usize),
 }
 
 impl Refusal {
@@ -524,6 +716,13 @@ impl Refusal {
             Self::IllegalClient => ErrorCode::IllegalClient,
             Self::InvalidWrite(_) => ErrorCode::InvalidWrite,
             Self::DfsServiceUnavailable => ErrorCode::DfsServiceUnavailable,
+            Self::ObjectHasReplicationTask => ErrorCode::ObjectHasReplicationTask,
+            Self::ObjectNoReplicationTask => ErrorCode::ObjectNoReplicationTask,
+            Self::ReplicaNotFound => ErrorCode::ReplicaNotFound,
+            Self::ReplicaIsGone => ErrorCode::ReplicaIsGone,
+            Self::NoSource => ErrorCode::InternalError,
+            Self::TaskNotFound(_) => ErrorCode::TaskNotFound,
+            Self::TaskPendingLimitExceeded(_) => ErrorCode::TaskPendingLimitExceeded,
         }
     }
 }
@@ -553,6 +752,17 @@ impl Request {
             Self::RemoveByRegex { .. } => "RemoveByRegex",
             Self::RemoveAll { .. } => "RemoveAll",
             Self::BatchReplicaClear { .. } => "BatchReplicaClear",
+            Self::CopyStart { .. } => "CopyStart",
+            Self::CopyEnd { .. } => "CopyEnd",
+            Self::CopyRevoke { .. } => "CopyRevoke",
+            Self::MoveStart { .. } => "MoveStart",
+            Self::MoveEnd { .. } => "MoveEnd",
+            Self::MoveRevoke { .. } => "MoveRevoke",
+            Self::CreateCopyTask { .. } => "CreateCopyTask",
+            Self::CreateMoveTask { .. } => "CreateMoveTask",
+            Self::QueryTask { .. } => "QueryTask",
+            Self::FetchTasks { .. } => "FetchTasks",
+            Self::MarkTaskToComplete { .. } => "MarkTaskToComplete",
         }
     }
 
@@ -569,7 +779,18 @@ impl Request {
             | Self::GetStorageConfig
             | Self::GetReplicaListByRegex { .. }
             | Self::RemoveByRegex { .. }
-            | Self::RemoveAll { .. } => 1,
+            | Self::RemoveAll { .. }
+            | Self::CopyStart { .. }
+            | Self::CopyEnd { .. }
+            | Self::CopyRevoke { .. }
+            | Self::MoveStart { .. }
+            | Self::MoveEnd { .. }
+            | Self::MoveRevoke { .. }
+            | Self::CreateCopyTask { .. }
+            | Self::CreateMoveTask { .. }
+            | Self::QueryTask { .. }
+            | Self::FetchTasks { .. }
+            | Self::MarkTaskToComplete { .. } => 1,
             Self::ReMountSegment { segments, .. } => segments.len(),
             Self::BatchQueryIp { clients } => clients.len(),
             Self::PutStart { items, .. } | Self::UpsertStart { items, .. } => items.len(),
@@ -597,7 +818,17 @@ impl Request {
             | Self::Remove { .. }
             | Self::RemoveByRegex { .. }
             | Self::RemoveAll { .. }
-            | Self::BatchReplicaClear { .. } => true,
+            | Self::BatchReplicaClear { .. }
+            | Self::CopyStart { .. }
+            | Self::CopyEnd { .. }
+            | Self::CopyRevoke { .. }
+            | Self::MoveStart { .. }
+            | Self::MoveEnd { .. }
+            | Self::MoveRevoke { .. }
+            | Self::CreateCopyTask { .. }
+            | Self::CreateMoveTask { .. }
+            | Self::FetchTasks { .. }
+            | Self::MarkTaskToComplete { .. } => true,
             Self::QuerySegmentStatus { .. }
             | Self::Ping { .. }
             | Self::BatchQueryIp { .. }
@@ -605,7 +836,8 @@ impl Request {
             | Self::GetStorageConfig
             | Self::GetReplicaList { .. }
             | Self::ExistKey { .. }
-            | Self::GetReplicaListByRegex { .. } => false,
+            | Self::GetReplicaListByRegex { .. }
+            | Self::QueryTask { .. } => false,
         }
     }
 }
