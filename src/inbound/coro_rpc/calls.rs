@@ -209,7 +209,7 @@ impl<C: Clock> Calls<C> {
                 let started = hall.start(Start::Upsert, c::client(r.client_id), config, items).await?;
                 c::with_started(&started, |started| reply.put::<w::BatchUpsertStart>(&List::new(started)))
             }
-            // An upsert ends like a put (api.rs, UpsertStart).
+            // An upsert ends like a put (`Request::UpsertStart`).
             Request::PutEnd(r) => {
                 let item = one(c::end_item(payload, &r.object_meta));
                 let ended = hall.end(c::client(r.client_id), c::replica_type(r.replica_type), item).await?;
