@@ -3,8 +3,10 @@
 mod bad_input;
 mod cli_operate;
 mod demo;
+mod eviction;
 mod failover;
 mod mooncake;
 mod mooncake_door;
+mod mooncake_transfer;
 mod node;
 mod stopped;
