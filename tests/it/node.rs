@@ -22,6 +22,8 @@ pub(crate) struct Node {
     pub(crate) addr: String,
     /// Address of the Mooncake port; empty when it has none.
     pub(crate) mooncake: String,
+    /// Address of the HTTP port.
+    pub(crate) http: String,
 }
 
 impl Node {
@@ -40,7 +42,7 @@ impl Node {
     fn start_as(mut command: Command, flags: &str) -> Self {
         let mut child = command
             .arg("serve")
-            .args(["--grpc", "127.0.0.1:0"])
+            .args(["--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0"])
             .args(flags.split_whitespace())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -53,7 +55,8 @@ impl Node {
         assert_eq!((&ready["schema"], &ready["pid"]), (&1.into(), &child.id().into()));
         let addr = ready["grpc"].as_str().expect("its address").to_owned();
         let mooncake = ready["mooncake"].as_str().unwrap_or_default().to_owned();
-        Self { child, addr, mooncake }
+        let http = ready["http"].as_str().expect("its HTTP address").to_owned();
+        Self { child, addr, mooncake, http }
     }
 
     /// A primary and an in-sync standby.

@@ -13,6 +13,7 @@ use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::Server;
 
 use super::admin::AdminDoor;
+use super::health;
 use super::master::MasterDoor;
 use super::replication::ReplicationDoor;
 use super::status::StatusDoor;
@@ -57,8 +58,10 @@ pub async fn serve<C: Clock>(
         socket.set_nodelay(true)?;
         Ok::<_, std::io::Error>(socket)
     });
+    let (reporter, health) = health::service();
+    let keeper = health::keep(reporter, Arc::clone(&board), Arc::clone(&clock));
     let status = StatusDoor { board: Arc::clone(&board), clock, recounting: tokio::sync::Mutex::default() };
-    Server::builder()
+    let server = Server::builder()
         .initial_stream_window_size(WINDOW_BYTES)
         .initial_connection_window_size(WINDOW_BYTES)
         .max_concurrent_streams(STREAMS_MAX)
@@ -67,6 +70,10 @@ pub async fn serve<C: Clock>(
         .add_service(ReplicationServer::new(ReplicationDoor { service: replication }))
         .add_service(StatusServer::new(status))
         .add_service(AdminServer::new(AdminDoor { node, board }))
-        .serve_with_incoming_shutdown(incoming, stop)
-        .await
+        .add_service(health)
+        .serve_with_incoming_shutdown(incoming, stop);
+    tokio::select! {
+        ended = server => ended,
+        () = keeper => Ok(()),
+    }
 }
