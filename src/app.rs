@@ -196,7 +196,9 @@ async fn listen_http(at: Option<SocketAddr>) -> anyhow::Result<Option<TcpListene
     match TcpListener::bind(HTTP_DEFAULT).await {
         Ok(listener) => Ok(Some(listener)),
         Err(e) => {
-            tracing::warn!("no metrics and no probes: cannot listen on {HTTP_DEFAULT}: {e}; give --http ADDR");
+            tracing::warn!(
+                "no metrics and no probes: cannot listen on {HTTP_DEFAULT}: {e}; give --http ADDR"
+            );
             Ok(None)
         }
     }

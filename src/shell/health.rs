@@ -79,7 +79,9 @@ impl StatusBoard {
         match &view.detail {
             RoleView::Primary(_) => primary(&view, now),
             RoleView::Candidate(_) => Judgement::new(false, "waiting until its own last promise is over"),
-            RoleView::Standby(s) if s.link == LinkView::Streaming => Judgement::new(true, "follows its primary"),
+            RoleView::Standby(s) if s.link == LinkView::Streaming => {
+                Judgement::new(true, "follows its primary")
+            }
             RoleView::Standby(s) => Judgement::new(false, not_following(s)),
         }
     }
@@ -88,7 +90,11 @@ impl StatusBoard {
     #[must_use]
     pub fn primary(&self, now: Instant) -> Judgement {
         let Some(view) = self.view() else { return Judgement::new(false, "starting") };
-        if view.role == Role::Primary { primary(&view, now) } else { Judgement::new(false, not_primary(&view)) }
+        if view.role == Role::Primary {
+            primary(&view, now)
+        } else {
+            Judgement::new(false, not_primary(&view))
+        }
     }
 
     /// Is it a standby in sync that is at most so far behind?
@@ -121,7 +127,10 @@ fn primary(view: &NodeView, now: Instant) -> Judgement {
     if p.gate.may_answer(now) {
         return Judgement::new(true, format!("primary in epoch {}", view.epoch));
     }
-    Judgement::new(false, "primary without the right to answer: an in-sync standby has not renewed its promise")
+    Judgement::new(
+        false,
+        "primary without the right to answer: an in-sync standby has not renewed its promise",
+    )
 }
 
 fn not_primary(view: &NodeView) -> String {

@@ -115,10 +115,7 @@ impl StatusBoard {
             events: self.journal.events_after(events_after.unwrap_or(0)),
             history: self.journal.history(),
             role_changes: self.journal.changes(),
-            health: Some(v1::Health {
-                loop_delay: Some(self.loop_delay.reading()),
-                ..telemetry::process()
-            }),
+            health: Some(v1::Health { loop_delay: Some(self.loop_delay.reading()), ..telemetry::process() }),
             traffic: Some(self.traffic.status(self.serving.pending())),
             coordinator: Some(v1::Coordinator { kind: "manual".into(), ..v1::Coordinator::default() }),
             ..v1::NodeStatus::default()
@@ -146,7 +143,6 @@ impl StatusBoard {
             http_addr: http.clone(),
             started_unix_us: started.0 as i64,
             protocol_version: PROTOCOL_VERSION,
-            ..v1::Identity::default()
         }
     }
 

@@ -120,7 +120,7 @@ impl Exposition {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use catalog::{EPOCH, LAG_SECONDS, LOOP_DELAY, REASONS, PROMOTABLE_REASON};
+    use catalog::{EPOCH, LAG_SECONDS, LOOP_DELAY, PROMOTABLE_REASON, REASONS};
 
     #[test]
     fn the_text_is_what_prometheus_reads() {

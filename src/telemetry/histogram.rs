@@ -6,8 +6,7 @@ use std::time::Duration;
 use standfast_proto::v1;
 
 /// Upper bounds in microseconds, inclusive.
-const BOUNDS_US: [u64; 11] =
-    [20, 50, 100, 250, 500, 1_000, 5_000, 25_000, 100_000, 500_000, 2_500_000];
+const BOUNDS_US: [u64; 11] = [20, 50, 100, 250, 500, 1_000, 5_000, 25_000, 100_000, 500_000, 2_500_000];
 
 /// Counts observations; reading while it is written is off by those under way.
 #[derive(Debug, Default)]

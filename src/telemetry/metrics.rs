@@ -162,14 +162,19 @@ fn writes(traffic: &v1::Traffic, out: &mut Exposition) {
 fn stock_calls(traffic: &v1::Traffic, out: &mut Exposition) {
     for counted in &traffic.stock_calls {
         let call = m::STOCK_CALLS.iter().find(|c| c.op == counted.op && c.batch == counted.batch);
-        let values = [
-            counted.requests,
-            counted.failures,
-            counted.partial_successes,
-            counted.items,
-            counted.failed_items,
-        ];
-        for (metric, value) in call.map_or(&[][..], |c| c.metrics()).iter().zip(values) {
+        for metric in call.map_or(&[][..], |c| c.metrics()) {
+            let ends = |end: &str| metric.name.ends_with(end);
+            let value = if ends("_requests_total") {
+                counted.requests
+            } else if ends("_failures_total") {
+                counted.failures
+            } else if ends("_partial_successes_total") {
+                counted.partial_successes
+            } else if ends("_failed_items_total") {
+                counted.failed_items
+            } else {
+                counted.items
+            };
             out.count(metric, &[], value);
         }
     }
@@ -185,7 +190,8 @@ fn readiness(status: &v1::NodeStatus, out: &mut Exposition) {
 fn role_changes(status: &v1::NodeStatus, out: &mut Exposition) {
     for kind in m::CHANGES {
         for (result, succeeded) in [("ok", true), ("failed", false)] {
-            let of_kind = |c: &&v1::RoleChangeCount| change_word(c.kind()) == *kind && c.succeeded == succeeded;
+            let of_kind =
+                |c: &&v1::RoleChangeCount| change_word(c.kind()) == *kind && c.succeeded == succeeded;
             let count = status.role_changes.iter().filter(of_kind).map(|c| c.count).sum();
             out.count(&m::FAILOVERS_TOTAL, &[kind, result], count);
         }
@@ -252,4 +258,41 @@ fn health(status: &v1::NodeStatus, out: &mut Exposition) {
     out.known(&m::PROCESS_RESIDENT, &[], h.resident_bytes);
     out.known(&m::PROCESS_FDS, &[], h.open_files);
     out.known(&m::PROCESS_THREADS, &[], h.threads);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a healthy pair of processes cannot show.
+    #[test]
+    fn a_hole_shows_and_takes_the_standby_out() {
+        let peer = v1::Peer {
+            node: "b".into(),
+            link: v1::LinkState::Up.into(),
+            in_sync: true,
+            quarantined: Some(1),
+            ..v1::Peer::default()
+        };
+        let quarantine = v1::Quarantine { count: 1, ..v1::Quarantine::default() };
+        let status = v1::NodeStatus {
+            standbys: vec![peer],
+            quarantine: Some(quarantine),
+            ..v1::NodeStatus::default()
+        };
+        let text = exposition(&status).render();
+        assert!(text.contains("standfast_quarantined_entries 1\n"), "{text}");
+        assert!(text.contains("standfast_standby_promotable{standby=\"b\"} 0\n"), "{text}");
+    }
+
+    #[test]
+    fn a_node_that_has_not_started_tells_nothing_that_it_does_not_know() {
+        let text = exposition(&v1::NodeStatus::default()).render();
+        let known: Vec<&str> = text.lines().filter(|l| !l.starts_with('#')).collect();
+        assert!(
+            known
+                .iter()
+                .all(|l| l.starts_with("standfast_failovers_total") || *l == "standfast_events_total 0")
+        );
+    }
 }

@@ -56,7 +56,8 @@ async fn a_primary_without_the_right_to_answer_is_not_ready() {
 async fn grpc_health_says_the_same() {
     let (a, b) = Node::pair("").await;
     for (node, master) in [(&a, ServingStatus::Serving), (&b, ServingStatus::NotServing)] {
-        let channel = tonic::transport::Channel::from_shared(format!("http://{}", node.addr)).expect("an address");
+        let channel =
+            tonic::transport::Channel::from_shared(format!("http://{}", node.addr)).expect("an address");
         let mut client = HealthClient::new(channel.connect().await.expect("it listens"));
         for (service, expected) in [("", ServingStatus::Serving), ("standfast.v1.Master", master)] {
             let request = HealthCheckRequest { service: service.into() };
@@ -85,7 +86,10 @@ async fn stock_endpoints_answer_in_the_stock_form() {
     client.put_start(start(&["k", "open"])).await.expect("started");
     client.put_end(end(&["k"])).await.expect("ended");
 
-    assert_eq!((page(&a, "/role").await.1, page(&b, "/role").await.1), ("leader\n".into(), "standby\n".into()));
+    assert_eq!(
+        (page(&a, "/role").await.1, page(&b, "/role").await.1),
+        ("leader\n".into(), "standby\n".into())
+    );
     assert_eq!(page(&a, "/ha_status").await.1, "serving\n");
     let (_, health) = json(&a, "/health").await;
     assert_eq!((&health["status"], &health["service_ready"]), (&"ok".into(), &true.into()));
@@ -100,7 +104,10 @@ async fn stock_endpoints_answer_in_the_stock_form() {
     assert_eq!((code, &missing["error_code"]), (404, &(-704).into()));
     assert_eq!(json(&a, "/query_key").await.0, 400);
     let (_, many) = json(&a, "/batch_query_keys?keys=k,none").await;
-    assert_eq!((&many["data"]["k"]["ok"], &many["data"]["none"]["error"]), (&true.into(), &"OBJECT_NOT_FOUND".into()));
+    assert_eq!(
+        (&many["data"]["k"]["ok"], &many["data"]["none"]["error"]),
+        (&true.into(), &"OBJECT_NOT_FOUND".into())
+    );
     assert_eq!(json(&a, "/batch_query_keys").await, (400, serde_json::json!({"error": "No keys provided"})));
 
     assert_eq!(page(&a, "/get_all_segments").await, (200, "host-1:1\n".to_owned()));
@@ -116,7 +123,8 @@ async fn stock_endpoints_answer_in_the_stock_form() {
     assert_eq!((&state["status"], &state["status_name"]), (&1.into(), &"OK".into()));
     assert_eq!(json(&a, "/api/v1/segments/status?segment=no").await.0, 404);
     assert_eq!(json(&a, "/api/v1/tenant_quotas").await.0, 409);
-    for path in ["/get_all_segments", "/get_segments_detail", "/query_key?key=k", "/query_segment?segment=x"] {
+    for path in ["/get_all_segments", "/get_segments_detail", "/query_key?key=k", "/query_segment?segment=x"]
+    {
         let (code, body) = json(&b, path).await;
         assert_eq!((code, &body["error_message"]), (503, &"service plane is not active".into()), "{path}");
     }

@@ -47,7 +47,9 @@ pub(super) fn refused(refusal: &Refusal) -> Response {
     let status = match code {
         ErrorCode::INVALID_PARAMS => StatusCode::BAD_REQUEST,
         ErrorCode::SEGMENT_NOT_FOUND | ErrorCode::OBJECT_NOT_FOUND => StatusCode::NOT_FOUND,
-        ErrorCode::UNAVAILABLE_IN_CURRENT_STATUS | ErrorCode::UNAVAILABLE_IN_CURRENT_MODE => StatusCode::CONFLICT,
+        ErrorCode::UNAVAILABLE_IN_CURRENT_STATUS | ErrorCode::UNAVAILABLE_IN_CURRENT_MODE => {
+            StatusCode::CONFLICT
+        }
         _ => StatusCode::INTERNAL_SERVER_ERROR,
     };
     error(status, code.0, &refusal.to_string())
@@ -59,13 +61,15 @@ pub(super) fn fault(fault: &Fault) -> Response {
         Fault::Refused(Refusal::NotPrimary { .. } | Refusal::Unavailable(_)) => not_serving(),
         Fault::Refused(refusal) => refused(refusal),
         Fault::TooMany(_) => invalid(&fault.to_string()),
-        Fault::Unknown(_) => {
-            error(StatusCode::GATEWAY_TIMEOUT, ErrorCode::RPC_TIMEOUT.0, &fault.to_string())
-        }
+        Fault::Unknown(_) => error(StatusCode::GATEWAY_TIMEOUT, ErrorCode::RPC_TIMEOUT.0, &fault.to_string()),
     }
 }
 
 /// The hall answered another call than was asked: a bug, but not one to crash for.
 pub(super) fn mismatch(_: &Done) -> Response {
-    error(StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::INTERNAL_ERROR.0, "the answer belongs to another call")
+    error(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        ErrorCode::INTERNAL_ERROR.0,
+        "the answer belongs to another call",
+    )
 }

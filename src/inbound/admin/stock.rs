@@ -150,7 +150,9 @@ async fn query_key<C: Clock>(State(admin): Shared<C>, Query(params): Params) -> 
     };
     match get_keys(&admin, vec![Bytes::from(key.clone())]).await {
         Ok(found) => match found.into_iter().next() {
-            Some(Ok(list)) => answer::json(StatusCode::OK, &json!({ "success": true, "data": buffers(&list) })),
+            Some(Ok(list)) => {
+                answer::json(StatusCode::OK, &json!({ "success": true, "data": buffers(&list) }))
+            }
             Some(Err(refusal)) => refused(&refusal),
             None => invalid("no key"),
         },
@@ -175,7 +177,7 @@ async fn batch_query_keys<C: Clock>(State(admin): Shared<C>, Query(params): Para
             "disk_values": null, "local_disk_values": null, "nof_values": null,
         }),
         Err(refusal) => json!({
-            "ok": false, "error": format!("{:?}", ErrorCode(refusal.code() as i32)), "values": null,
+            "ok": false, "error": ErrorCode(refusal.code() as i32).name(), "values": null,
             "disk_values": null, "local_disk_values": null, "nof_values": null,
         }),
     };
@@ -250,7 +252,7 @@ async fn segment_status<C: Clock>(State(admin): Shared<C>, Query(params): Params
             let number = status as i32;
             let body = json!({
                 "success": true, "segment": name, "status": number,
-                "status_name": format!("{:?}", SegmentStatus(number)), "error_code": 0, "error_message": "",
+                "status_name": SegmentStatus(number).name(), "error_code": 0, "error_message": "",
             });
             answer::json(StatusCode::OK, &body)
         }

@@ -52,7 +52,8 @@ impl<C: Clock> Calls<C> {
                     let (answered, failed) = hall.tally();
                     let items = listed.unwrap_or(answered).max(1);
                     // A call that has no result at all failed, whatever it was about.
-                    let failed = if done.is_err() || failed == answered && failed > 0 { items } else { failed };
+                    let failed =
+                        if done.is_err() || failed == answered && failed > 0 { items } else { failed };
                     self.service.traffic().stock(op, batch, items, failed);
                 }
                 done.err()

@@ -4,9 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::{Health, HealthServer};
 use tonic_health::server::HealthReporter;
-use tonic_health::ServingStatus;
 
 use crate::ports::Clock;
 use crate::shell::StatusBoard;

@@ -139,7 +139,7 @@ const fn named(name: &'static str, what: &'static str) -> Label {
 
 /// The whole catalogue, in the order in which it is exported.
 pub fn all() -> impl Iterator<Item = &'static Metric> {
-    NATIVE.iter().copied().chain(STOCK.iter().copied()).chain(STOCK_CALLS.iter().flat_map(|c| c.metrics()))
+    NATIVE.iter().copied().chain(STOCK.iter().copied()).chain(STOCK_CALLS.iter().flat_map(StockCall::metrics))
 }
 
 /// The reference page.
@@ -151,7 +151,7 @@ pub fn reference() -> String {
          0.0.4, in every role.\nWhat nobody knows is absent, never 0. No label carries a key or a client.\n",
     );
     section(&mut page, "Native", &mut NATIVE.iter().copied());
-    let stock = STOCK.iter().copied().chain(STOCK_CALLS.iter().flat_map(|c| c.metrics()));
+    let stock = STOCK.iter().copied().chain(STOCK_CALLS.iter().flat_map(StockCall::metrics));
     page.push_str(
         "\nUnder the names of the stock master, for the dashboards that exist. A stock counter that is not here\n\
          belongs to something that this master does not do.\n",
@@ -162,7 +162,10 @@ pub fn reference() -> String {
 
 fn section(page: &mut String, title: &str, metrics: &mut dyn Iterator<Item = &'static Metric>) {
     use std::fmt::Write as _;
-    let _ = writeln!(page, "\n## {title}\n\n| Name | Kind | Labels | What it tells | Healthy | Absent |\n|---|---|---|---|---|---|");
+    let _ = writeln!(
+        page,
+        "\n## {title}\n\n| Name | Kind | Labels | What it tells | Healthy | Absent |\n|---|---|---|---|---|---|"
+    );
     for m in metrics {
         let labels: Vec<String> = m.labels.iter().map(describe).collect();
         let or = |text: &'static str, empty: &'static str| if text.is_empty() { empty } else { text };

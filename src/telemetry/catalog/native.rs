@@ -85,7 +85,8 @@ catalog! {
         .absent("the two were never in contact");
     LINK_UP = gauge("standfast_replication_link_up", "1 while frames flow between primary and standby.")
         .by(STANDBY)
-        .healthy("1");
+        .healthy("1")
+        .absent("a primary that has no standby on record");
     LAST_CONTACT = gauge(
         "standfast_replication_last_contact_timestamp_seconds",
         "When the other side was last heard, in seconds since 1970.",

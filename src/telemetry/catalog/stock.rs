@@ -30,21 +30,24 @@ macro_rules! single {
             batch: false,
             counters: &[
                 counter(concat!("master_", $op, "_requests_total"), "Calls of Mooncake's clients."),
-                counter(concat!("master_", $op, "_failures_total"), "Those that were answered with an error."),
+                counter(
+                    concat!("master_", $op, "_failures_total"),
+                    "Those that were answered with an error.",
+                ),
             ],
         }
     };
 }
 
 macro_rules! batch {
-    ($op:literal) => {
+    ($op:literal $(, $partial:literal)?) => {
         StockCall {
             op: $op,
             batch: true,
             counters: &[
                 counter(concat!("master_batch_", $op, "_requests_total"), "Batch calls of Mooncake's clients."),
                 counter(concat!("master_batch_", $op, "_failures_total"), "Those in which every item failed."),
-                counter(concat!("master_batch_", $op, "_partial_successes_total"), "Those in which some items failed."),
+                $(counter(concat!("master_batch_", $op, $partial), "Those in which some items failed."),)?
                 counter(concat!("master_batch_", $op, "_items_total"), "Items of batch calls."),
                 counter(concat!("master_batch_", $op, "_failed_items_total"), "Items that were answered with an error."),
             ],
@@ -52,7 +55,8 @@ macro_rules! batch {
     };
 }
 
-/// The calls that are counted under stock names. Upserts count as puts.
+/// The calls that are counted under stock names. Upserts count as puts. The batches without partial successes have
+/// one result for all of their items.
 pub const STOCK_CALLS: &[StockCall] = &[
     single!("put_start"),
     single!("put_end"),
@@ -67,13 +71,13 @@ pub const STOCK_CALLS: &[StockCall] = &[
     single!("unmount_segment"),
     single!("remount_segment"),
     single!("ping"),
-    batch!("exist_key"),
+    batch!("exist_key", "_partial_successes_total"),
     batch!("query_ip"),
     batch!("replica_clear"),
-    batch!("get_replica_list"),
-    batch!("put_start"),
-    batch!("put_end"),
-    batch!("put_revoke"),
+    batch!("get_replica_list", "_partial_successes_total"),
+    batch!("put_start", "_partial_successes_total"),
+    batch!("put_end", "_partial_successes_total"),
+    batch!("put_revoke", "_partial_successes_total"),
 ];
 
 macro_rules! catalog {
