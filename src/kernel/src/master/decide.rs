@@ -67,7 +67,7 @@ impl Master {
                 Response::BatchReplicaClear(call.replica_clear(keys, *client, segment))
             }
         };
-        let Call { depends_on, byte_critical, appended, .. } = call;
-        Executed { response, depends_on, byte_critical, appended }
+        let Call { depends_on, byte_critical, entries, .. } = call;
+        Executed { response, depends_on, byte_critical, appended: !entries.is_empty(), entries }
     }
 }
