@@ -33,6 +33,9 @@ pub enum LogFormat {
     Json,
 }
 
+/// Where HTTP is served unless `--http` says otherwise.
+pub const HTTP_DEFAULT: &str = "127.0.0.1:9003";
+
 /// Flags of `standfast serve`, as given.
 #[derive(Debug, Clone, Args)]
 pub struct ServeArgs {
@@ -51,6 +54,9 @@ pub struct ServeArgs {
     /// Address of the port for Mooncake's own clients; none unless given, port 0 takes any
     #[arg(long, value_name = "ADDR")]
     pub mooncake: Option<SocketAddr>,
+    /// Address of the HTTP port for metrics and health [default: 127.0.0.1:9003]; port 0 takes any
+    #[arg(long, value_name = "ADDR")]
+    pub http: Option<SocketAddr>,
     /// Address of the other node's gRPC port; a standby follows it
     #[arg(long, value_name = "HOST:PORT")]
     pub peer: Option<String>,
@@ -97,6 +103,8 @@ pub struct ServeConfig {
     pub grpc: SocketAddr,
     /// Where Mooncake's own clients are served.
     pub mooncake: Option<SocketAddr>,
+    /// Where metrics, health and administration are served; [`HTTP_DEFAULT`] unless given.
+    pub http: Option<SocketAddr>,
     /// Whom to follow.
     pub peer: Option<String>,
     /// When replies go out.
@@ -157,6 +165,7 @@ impl TryFrom<&ServeArgs> for ServeConfig {
             role: a.role,
             grpc: a.grpc,
             mooncake: a.mooncake,
+            http: a.http,
             peer: a.peer.clone(),
             ack: a.ack,
             heartbeat: Duration::from_millis(a.heartbeat_ms),

@@ -2,13 +2,17 @@
 
 mod bad_input;
 mod bench;
+mod cable;
 mod cli_operate;
 mod demo;
 mod eviction;
 mod failover;
+mod health;
+mod metrics;
 mod mooncake;
 mod mooncake_door;
 mod mooncake_transfer;
 mod node;
+mod scrape;
 mod stock;
 mod stopped;

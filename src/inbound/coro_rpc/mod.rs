@@ -12,6 +12,7 @@ mod hall;
 mod limits;
 mod port;
 mod server;
+mod stock;
 
 pub use port::Port;
 pub use server::serve;
