@@ -46,6 +46,7 @@ pub(crate) const ROOMS: &[Room] = &[
     room("kernel::store", &["kernel::oplog"]),
     room("kernel::master", &["kernel::api", "kernel::oplog", "kernel::store"]),
     room("kernel::replication", &["kernel::oplog", "kernel::store"]),
+    room("kernel::coordination", &[]),
     room("kernel::supervisor", &[]),
     // Puts the machines together.
     room("kernel::node", &["kernel"]),
