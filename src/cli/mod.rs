@@ -17,7 +17,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::app;
-use crate::config::{self, ServeArgs};
+use crate::config::{self, ServeArgs, WitnessArgs};
 use exit::{Exit, Failure};
 
 const AFTER_HELP: &str = "\
@@ -68,6 +68,8 @@ pub(crate) struct ClientArgs {
 enum Command {
     /// Run a node
     Serve(Box<ServeArgs>),
+    /// Run a small coordinator: one process, one file, a single point
+    Witness(WitnessArgs),
     /// Who leads, how far behind the standbys are, what is wrong
     Status(status::StatusArgs),
     /// Make a standby the primary
@@ -102,6 +104,12 @@ pub fn run() -> ExitCode {
                 std::thread::spawn(stop_with_stdin);
             }
             return app::serve(&args);
+        }
+        Command::Witness(args) => {
+            if args.exit_with_stdin {
+                std::thread::spawn(stop_with_stdin);
+            }
+            return app::witness(&args);
         }
         Command::Status(args) => block_on(status::run(&client, &args)),
         Command::Failover(args) => block_on(operate::failover(&client, &args)),

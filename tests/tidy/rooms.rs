@@ -21,15 +21,28 @@ pub(crate) const ROOMS: &[Room] = &[
     // The root package.
     room(
         "app",
-        &["cli", "config", "inbound", "kernel", "outbound", "ports", "proto", "shell", "telemetry", "wire"],
+        &[
+            "cli",
+            "config",
+            "inbound",
+            "kernel",
+            "outbound",
+            "ports",
+            "proto",
+            "shell",
+            "telemetry",
+            "wire",
+            "witness",
+        ],
     ),
     // outbound: commands dial nodes as nodes do.
     room("cli", &["app", "config", "outbound", "proto"]),
     room("config", &["kernel::lab"]),
     room("inbound", &["kernel::api", "ports", "proto", "shell", "wire"]),
     room("main", &["app", "cli", "config"]),
-    room("outbound", &["config", "ports", "proto"]),
-    room("ports", &["proto"]),
+    // The coordinator's records are the kernel's; they become text in `outbound`.
+    room("outbound", &["config", "kernel::coordination", "ports", "proto"]),
+    room("ports", &["kernel::coordination", "proto"]),
     // proto: the peers' stream is served by the shell; its messages arrive through a `convert.rs`.
     room("shell", &["kernel", "ports", "proto", "telemetry"]),
     room("telemetry", &[]),
@@ -50,6 +63,8 @@ pub(crate) const ROOMS: &[Room] = &[
     room("kernel::supervisor", &[]),
     // Puts the machines together.
     room("kernel::node", &["kernel"]),
+    // A coordinator of its own, with no part in a node: the kernel's model of one, on a file.
+    room("witness", &["kernel::coordination", "proto"]),
     // Mooncake's protocol, sans-IO: knows nobody.
     room("wire", &[]),
 ];

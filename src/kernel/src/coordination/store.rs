@@ -71,33 +71,50 @@ impl<K: Ord + Clone + Debug, V: Clone> RecordStore<K, V> {
         Reading { at: self.revision, records }
     }
 
+    /// What [`apply`](Self::apply) would answer.
+    ///
+    /// # Errors
+    /// When it writes one key twice.
+    pub fn judge(&self, txn: &Txn<K, V>) -> Result<Outcome<K, V>, DuplicateKey<K>> {
+        txn.check()?;
+        if !txn.compares.iter().all(|compare| self.holds(compare)) {
+            return Ok(Outcome::CompareFailed(self.read(&txn.or_else)));
+        }
+        let changes = |put: &Put<K, V>| match put {
+            Put::Set(..) => true,
+            Put::Delete(key) => self.records.contains_key(key),
+        };
+        let changed = txn.then.iter().any(changes);
+        Ok(Outcome::Committed(if changed { self.revision.next() } else { self.revision }))
+    }
+
     /// Carries out a transaction. Never [`Outcome::Unknown`].
     ///
     /// # Errors
     /// When it writes one key twice; then nothing is changed.
     pub fn apply(&mut self, txn: &Txn<K, V>) -> Result<Outcome<K, V>, DuplicateKey<K>> {
-        txn.check()?;
-        if !txn.compares.iter().all(|compare| self.holds(compare)) {
-            return Ok(Outcome::CompareFailed(self.read(&txn.or_else)));
-        }
-        let revision = self.revision.next();
-        for op in &txn.then {
-            let record = match op {
-                Put::Set(key, value) => {
-                    let created = self.records.get(key).map_or(revision, |r| r.created);
-                    let record = Versioned { created, modified: revision, value: value.clone() };
-                    self.records.insert(key.clone(), record.clone());
-                    Some(record)
-                }
-                Put::Delete(key) => match self.records.remove(key) {
-                    Some(_) => None,
-                    None => continue,
-                },
-            };
+        let outcome = self.judge(txn)?;
+        if let Outcome::Committed(revision) = outcome {
+            for put in &txn.then {
+                self.write(revision, put);
+            }
             self.revision = revision;
-            self.changes.push_back(Change { revision, key: op.key().clone(), record });
         }
-        Ok(Outcome::Committed(self.revision))
+        Ok(outcome)
+    }
+
+    fn write(&mut self, revision: Revision, put: &Put<K, V>) {
+        let record = match put {
+            Put::Set(key, value) => {
+                let created = self.records.get(key).map_or(revision, |r| r.created);
+                let record = Versioned { created, modified: revision, value: value.clone() };
+                self.records.insert(key.clone(), record.clone());
+                Some(record)
+            }
+            Put::Delete(key) if self.records.remove(key).is_none() => return,
+            Put::Delete(_) => None,
+        };
+        self.changes.push_back(Change { revision, key: put.key().clone(), record });
     }
 
     fn holds(&self, compare: &Compare<K>) -> bool {

@@ -87,8 +87,11 @@ fn a_watch_sees_each_change_once_until_it_is_compacted_away() {
     assert_eq!(seen(&store, first), Err(Compacted(second)));
 }
 
-/// Revisions given as "how many writes ago", so that compares hit and miss.
-fn any_txn() -> impl Strategy<Value = (Vec<(bool, u8, u64)>, Vec<(u8, Option<u32>)>)> {
+/// Compares (created or modified, key, revision) and writes (`None` deletes).
+type Drawn = (Vec<(bool, u8, u64)>, Vec<(u8, Option<u32>)>);
+
+/// From few keys and few revisions, so that compares hit as well as miss.
+fn any_txn() -> impl Strategy<Value = Drawn> {
     let compares = prop::collection::vec((any::<bool>(), 0..4_u8, 0..8_u64), 0..3);
     let then = prop::collection::vec((0..4_u8, prop::option::of(any::<u32>())), 0..4);
     (compares, then)
