@@ -2,6 +2,8 @@
 
 mod bad_input;
 mod cli_operate;
+#[expect(clippy::panic, reason = "helpers of tests end them so, with what they saw")]
+mod coordinator;
 mod demo;
 mod failover;
 mod mooncake;

@@ -75,7 +75,10 @@ impl Shared {
         // The coordinator, too, gives up in time; what it did by then stays done.
         request.set_timeout(self.endpoints.deadline());
         let answer = KvClient::new(session.channel.clone()).txn(request).await;
-        answer.map(tonic::Response::into_inner).map_err(|status| session.fault(&status))
+        answer.map(tonic::Response::into_inner).map_err(|status| match status.code() {
+            tonic::Code::DeadlineExceeded | tonic::Code::Cancelled => self.too_late(&session.endpoint),
+            _ => session.fault(&status),
+        })
     }
 
     pub(super) async fn read(&self) -> Result<Records, CoordinatorFault> {
