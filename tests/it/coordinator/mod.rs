@@ -57,7 +57,7 @@ macro_rules! conformance {
 
 #[tokio::test]
 async fn memory_conforms() {
-    conformance!(|cluster| Memory::new(cluster));
+    conformance!(Memory::new);
 }
 
 #[tokio::test(flavor = "multi_thread")]
