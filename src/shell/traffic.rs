@@ -123,6 +123,15 @@ fn outcomes(response: &Response) -> (u64, u64) {
         Response::RemoveAll(_) => (1, 0),
         // Stock masters skip the rest without a word: they did not fail.
         Response::BatchReplicaClear(cleared) => (cleared.len() as u64, 0),
+        Response::CopyStart(r) | Response::MoveStart(r) => split(std::slice::from_ref(r)),
+        Response::CopyEnd(r)
+        | Response::CopyRevoke(r)
+        | Response::MoveEnd(r)
+        | Response::MoveRevoke(r)
+        | Response::MarkTaskToComplete(r) => split(std::slice::from_ref(r)),
+        Response::CreateCopyTask(r) | Response::CreateMoveTask(r) => split(std::slice::from_ref(r)),
+        Response::QueryTask(r) => split(std::slice::from_ref(r)),
+        Response::FetchTasks(tasks) => (tasks.len() as u64, 0),
     }
 }
 

@@ -1,12 +1,16 @@
 //! Integration: nodes as processes of this binary, driven through the gRPC contract.
 
 mod bad_input;
+mod bench;
 mod cli_operate;
 #[expect(clippy::panic, reason = "helpers of tests end them so, with what they saw")]
 mod coordinator;
 mod demo;
+mod eviction;
 mod failover;
 mod mooncake;
 mod mooncake_door;
+mod mooncake_transfer;
 mod node;
+mod stock;
 mod stopped;

@@ -35,9 +35,10 @@ pub(crate) const ROOMS: &[Room] = &[
             "witness",
         ],
     ),
-    // outbound: commands dial nodes as nodes do.
-    room("cli", &["app", "config", "outbound", "proto"]),
-    room("config", &["kernel::lab"]),
+    // outbound: commands dial nodes as nodes do. wire: the bench drives any master that speaks Mooncake's protocol.
+    room("cli", &["app", "config", "outbound", "proto", "wire"]),
+    // kernel::master: what a master may be told is checked where it is defined.
+    room("config", &["kernel::lab", "kernel::master"]),
     room("inbound", &["kernel::api", "ports", "proto", "shell", "wire"]),
     room("main", &["app", "cli", "config"]),
     // The coordinator's records are the kernel's; they become text in `outbound`.

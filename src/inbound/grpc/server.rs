@@ -57,7 +57,9 @@ pub async fn serve<C: Clock>(
         socket.set_nodelay(true)?;
         Ok::<_, std::io::Error>(socket)
     });
-    let status = StatusDoor { board: Arc::clone(&board), clock, recounting: tokio::sync::Mutex::default() };
+    let refresh = node.clone();
+    let recounting = tokio::sync::Mutex::default();
+    let status = StatusDoor { board: Arc::clone(&board), node: refresh, clock, recounting };
     Server::builder()
         .initial_stream_window_size(WINDOW_BYTES)
         .initial_connection_window_size(WINDOW_BYTES)

@@ -319,7 +319,18 @@ impl World {
             | Response::GetReplicaListByRegex(_)
             | Response::RemoveByRegex(_)
             | Response::RemoveAll(_)
-            | Response::BatchReplicaClear(_) => self.idle(c),
+            | Response::BatchReplicaClear(_)
+            | Response::CopyStart(_)
+            | Response::CopyEnd(_)
+            | Response::CopyRevoke(_)
+            | Response::MoveStart(_)
+            | Response::MoveEnd(_)
+            | Response::MoveRevoke(_)
+            | Response::CreateCopyTask(_)
+            | Response::CreateMoveTask(_)
+            | Response::QueryTask(_)
+            | Response::FetchTasks(_)
+            | Response::MarkTaskToComplete(_) => self.idle(c),
         }
         Ok(())
     }

@@ -55,6 +55,7 @@ pub(crate) const TIMES: MasterTimes = MasterTimes {
     revoke_quarantine: Duration::from_millis(500),
     soft_pin_ttl: Duration::from_secs(5),
     soft_pin_ttl_max: Duration::from_secs(60),
+    ..MasterTimes::DEFAULT
 };
 /// A client gives a call up after this long, on its own clock.
 pub(crate) const RPC_TIMEOUT: Duration = Duration::from_millis(400);
@@ -144,6 +145,8 @@ impl Params {
                 think: (MS / 2, 3 * MS),
                 workload: [40, 40, 0, 10, 10],
                 keys: 6,
+                // Discard gives room back, so most calls are writes, and those take their time.
+                requests_min: 1_000,
                 ..mixed
             },
             Scenario::Rejoin => Self {

@@ -239,6 +239,17 @@ fn positions(process: &Process, request: &Request, response: &Response) -> (LogP
         | Request::Remove { keys, .. }
         | Request::PutRevoke { keys, .. }
         | Request::BatchReplicaClear { keys, .. } => Some(&keys[0]),
+        Request::CopyStart { key, .. }
+        | Request::CopyEnd { key, .. }
+        | Request::CopyRevoke { key, .. }
+        | Request::MoveStart { key, .. }
+        | Request::MoveEnd { key, .. }
+        | Request::MoveRevoke { key, .. } => Some(key),
+        Request::CreateCopyTask { .. }
+        | Request::CreateMoveTask { .. }
+        | Request::QueryTask { .. }
+        | Request::FetchTasks { .. }
+        | Request::MarkTaskToComplete { .. } => None,
     };
     let home = key.map_or(HomeId::SEGMENTS, |key| KeyHash::of(&scoped_key(DEFAULT_TENANT, key)).home);
     let last = process.node.store().mark(home).last;
@@ -254,6 +265,7 @@ fn hands_out_bytes(response: &Response) -> bool {
     match response {
         Response::MountSegment(answer) | Response::ReMountSegment(answer) => answer.is_ok(),
         Response::PutStart(answers) | Response::UpsertStart(answers) => answers[0].is_ok(),
+        Response::CopyStart(answer) | Response::MoveStart(answer) => answer.is_ok(),
         Response::PutEnd(_)
         | Response::PutRevoke(_)
         | Response::GetReplicaList(_)
@@ -269,6 +281,15 @@ fn hands_out_bytes(response: &Response) -> bool {
         | Response::GetReplicaListByRegex(_)
         | Response::RemoveByRegex(_)
         | Response::RemoveAll(_)
-        | Response::BatchReplicaClear(_) => false,
+        | Response::BatchReplicaClear(_)
+        | Response::CopyEnd(_)
+        | Response::CopyRevoke(_)
+        | Response::MoveEnd(_)
+        | Response::MoveRevoke(_)
+        | Response::CreateCopyTask(_)
+        | Response::CreateMoveTask(_)
+        | Response::QueryTask(_)
+        | Response::FetchTasks(_)
+        | Response::MarkTaskToComplete(_) => false,
     }
 }

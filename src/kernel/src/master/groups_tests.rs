@@ -131,6 +131,8 @@ fn attempts_are_told_apart_by_client_key_and_survive_a_failover_and_a_change_of_
     b.upsert(A, "j", 8).expect("preempts");
     b.sleep(RELEASE);
     b.maintain();
+    assert_eq!(b.end(A, "j"), Err(ObjectNotFound), "discarded at the same age");
+    b.upsert(A, "j", 8).expect("room");
     assert_eq!(b.end(A, "j"), Ok(()));
     b.replay_agrees();
 }

@@ -5,12 +5,14 @@ mod key;
 pub mod limits;
 mod object;
 mod pos;
+mod task;
 mod time;
 
 pub use id::{ClientId, ClusterId, ConnId, CopyId, NodeId, SegmentId, Uuid};
 pub use key::{HomeId, KeyHash, scoped_key};
 pub use object::{AckMode, DataType, MountUid, Region, ReplicaStatus, SegmentSpec, SegmentStatus, Traits};
 pub use pos::{Epoch, LogPos, Seq};
+pub use task::{TaskId, TaskStatus, TransferKind};
 pub use time::{Instant, WallTime, up};
 
 /// A value that was given from outside and is not acceptable, with what was expected.

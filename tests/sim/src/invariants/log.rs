@@ -130,7 +130,12 @@ impl Shadow {
                     object.checksum = *checksum;
                 }
             }
-            Op::Remove { key, .. } | Op::Preempt { key, .. } | Op::PutRevoke { key, .. } => {
+            // No transfer runs here, so eviction and discard leave nothing of an object.
+            Op::Remove { key, .. }
+            | Op::Preempt { key, .. }
+            | Op::PutRevoke { key, .. }
+            | Op::Evict { key, .. }
+            | Op::Discard { key, .. } => {
                 self.objects.remove(*key);
             }
             Op::MountSegment { segment, .. } => {
@@ -155,7 +160,14 @@ impl Shadow {
             | Op::Clear { .. }
             | Op::DropReplica { .. }
             | Op::Abandon { .. }
-            | Op::Resolve { .. } => {}
+            | Op::Resolve { .. }
+            | Op::TransferStart { .. }
+            | Op::TransferEnd { .. }
+            | Op::TransferRevoke { .. }
+            | Op::TaskCreate { .. }
+            | Op::TaskFetch { .. }
+            | Op::TaskEnd { .. }
+            | Op::TaskPrune { .. } => {}
         }
     }
 }
