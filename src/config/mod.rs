@@ -6,6 +6,7 @@ mod master;
 pub mod stock;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -86,6 +87,27 @@ pub struct ServeArgs {
     #[arg(long, value_name = "FAULT", requires = "enable_lab")]
     pub sabotage: Option<Sabotage>,
     /// Stop when stdin ends: whoever started this node is gone then, however it went
+    #[arg(long, hide = true)]
+    pub exit_with_stdin: bool,
+}
+
+/// Flags of `standfast witness`.
+#[derive(Debug, Clone, Args)]
+pub struct WitnessArgs {
+    /// Address to listen on; port 0 takes any
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:50060")]
+    pub listen: SocketAddr,
+    /// The file that it keeps its records in; begun if there is none
+    #[arg(long, value_name = "FILE")]
+    pub file: PathBuf,
+    /// Begin a new file at this revision: above the highest epoch of the nodes,
+    /// when the former file is lost
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..1 << 62))]
+    pub start_revision: Option<u64>,
+    /// Format of log lines on stderr
+    #[arg(long, value_enum, default_value = "text")]
+    pub log_format: LogFormat,
+    /// Stop when stdin ends: whoever started this witness is gone then, however it went
     #[arg(long, hide = true)]
     pub exit_with_stdin: bool,
 }

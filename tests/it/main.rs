@@ -4,6 +4,8 @@ mod bad_input;
 mod bench;
 mod cable;
 mod cli_operate;
+#[expect(clippy::panic, reason = "helpers of tests end them so, with what they saw")]
+mod coordinator;
 mod demo;
 mod eviction;
 mod failover;

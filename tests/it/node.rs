@@ -69,13 +69,7 @@ impl Node {
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
-        let pid = Pid::from_raw(self.child.id() as i32);
-        kill(pid, signal).expect("the process is there");
-        if signal == Signal::SIGSTOP {
-            // A signal is sent at once and takes effect some time later.
-            let stopped = waitpid(pid, Some(WaitPidFlag::WUNTRACED)).expect("it is a child of this process");
-            assert_eq!(stopped, WaitStatus::Stopped(pid, Signal::SIGSTOP));
-        }
+        self::signal(Pid::from_raw(self.child.id() as i32), signal);
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -143,6 +137,16 @@ impl Node {
     pub(crate) async fn promote(&self) -> v1::PromoteReply {
         let request = v1::PromoteRequest { actor: "test".into(), reason: "a test".into(), dry_run: false };
         self.admin().await.promote(request).await.expect("answered").into_inner()
+    }
+}
+
+/// Sends a child of this process a signal; a stop has taken effect when this returns.
+pub(crate) fn signal(pid: Pid, signal: Signal) {
+    kill(pid, signal).expect("the process is there");
+    if signal == Signal::SIGSTOP {
+        // A signal is sent at once and takes effect some time later.
+        let stopped = waitpid(pid, Some(WaitPidFlag::WUNTRACED)).expect("it is a child of this process");
+        assert_eq!(stopped, WaitStatus::Stopped(pid, Signal::SIGSTOP));
     }
 }
 
