@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use standfast_kernel::master::MasterTimes;
 use standfast_kernel::node::{Node, NodeConfig};
 use standfast_kernel::oplog::LogLimits;
 use standfast_kernel::replication::{Identity, ReplicationConfig, ReplicationTimes};
@@ -191,9 +190,9 @@ fn node_config(config: &ServeConfig, me: Identity, seed: u64) -> NodeConfig {
         replication: ReplicationConfig {
             times: ReplicationTimes { heartbeat: config.heartbeat, grant: config.grant },
             ack: config.ack,
-            read_ttl_max: config.read_ttl,
+            read_ttl_max: config.master.times.read_ttl,
         },
-        master: MasterTimes { read_ttl: config.read_ttl, ..MasterTimes::default() }.into(),
+        master: config.master.clone(),
         log: LogLimits { entries: limits::LOG_ENTRIES_MAX, bytes: config.log_bytes },
         bootstrap: config.role == StartRole::Primary,
         has_peer: config.peer.is_some(),

@@ -2,14 +2,17 @@
 //!
 //! stdout carries only the result, progress goes to stderr. Exit codes are those of `exit::Exit`.
 
+mod bench;
 mod client;
 mod demo;
 mod duration;
 mod exit;
+mod mooncake_master;
 mod operate;
 mod status;
 mod text;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
@@ -68,6 +71,13 @@ pub(crate) struct ClientArgs {
 enum Command {
     /// Run a node
     Serve(Box<ServeArgs>),
+    /// Run a node with the flags of a stock mooncake_master
+    #[command(name = "mooncake-master", disable_help_flag = true)]
+    MooncakeMaster {
+        /// As a stock master takes them; --help lists what becomes of each
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "STOCK FLAGS")]
+        words: Vec<String>,
+    },
     /// Who leads, how far behind the standbys are, what is wrong
     Status(status::StatusArgs),
     /// Make a standby the primary
@@ -76,6 +86,8 @@ enum Command {
     Detach(operate::DetachArgs),
     /// Start two nodes, kill the primary under load and see that nothing is lost
     Demo(demo::DemoArgs),
+    /// Drive masters side by side: keys a second, CPU a key
+    Bench(Box<bench::BenchArgs>),
 }
 
 fn host_port(text: &str) -> Result<String, String> {
@@ -86,7 +98,19 @@ fn host_port(text: &str) -> Result<String, String> {
 /// Reads the command line, does what it says and tells how that ended.
 #[must_use]
 pub fn run() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let mut args: Vec<OsString> = std::env::args_os().collect();
+    // Before anything else: a stock command line follows other rules.
+    if let Some(words) = mooncake_master::words(&args) {
+        match mooncake_master::translate(&words) {
+            Ok(Ok(words)) => {
+                args = ["standfast", "serve"].map(OsString::from).into();
+                args.extend(words.into_iter().map(OsString::from));
+            }
+            Ok(Err(exit)) => return exit.into(),
+            Err(failure) => return refuse(&failure),
+        }
+    }
+    let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => {
             // Help goes to stdout, a complaint to stderr; a closed one of either changes nothing here.
@@ -103,18 +127,25 @@ pub fn run() -> ExitCode {
             }
             return app::serve(&args);
         }
+        // Only a global flag before the command's name leads here.
+        Command::MooncakeMaster { .. } => {
+            Err(Failure::new(Exit::Usage, "mooncake-master takes no flags before its name"))
+        }
         Command::Status(args) => block_on(status::run(&client, &args)),
         Command::Failover(args) => block_on(operate::failover(&client, &args)),
         Command::Detach(args) => block_on(operate::detach(&client, &args)),
         Command::Demo(args) => block_on(demo::run(&client, args)),
+        Command::Bench(args) => block_on(bench::run(&client, &args)),
     };
     match ended {
         Ok(exit) => exit.into(),
-        Err(failure) => {
-            text::tell(&[format!("standfast: {failure}")]);
-            failure.exit.into()
-        }
+        Err(failure) => refuse(&failure),
     }
+}
+
+fn refuse(failure: &Failure) -> ExitCode {
+    text::tell(&[format!("standfast: {failure}")]);
+    failure.exit.into()
 }
 
 /// Asks this process to stop once stdin is closed, as SIGTERM does. The other end closes also when its process is

@@ -1,6 +1,7 @@
 //! Integration: nodes as processes of this binary, driven through the gRPC contract.
 
 mod bad_input;
+mod bench;
 mod cli_operate;
 mod demo;
 mod eviction;
@@ -9,4 +10,5 @@ mod mooncake;
 mod mooncake_door;
 mod mooncake_transfer;
 mod node;
+mod stock;
 mod stopped;

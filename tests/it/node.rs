@@ -38,14 +38,14 @@ impl Node {
     }
 
     fn start_as(mut command: Command, flags: &str) -> Self {
-        let mut child = command
-            .arg("serve")
-            .args(["--grpc", "127.0.0.1:0"])
-            .args(flags.split_whitespace())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("the binary starts");
+        command.arg("serve").args(["--grpc", "127.0.0.1:0"]).args(flags.split_whitespace());
+        Self::start_words(command)
+    }
+
+    /// A node whose whole command line is given.
+    pub(crate) fn start_words(mut command: Command) -> Self {
+        let mut child =
+            command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the binary starts");
         let mut line = String::new();
         let stdout = child.stdout.take().expect("piped");
         BufReader::new(stdout).read_line(&mut line).expect("a line when ready");
@@ -72,6 +72,10 @@ impl Node {
             let stopped = waitpid(pid, Some(WaitPidFlag::WUNTRACED)).expect("it is a child of this process");
             assert_eq!(stopped, WaitStatus::Stopped(pid, Signal::SIGSTOP));
         }
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Its memory.

@@ -23,9 +23,10 @@ pub(crate) const ROOMS: &[Room] = &[
         "app",
         &["cli", "config", "inbound", "kernel", "outbound", "ports", "proto", "shell", "telemetry", "wire"],
     ),
-    // outbound: commands dial nodes as nodes do.
-    room("cli", &["app", "config", "outbound", "proto"]),
-    room("config", &["kernel::lab"]),
+    // outbound: commands dial nodes as nodes do. wire: the bench drives any master that speaks Mooncake's protocol.
+    room("cli", &["app", "config", "outbound", "proto", "wire"]),
+    // kernel::master: what a master may be told is checked where it is defined.
+    room("config", &["kernel::lab", "kernel::master"]),
     room("inbound", &["kernel::api", "ports", "proto", "shell", "wire"]),
     room("main", &["app", "cli", "config"]),
     room("outbound", &["config", "ports", "proto"]),
