@@ -313,6 +313,8 @@ use ErrorCode::{
     TaskPendingLimitExceeded,
 };
 
+#[path = "bad_input_tests.rs"]
+mod bad_input;
 #[path = "checklist_tests.rs"]
 mod checklist;
 #[path = "deaths_tests.rs"]
@@ -323,6 +325,8 @@ mod eviction;
 mod groups;
 #[path = "lenders_tests.rs"]
 mod lenders;
+#[path = "lost_transfer_tests.rs"]
+mod lost_transfers;
 #[path = "objects_tests.rs"]
 mod objects;
 #[path = "objects_history_tests.rs"]
