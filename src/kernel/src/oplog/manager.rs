@@ -21,6 +21,17 @@ pub struct LogMarks {
     pub bytes: usize,
     /// Bounds.
     pub limits: LogLimits,
+    /// Nothing from here on is trimmed.
+    pub pinned_at: Option<Seq>,
+}
+
+impl LogMarks {
+    /// True when the log holds more than its bound, which only a pin allows.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.bytes > self.limits.bytes
+            || self.tail.since(self.trim) > self.limits.entries.saturating_mul(2)
+    }
 }
 
 /// Thread-safe owner of the [`OpLog`] (plan task 1.2). Appending takes a leaf
@@ -102,7 +113,38 @@ impl OpLogManager {
             last: log.last(),
             bytes: log.bytes(),
             limits: log.limits(),
+            pinned_at: log.pinned_at(),
         }
+    }
+
+    /// Keeps all entries from this seq on, or lets the limits decide again.
+    pub fn pin(&self, from: Option<Seq>) {
+        self.shared.log.lock().pin(from);
+    }
+
+    /// Starts over behind an entry of another log (PROTOCOL S5): see [`OpLog::restart`].
+    pub fn restart(&self, epochs: Vec<(Epoch, Seq)>, after: LogPos) {
+        let mut log = self.shared.log.lock();
+        log.restart(epochs, after);
+        self.shared.tail.store(log.tail().0, Ordering::Release);
+    }
+
+    /// First seq of each epoch up to this entry.
+    #[must_use]
+    pub fn epochs_upto(&self, upto: LogPos) -> Vec<(Epoch, Seq)> {
+        self.shared.log.lock().epochs_upto(upto)
+    }
+
+    /// End of what this log has in common with another: see [`OpLog::common_end`].
+    #[must_use]
+    pub fn common_end(&self, theirs: &[(Epoch, Seq)], tail: Seq) -> Seq {
+        self.shared.log.lock().common_end(theirs, tail)
+    }
+
+    /// Bytes of the entries from `seq` on; `None` when some are trimmed away.
+    #[must_use]
+    pub fn bytes_from(&self, seq: Seq) -> Option<u64> {
+        self.shared.log.lock().bytes_from(seq)
     }
 }
 

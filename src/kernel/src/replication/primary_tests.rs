@@ -232,7 +232,7 @@ fn an_empty_copy_streams_from_the_first_entry() {
 
 #[test]
 fn what_is_trimmed_away_needs_a_full_sync() {
-    let mut b = bench_over(OpLogManager::new(LogLimits { entries: 100, bytes: usize::MAX }));
+    let mut b = bench_over(OpLogManager::new(LogLimits { entries: 100, bytes: usize::MAX, ..LogLimits::default() }));
     append(&b.log, 3, 20_000);
     let trim = b.log.marks().trim;
     assert!(trim > Seq(7), "trimmed: {trim}");
@@ -245,7 +245,7 @@ fn what_is_trimmed_away_needs_a_full_sync() {
 
 #[test]
 fn a_standby_that_falls_behind_the_trim_is_cut_off_and_stays_a_member() {
-    let mut b = bench_over(OpLogManager::new(LogLimits { entries: 100, bytes: usize::MAX }));
+    let mut b = bench_over(OpLogManager::new(LogLimits { entries: 100, bytes: usize::MAX, ..LogLimits::default() }));
     b.join(1000, 7, "s", 1);
     b.on(1001, PrimaryEvent::Closed(ConnId(7)));
     b.on(1002, says_hello(8, hello("t", 2)));

@@ -15,6 +15,7 @@ mod pins;
 mod pools;
 mod segments;
 mod shard;
+mod snapshot;
 mod tasks;
 mod transfer;
 mod writes;
@@ -30,6 +31,7 @@ pub use pins::{Extras, PinState};
 pub use pools::{Pool, Pools};
 pub use segments::SegmentTable;
 pub use shard::{Limbo, Object, Replica, Shard, Sight};
+pub use snapshot::{Chunk, CopySession, LoadError};
 pub use tasks::{Task, TaskTable};
 pub use transfer::Transfer;
 
@@ -168,6 +170,7 @@ pub struct MetadataStore {
     shards: Box<[RankedRwLock<Shard>]>,
     allocators: RankedMutex<Allocators>,
     routes: Routes,
+    digester: Digester,
 }
 
 impl MetadataStore {
@@ -182,6 +185,7 @@ impl MetadataStore {
             shards,
             allocators: Ranked::mutex(Order::DERIVED, Allocators::default()),
             routes: Routes::default(),
+            digester,
         }
     }
 
