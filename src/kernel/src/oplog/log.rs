@@ -76,6 +76,8 @@ pub struct OpLog {
     limits: LogLimits,
     /// Nothing from this seq on is trimmed, whatever the limits say.
     pin: Option<Seq>,
+    /// Something would have been trimmed but for the pin.
+    over: bool,
     /// First seq of each epoch, ascending in both.
     epochs: Vec<(Epoch, Seq)>,
 }
@@ -92,6 +94,7 @@ impl OpLog {
             total: 0,
             limits,
             pin: None,
+            over: false,
             epochs: Vec::new(),
         }
     }
@@ -125,6 +128,17 @@ impl OpLog {
     /// Keeps all entries from this seq on, or lets the limits decide again.
     pub fn pin(&mut self, from: Option<Seq>) {
         self.pin = from;
+        while self.over && self.chunks.len() > 2 && self.may_drop(Seq(u64::MAX)) {
+            self.drop_oldest();
+            self.over = self.is_full();
+        }
+        self.over &= self.chunks.len() > 2;
+    }
+
+    /// True when it holds more than its bounds allow, because of the pin.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.over
     }
 
     /// Where the trim is pinned.
@@ -246,6 +260,7 @@ impl OpLog {
         while self.is_full() && self.may_drop(Seq(u64::MAX)) {
             recycled = self.drop_oldest();
         }
+        self.over = self.chunks.len() > 1 && self.is_full();
         let (mut bytes, mut starts) = recycled.map_or_else(
             || (Vec::with_capacity(self.limits.chunk_bytes), Vec::new()),
             |c| (c.bytes, c.starts),

@@ -23,15 +23,8 @@ pub struct LogMarks {
     pub limits: LogLimits,
     /// Nothing from here on is trimmed.
     pub pinned_at: Option<Seq>,
-}
-
-impl LogMarks {
-    /// True when the log holds more than its bound, which only a pin allows.
-    #[must_use]
-    pub fn is_over(&self) -> bool {
-        self.bytes > self.limits.bytes
-            || self.tail.since(self.trim) > self.limits.entries.saturating_mul(2)
-    }
+    /// It holds more than its bounds allow, which takes a pin.
+    pub is_over: bool,
 }
 
 /// Thread-safe owner of the [`OpLog`] (plan task 1.2). Appending takes a leaf
@@ -114,6 +107,7 @@ impl OpLogManager {
             bytes: log.bytes(),
             limits: log.limits(),
             pinned_at: log.pinned_at(),
+            is_over: log.is_over(),
         }
     }
 

@@ -264,6 +264,26 @@ impl MetadataStore {
         Ok(self.perform(&effects)?)
     }
 
+    /// The same while the homes do not form one prefix of the log: each was
+    /// copied at its own moment, and skips what it holds already (PROTOCOL S4,
+    /// S5). What joins homes is not touched; [`derive`](Self::derive) makes it.
+    ///
+    /// # Errors
+    /// When the op does not fit the home, which is unchanged then.
+    pub fn replay(&self, entry: &OpLogEntry<'_>) -> Result<(), ApplyError> {
+        if mutant!(IncrementalBeforeSeal) {
+            return self.apply(entry);
+        }
+        let held = |mark: HomeMark| entry.pos.end() <= mark.applied() && !mutant!(NoSkip);
+        if entry.home == HomeId::SEGMENTS {
+            let mut table = self.segments.write();
+            return if held(table.mark()) { Ok(()) } else { table.apply(entry.pos, &entry.op).map(drop) };
+        }
+        let _table = self.purge_guard(&entry.op)?;
+        let mut shard = self.shard(entry.home).write();
+        if held(shard.mark()) { Ok(()) } else { shard.apply(entry.pos, &entry.op).map(drop) }
+    }
+
     /// A PURGE is sound only while its mount is dead; the table stays locked so
     /// that nothing mounts meanwhile.
     fn purge_guard(&self, op: &Op<'_>) -> Result<Option<TableGuard<'_>>, ApplyError> {

@@ -54,6 +54,8 @@ pub const SHIP_WINDOW_FRAMES: usize = 128;
 
 /// Most bytes of records in one chunk of a copy of the state.
 pub const COPY_CHUNK_BYTES: usize = 256 * 1024;
+/// A copying whose standby does not come back for this long is given up.
+pub const COPY_PATIENCE: Duration = Duration::from_secs(10);
 /// Epochs of the log that a copy of the state is followed by.
 pub const COPY_EPOCHS_MAX: usize = 65_536;
 
