@@ -10,7 +10,7 @@ use standfast_kernel::coordination::Revision;
 use standfast_kernel::node::{Node, NodeConfig};
 use standfast_kernel::oplog::LogLimits;
 use standfast_kernel::replication::{Identity, ReplicationConfig, ReplicationTimes};
-use standfast_kernel::types::{CopyId, Epoch, limits};
+use standfast_kernel::types::{CopyId, Epoch};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, mpsc, watch};
@@ -270,7 +270,7 @@ fn node_config(config: &ServeConfig, me: Identity, seed: u64) -> NodeConfig {
             read_ttl_max: config.master.times.read_ttl,
         },
         master: config.master.clone(),
-        log: LogLimits { entries: limits::LOG_ENTRIES_MAX, bytes: config.log_bytes },
+        log: LogLimits { bytes: config.log_bytes, ..LogLimits::default() },
         bootstrap: config.role == StartRole::Primary,
         has_peer: config.peer.is_some(),
         seed,
