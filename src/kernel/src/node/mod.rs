@@ -252,7 +252,8 @@ impl Node {
         let sabotage = self.config.sabotage;
         let start = crate::master::MasterStart { epoch, since: now, hold_until, seed, sabotage };
         let (store, log) = (Arc::clone(&self.store), self.log.clone());
-        let master = Arc::new(Master::new(Arc::clone(&store), log.clone(), self.config.master.clone(), &start));
+        let master =
+            Arc::new(Master::new(Arc::clone(&store), log.clone(), self.config.master.clone(), &start));
         let start = crate::replication::PrimaryStart { epoch, serve_at };
         let (me, replication) = (self.config.me.clone(), self.config.replication.clone());
         let primary = Primary::new(me, replication, store, log, &start);
@@ -402,7 +403,10 @@ impl Node {
                     self.learn(now, seen, out);
                 }
             }
-            (RoleState::Candidate(_) | RoleState::Primary(..), PrimaryFrame::Batch(_)) => {}
+            (
+                RoleState::Candidate(_) | RoleState::Primary(..),
+                PrimaryFrame::Batch(_) | PrimaryFrame::Beacons(_) | PrimaryFrame::Verified(_),
+            ) => {}
         }
     }
 
@@ -475,6 +479,9 @@ impl Node {
                 PrimaryAction::Membership(node, copy, joined) => {
                     out.push(NodeAction::Happened(Happening::membership(&node, copy, joined)));
                 }
+                PrimaryAction::Damaged(home, damaged) => {
+                    out.push(NodeAction::Happened(Happening::damaged_here(home, damaged)));
+                }
                 PrimaryAction::Detached(node, was_member) => {
                     if let Some((request, _)) = self.detaching.take_if(|(_, n)| *n == node) {
                         out.push(NodeAction::Detached(request, Some(was_member)));
@@ -508,6 +515,9 @@ impl Node {
                     self.config.me.copy = new;
                     self.ever_streamed = false;
                     out.push(NodeAction::Happened(Happening::discarded(old, new, &why)));
+                }
+                StandbyAction::Verify(note) => {
+                    out.push(NodeAction::Happened(Happening::verification(&note)));
                 }
                 StandbyAction::Sealed(upto) => {
                     self.ever_streamed = true;

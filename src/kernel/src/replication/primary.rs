@@ -14,12 +14,13 @@ use super::frames::{
     Ack, BatchFrame, CopyFrame, CopyRequest, FullSyncReason, Hello, InSyncRecord, PrimaryFrame, StandbyFrame,
     Start, StreamRefusal, Welcome,
 };
+use super::verify::{VerificationAsk, VerificationHandler, VerificationRequest};
 use super::view::{AbsentView, PeerState, PeerView, PrimaryView};
 use super::{Gate, Identity, PROTOCOL_VERSION, ReplicationConfig};
 use crate::machine::Machine;
 use crate::oplog::OpLogManager;
 use crate::store::MetadataStore;
-use crate::types::{ConnId, CopyId, Epoch, Instant, KeyHash, LogPos, NodeId, Seq, limits};
+use crate::types::{ConnId, CopyId, Epoch, HomeId, Instant, KeyHash, LogPos, NodeId, Seq, limits};
 
 /// What can happen to a primary.
 #[derive(Debug)]
@@ -55,6 +56,8 @@ pub enum PrimaryAction {
     StepDown(Epoch),
     /// A copy joined (true) or left (false) the in-sync set.
     Membership(NodeId, CopyId, bool),
+    /// The memory of a home is not what its digest says (true), or is whole again.
+    Damaged(HomeId, bool),
     /// Answer to [`PrimaryEvent::Detach`]: whether it was a member.
     Detached(NodeId, bool),
 }
@@ -92,6 +95,7 @@ pub struct Primary {
     last_gate: Option<Gate>,
     /// When the event came that is at work.
     now: Instant,
+    verify: VerificationHandler,
 }
 
 #[derive(Debug)]
@@ -117,6 +121,10 @@ struct Peer {
     heard: Instant,
     quarantined: u32,
     sealed: bool,
+    /// The next home of which it is sent a beacon, and when.
+    beacon: (usize, Instant),
+    /// Digests were compared there and equal through here.
+    verified: Option<Seq>,
 }
 
 impl Primary {
@@ -129,7 +137,9 @@ impl Primary {
         log: OpLogManager,
         start: &PrimaryStart,
     ) -> Self {
+        let verify = VerificationHandler::new(config.verify, Arc::clone(&store), log.clone(), start.epoch);
         Self {
+            verify,
             me,
             config,
             store,
@@ -186,6 +196,7 @@ impl Primary {
             in_sync: self.isr.contains_key(&p.hello.copy),
             quarantined: p.quarantined,
             sealed: p.sealed,
+            verified: p.verified,
             lag_bytes: self.log.bytes_from(p.matched),
         });
         let gone = self.isr.iter().filter(|(copy, _)| self.peers.values().all(|p| p.hello.copy != **copy));
@@ -202,6 +213,7 @@ impl Primary {
                 })
                 .collect(),
             copies: self.copies.view(now),
+            recount: self.verify.view(now),
         }
     }
 
@@ -249,6 +261,8 @@ impl Primary {
             heard: now,
             quarantined: 0,
             sealed: hello.unsealed.is_none(),
+            beacon: (0, now),
+            verified: None,
             hello,
         };
         self.peers.insert(conn, peer);
@@ -541,6 +555,33 @@ impl Primary {
         }
     }
 
+    fn asked(&mut self, conn: ConnId, request: &VerificationRequest, out: &mut Vec<PrimaryAction>) {
+        let Some(peer) = self.peers.get_mut(&conn) else { return };
+        if let VerificationAsk::Verified(upto) = request.ask {
+            peer.verified = peer.verified.max(Some(upto.min(peer.matched)));
+        } else if let Some(answer) = self.verify.answer(request) {
+            out.push(PrimaryAction::Send(conn, PrimaryFrame::Verified(answer)));
+        }
+    }
+
+    /// Sends beacons that are due, and counts homes anew.
+    fn verify(&mut self, now: Instant, out: &mut Vec<PrimaryAction>) {
+        for (conn, peer) in self.peers.iter_mut().filter(|(_, p)| p.sealed && p.quarantined == 0) {
+            let (next, due) = &mut peer.beacon;
+            if let Some(frame) = self.verify.beacons(now, next, due) {
+                out.push(PrimaryAction::Send(*conn, PrimaryFrame::Beacons(frame)));
+            }
+        }
+        let changed = self.verify.recount(now);
+        out.extend(changed.into_iter().map(|(home, damaged)| PrimaryAction::Damaged(home, damaged)));
+    }
+
+    /// An operator takes what this primary stores for right, where its digest
+    /// says otherwise; how many homes that changes.
+    pub fn accept_memory(&mut self) -> usize {
+        self.verify.accept()
+    }
+
     fn heartbeats(&mut self, now: Instant, out: &mut Vec<PrimaryAction>) {
         let due: Vec<ConnId> = self
             .peers
@@ -579,6 +620,7 @@ impl Machine for Primary {
         match event {
             PrimaryEvent::Frame(conn, StandbyFrame::Hello(hello)) => self.hello(now, conn, hello, out),
             PrimaryEvent::Frame(conn, StandbyFrame::Ack(ack)) => self.ack(now, conn, &ack, out),
+            PrimaryEvent::Frame(conn, StandbyFrame::Verify(request)) => self.asked(conn, &request, out),
             PrimaryEvent::CopyAsked(conn, request) => self.copy_asked(now, conn, *request, out),
             PrimaryEvent::Closed(conn) => {
                 self.peers.remove(&conn);
@@ -598,6 +640,7 @@ impl Machine for Primary {
         }
         self.copies.expire(now);
         self.heartbeats(now, out);
+        self.verify(now, out);
         self.settle(out);
         let aborted = self.pin();
         out.extend(aborted.into_iter().map(|conn| PrimaryAction::Close(conn, COPY_ABORTED)));

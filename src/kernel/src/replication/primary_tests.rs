@@ -3,7 +3,7 @@ use std::time::Duration;
 use super::*;
 use crate::oplog::codec::Prepared;
 use crate::oplog::{LogLimits, Op};
-use crate::replication::ReplicationTimes;
+use crate::replication::{ReplicationTimes, VerifyConfig};
 use crate::store::CopySession;
 use crate::types::{AckMode, WallTime};
 
@@ -33,6 +33,7 @@ fn bench_over(log: OpLogManager) -> Bench {
         times: ReplicationTimes::default(),
         ack: AckMode::Sync,
         read_ttl_max: Duration::from_secs(10),
+        verify: VerifyConfig { enabled: false, ..VerifyConfig::default() },
     };
     let store = Arc::new(MetadataStore::new(&me.cluster));
     Bench { primary: Primary::new(me, config, store, log.clone(), &start), log, now: 1000 }
@@ -116,6 +117,9 @@ fn line(action: &PrimaryAction) -> String {
         PrimaryAction::Send(c, PrimaryFrame::Welcome(w)) => {
             format!("{} welcome e{} {} {} {}", c.0, w.epoch, w.node, w.copy.0, start(&w.start))
         }
+        PrimaryAction::Send(c, PrimaryFrame::Beacons(_) | PrimaryFrame::Verified(_)) => {
+            format!("{} verify", c.0)
+        }
         PrimaryAction::Send(c, PrimaryFrame::Batch(f)) => {
             let what = if f.batch.count == 0 {
                 "beat".into()
@@ -147,6 +151,7 @@ fn line(action: &PrimaryAction) -> String {
         PrimaryAction::StepDown(e) => format!("step down: e{e}"),
         PrimaryAction::Membership(n, copy, true) => format!("joined {n}/{}", copy.0),
         PrimaryAction::Membership(n, copy, false) => format!("left {n}/{}", copy.0),
+        PrimaryAction::Damaged(home, damaged) => format!("{home} damaged {damaged}"),
         PrimaryAction::Detached(n, was) => format!("detached {n} {was}"),
     }
 }
@@ -225,18 +230,9 @@ fn a_standby_is_greeted_streamed_to_admitted_and_told() {
 fn handshakes_that_get_no_stream() {
     let pos = |e, s| Some(LogPos::new(Epoch(e), Seq(s)));
     let cases: &[(&str, Hello)] = &[
-        (
-            "FullSync(its last entry is not in the primary's log)",
-            Hello { last: pos(2, 5), ..hello("s", 1) },
-        ),
-        (
-            "FullSync(its last entry is not in the primary's log)",
-            Hello { last: pos(3, 4), ..hello("s", 1) },
-        ),
-        (
-            "FullSync(its last entry is not in the primary's log)",
-            Hello { last: pos(3, 7), ..hello("s", 1) },
-        ),
+        ("FullSync(its last entry is not in the primary's log)", Hello { last: pos(2, 5), ..hello("s", 1) }),
+        ("FullSync(its last entry is not in the primary's log)", Hello { last: pos(3, 4), ..hello("s", 1) }),
+        ("FullSync(its last entry is not in the primary's log)", Hello { last: pos(3, 7), ..hello("s", 1) }),
         ("FullSync(it has quarantined entries)", Hello { last: None, quarantined: true, ..hello("s", 1) }),
         (
             "FullSync(its homes are not one prefix of the log, and the copying that they are from is over)",
@@ -316,14 +312,18 @@ fn asks(conn: u64, copy: u128, resume: Option<(CopySession, crate::replication::
 fn a_copying_pins_the_log_goes_on_after_a_cut_and_ends_with_the_admission() {
     let limits = LogLimits { entries: 25_000, ..LogLimits::default() };
     let mut b = bench_over(OpLogManager::new(limits));
-    b.check(1000, asks(7, 1, None), &["7 copy welcome e3 Copy(1)", "7 copy to s", "gate e3 1000..max commit 7"]);
+    b.check(
+        1000,
+        asks(7, 1, None),
+        &["7 copy welcome e3 Copy(1)", "7 copy to s", "gate e3 1000..max commit 7"],
+    );
     append(&b.log, 3, 20_000);
     let view = b.primary.view(ms(1000));
     assert_eq!((view.copies.len(), view.copies[0].connected), (1, true));
     // The connection is cut; the same copying goes on with the homes that are left.
     b.on(2000, PrimaryEvent::Closed(ConnId(7)));
     let mut has = crate::replication::HomeSet::default();
-    has.insert(crate::types::HomeId::SEGMENTS);
+    has.insert(HomeId::SEGMENTS);
     let said = b.on(3000, asks(8, 1, Some((session(1), has.clone()))));
     assert_eq!(said[..2], ["8 copy welcome e3 Copy(1)", "8 copy to s"]);
     let over = "9 copy welcome e3 FullSync(its homes are not one prefix of the log, and the copying that they are from is over)";
@@ -344,7 +344,11 @@ fn a_copying_pins_the_log_goes_on_after_a_cut_and_ends_with_the_admission() {
         matched = end;
     }
     let view = b.primary.view(ms(3010));
-    assert_eq!((view.members().len(), view.copies.len()), (1, 0), "sealed, admitted, and no copying any more");
+    assert_eq!(
+        (view.members().len(), view.copies.len()),
+        (1, 0),
+        "sealed, admitted, and no copying any more"
+    );
 }
 
 #[test]

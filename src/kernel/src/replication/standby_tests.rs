@@ -3,7 +3,7 @@ use bytes::Bytes;
 use super::*;
 use crate::oplog::codec::Prepared;
 use crate::oplog::{Batch, LogLimits, Op};
-use crate::replication::{FullSyncReason, ReplicationTimes};
+use crate::replication::{FullSyncReason, ReplicationTimes, VerifyConfig};
 use crate::types::{AckMode, LogPos, WallTime};
 
 const HEARTBEAT: u64 = 100;
@@ -41,6 +41,7 @@ fn config() -> ReplicationConfig {
         times: ReplicationTimes { heartbeat: Duration::from_millis(HEARTBEAT), grant: GRANT },
         ack: AckMode::Sync,
         read_ttl_max: Duration::from_secs(10),
+        verify: VerifyConfig { enabled: false, ..VerifyConfig::default() },
     }
 }
 
@@ -89,12 +90,18 @@ fn framed(frame: BatchFrame) -> StandbyEvent {
 fn line(action: &StandbyAction) -> String {
     match action {
         StandbyAction::Dial => "dial".into(),
+        StandbyAction::Send(StandbyFrame::Verify(r)) => format!("verify {:?}", r.ask),
         StandbyAction::Fetch(r) => {
-            let resume = r.resume.as_ref().map_or("all".into(), |(s, has)| format!("but {} of {}", has.len(), s.number));
+            let resume = r
+                .resume
+                .as_ref()
+                .map_or("all".into(), |(s, has)| format!("but {} of {}", has.len(), s.number));
             format!("fetch {resume} as {}", r.hello.copy.0 as u16)
         }
         StandbyAction::Diverged(what) => format!("diverged: {what}"),
-        StandbyAction::Discarded { old, new, .. } => format!("discarded {} for {}", old.0 as u16, new.0 as u16),
+        StandbyAction::Discarded { old, new, .. } => {
+            format!("discarded {} for {}", old.0 as u16, new.0 as u16)
+        }
         StandbyAction::Sealed(upto) => format!("sealed {upto}"),
         StandbyAction::Send(StandbyFrame::Hello(h)) => {
             let last = h.last.map_or("none".into(), |p| p.to_string());
@@ -111,6 +118,7 @@ fn line(action: &StandbyAction) -> String {
         StandbyAction::Quarantined(q) => format!("quarantined {}: {}", q.seq, q.reason),
         StandbyAction::Streaming(n, e, from) => format!("streaming {n} e{e} from {from}"),
         StandbyAction::NotStreamed(why) => format!("not streamed: {why}"),
+        StandbyAction::Verify(note) => format!("{note:?}"),
     }
 }
 
