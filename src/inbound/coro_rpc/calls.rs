@@ -13,17 +13,18 @@ use standfast_wire::{Form, List, Request, RequestHeader, RpcError};
 
 use super::convert as c;
 use super::hall::{Fail, Hall, NotServing, Start, check_elements, results};
+use super::off;
 use crate::ports::Clock;
 use crate::shell::MasterService;
 
 /// A response frame in the making.
-struct Reply {
+pub(super) struct Reply {
     seq: u32,
     bytes: Vec<u8>,
 }
 
 impl Reply {
-    fn put<'a, W: w::Call<'a>>(&mut self, response: &W::Response) -> Result<(), Fail> {
+    pub(super) fn put<'a, W: w::Call<'a>>(&mut self, response: &W::Response) -> Result<(), Fail> {
         Ok(frame::write_response::<W>(&mut self.bytes, self.seq, response, Form::SHORT)?)
     }
 }
@@ -60,7 +61,7 @@ impl<C: Clock> Calls<C> {
         }
     }
 
-    /// The table. A call that the hall does not have is not registered here.
+    /// The table. Calls that the hall does not have are answered in `off`.
     async fn carry_out(&self, request: Request<'_>, payload: &Bytes, reply: &mut Reply) -> Result<(), Fail> {
         // A key is a slice of the frame, not a copy.
         let key = |key: &[u8]| payload.slice_ref(key);
@@ -253,7 +254,7 @@ impl<C: Clock> Calls<C> {
                 let revoked = hall.revoke(c::client(r.client_id), ReplicaType::All, keys).await?;
                 reply.put::<w::BatchUpsertRevoke>(&List::new(&revoked))
             }
-            _ => Err(Fail::Rpc(RpcError::function_not_registered())),
+            request => off::answer(hall, request, payload, reply).await,
         }
     }
 }
@@ -263,6 +264,6 @@ fn one<T>(element: T) -> std::iter::Once<T> {
 }
 
 /// The result of a batch of one.
-fn only<T: Copy>(results: &[Expected<T>]) -> Expected<T> {
+pub(super) fn only<T: Copy>(results: &[Expected<T>]) -> Expected<T> {
     results.first().copied().unwrap_or(Err(ErrorCode::INTERNAL_ERROR))
 }
