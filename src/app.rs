@@ -284,3 +284,6 @@ fn role_name(role: StartRole) -> &'static str {
         StartRole::Standby => "standby",
     }
 }
+
+#[cfg(test)]
+mod conformance_tests;

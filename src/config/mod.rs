@@ -232,6 +232,7 @@ mod tests {
             (c.ack, c.grant, c.cluster.as_str()),
             (AckMode::Sync, Duration::from_millis(500), "mooncake_cluster")
         );
+        assert_eq!(c.master, MasterConfig::default(), "the flags' defaults are the kernel's");
     }
 
     #[test]
@@ -257,6 +258,8 @@ mod tests {
             ("--node a --role primary --mooncake 50051", "invalid socket address"),
             ("--node a --role primary --placement cxl", "`free_ratio_first`"),
             ("--node a --role primary --client-ttl-ms 5", "--client-ttl-ms is 5: expected 100 to"),
+            ("--node a --role primary --eviction-ratio 1.5", "--eviction-ratio is 1.5: expected 0 to 1"),
+            ("--node a --role primary --eviction-watermark NaN", "--eviction-watermark is NaN"),
             (
                 "--node a --role primary --put-release-ms 30000",
                 "put release timeout `30000 ms` is not valid: expected more than the put discard timeout",

@@ -13,6 +13,7 @@ mod health;
 mod metrics;
 mod mooncake;
 mod mooncake_door;
+mod mooncake_off;
 mod mooncake_transfer;
 mod node;
 mod scrape;
