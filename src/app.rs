@@ -23,9 +23,9 @@ use crate::outbound::{BootClock, GrpcPeer, OsEntropy, epoch_of};
 use crate::ports::{Clock, Entropy};
 use crate::shell::{
     Driver, DriverParts, HotStandbyService, MasterService, NodeHandle, ReplicationService, ServingCell,
-    StatusBoard, StatusFacts, Traffic,
+    StatusBoard, StatusFacts, Traffic, WriteTraces,
 };
-use crate::telemetry;
+use crate::telemetry::{self, Recorder};
 
 /// Commands on their way to the node before senders must wait.
 const COMMANDS_MAX: usize = 1024;
@@ -162,16 +162,20 @@ async fn build(config: ServeConfig) -> anyhow::Result<App> {
     };
     let store = Arc::clone(node.store());
     let board = Arc::new(StatusBoard::new(facts, store, Arc::clone(&serving), Arc::clone(&traffic)));
-    let replication = ReplicationService::new(tx.clone());
+    let recorder = Arc::new(Recorder::default());
+    let shared: Arc<dyn Clock> = Arc::clone(&clock) as Arc<dyn Clock>;
+    let replication = ReplicationService::new(tx.clone(), Arc::clone(&shared), Arc::clone(&recorder));
+    let traces = WriteTraces::new(Arc::clone(&board), node.log().clone(), Arc::clone(&recorder));
     let hall = MasterService::new(
         Arc::clone(&clock),
         Arc::clone(&serving),
         Arc::clone(&board),
         traffic,
         Arc::clone(&appended),
+        Arc::clone(&recorder),
     );
     let handle = NodeHandle::new(tx.clone());
-    let link = HotStandbyService::new(config.peer.map(GrpcPeer::new), tx);
+    let link = HotStandbyService::new(config.peer.map(GrpcPeer::new), tx, shared);
     let driver = Driver::new(DriverParts {
         node,
         clock: Arc::clone(&clock),
@@ -180,9 +184,11 @@ async fn build(config: ServeConfig) -> anyhow::Result<App> {
         serving: Arc::clone(&serving),
         board: Arc::clone(&board),
         appended,
+        recorder,
         commands,
     });
-    let services = grpc::Services { hall: Arc::new(hall), replication, board, node: handle.clone(), clock };
+    let services =
+        grpc::Services { hall: Arc::new(hall), replication, board, traces, node: handle.clone(), clock };
     Ok(App { listener, services, mooncake, http, serving: serving.watch(), driver, handle, ready })
 }
 

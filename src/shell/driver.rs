@@ -13,6 +13,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::{HotStandbyService, ReplicationService, ServingCell, StatusBoard};
 use crate::ports::{Clock, PeerLink};
+use crate::telemetry::Recorder;
 
 /// The machine is woken at least this often, for maintenance and the status.
 const TICK_MAX: Duration = Duration::from_millis(50);
@@ -26,8 +27,8 @@ pub enum Command {
     LinkUp(u64),
     /// The dialled link ended.
     LinkDown(u64, String),
-    /// The dialled link's other end said something.
-    Link(u64, PrimaryFrame),
+    /// The dialled link's other end said something, which came in at this time.
+    Link(u64, PrimaryFrame, Instant),
     /// A peer that dialled said something.
     Peer(ConnId, StandbyFrame),
     /// That peer is gone.
@@ -128,6 +129,8 @@ pub struct DriverParts<C, L> {
     pub board: Arc<StatusBoard>,
     /// Rung by requests that appended.
     pub appended: Arc<Notify>,
+    /// When writes passed their stages.
+    pub recorder: Arc<Recorder>,
     /// The inbox.
     pub commands: mpsc::Receiver<Command>,
 }
@@ -139,13 +142,24 @@ pub struct Driver<C, L> {
     promotes: BTreeMap<u64, oneshot::Sender<(Verdict, Option<RoleChange>)>>,
     detaches: BTreeMap<u64, oneshot::Sender<Option<bool>>>,
     next_tick: Instant,
+    /// When the frame came in that is being handled.
+    received: Option<Instant>,
+    committed: Seq,
 }
 
 impl<C: Clock, L: PeerLink> Driver<C, L> {
     /// A loop over these parts.
     #[must_use]
     pub fn new(parts: DriverParts<C, L>) -> Self {
-        Self { parts, asked: 0, promotes: BTreeMap::new(), detaches: BTreeMap::new(), next_tick: Instant(0) }
+        Self {
+            parts,
+            asked: 0,
+            promotes: BTreeMap::new(),
+            detaches: BTreeMap::new(),
+            next_tick: Instant(0),
+            received: None,
+            committed: Seq::FIRST,
+        }
     }
 
     /// Runs until it is told to stop.
@@ -218,7 +232,9 @@ impl<C: Clock, L: PeerLink> Driver<C, L> {
                 self.parts.link.hangup();
                 NodeEvent::LinkDown(why)
             }
-            Command::Link(g, frame) if self.parts.link.is_current(g) => NodeEvent::Link(frame),
+            Command::Link(g, frame, received) if self.parts.link.is_current(g) => {
+                return self.frame(frame, received);
+            }
             Command::LinkUp(_) | Command::LinkDown(..) | Command::Link(..) | Command::Stop => return,
             Command::Peer(conn, frame) => NodeEvent::Peer(conn, frame),
             Command::PeerClosed(conn) => NodeEvent::PeerClosed(conn),
@@ -234,6 +250,20 @@ impl<C: Clock, L: PeerLink> Driver<C, L> {
             }
         };
         self.handle(event);
+    }
+
+    /// Takes in a frame of the primary, and stamps a batch once it is applied.
+    fn frame(&mut self, frame: PrimaryFrame, received: Instant) {
+        let batch = match &frame {
+            PrimaryFrame::Batch(b) if b.batch.count > 0 => Some((b.batch.first(), b.batch.end())),
+            PrimaryFrame::Batch(_) | PrimaryFrame::Welcome(_) => None,
+        };
+        self.received = Some(received);
+        self.handle(NodeEvent::Link(frame));
+        self.received = None;
+        if let Some((first, end)) = batch.filter(|(_, end)| *end <= self.parts.node.log().tail()) {
+            self.parts.recorder.applied(first, end, received, self.parts.clock.now());
+        }
     }
 
     fn handle(&mut self, event: NodeEvent) {
@@ -256,7 +286,7 @@ impl<C: Clock, L: PeerLink> Driver<C, L> {
         let parts = &mut self.parts;
         match action {
             NodeAction::Dial => parts.link.dial(),
-            NodeAction::Send(frame) => parts.link.send(frame),
+            NodeAction::Send(frame) => parts.link.send(frame, self.received),
             NodeAction::Hangup => parts.link.hangup(),
             NodeAction::SendPeer(conn, frame) => parts.peers.send(conn, frame),
             NodeAction::ClosePeer(conn) => parts.peers.close(conn, None),
@@ -270,7 +300,13 @@ impl<C: Clock, L: PeerLink> Driver<C, L> {
                 };
                 parts.serving.serve(master, parts.node.log().clone(), closed);
             }
-            NodeAction::Gate(gate) => parts.serving.set_gate(gate, now),
+            NodeAction::Gate(gate) => {
+                parts.serving.set_gate(gate, now);
+                if gate.commit > self.committed {
+                    self.committed = gate.commit;
+                    parts.recorder.committed(gate.commit, now);
+                }
+            }
             NodeAction::StopServing => parts.serving.stop(),
             NodeAction::Promoted(request, verdict, change) => {
                 parts.board.publish(parts.node.view(now));

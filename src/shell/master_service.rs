@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use standfast_kernel::api::{Refusal, Request, Response};
-use standfast_kernel::types::limits;
+use standfast_kernel::types::{Instant, SeqRuns, limits};
 use tokio::sync::Notify;
 
 use super::serving::{ServingCell, Wait};
+use super::traffic::call_number;
 use super::{Door, StatusBoard, Traffic};
 use crate::ports::Clock;
+use crate::telemetry::{Recorder, RequestStages};
 
 /// How long a call may wait for its position before its outcome is unknown.
 #[must_use]
@@ -39,6 +41,15 @@ pub struct MasterService<C> {
     board: Arc<StatusBoard>,
     traffic: Arc<Traffic>,
     appended: Arc<Notify>,
+    recorder: Arc<Recorder>,
+}
+
+/// What a request left behind: its entries, and when they were there.
+#[derive(Default)]
+struct Written {
+    entries: SeqRuns,
+    decided: Instant,
+    appended: Instant,
 }
 
 impl<C: Clock> MasterService<C> {
@@ -50,8 +61,9 @@ impl<C: Clock> MasterService<C> {
         board: Arc<StatusBoard>,
         traffic: Arc<Traffic>,
         appended: Arc<Notify>,
+        recorder: Arc<Recorder>,
     ) -> Self {
-        Self { clock, serving, board, traffic, appended }
+        Self { clock, serving, board, traffic, appended, recorder }
     }
 
     /// What became of calls.
@@ -65,8 +77,17 @@ impl<C: Clock> MasterService<C> {
     /// # Errors
     /// A refusal is definite; [`Fault::Unknown`] is not.
     pub async fn call(&self, door: Door, request: Request) -> Result<Response, Fault> {
+        let received = self.clock.now();
         self.traffic.received(door, &request);
-        let answer = self.execute(&request).await;
+        let mut written = Written::default();
+        let answer = self.execute(door, received, &request, &mut written).await;
+        let replied = self.clock.now();
+        if answer.is_ok() && !written.entries.is_empty() {
+            self.recorder.replied(&written.entries, replied);
+            let Written { decided, appended, .. } = written;
+            self.traffic.passed([decided.since(received), appended.since(decided), replied.since(appended)]);
+        }
+        self.traffic.took(door, request.name(), replied.since(received));
         match &answer {
             Ok(response) => self.traffic.answered(door, request.name(), request.is_mutation(), response),
             Err(Fault::Refused(_) | Fault::TooMany(_)) => self.traffic.refused(),
@@ -75,24 +96,37 @@ impl<C: Clock> MasterService<C> {
         answer
     }
 
-    async fn execute(&self, request: &Request) -> Result<Response, Fault> {
+    async fn execute(
+        &self,
+        door: Door,
+        received: Instant,
+        request: &Request,
+        written: &mut Written,
+    ) -> Result<Response, Fault> {
         let elements = request.elements();
         if elements > limits::BATCH_ITEMS_MAX {
             return Err(Fault::TooMany(elements));
         }
         let term = self.serving.current().ok_or_else(|| self.board.not_primary())?;
-        if !term.may_answer(self.clock.now()) {
+        let decided = self.clock.now();
+        if !term.may_answer(decided) {
             let why = "an in-sync standby has not renewed its promise; `standfast status` names it";
             return Err(Refusal::Unavailable(why).into());
         }
         if term.is_full() {
             return Err(Refusal::Unavailable("too many replies wait for the in-sync standbys").into());
         }
-        let Some((executed, wait)) = term.execute(request, &*self.clock) else {
+        let Some((mut executed, wait)) = term.execute(request, &*self.clock) else {
             return Err(self.board.not_primary().into());
         };
         if executed.appended {
             self.appended.notify_one();
+            let appended = self.clock.now();
+            *written = Written { entries: std::mem::take(&mut executed.entries), decided, appended };
+            let (call, door) = (call_number(request.name()), door as u8);
+            let stages =
+                RequestStages { call, door, received, decided, appended, replied: None, trace_id: None };
+            self.recorder.appended(&written.entries, &stages);
         }
         match wait {
             Wait::Now => Ok(executed.response),

@@ -7,13 +7,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use standfast_kernel::replication::PrimaryFrame;
-use standfast_kernel::types::ConnId;
+use standfast_kernel::types::{ConnId, Instant, Seq};
 use standfast_proto::v1;
 use tokio::sync::mpsc;
 use tokio_stream::{Stream, StreamExt};
 
 use super::convert::{primary_to_wire, standby_from_wire};
 use super::driver::Command;
+use crate::ports::Clock;
+use crate::telemetry::{Exchange, Recorder};
 
 /// Frames queued for one peer. The machine keeps at most 128 batches in flight,
 /// so a full queue means a peer that reads nothing: its connection is dropped.
@@ -25,9 +27,11 @@ pub type PeerStream = mpsc::Receiver<Result<v1::PrimaryFrame, tonic::Status>>;
 type PeerSender = mpsc::Sender<Result<v1::PrimaryFrame, tonic::Status>>;
 
 /// Connections of peers that dialled this node.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct ReplicationService {
     commands: mpsc::Sender<Command>,
+    clock: Arc<dyn Clock>,
+    recorder: Arc<Recorder>,
     peers: Arc<Mutex<BTreeMap<ConnId, PeerSender>>>,
     next: Arc<AtomicU64>,
 }
@@ -35,8 +39,8 @@ pub struct ReplicationService {
 impl ReplicationService {
     /// Hands frames of peers to the driver behind `commands`.
     #[must_use]
-    pub fn new(commands: mpsc::Sender<Command>) -> Self {
-        Self { commands, peers: Arc::default(), next: Arc::new(AtomicU64::new(1)) }
+    pub fn new(commands: mpsc::Sender<Command>, clock: Arc<dyn Clock>, recorder: Arc<Recorder>) -> Self {
+        Self { commands, clock, recorder, peers: Arc::default(), next: Arc::new(AtomicU64::new(1)) }
     }
 
     /// Takes over a stream that a peer opened; returns what to send it.
@@ -50,6 +54,7 @@ impl ReplicationService {
         let this = self.clone();
         tokio::spawn(async move {
             while let Some(Ok(frame)) = incoming.next().await {
+                this.stamp(conn, &frame);
                 match standby_from_wire(frame) {
                     Ok(frame) if this.peers.lock().contains_key(&conn) => {
                         if this.commands.send(Command::Peer(conn, frame)).await.is_err() {
@@ -70,8 +75,30 @@ impl ReplicationService {
         rx
     }
 
+    /// Tells the flight recorder what a standby's frame is evidence of.
+    fn stamp(&self, conn: ConnId, frame: &v1::StandbyFrame) {
+        match &frame.frame {
+            Some(v1::standby_frame::Frame::Hello(hello)) => self.recorder.peer(conn, &hello.node),
+            Some(v1::standby_frame::Frame::Ack(ack)) => {
+                let heard = self.clock.now();
+                self.recorder.acked(conn, Seq(ack.matched), heard);
+                if let (Some(received), Some(answered)) = (ack.batch_received_ns, ack.sent_ns) {
+                    let (sent, received, answered) =
+                        (Instant(ack.token), Instant(received), Instant(answered));
+                    self.recorder.exchange(conn, &Exchange { sent, received, answered, heard });
+                }
+            }
+            Some(v1::standby_frame::Frame::Refused(_)) | None => {}
+        }
+    }
+
     pub(super) fn send(&self, conn: ConnId, frame: PrimaryFrame) {
         let Some(tx) = self.peers.lock().get(&conn).cloned() else { return };
+        if let PrimaryFrame::Batch(b) = &frame
+            && b.batch.count > 0
+        {
+            self.recorder.sent(conn, b.batch.first(), b.batch.end(), self.clock.now());
+        }
         if tx.try_send(Ok(primary_to_wire(frame))).is_err() {
             self.close(conn, None);
         }

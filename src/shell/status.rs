@@ -62,6 +62,16 @@ impl StatusBoard {
         Self { facts, view: RwLock::new(None), store, serving, traffic, journal, loop_delay }
     }
 
+    /// The node's name, and the role that it is in.
+    pub(super) fn name_and_role(&self) -> (String, v1::Role) {
+        let role = self.view().map_or(v1::Role::Offline, |view| match view.role {
+            Role::Standby => v1::Role::Standby,
+            Role::Candidate => v1::Role::Candidate,
+            Role::Primary => v1::Role::Primary,
+        });
+        (self.facts.me.node.to_string(), role)
+    }
+
     /// How late the loop's timer fired.
     pub(super) fn loop_delay(&self) -> &Times {
         &self.loop_delay

@@ -2,17 +2,21 @@
 //! process, and log lines on stderr.
 
 pub mod catalog;
+mod clocks;
 mod exposition;
 mod histogram;
 mod json;
 mod metrics;
 mod process;
+mod recorder;
 
+pub use clocks::{ClockEstimate, Exchange};
 pub use exposition::{CONTENT_TYPE, Exposition};
 pub use histogram::Times;
 pub use json::{NoJson, to_json};
 pub use metrics::exposition;
 pub use process::reading as process;
+pub use recorder::{BatchStages, Recorder, RequestStages};
 
 use std::io::IsTerminal as _;
 

@@ -12,3 +12,4 @@ mod mooncake_door;
 mod node;
 mod scrape;
 mod stopped;
+mod trace;

@@ -109,6 +109,16 @@ catalog! {
         .absent("on a primary");
 
     // Write path.
+    WRITE_DURATION = histogram(
+        "standfast_write_duration_seconds",
+        "Where acknowledged writes spent their time: before the decision, in it until appended, until acknowledged.",
+    )
+        .by(&[closed("stage", &["queue", "log", "ack"])])
+        .healthy("99 % below 0.005");
+    CALL_DURATION = histogram("standfast_call_duration_seconds", "From the door's handing over a call until its answer.")
+        .by(&[closed("op", CALLS)])
+        .healthy("99 % below 0.005")
+        .absent("the call was never made");
     CALLS_TOTAL = counter("standfast_calls_total", "Calls that came in.").by(&[closed("op", CALLS)]);
     WRITES_TOTAL = counter("standfast_writes_total", "Elements of changing calls that were answered, by result.")
         .by(OP_RESULT);
