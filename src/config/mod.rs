@@ -9,6 +9,8 @@ use clap::{Args, ValueEnum};
 use standfast_kernel::lab::Sabotage;
 use standfast_kernel::types::{AckMode, ClusterId, NodeId};
 
+use crate::telemetry::otel::{Collector, SAMPLE_DEFAULT, Sampling};
+
 /// Role that a node starts in, until a coordinator decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum StartRole {
@@ -70,6 +72,13 @@ pub struct ServeArgs {
     /// Bound of the op log, in MiB
     #[arg(long, value_name = "MIB", default_value_t = 256)]
     pub log_mib: u64,
+    /// Collector of traces: http://host:4317 (gRPC) or http://host:4318/v1/traces
+    #[arg(long, value_name = "URL")]
+    pub otlp: Option<Collector>,
+    /// Which requests are traced, while there is a collector: always, ratio:0.01,
+    /// slow:50ms, failed, prefix:KEY; several separated by commas
+    #[arg(long, value_name = "RULES", default_value = SAMPLE_DEFAULT)]
+    pub trace_sample: Sampling,
     /// Format of log lines on stderr
     #[arg(long, value_enum, default_value = "text")]
     pub log_format: LogFormat,
@@ -111,6 +120,10 @@ pub struct ServeConfig {
     pub read_ttl: Duration,
     /// Bound of the log in bytes.
     pub log_bytes: usize,
+    /// Where spans go.
+    pub otlp: Option<Collector>,
+    /// Which requests are traced.
+    pub sampling: Sampling,
     /// Format of log lines.
     pub log_format: LogFormat,
     /// Planted fault.
@@ -166,6 +179,8 @@ impl TryFrom<&ServeArgs> for ServeConfig {
             grant: Duration::from_millis(a.grant_ms),
             read_ttl: Duration::from_millis(a.read_ttl_ms),
             log_bytes: (a.log_mib as usize) << 20,
+            otlp: a.otlp.clone(),
+            sampling: a.trace_sample.clone(),
             log_format: a.log_format,
             sabotage: a.sabotage,
         })
@@ -226,6 +241,8 @@ mod tests {
             ("--node a --role primary --sabotage lose-ack", "--enable-lab"),
             ("--node a --role primary --enable-lab --sabotage x", "`drop-entry`"),
             ("--node a --role primary --grpc here", "invalid socket address"),
+            ("--node a --role primary --otlp h:4317", "expected http://host:4317"),
+            ("--node a --role primary --trace-sample ratio:7", "`ratio:7` is no sampling rule"),
             ("--node a --role primary --mooncake 50051", "invalid socket address"),
         ];
         for (flags, part) in cases {

@@ -14,6 +14,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use super::{HotStandbyService, ReplicationService, ServingCell, StatusBoard};
 use crate::ports::{Clock, PeerLink};
 use crate::telemetry::Recorder;
+use crate::telemetry::otel::TraceContext;
 
 /// The machine is woken at least this often, for maintenance and the status.
 const TICK_MAX: Duration = Duration::from_millis(50);
@@ -27,8 +28,8 @@ pub enum Command {
     LinkUp(u64),
     /// The dialled link ended.
     LinkDown(u64, String),
-    /// The dialled link's other end said something, which came in at this time.
-    Link(u64, PrimaryFrame, Instant),
+    /// The dialled link's other end said something.
+    Link(u64, PrimaryFrame, Arrival),
     /// A peer that dialled said something.
     Peer(ConnId, StandbyFrame),
     /// That peer is gone.
@@ -55,6 +56,15 @@ pub enum Command {
     },
     /// The node stops.
     Stop,
+}
+
+/// How a frame came in.
+#[derive(Debug, Clone, Copy)]
+pub struct Arrival {
+    /// When it was read.
+    pub at: Instant,
+    /// The span of the batch, where it is traced.
+    pub trace: Option<TraceContext>,
 }
 
 /// The node has stopped and hears nothing any more.
@@ -232,8 +242,8 @@ impl<C: Clock, L: PeerLink> Driver<C, L> {
                 self.parts.link.hangup();
                 NodeEvent::LinkDown(why)
             }
-            Command::Link(g, frame, received) if self.parts.link.is_current(g) => {
-                return self.frame(frame, received);
+            Command::Link(g, frame, arrival) if self.parts.link.is_current(g) => {
+                return self.frame(frame, arrival);
             }
             Command::LinkUp(_) | Command::LinkDown(..) | Command::Link(..) | Command::Stop => return,
             Command::Peer(conn, frame) => NodeEvent::Peer(conn, frame),
@@ -253,16 +263,18 @@ impl<C: Clock, L: PeerLink> Driver<C, L> {
     }
 
     /// Takes in a frame of the primary, and stamps a batch once it is applied.
-    fn frame(&mut self, frame: PrimaryFrame, received: Instant) {
+    fn frame(&mut self, frame: PrimaryFrame, arrival: Arrival) {
         let batch = match &frame {
             PrimaryFrame::Batch(b) if b.batch.count > 0 => Some((b.batch.first(), b.batch.end())),
             PrimaryFrame::Batch(_) | PrimaryFrame::Welcome(_) => None,
         };
-        self.received = Some(received);
+        let begun = self.parts.clock.now();
+        self.received = Some(arrival.at);
         self.handle(NodeEvent::Link(frame));
         self.received = None;
         if let Some((first, end)) = batch.filter(|(_, end)| *end <= self.parts.node.log().tail()) {
-            self.parts.recorder.applied(first, end, received, self.parts.clock.now());
+            let times = [arrival.at, begun, self.parts.clock.now()];
+            self.parts.recorder.applied(first, end, times, arrival.trace);
         }
     }
 

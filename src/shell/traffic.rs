@@ -201,7 +201,7 @@ pub(super) fn words(call: u8, door: u8) -> (String, String) {
 }
 
 /// The word of a call in the contract: `PutStart` is `put_start`.
-fn snake_case(name: &str) -> String {
+pub(super) fn snake_case(name: &str) -> String {
     let mut word = String::with_capacity(name.len() + 4);
     for c in name.chars() {
         if c.is_ascii_uppercase() && !word.is_empty() {

@@ -272,6 +272,11 @@ fn state(store: &v1::Store, out: &mut Exposition) {
 
 fn health(status: &v1::NodeStatus, out: &mut Exposition) {
     out.known(&m::EVENTS_TOTAL, &[], status.events.last().map(|e| e.number).or(Some(0)));
+    if let Some(t) = &status.tracing {
+        out.count(&m::SPANS_EXPORTED, &[], t.spans_exported);
+        out.count(&m::SPANS_DROPPED, &["queue_full"], t.dropped_queue_full);
+        out.count(&m::SPANS_DROPPED, &["refused"], t.dropped_refused);
+    }
     let Some(h) = &status.health else { return };
     out.times(&m::LOOP_DELAY, &[], h.loop_delay.as_ref());
     if let Some(us) = h.cpu_us {

@@ -7,6 +7,7 @@ mod exposition;
 mod histogram;
 mod json;
 mod metrics;
+pub mod otel;
 mod process;
 mod recorder;
 
@@ -19,8 +20,18 @@ pub use process::reading as process;
 pub use recorder::{BatchStages, Recorder, RequestStages};
 
 use std::io::IsTerminal as _;
+use std::sync::Arc;
 
 use tracing_subscriber::EnvFilter;
+
+/// What is stamped and traced on the way of a write.
+#[derive(Debug, Clone, Default)]
+pub struct Instruments {
+    /// Always on.
+    pub recorder: Arc<Recorder>,
+    /// Present while spans are exported.
+    pub tracer: Option<Arc<otel::Tracer>>,
+}
 
 /// Starts logging. The level comes from `STANDFAST_LOG`, `info` without it.
 pub fn init(json: bool) {

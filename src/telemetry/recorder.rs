@@ -7,12 +7,15 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 use parking_lot::Mutex;
-use standfast_kernel::types::{ConnId, Instant, Seq, SeqRuns};
+use standfast_kernel::types::{ConnId, Instant, Seq, SeqRuns, limits};
 
 use super::clocks::{ClockEstimate, Clocks, Exchange};
+use super::otel::TraceContext;
 
 /// Writes kept: 4 MiB of slots.
 const WRITES_MAX: usize = 65_536;
+/// How far connections may be apart: the window of what is sent and not acknowledged.
+const NEAR_ENTRIES: u64 = limits::SHIP_WINDOW_ENTRIES;
 /// Batches kept.
 const BATCHES_MAX: usize = 8_192;
 
@@ -52,16 +55,33 @@ pub struct BatchStages {
     pub committed: Option<Instant>,
     /// Standby: read from the transport.
     pub received: Option<Instant>,
+    /// Standby: taken up by the node's loop.
+    pub begun: Option<Instant>,
     /// Standby: all of it is applied.
     pub applied: Option<Instant>,
+    /// Its span, where batches are traced.
+    pub trace: Option<TraceContext>,
 }
 
 impl BatchStages {
     fn new(conn: ConnId, first: Seq, end: Seq) -> Self {
-        Self { conn, first, end, sent: None, acked: None, committed: None, received: None, applied: None }
+        Self {
+            conn,
+            first,
+            end,
+            sent: None,
+            acked: None,
+            committed: None,
+            received: None,
+            begun: None,
+            applied: None,
+            trace: None,
+        }
     }
 
-    fn holds(&self, seq: Seq) -> bool {
+    /// True when this entry is in it.
+    #[must_use]
+    pub fn holds(&self, seq: Seq) -> bool {
         self.first <= seq && seq < self.end
     }
 }
@@ -167,14 +187,15 @@ impl Recorder {
     }
 
     /// A batch was handed to the transport.
-    pub fn sent(&self, conn: ConnId, first: Seq, end: Seq, at: Instant) {
-        self.keep(BatchStages { sent: Some(at), ..BatchStages::new(conn, first, end) });
+    pub fn sent(&self, conn: ConnId, first: Seq, end: Seq, at: Instant, trace: Option<TraceContext>) {
+        self.keep(BatchStages { sent: Some(at), trace, ..BatchStages::new(conn, first, end) });
     }
 
-    /// A batch of the primary is applied here.
-    pub fn applied(&self, first: Seq, end: Seq, received: Instant, at: Instant) {
-        let (received, applied) = (Some(received), Some(at));
-        self.keep(BatchStages { received, applied, ..BatchStages::new(ConnId(0), first, end) });
+    /// A batch of the primary is applied here: when it was received, when its
+    /// turn came, and when it was done.
+    pub fn applied(&self, first: Seq, end: Seq, times: [Instant; 3], trace: Option<TraceContext>) {
+        let [received, begun, applied] = times.map(Some);
+        self.keep(BatchStages { received, begun, applied, trace, ..BatchStages::new(ConnId(0), first, end) });
     }
 
     /// A standby has acknowledged everything before `matched`.
@@ -202,7 +223,19 @@ impl Recorder {
     /// The batches that carried this entry, oldest first.
     #[must_use]
     pub fn batches(&self, seq: Seq) -> Vec<BatchStages> {
-        self.batches.lock().iter().filter(|b| b.holds(seq)).copied().collect()
+        self.batches_between(seq, seq.next())
+    }
+
+    /// The batches that carried any of these entries, oldest first.
+    #[must_use]
+    pub fn batches_between(&self, first: Seq, end: Seq) -> Vec<BatchStages> {
+        let batches = self.batches.lock();
+        // Sent in the order of the log on each connection; a few connections may
+        // be a window apart. So what is far below is not looked at.
+        let near = batches.iter().rev().take_while(|b| b.end.0 + NEAR_ENTRIES > first.0);
+        let mut found: Vec<BatchStages> = near.filter(|b| b.first < end && first < b.end).copied().collect();
+        found.reverse();
+        found
     }
 
     /// The standby behind a connection has said its name.

@@ -40,9 +40,9 @@ fn a_write_is_found_by_each_of_its_seqs_until_it_is_overwritten() {
 fn batches_are_stamped_as_they_pass() {
     let r = Recorder::default();
     let (one, two) = (ConnId(1), ConnId(2));
-    r.sent(one, Seq(1), Seq(4), Instant(10));
-    r.sent(two, Seq(1), Seq(4), Instant(11));
-    r.sent(one, Seq(4), Seq(9), Instant(12));
+    r.sent(one, Seq(1), Seq(4), Instant(10), None);
+    r.sent(two, Seq(1), Seq(4), Instant(11), None);
+    r.sent(one, Seq(4), Seq(9), Instant(12), None);
     r.acked(one, Seq(4), Instant(20));
     r.acked(two, Seq(3), Instant(21));
     r.committed(Seq(3), Instant(22));
@@ -61,11 +61,11 @@ fn batches_are_stamped_as_they_pass() {
 #[test]
 fn a_standby_stamps_its_own_part() {
     let r = Recorder::default();
-    r.applied(Seq(1), Seq(3), Instant(5), Instant(6));
+    r.applied(Seq(1), Seq(3), [5, 6, 7].map(Instant), None);
     let batch = r.batches(Seq(2)).remove(0);
-    assert_eq!((batch.received, batch.applied, batch.sent), (Some(Instant(5)), Some(Instant(6)), None));
+    assert_eq!((batch.received, batch.applied, batch.sent), (Some(Instant(5)), Some(Instant(7)), None));
     for i in 1..=BATCHES_MAX as u64 {
-        r.applied(Seq(10 * i), Seq(10 * i + 1), Instant(i), Instant(i));
+        r.applied(Seq(10 * i), Seq(10 * i + 1), [Instant(i); 3], None);
     }
     assert_eq!(r.batches(Seq(2)), [], "the ring is bounded");
 }

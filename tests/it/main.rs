@@ -3,6 +3,7 @@
 mod bad_input;
 mod cable;
 mod cli_operate;
+mod collector;
 mod demo;
 mod failover;
 mod health;
@@ -10,6 +11,7 @@ mod metrics;
 mod mooncake;
 mod mooncake_door;
 mod node;
+mod otlp;
 mod scrape;
 mod stopped;
 mod trace;

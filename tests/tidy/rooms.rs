@@ -25,7 +25,8 @@ pub(crate) const ROOMS: &[Room] = &[
     ),
     // outbound: commands dial nodes as nodes do.
     room("cli", &["app", "config", "outbound", "proto"]),
-    room("config", &["kernel::lab"]),
+    // telemetry: what a collector and a sampling rule are.
+    room("config", &["kernel::lab", "telemetry"]),
     // telemetry: the HTTP door encodes the status as metrics.
     room("inbound", &["kernel::api", "ports", "proto", "shell", "telemetry", "wire"]),
     room("main", &["app", "cli", "config"]),

@@ -198,6 +198,18 @@ pub struct Coordinator {
     #[prost(bool, optional, tag = "8")]
     pub published: ::core::option::Option<bool>,
 }
+/// Spans since the process started.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Tracing {
+    #[prost(uint64, tag = "1")]
+    pub spans_exported: u64,
+    /// Requests whose spans were never built: too many waited.
+    #[prost(uint64, tag = "2")]
+    pub dropped_queue_full: u64,
+    /// Spans that the collector did not take.
+    #[prost(uint64, tag = "3")]
+    pub dropped_refused: u64,
+}
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum Severity {
@@ -692,6 +704,9 @@ pub struct NodeStatus {
     /// Since the process started, also of what `history` no longer keeps.
     #[prost(message, repeated, tag = "20")]
     pub role_changes: ::prost::alloc::vec::Vec<RoleChangeCount>,
+    /// Absent = no spans are exported.
+    #[prost(message, optional, tag = "21")]
+    pub tracing: ::core::option::Option<Tracing>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Timestamp {

@@ -175,6 +175,14 @@ catalog! {
     );
     LOG_APPENDED_TOTAL = counter("standfast_log_appended_entries_total", "Entries appended to this copy's log.");
 
+    // Telemetry itself.
+    SPANS_EXPORTED = counter("standfast_spans_exported_total", "Spans that the collector took.")
+        .absent("no collector is configured");
+    SPANS_DROPPED = counter("standfast_spans_dropped_total", "Lost because the queue was full (requests), or not taken (spans).")
+        .by(&[closed("why", &["queue_full", "refused"])])
+        .healthy("no increase")
+        .absent("no collector is configured");
+
     // Own health.
     LOOP_DELAY = histogram("standfast_loop_delay_seconds", "How late the timer of the node's loop fired.")
         .healthy("99 % below 0.1");
