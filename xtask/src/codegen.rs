@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 use protox::prost::Message;
 
 /// All of the contract.
-const FILES: [&str; 9] = [
+const FILES: [&str; 10] = [
     "telemetry.proto",
     "state.proto",
     "promotion.proto",
@@ -22,6 +22,7 @@ const FILES: [&str; 9] = [
     "admin.proto",
     "etcd.proto",
     "witness.proto",
+    "trace.proto",
 ];
 
 /// The descriptor set, for reflection and for the test that freezes `status.proto`.
