@@ -52,8 +52,8 @@ fn run_step(step: Step, strict: bool) -> Outcome {
         Work::Program { command, count, .. } => run_program(*command, count),
         Work::CodegenCheck => codegen::run(true).map(|()| (Tally::one(true), Vec::new())),
         Work::Demo { runs } => e2e::demo_cases(runs).map(|results| e2e::summary(&results)),
-        Work::Wheel { runs } => match wheel::python() {
-            Ok(python) => e2e::wheel_cases(&python, runs).map(|results| e2e::summary(&results)),
+        Work::Wheel { full } => match wheel::python() {
+            Ok(python) => e2e::wheel_cases(&python, 1, full).map(|results| e2e::summary(&results)),
             Err(error) => Ok(skipped(&format!("{error:#}"), strict)),
         },
     };
