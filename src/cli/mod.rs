@@ -20,7 +20,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::app;
-use crate::config::{self, ServeArgs};
+use crate::config::{self, ServeArgs, WitnessArgs};
 use exit::{Exit, Failure};
 
 const AFTER_HELP: &str = "\
@@ -78,6 +78,8 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "STOCK FLAGS")]
         words: Vec<String>,
     },
+    /// Run a small coordinator: one process, one file, a single point
+    Witness(WitnessArgs),
     /// Who leads, how far behind the standbys are, what is wrong
     Status(status::StatusArgs),
     /// Make a standby the primary
@@ -126,6 +128,12 @@ pub fn run() -> ExitCode {
                 std::thread::spawn(stop_with_stdin);
             }
             return app::serve(&args);
+        }
+        Command::Witness(args) => {
+            if args.exit_with_stdin {
+                std::thread::spawn(stop_with_stdin);
+            }
+            return app::witness(&args);
         }
         // Only a global flag before the command's name leads here.
         Command::MooncakeMaster { .. } => {

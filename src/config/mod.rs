@@ -6,6 +6,7 @@ mod master;
 pub mod stock;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -33,6 +34,9 @@ pub enum LogFormat {
     Json,
 }
 
+/// Where HTTP is served unless `--http` says otherwise.
+pub const HTTP_DEFAULT: &str = "127.0.0.1:9003";
+
 /// Flags of `standfast serve`, as given.
 #[derive(Debug, Clone, Args)]
 pub struct ServeArgs {
@@ -51,6 +55,9 @@ pub struct ServeArgs {
     /// Address of the port for Mooncake's own clients; none unless given, port 0 takes any
     #[arg(long, value_name = "ADDR")]
     pub mooncake: Option<SocketAddr>,
+    /// Address of the HTTP port for metrics and health [default: 127.0.0.1:9003]; port 0 takes any
+    #[arg(long, value_name = "ADDR")]
+    pub http: Option<SocketAddr>,
     /// Address of the other node's gRPC port; a standby follows it
     #[arg(long, value_name = "HOST:PORT")]
     pub peer: Option<String>,
@@ -84,6 +91,27 @@ pub struct ServeArgs {
     pub exit_with_stdin: bool,
 }
 
+/// Flags of `standfast witness`.
+#[derive(Debug, Clone, Args)]
+pub struct WitnessArgs {
+    /// Address to listen on; port 0 takes any
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:50060")]
+    pub listen: SocketAddr,
+    /// The file that it keeps its records in; begun if there is none
+    #[arg(long, value_name = "FILE")]
+    pub file: PathBuf,
+    /// Begin a new file at this revision: above the highest epoch of the nodes,
+    /// when the former file is lost
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..1 << 62))]
+    pub start_revision: Option<u64>,
+    /// Format of log lines on stderr
+    #[arg(long, value_enum, default_value = "text")]
+    pub log_format: LogFormat,
+    /// Stop when stdin ends: whoever started this witness is gone then, however it went
+    #[arg(long, hide = true)]
+    pub exit_with_stdin: bool,
+}
+
 /// A valid configuration.
 #[derive(Debug, Clone)]
 pub struct ServeConfig {
@@ -97,6 +125,8 @@ pub struct ServeConfig {
     pub grpc: SocketAddr,
     /// Where Mooncake's own clients are served.
     pub mooncake: Option<SocketAddr>,
+    /// Where metrics, health and administration are served; [`HTTP_DEFAULT`] unless given.
+    pub http: Option<SocketAddr>,
     /// Whom to follow.
     pub peer: Option<String>,
     /// When replies go out.
@@ -157,6 +187,7 @@ impl TryFrom<&ServeArgs> for ServeConfig {
             role: a.role,
             grpc: a.grpc,
             mooncake: a.mooncake,
+            http: a.http,
             peer: a.peer.clone(),
             ack: a.ack,
             heartbeat: Duration::from_millis(a.heartbeat_ms),

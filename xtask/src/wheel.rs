@@ -36,25 +36,11 @@ pub(crate) fn python_with(version: &str) -> Result<PathBuf> {
     install.args(["-m", "pip", "install", "--quiet", &wheel]);
     ensure!(run::status(install)?.success(), "cannot install {wheel}; cure: give pip access to an index");
     if !has_wheel(&python, version) {
-        install_libraries()?;
+        // The wheel links against these even where no such hardware is.
+        run::apt_install(&LIBRARIES).with_context(|| format!("{wheel} needs shared libraries"))?;
     }
     ensure!(has_wheel(&python, version), "{wheel} is installed, but cannot be imported");
     Ok(python)
-}
-
-/// The wheel links against these even where no such hardware is.
-fn install_libraries() -> Result<()> {
-    let refused = format!("{NAME} needs shared libraries; cure: apt-get install {}", LIBRARIES.join(" "));
-    for arguments in [&["update", "--quiet=2"][..], &["install", "--yes", "--quiet=2"]] {
-        let mut apt = Command::new("apt-get");
-        apt.args(arguments).stdin(Stdio::null()).env("DEBIAN_FRONTEND", "noninteractive");
-        if arguments[0] == "install" {
-            apt.args(LIBRARIES);
-        }
-        let done = run::status(apt).with_context(|| refused.clone())?;
-        ensure!(done.success(), "{refused}");
-    }
-    Ok(())
 }
 
 fn has_wheel(python: &Path, version: &str) -> bool {

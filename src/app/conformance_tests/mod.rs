@@ -56,7 +56,7 @@ impl Node {
     /// Asks the hall once this node may answer.
     async fn ask(&self, request: &Request) -> Vec<String> {
         loop {
-            match self.hall.call(request.clone()).await {
+            match self.hall.call(crate::shell::Door::Grpc, request.clone()).await {
                 Ok(response) => return answers::of(response),
                 // The first grant is given right after the start.
                 Err(_) => tokio::task::yield_now().await,

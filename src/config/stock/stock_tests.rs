@@ -89,7 +89,7 @@ fn stock_command_lines_start_the_node_that_they_describe() {
     let cases: [Case; 20] = [
         ("", any, 50051, 50052, "mooncake_cluster", defaults, 0),
         ("--rpc_port=50061", any, 50061, 50062, "mooncake_cluster", defaults, 0),
-        ("-rpc_port 50061 -metrics_port 9013", any, 50061, 50062, "mooncake_cluster", defaults, 1),
+        ("-rpc_port 50061 -metrics_port 9013", any, 50061, 50062, "mooncake_cluster", defaults, 0),
         ("--port=50061", any, 50061, 50062, "mooncake_cluster", defaults, 0),
         ("--port=1 --rpc_port=50061", any, 50061, 50062, "mooncake_cluster", defaults, 0),
         ("--rpc-port 50061 --standfast_port=7", any, 50061, 7, "mooncake_cluster", defaults, 0),
@@ -172,6 +172,20 @@ fn stock_command_lines_start_the_node_that_they_describe() {
         assert_eq!(config.node.as_str(), format!("box-{mooncake}"), "{line}");
         assert_eq!((config.role, said.len()), (StartRole::Primary, notes), "{line}: {said:?}");
     }
+}
+
+#[test]
+fn metrics_are_where_a_stock_master_has_them() {
+    let cases = [
+        ("", "0.0.0.0:9003"),
+        ("--metrics_port 9013", "0.0.0.0:9013"),
+        ("--metrics_host=127.0.0.1 --metrics_port=0", "127.0.0.1:0"),
+    ];
+    for (line, at) in cases {
+        assert_eq!(served(line).0.http, at.parse().ok(), "{line}");
+    }
+    let wrong = said("--metrics_port=65536").expect_err("no port");
+    assert!(wrong[0].contains("--metrics_port is 65536: expected a port"), "{wrong:?}");
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod limits;
 mod off;
 mod port;
 mod server;
+mod stock;
 
 pub use port::Port;
 pub use server::serve;
