@@ -30,13 +30,15 @@ pub(crate) struct Case {
 }
 
 /// As `serve` takes it.
-const SERVE: &[&str] = &["serve", "--grpc", "127.0.0.1:0", "--mooncake", "127.0.0.1:0"];
+const SERVE: &[&str] =
+    &["serve", "--grpc", "127.0.0.1:0", "--mooncake", "127.0.0.1:0", "--http", "127.0.0.1:0"];
 /// As a stock master takes it: what has to run out does so soon. Port 0 is any, here and there.
 const STOCK: &[&str] = &[
     "mooncake-master",
     "--port=0",
     "-rpc_address",
     "127.0.0.1",
+    "--metrics_port=0",
     "--default_kv_lease_ttl=1s",
     "--client_ttl=5",
     "--put_start_discard_timeout_sec=1",
