@@ -95,8 +95,6 @@ mutants! {
     BeaconIgnored,
     /// R19: what changes in memory under the digest is not noticed.
     RecountSkipped,
-    /// H30: a standby is overwritten from a primary whose own memory is damaged.
-    RepairFromDamaged,
 }
 
 #[cfg(feature = "mutants")]

@@ -3,9 +3,11 @@
 
 mod happening;
 mod role_state;
+mod verify;
 mod view;
 
 pub use happening::{Happening, Loss, RoleChange, Severity};
+pub use verify::{VerifyOrder, WrongRole};
 pub use view::{NodeView, RoleView};
 
 use std::sync::Arc;

@@ -14,7 +14,7 @@ use super::frames::{
     Ack, BatchFrame, CopyFrame, CopyRequest, FullSyncReason, Hello, InSyncRecord, PrimaryFrame, StandbyFrame,
     Start, StreamRefusal, Welcome,
 };
-use super::verify::{VerificationAsk, VerificationHandler, VerificationRequest};
+use super::verify::{VerificationAsk, VerificationHandler, VerificationRequest, VerificationResponse};
 use super::view::{AbsentView, PeerState, PeerView, PrimaryView};
 use super::{Gate, Identity, PROTOCOL_VERSION, ReplicationConfig};
 use crate::machine::Machine;
@@ -574,6 +574,12 @@ impl Primary {
         }
         let changed = self.verify.recount(now);
         out.extend(changed.into_iter().map(|(home, damaged)| PrimaryAction::Damaged(home, damaged)));
+    }
+
+    /// Answers a question that did not come in a stream.
+    #[must_use]
+    pub fn answer_verification(&self, request: &VerificationRequest) -> Option<VerificationResponse> {
+        self.verify.answer(request)
     }
 
     /// An operator takes what this primary stores for right, where its digest

@@ -22,6 +22,9 @@ const ANSWER_MAX: Duration = Duration::from_secs(2);
 /// The primary is told how far this copy is verified this often.
 const TELL_EVERY: Duration = Duration::from_millis(500);
 
+/// Why nothing is compared on a standby that has more urgent things to do.
+const TOO_FAR: &str = "the standby is too far behind";
+
 /// What the standby knows that verification depends on.
 #[derive(Debug, Clone, Copy)]
 pub struct Standing {
@@ -77,6 +80,10 @@ pub struct VerificationClient {
     /// Exclusive, by home: everything of it before is known to be equal.
     verified: Vec<Option<Seq>>,
     through: Option<Seq>,
+    /// When each home was last found equal.
+    equal_at: Vec<Option<Instant>>,
+    /// How long the last round of beacons took.
+    cycle: Option<Duration>,
     told: (Option<Seq>, Instant),
     waiting: BTreeMap<u64, Vec<Due>>,
     /// Exclusive: everything before it was applied when this was last told.
@@ -91,6 +98,8 @@ pub struct VerificationClient {
     raw: bool,
     derive_failed: bool,
     overwriting: bool,
+    /// Items overwritten of late, and since when they are counted.
+    burst: (Instant, u64),
     paused: Option<&'static str>,
     tally: Tally,
     notes: Vec<VerifyNote>,
@@ -112,6 +121,8 @@ impl VerificationClient {
             store,
             verified: vec![None; limits::HOMES],
             through: None,
+            equal_at: vec![None; limits::HOMES],
+            cycle: None,
             told: (None, now),
             waiting: BTreeMap::new(),
             applied: Seq::FIRST,
@@ -123,6 +134,7 @@ impl VerificationClient {
             raw: false,
             derive_failed: false,
             overwriting: false,
+            burst: (now, 0),
             paused: None,
             tally: Tally::default(),
             notes: Vec::new(),
@@ -259,6 +271,10 @@ impl VerificationClient {
             return;
         }
         self.tally.equal += 1;
+        let earlier = self.equal_at[beacon.home.index()].replace(now);
+        if beacon.home == HomeId::SEGMENTS {
+            self.cycle = earlier.map(|at| now.since(at));
+        }
         self.verified[beacon.home.index()] = Some(tail.max(beacon.mark.last.end()));
         if beacon.damaged {
             self.suspects.add(now, beacon.home);
@@ -356,19 +372,17 @@ impl VerificationClient {
             suspect.keys = found.len() as u64;
             let news = !std::mem::replace(&mut suspect.named, true);
             if news && !self.overwriting {
-                self.tally.found(home, at, &found, &mut self.notes);
+                self.tally.found(now, home, at, &found, &mut self.notes);
             }
         }
-        let many = self.suspects.keys() > self.config.repair_keys_max;
-        if many && !self.overwriting && self.may_repair(home) {
-            self.overwriting = true;
-            self.tally.overwrites += 1;
-            self.notes.push(VerifyNote::Overwrite(self.suspects.keys()));
-            self.check_all(now);
-        }
         let keys = found.len() as u64;
-        if self.may_repair(home) && self.raw && self.store.adopt(image) {
-            self.tally.repaired(home, keys);
+        let may_repair = self.may_repair(home);
+        if may_repair {
+            self.raw = true;
+            self.count(now, keys);
+        }
+        if may_repair && self.store.adopt(image) {
+            self.tally.repaired(now, home, keys);
             self.notes.push(VerifyNote::Repaired(home, keys));
             if let Some(suspect) = self.suspects.get_mut(home) {
                 suspect.repaired();
@@ -380,12 +394,29 @@ impl VerificationClient {
         }
     }
 
+    /// Many differences in a short time: every home is looked at now, and what
+    /// differs is overwritten without being named.
+    fn count(&mut self, now: Instant, keys: u64) {
+        let (since, n) = &mut self.burst;
+        if now.since(*since) > self.config.recount_period * 2 {
+            (*since, *n) = (now, 0);
+        }
+        *n += keys;
+        let many = *n;
+        if many > self.config.repair_keys_max && !self.overwriting {
+            self.overwriting = true;
+            self.tally.overwrites += 1;
+            self.notes.push(VerifyNote::Overwrite(many));
+            self.check_all(now);
+        }
+    }
+
     /// Taken from the primary is only what its own count does not contradict.
     fn may_repair(&self, home: HomeId) -> bool {
         let wanted = |s: &Suspect| s.repair || self.config.repair;
         self.suspects
             .get(home)
-            .is_some_and(|s| wanted(s) && (!s.primary_damaged || mutant!(RepairFromDamaged)))
+            .is_some_and(|s| wanted(s) && !s.primary_damaged)
     }
 
     fn inconclusive(&mut self, now: Instant, home: HomeId) {
@@ -420,10 +451,11 @@ impl VerificationClient {
     /// Does what is due; the question to send, if there is one.
     pub fn work(&mut self, now: Instant, standing: Standing) -> Option<VerificationRequest> {
         let pause = self.why_paused(standing);
-        if pause != self.paused {
+        let lags = |p: Option<&'static str>| p == Some(TOO_FAR);
+        if lags(pause) != lags(self.paused) {
             self.notes.push(pause.map_or(VerifyNote::Resumed, VerifyNote::Paused));
-            self.paused = pause;
         }
+        self.paused = pause;
         if pause.is_some() {
             return None;
         }
@@ -453,7 +485,7 @@ impl VerificationClient {
         } else if standing.stream.is_none() {
             Some("no stream, or the copy is not whole")
         } else if standing.tail.since(standing.applied) > self.config.pause_lag {
-            Some("the standby is too far behind")
+            Some(TOO_FAR)
         } else {
             None
         }

@@ -17,8 +17,10 @@ pub struct MismatchNote {
     pub at: LogPos,
     /// What differs, and how.
     pub difference: Difference,
-    /// It has been overwritten from the primary.
-    pub repaired: bool,
+    /// When it was found, in the node's own time.
+    pub found: Instant,
+    /// When it was overwritten from the primary.
+    pub repaired: Option<Instant>,
 }
 
 /// Counts since the process started.
@@ -41,6 +43,7 @@ pub(super) struct Tally {
 impl Tally {
     pub(super) fn found(
         &mut self,
+        now: Instant,
         home: HomeId,
         at: LogPos,
         found: &[Difference],
@@ -52,17 +55,17 @@ impl Tally {
                 if self.recent.len() == limits::MISMATCHES_KEPT {
                     self.recent.pop_front();
                 }
-                let note = MismatchNote { home, at, difference: difference.clone(), repaired: false };
+                let note = MismatchNote { home, at, difference: difference.clone(), found: now, repaired: None };
                 self.recent.push_back(note.clone());
                 notes.push(VerifyNote::Mismatch(note));
             }
         }
     }
 
-    pub(super) fn repaired(&mut self, home: HomeId, keys: u64) {
+    pub(super) fn repaired(&mut self, now: Instant, home: HomeId, keys: u64) {
         self.repaired += keys;
-        for note in self.recent.iter_mut().filter(|n| n.home == home) {
-            note.repaired = true;
+        for note in self.recent.iter_mut().filter(|n| n.home == home && n.repaired.is_none()) {
+            note.repaired = Some(now);
         }
     }
 }
@@ -106,8 +109,12 @@ pub struct VerifyView {
     pub primary_damaged: Vec<HomeId>,
     /// What joins the homes waits to be built anew: not promotable until then.
     pub is_raw: bool,
-    /// How long the last whole comparison of all homes took; not measured yet is `None`.
+    /// How long the last round of comparisons took.
     pub cycle: Option<Duration>,
+    /// Since the home that was found equal longest ago; `None` while some home never was.
+    pub last_success: Option<Duration>,
+    /// Homes that were found equal.
+    pub homes_equal: u64,
 }
 
 impl VerificationClient {
@@ -134,7 +141,9 @@ impl VerificationClient {
             recount: self.recount.view(now),
             primary_damaged: self.suspects.of_primary().collect(),
             is_raw: self.raw,
-            cycle: None,
+            cycle: self.cycle,
+            last_success: self.equal_at.iter().copied().min().flatten().map(|at| now.since(at)),
+            homes_equal: self.equal_at.iter().flatten().count() as u64,
         }
     }
 }
