@@ -1,0 +1,77 @@
+//! Verification from outside the stream: the `Verify` call of tools, orders of
+//! operators, damage of the lab. What decides is in the kernel.
+
+use standfast_kernel::node::{Node, VerifyOrder, WrongRole};
+use standfast_kernel::replication::{VerificationRequest, VerificationResponse};
+use standfast_kernel::store::Damage;
+use standfast_kernel::types::{BadValue, Instant};
+use standfast_proto::v1;
+use tokio::sync::oneshot;
+
+use super::convert::{answer_to_wire, question_from_wire};
+use super::driver::{Command, NodeHandle, StoppedNode};
+
+/// What is asked of the node, each with where the answer goes.
+#[derive(Debug)]
+pub enum VerifyCommand {
+    /// A question; `None` from a node that is not the primary, or to none.
+    Question(VerificationRequest, oneshot::Sender<Option<VerificationResponse>>),
+    /// An order of an operator.
+    Order(VerifyOrder, oneshot::Sender<Result<u64, WrongRole>>),
+    /// Damage on purpose: kind, which, how many. What was damaged.
+    Corrupt(Damage, u64, u32, oneshot::Sender<Vec<Vec<u8>>>),
+}
+
+impl VerifyCommand {
+    /// Carries it out. Whoever asked may have gone away.
+    pub(super) fn run(self, now: Instant, node: &mut Node) {
+        match self {
+            Self::Question(request, answer) => {
+                let _ = answer.send(node.answer_verification(&request));
+            }
+            Self::Order(order, answer) => {
+                let _ = answer.send(node.verify_now(now, order));
+            }
+            Self::Corrupt(damage, pick, count, answer) => {
+                let _ = answer.send(node.lab_corrupt(damage, pick, count));
+            }
+        }
+    }
+}
+
+impl NodeHandle {
+    /// Answers a question of verification (plan: RPC `Verify`).
+    ///
+    /// # Errors
+    /// When the question makes no sense.
+    pub async fn verify(
+        &self,
+        request: v1::VerificationRequest,
+    ) -> Result<Option<v1::VerificationResponse>, BadValue> {
+        let request = question_from_wire(request)?;
+        let (tx, rx) = oneshot::channel();
+        let asked = self.ask(Command::Verify(VerifyCommand::Question(request, tx))).await;
+        let answer = if asked.is_ok() { rx.await.ok().flatten() } else { None };
+        Ok(answer.map(answer_to_wire))
+    }
+
+    /// Carries out an operator's order; how many homes or items it is about.
+    ///
+    /// # Errors
+    /// When the node stops first.
+    pub async fn verify_now(&self, order: VerifyOrder) -> Result<Result<u64, WrongRole>, StoppedNode> {
+        let (tx, rx) = oneshot::channel();
+        self.ask(Command::Verify(VerifyCommand::Order(order, tx))).await?;
+        rx.await.map_err(|_| StoppedNode)
+    }
+
+    /// Damages what the node stores; what was damaged.
+    ///
+    /// # Errors
+    /// When the node stops first.
+    pub async fn corrupt(&self, damage: Damage, pick: u64, count: u32) -> Result<Vec<Vec<u8>>, StoppedNode> {
+        let (tx, rx) = oneshot::channel();
+        self.ask(Command::Verify(VerifyCommand::Corrupt(damage, pick, count, tx))).await?;
+        rx.await.map_err(|_| StoppedNode)
+    }
+}
