@@ -21,8 +21,8 @@ use crate::inbound::{coro_rpc, grpc};
 use crate::outbound::{BootClock, GrpcPeer, OsEntropy, epoch_of};
 use crate::ports::{Clock, Entropy};
 use crate::shell::{
-    Driver, DriverParts, HotStandbyService, MasterService, NodeHandle, ReplicationService, ServingCell,
-    StatusBoard, StatusFacts, Traffic,
+    ConnIds, Driver, DriverParts, FullSyncService, HotStandbyService, MasterService, NodeHandle,
+    ReplicationService, ServingCell, StatusBoard, StatusFacts, Traffic,
 };
 use crate::telemetry;
 
@@ -144,7 +144,9 @@ async fn build(config: ServeConfig) -> anyhow::Result<App> {
     };
     let store = Arc::clone(node.store());
     let board = Arc::new(StatusBoard::new(facts, store, Arc::clone(&serving), Arc::clone(&traffic)));
-    let replication = ReplicationService::new(tx.clone());
+    let ids = ConnIds::default();
+    let replication = ReplicationService::new(tx.clone(), ids.clone());
+    let copies = FullSyncService::new(tx.clone(), ids, Arc::clone(&clock));
     let hall = MasterService::new(
         Arc::clone(&clock),
         Arc::clone(&serving),
@@ -159,12 +161,14 @@ async fn build(config: ServeConfig) -> anyhow::Result<App> {
         clock: Arc::clone(&clock),
         link,
         peers: replication.clone(),
+        copies: copies.clone(),
         serving: Arc::clone(&serving),
         board: Arc::clone(&board),
         appended,
         commands,
     });
-    let services = grpc::Services { hall: Arc::new(hall), replication, board, node: handle.clone(), clock };
+    let services =
+        grpc::Services { hall: Arc::new(hall), replication, copies, board, node: handle.clone(), clock };
     Ok(App { listener, services, mooncake, serving: serving.watch(), driver, handle, ready })
 }
 

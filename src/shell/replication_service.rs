@@ -24,19 +24,29 @@ pub type PeerStream = mpsc::Receiver<Result<v1::PrimaryFrame, tonic::Status>>;
 
 type PeerSender = mpsc::Sender<Result<v1::PrimaryFrame, tonic::Status>>;
 
+/// Names of incoming connections, of whatever kind. Never reused.
+#[derive(Debug, Clone, Default)]
+pub struct ConnIds(Arc<AtomicU64>);
+
+impl ConnIds {
+    pub(super) fn next(&self) -> ConnId {
+        ConnId(self.0.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+}
+
 /// Connections of peers that dialled this node.
 #[derive(Debug, Clone)]
 pub struct ReplicationService {
     commands: mpsc::Sender<Command>,
     peers: Arc<Mutex<BTreeMap<ConnId, PeerSender>>>,
-    next: Arc<AtomicU64>,
+    ids: ConnIds,
 }
 
 impl ReplicationService {
     /// Hands frames of peers to the driver behind `commands`.
     #[must_use]
-    pub fn new(commands: mpsc::Sender<Command>) -> Self {
-        Self { commands, peers: Arc::default(), next: Arc::new(AtomicU64::new(1)) }
+    pub fn new(commands: mpsc::Sender<Command>, ids: ConnIds) -> Self {
+        Self { commands, peers: Arc::default(), ids }
     }
 
     /// Takes over a stream that a peer opened; returns what to send it.
@@ -44,7 +54,7 @@ impl ReplicationService {
         &self,
         mut incoming: impl Stream<Item = Result<v1::StandbyFrame, E>> + Send + Unpin + 'static,
     ) -> PeerStream {
-        let conn = ConnId(self.next.fetch_add(1, Ordering::Relaxed));
+        let conn = self.ids.next();
         let (tx, rx) = mpsc::channel(QUEUED_FRAMES_MAX);
         self.peers.lock().insert(conn, tx);
         let this = self.clone();

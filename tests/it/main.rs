@@ -4,6 +4,7 @@ mod bad_input;
 mod cli_operate;
 mod demo;
 mod failover;
+mod full_sync;
 mod mooncake;
 mod mooncake_door;
 mod node;

@@ -3224,12 +3224,12 @@ pub struct FullSyncNeeded {
     /// For people: the positions that do not meet.
     #[prost(string, tag = "2")]
     pub text: ::prost::alloc::string::String,
-    /// With DIVERGED: how the primary's log begins its epochs, and where it ends,
-    /// so that the standby can tell what it alone has.
+    /// With DIVERGED: how the primary's log begins its epochs, so that the standby can tell what it alone has.
     #[prost(message, repeated, tag = "3")]
     pub epochs: ::prost::alloc::vec::Vec<EpochStart>,
+    /// With DIVERGED the primary's tail, with EMPTY and TRIMMED its trim.
     #[prost(uint64, tag = "4")]
-    pub tail: u64,
+    pub at: u64,
 }
 /// Ends a stream, in both directions.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

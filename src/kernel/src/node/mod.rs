@@ -252,7 +252,8 @@ impl Node {
         let sabotage = self.config.sabotage;
         let start = crate::master::MasterStart { epoch, since: now, hold_until, seed, sabotage };
         let (store, log) = (Arc::clone(&self.store), self.log.clone());
-        let master = Arc::new(Master::new(Arc::clone(&store), log.clone(), self.config.master.clone(), &start));
+        let master =
+            Arc::new(Master::new(Arc::clone(&store), log.clone(), self.config.master.clone(), &start));
         let start = crate::replication::PrimaryStart { epoch, serve_at };
         let (me, replication) = (self.config.me.clone(), self.config.replication.clone());
         let primary = Primary::new(me, replication, store, log, &start);

@@ -127,7 +127,10 @@ fn bytes_behind_a_position_are_those_of_its_entries() {
         assert_eq!(log.bytes_from(at), Some(left + batch.entries.len() as u64));
         at = batch.end();
     }
-    assert_eq!((log.bytes_from(at), log.bytes_from(Seq(1)), log.bytes_from(at.next())), (Some(0), None, None));
+    assert_eq!(
+        (log.bytes_from(at), log.bytes_from(Seq(1)), log.bytes_from(at.next())),
+        (Some(0), None, None)
+    );
 }
 
 #[test]

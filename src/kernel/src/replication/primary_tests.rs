@@ -225,18 +225,9 @@ fn a_standby_is_greeted_streamed_to_admitted_and_told() {
 fn handshakes_that_get_no_stream() {
     let pos = |e, s| Some(LogPos::new(Epoch(e), Seq(s)));
     let cases: &[(&str, Hello)] = &[
-        (
-            "FullSync(its last entry is not in the primary's log)",
-            Hello { last: pos(2, 5), ..hello("s", 1) },
-        ),
-        (
-            "FullSync(its last entry is not in the primary's log)",
-            Hello { last: pos(3, 4), ..hello("s", 1) },
-        ),
-        (
-            "FullSync(its last entry is not in the primary's log)",
-            Hello { last: pos(3, 7), ..hello("s", 1) },
-        ),
+        ("FullSync(its last entry is not in the primary's log)", Hello { last: pos(2, 5), ..hello("s", 1) }),
+        ("FullSync(its last entry is not in the primary's log)", Hello { last: pos(3, 4), ..hello("s", 1) }),
+        ("FullSync(its last entry is not in the primary's log)", Hello { last: pos(3, 7), ..hello("s", 1) }),
         ("FullSync(it has quarantined entries)", Hello { last: None, quarantined: true, ..hello("s", 1) }),
         (
             "FullSync(its homes are not one prefix of the log, and the copying that they are from is over)",
@@ -316,7 +307,11 @@ fn asks(conn: u64, copy: u128, resume: Option<(CopySession, crate::replication::
 fn a_copying_pins_the_log_goes_on_after_a_cut_and_ends_with_the_admission() {
     let limits = LogLimits { entries: 25_000, ..LogLimits::default() };
     let mut b = bench_over(OpLogManager::new(limits));
-    b.check(1000, asks(7, 1, None), &["7 copy welcome e3 Copy(1)", "7 copy to s", "gate e3 1000..max commit 7"]);
+    b.check(
+        1000,
+        asks(7, 1, None),
+        &["7 copy welcome e3 Copy(1)", "7 copy to s", "gate e3 1000..max commit 7"],
+    );
     append(&b.log, 3, 20_000);
     let view = b.primary.view(ms(1000));
     assert_eq!((view.copies.len(), view.copies[0].connected), (1, true));
@@ -344,7 +339,11 @@ fn a_copying_pins_the_log_goes_on_after_a_cut_and_ends_with_the_admission() {
         matched = end;
     }
     let view = b.primary.view(ms(3010));
-    assert_eq!((view.members().len(), view.copies.len()), (1, 0), "sealed, admitted, and no copying any more");
+    assert_eq!(
+        (view.members().len(), view.copies.len()),
+        (1, 0),
+        "sealed, admitted, and no copying any more"
+    );
 }
 
 #[test]

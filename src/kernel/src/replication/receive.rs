@@ -40,12 +40,7 @@ enum Phase {
     /// Homes come in.
     Receiving(Homes),
     /// All homes are in; entries follow up to the latest home's position.
-    Replaying {
-        session: CopySession,
-        sealed_at: LogPos,
-        begun: Instant,
-        bytes: u64,
-    },
+    Replaying { session: CopySession, sealed_at: LogPos, begun: Instant, bytes: u64 },
 }
 
 #[derive(Debug)]

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use super::applier::{OpLogApplier, Quarantined};
 use super::frames::{
-    Ack, BatchFrame, CopyFrame, CopyRequest, Hello, InSyncRecord, PrimaryFrame, StandbyFrame,
-    Start, StreamRefusal, Welcome,
+    Ack, BatchFrame, CopyFrame, CopyRequest, Hello, InSyncRecord, PrimaryFrame, StandbyFrame, Start,
+    StreamRefusal, Welcome,
 };
 use super::primary::shard_hash;
 use super::receive::Receive;
@@ -112,12 +112,20 @@ pub struct Standby {
 
 #[derive(Debug, Clone, Copy)]
 enum Link {
-    Down { retry_at: Instant },
+    Down {
+        retry_at: Instant,
+    },
     Dialing,
-    Greeting { since: Instant },
+    Greeting {
+        since: Instant,
+    },
     /// Homes are asked for, or come in.
-    Copying { since: Instant },
-    Streaming { epoch: Epoch },
+    Copying {
+        since: Instant,
+    },
+    Streaming {
+        epoch: Epoch,
+    },
 }
 
 /// What the primary last said about itself.

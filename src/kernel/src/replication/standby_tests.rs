@@ -90,11 +90,16 @@ fn line(action: &StandbyAction) -> String {
     match action {
         StandbyAction::Dial => "dial".into(),
         StandbyAction::Fetch(r) => {
-            let resume = r.resume.as_ref().map_or("all".into(), |(s, has)| format!("but {} of {}", has.len(), s.number));
+            let resume = r
+                .resume
+                .as_ref()
+                .map_or("all".into(), |(s, has)| format!("but {} of {}", has.len(), s.number));
             format!("fetch {resume} as {}", r.hello.copy.0 as u16)
         }
         StandbyAction::Diverged(what) => format!("diverged: {what}"),
-        StandbyAction::Discarded { old, new, .. } => format!("discarded {} for {}", old.0 as u16, new.0 as u16),
+        StandbyAction::Discarded { old, new, .. } => {
+            format!("discarded {} for {}", old.0 as u16, new.0 as u16)
+        }
         StandbyAction::Sealed(upto) => format!("sealed {upto}"),
         StandbyAction::Send(StandbyFrame::Hello(h)) => {
             let last = h.last.map_or("none".into(), |p| p.to_string());

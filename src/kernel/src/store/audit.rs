@@ -164,7 +164,10 @@ impl MetadataStore {
     }
 }
 
-pub(super) fn own(rebuilt: &mut BTreeMap<MountUid, OffsetAllocator>, region: Region) -> Result<(), AuditError> {
+pub(super) fn own(
+    rebuilt: &mut BTreeMap<MountUid, OffsetAllocator>,
+    region: Region,
+) -> Result<(), AuditError> {
     let Region { mount, offset, reserved } = region;
     // What is left of a dead mount waits for its PURGE and owns nothing.
     let Some(allocator) = rebuilt.get_mut(&mount) else { return Ok(()) };

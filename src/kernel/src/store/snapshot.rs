@@ -132,7 +132,8 @@ impl<'a> Chunk<'a> {
         let home = r.home()?;
         let session = CopySession { epoch: Epoch(r.u64("epoch")?), number: r.u64("session")? };
         let (part, records) = (r.u32("chunk number")?, r.u32("number of records")?);
-        let mark = HomeMark { last: r.pos("home position")?, digest: u128::from_le_bytes(r.array("digest")?) };
+        let mark =
+            HomeMark { last: r.pos("home position")?, digest: u128::from_le_bytes(r.array("digest")?) };
         Ok(Self { session, home, part, last, mark, records, body: &summed[HEADER..] })
     }
 
@@ -240,8 +241,9 @@ impl MetadataStore {
                 own(&mut rebuilt, region)?;
             }
             let grouped = shard.objects().filter_map(|o| Some((o, o.group()?)));
-            let routes: Vec<Effect> =
-                grouped.map(|(o, group)| Effect::Route(o.key.clone(), std::sync::Arc::clone(group))).collect();
+            let routes: Vec<Effect> = grouped
+                .map(|(o, group)| Effect::Route(o.key.clone(), std::sync::Arc::clone(group)))
+                .collect();
             self.routes().perform(&routes);
         }
         *self.allocators().lock() = Allocators::of(rebuilt);

@@ -89,7 +89,12 @@ fn history() -> Vec<Op<'static>> {
         Op::Remove { key: GONE, release: Release::Limbo(LimboKind::Read) },
         task(PLAIN),
         task(PINNED),
-        Op::TaskEnd { task: TaskId(at(20)), status: TaskStatus::Failed, message: "no".into(), wall: WallTime(6) },
+        Op::TaskEnd {
+            task: TaskId(at(20)),
+            status: TaskStatus::Failed,
+            message: "no".into(),
+            wall: WallTime(6),
+        },
         Op::GracefulUnmount { mount: MountUid(at(1)), grace_ms: 900 },
     ]
 }
@@ -183,7 +188,8 @@ fn a_home_of_many_objects_is_cut_and_put_together_again() {
     let (a, b) = (empty(), empty());
     apply(&a, 1, &mount(1, false));
     for i in 0..1200u64 {
-        let key: &'static [u8] = Box::leak(format!("default\0{}{i}", "k".repeat(300)).into_bytes().into_boxed_slice());
+        let key: &'static [u8] =
+            Box::leak(format!("default\0{}{i}", "k".repeat(300)).into_bytes().into_boxed_slice());
         apply(&a, i + 2, &put(key, i * 8, Traits { group: GROUP, ..Traits::default() }));
     }
     let parts = a.image(HomeId::of_group(GROUP), SESSION);

@@ -1,6 +1,6 @@
 //! What a standby does with an order for a full sync, and with what comes then.
 
-use super::super::frames::{CopyFrame, FullSyncReason, StreamRefusal, Start, Welcome};
+use super::super::frames::{CopyFrame, FullSyncReason, Start, StreamRefusal, Welcome};
 use super::super::receive::CopyFault;
 use super::{Link, Standby, StandbyAction};
 use crate::oplog::codec::decode;

@@ -62,7 +62,11 @@ impl Shard {
     }
 
     /// Adds one record; returns its digest term.
-    pub(in crate::store) fn read_record(&mut self, home: HomeId, r: &mut Reader<'_>) -> Result<u128, LoadError> {
+    pub(in crate::store) fn read_record(
+        &mut self,
+        home: HomeId,
+        r: &mut Reader<'_>,
+    ) -> Result<u128, LoadError> {
         match r.u8("record tag")? {
             OBJECT => {
                 let object = self.object(r)?;
