@@ -6,7 +6,7 @@ pub(crate) const USAGE: &str = "usage: cargo xtask sim [--seeds N] [--from S] [-
        cargo xtask sim --scenario X --seed S [--trace]
        cargo xtask sim --check-determinism
        cargo xtask sim --mutants
-scenarios: sync, async, switch; drift, long-log, leases, rejoin (directed: at most 20 seeds of a plain run)";
+scenarios: sync, async, switch, full-sync; drift, long-log, leases, rejoin (directed: at most 20 seeds of a plain run)";
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Command {

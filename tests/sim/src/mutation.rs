@@ -29,6 +29,10 @@ mod hunt {
         seeds: u64,
     }
 
+    /// What shows that a copy is not one prefix of the log.
+    const COPIES: &[Invariant] =
+        &[StateEquality, NoQuarantine, NoSharedBytes, DerivedEqualsRebuild, LogMatching, ContiguousApply];
+
     const fn hunt(scenarios: &'static [Scenario], caught_by: &'static [Invariant], seeds: u64) -> Hunt {
         Hunt { scenarios, caught_by, seeds }
     }
@@ -59,6 +63,12 @@ mod hunt {
             Mutant::AdmitEarly => hunt(&[LongLog], &[PromiseKept], 20),
             Mutant::NoHold => hunt(&[Switch, Leases], &[NoReuseUnderRight, NoWrongBytes], 100),
             Mutant::LimboNow => hunt(&[Switch, Leases], &[NoReuseUnderRight, NoWrongBytes], 100),
+            Mutant::LateTail | Mutant::NoSkip => hunt(&[FullSync], COPIES, 100),
+            Mutant::UnsealedResume | Mutant::FsSessionsMix => hunt(&[FullSync], COPIES, 300),
+            Mutant::NoSeal => hunt(&[FullSync], COPIES, 200),
+            Mutant::IncrementalBeforeSeal => hunt(&[FullSync], COPIES, 100),
+            Mutant::WipeSameInc => hunt(&[FullSync], &[ContiguousApply], 50),
+            Mutant::IsrKeptOverFullSync => hunt(&[FullSync, Async], &[RecordHolds], 100),
             Mutant::StaleRecord => hunt(&[Switch], &[PromoteEligible], 50),
             Mutant::FreeNowAlways => hunt(&[Sync], &[NoReuseUnderRight, NoWrongBytes], 50),
             Mutant::FreeNowPreempt => hunt(&[Sync], &[NoReuseUnderRight, NoWrongBytes], 50),

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use standfast_kernel::master::MasterTimes;
+use standfast_kernel::oplog::LogLimits;
 use standfast_kernel::types::AckMode;
 
 use crate::clock::{DRIFT_PPM_MAX, MS, SECOND};
@@ -29,10 +30,14 @@ pub(crate) enum Scenario {
     Leases,
     /// Directed: standbys die and return at once on links whose streams overtake each other.
     Rejoin,
+    /// Short logs, so that standbys are trimmed past all the time and are given copies,
+    /// which are cut, and whose ends die.
+    FullSync,
 }
 
 /// Those that a plain run consists of.
-pub(crate) const STANDARD: &[Scenario] = &[Scenario::Sync, Scenario::Async, Scenario::Switch];
+pub(crate) const STANDARD: &[Scenario] =
+    &[Scenario::Sync, Scenario::Async, Scenario::Switch, Scenario::FullSync];
 /// Those that aim at one rule. A plain run has a few seeds of each: a mutant that only they catch proves
 /// something only if they are clean without it.
 pub(crate) const DIRECTED: &[Scenario] =
@@ -45,6 +50,7 @@ const ALL: &[Scenario] = &[
     Scenario::LongLog,
     Scenario::Leases,
     Scenario::Rejoin,
+    Scenario::FullSync,
 ];
 
 /// Short enough that memory is reused hard (SEMANTICS 1.8 has the real ones).
@@ -61,6 +67,9 @@ pub(crate) const TIMES: MasterTimes = MasterTimes {
 pub(crate) const RPC_TIMEOUT: Duration = Duration::from_millis(400);
 /// A writer stops this long after it sent its PutStart. `put_release` is longer (PROTOCOL T6).
 pub(crate) const TRANSFER_MAX: Duration = Duration::from_millis(1900);
+
+/// Holds the last second or so.
+const SHORT_LOG: LogLimits = LogLimits { entries: 150, bytes: 1 << 20, chunk_bytes: 4096 };
 
 const _: () = assert!(TRANSFER_MAX.as_millis() * 102 / 98 < TIMES.put_release.as_millis());
 const _: () = assert!(TRANSFER_MAX.as_millis() > TIMES.put_discard.as_millis() + 500);
@@ -88,6 +97,12 @@ pub(crate) struct Params {
     pub(crate) eager: bool,
     /// A crashed node stays away for up to this long.
     pub(crate) away_max: u64,
+    /// Bounds of the nodes' logs.
+    pub(crate) log: LogLimits,
+    /// Longest pause between a few homes of a copy and the next.
+    pub(crate) copy_pause_max: u64,
+    /// So many frames in a thousand are sent twice.
+    pub(crate) twice_permille: u64,
     /// Least number of requests, or the history proves too little.
     pub(crate) requests_min: u64,
 }
@@ -108,11 +123,24 @@ impl Params {
             prefill: 0,
             eager: false,
             away_max: 2 * SECOND,
+            log: LogLimits::default(),
+            copy_pause_max: 5 * MS,
+            twice_permille: 0,
             requests_min: 3_000,
         };
         match scenario {
             Scenario::Sync => mixed,
-            Scenario::Async => Self { ack: AckMode::Async, ..mixed },
+            Scenario::FullSync => Self {
+                faults: Fault::COPYING.to_vec(),
+                fault_gap: (50 * MS, 900 * MS),
+                log: SHORT_LOG,
+                copy_pause_max: 25 * MS,
+                twice_permille: 5,
+                away_max: SECOND,
+                think: (MS, 15 * MS),
+                ..mixed
+            },
+            Scenario::Async => Self { ack: AckMode::Async, log: SHORT_LOG, ..mixed },
             Scenario::Switch => {
                 Self { faults: Fault::SWITCHING.to_vec(), fault_gap: (100 * MS, 800 * MS), ..mixed }
             }
@@ -172,6 +200,7 @@ impl fmt::Display for Scenario {
             Self::LongLog => "long-log",
             Self::Leases => "leases",
             Self::Rejoin => "rejoin",
+            Self::FullSync => "full-sync",
         })
     }
 }

@@ -213,6 +213,12 @@ impl Node {
         self.max_epoch
     }
 
+    /// Whether its homes form one prefix of its log (PROTOCOL S6).
+    #[must_use]
+    pub fn is_sealed(&self) -> bool {
+        self.state.standby().is_none_or(Standby::is_sealed)
+    }
+
     /// Whether it could be promoted now.
     #[must_use]
     pub fn verdict(&self, now: Instant) -> Verdict {
