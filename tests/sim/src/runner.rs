@@ -43,7 +43,7 @@ pub(crate) fn run(command: &Command) -> ExitCode {
         Command::Seeds { scenarios, from } => whole(seeds_of(scenarios, *from)),
         Command::One { scenarios, seed, trace } => whole(one(scenarios, *seed, *trace)),
         Command::Determinism => whole(determinism()),
-        Command::Mutants => mutation::run(),
+        Command::Mutants(only) => mutation::run(only.as_deref()),
     };
     // The form that `cargo xtask verify` reads.
     let but = if skipped > 0 { format!(", {skipped} skipped") } else { String::new() };

@@ -33,6 +33,8 @@ pub(crate) enum Scenario {
     /// Short logs, so that standbys are trimmed past all the time and are given copies,
     /// which are cut, and whose ends die.
     FullSync,
+    /// Directed: in-sync standbys lag behind a log of a few entries.
+    Trim,
 }
 
 /// Those that a plain run consists of.
@@ -41,7 +43,7 @@ pub(crate) const STANDARD: &[Scenario] =
 /// Those that aim at one rule. A plain run has a few seeds of each: a mutant that only they catch proves
 /// something only if they are clean without it.
 pub(crate) const DIRECTED: &[Scenario] =
-    &[Scenario::Drift, Scenario::LongLog, Scenario::Leases, Scenario::Rejoin];
+    &[Scenario::Drift, Scenario::LongLog, Scenario::Leases, Scenario::Rejoin, Scenario::Trim];
 const ALL: &[Scenario] = &[
     Scenario::Sync,
     Scenario::Async,
@@ -51,6 +53,7 @@ const ALL: &[Scenario] = &[
     Scenario::Leases,
     Scenario::Rejoin,
     Scenario::FullSync,
+    Scenario::Trim,
 ];
 
 /// Short enough that memory is reused hard (SEMANTICS 1.8 has the real ones).
@@ -134,8 +137,8 @@ impl Params {
                 faults: Fault::COPYING.to_vec(),
                 fault_gap: (50 * MS, 900 * MS),
                 log: SHORT_LOG,
-                copy_pause_max: 25 * MS,
-                twice_permille: 5,
+                copy_pause_max: 100 * MS,
+                twice_permille: 1,
                 away_max: SECOND,
                 think: (MS, 15 * MS),
                 ..mixed
@@ -177,6 +180,16 @@ impl Params {
                 requests_min: 1_000,
                 ..mixed
             },
+            Scenario::Trim => Self {
+                ack: AckMode::Async,
+                faulty_ns: 20 * SECOND,
+                fault_gap: (20 * MS, 300 * MS),
+                faults: vec![(Fault::Stall, 6), (Fault::Slow, 3), (Fault::Break, 1)],
+                log: LogLimits { entries: 4, bytes: 1 << 20, chunk_bytes: 128 },
+                think: (MS / 2, 3 * MS),
+                requests_min: 1_000,
+                ..mixed
+            },
             Scenario::Rejoin => Self {
                 faulty_ns: 40 * SECOND,
                 fault_gap: (5 * MS, 200 * MS),
@@ -201,6 +214,7 @@ impl fmt::Display for Scenario {
             Self::Leases => "leases",
             Self::Rejoin => "rejoin",
             Self::FullSync => "full-sync",
+            Self::Trim => "trim",
         })
     }
 }
