@@ -196,6 +196,8 @@ fn node_config(config: &ServeConfig, me: Identity, seed: u64) -> NodeConfig {
             times: ReplicationTimes { heartbeat: config.heartbeat, grant: config.grant },
             ack: config.ack,
             read_ttl_max: config.read_ttl,
+            ship: config.ship,
+            loss: config.loss,
         },
         master: MasterTimes { read_ttl: config.read_ttl, ..MasterTimes::default() }.into(),
         log: LogLimits { bytes: config.log_bytes, ..LogLimits::default() },

@@ -25,7 +25,7 @@ pub(crate) const ROOMS: &[Room] = &[
     ),
     // outbound: commands dial nodes as nodes do.
     room("cli", &["app", "config", "outbound", "proto"]),
-    room("config", &["kernel::lab"]),
+    room("config", &["kernel::lab", "kernel::replication"]),
     room("inbound", &["kernel::api", "ports", "proto", "shell", "wire"]),
     room("main", &["app", "cli", "config"]),
     room("outbound", &["config", "ports", "proto"]),

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use standfast_kernel::master::MasterTimes;
 use standfast_kernel::oplog::LogLimits;
+use standfast_kernel::replication::{LossBound, ShipConfig};
 use standfast_kernel::types::AckMode;
 
 use crate::clock::{DRIFT_PPM_MAX, MS, SECOND};
@@ -100,6 +101,10 @@ pub(crate) struct Params {
     pub(crate) eager: bool,
     /// A crashed node stays away for up to this long.
     pub(crate) away_max: u64,
+    /// How primaries gather and send entries.
+    pub(crate) ship: ShipConfig,
+    /// Async only: what a failover may lose.
+    pub(crate) loss: LossBound,
     /// Bounds of the nodes' logs.
     pub(crate) log: LogLimits,
     /// Longest pause between a few homes of a copy and the next.
@@ -126,6 +131,8 @@ impl Params {
             prefill: 0,
             eager: false,
             away_max: 2 * SECOND,
+            ship: ShipConfig::default(),
+            loss: LossBound::default(),
             log: LogLimits::default(),
             copy_pause_max: 5 * MS,
             twice_permille: 0,
@@ -186,6 +193,8 @@ impl Params {
                 fault_gap: (20 * MS, 300 * MS),
                 faults: vec![(Fault::Stall, 6), (Fault::Slow, 3), (Fault::Break, 1)],
                 log: LogLimits { entries: 4, bytes: 1 << 20, chunk_bytes: 128 },
+                loss: LossBound { entries: 12, age: Duration::from_millis(80) },
+                ship: ShipConfig { batch_entries: 3, window_entries: 5, linger: Duration::from_millis(2) },
                 think: (MS / 2, 3 * MS),
                 requests_min: 1_000,
                 ..mixed

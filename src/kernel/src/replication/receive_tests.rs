@@ -72,7 +72,7 @@ impl Bench {
     /// One random call; the memory is small, so that regions go from key to key.
     fn work(&mut self, seed: &mut u64) {
         self.at += 1_000_000;
-        let key = bytes::Bytes::from(format!("key-{}", next(seed) % KEYS));
+        let key = Bytes::from(format!("key-{}", next(seed) % KEYS));
         let client = ClientId::default();
         match next(seed) % 4 {
             0 | 1 => {
