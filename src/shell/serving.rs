@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
 use standfast_kernel::api::Request;
-use standfast_kernel::master::{Executed, Master};
+use standfast_kernel::master::{EvictionStats, Executed, Master};
 use standfast_kernel::oplog::OpLogManager;
 use standfast_kernel::replication::{Gate, PendingReplies};
 use standfast_kernel::types::{Epoch, Instant};
@@ -136,6 +136,11 @@ impl ServingCell {
         self.current().map_or(0, |t| t.pending.lock().len() as u64)
     }
 
+    /// What eviction came to in this term, while there is one.
+    pub(super) fn eviction(&self) -> Option<EvictionStats> {
+        self.current().map(|t| t.master.eviction_stats())
+    }
+
     /// Begins a term whose gate is closed until the machine says otherwise.
     pub(super) fn serve(&self, master: Arc<Master>, log: OpLogManager, closed: Gate) {
         let epoch = master.epoch();
@@ -163,7 +168,7 @@ impl ServingCell {
 }
 
 impl Term {
-    fn epoch(&self) -> Epoch {
+    pub(super) fn epoch(&self) -> Epoch {
         self.master.epoch()
     }
 }

@@ -4,58 +4,16 @@ Every value that is read is compared with the bytes that were written. The last
 line of stdout is one JSON object; the exit code is 0 only when all is well.
 """
 
-import importlib.metadata
-import json
 import os
-import socket
 import sys
 import time
 
-from mooncake.store import MooncakeDistributedStore, ReplicateConfig
+from harness import OBJECT_HAS_LEASE, OBJECT_NOT_FOUND, Check, client, finish
+from mooncake.store import ReplicateConfig, TaskStatus
 
-WHEEL = "mooncake-transfer-engine-non-cuda"
 SEGMENT_BYTES = 64 << 20
-BUFFER_BYTES = 16 << 20
-OBJECT_HAS_LEASE = -706
 CLIENT_TTL_S = 10
-
-
-class Check:
-    """Counts what was done, and keeps what was not as it should be."""
-
-    def __init__(self):
-        self.puts = 0
-        self.gets = 0
-        self.wrong = 0
-        self.failed = []
-
-    def equal(self, what, got, expected):
-        if got != expected:
-            self.failed.append(f"{what}: got {got!r:.80}, expected {expected!r:.80}")
-
-    def put(self, store, key, value, *config):
-        self.puts += 1
-        self.equal(f"put {key}", store.put(key, value, *config), 0)
-
-    def bytes(self, what, got, expected):
-        self.gets += 1
-        if bytes(got) != expected:
-            self.wrong += 1
-            self.failed.append(f"{what}: {len(got)} bytes that are not the {len(expected)} written")
-
-
-def free_name():
-    """A name for a client: the engine chooses its own port, the name must only be unique."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return "127.0.0.1:%d" % probe.getsockname()[1]
-
-
-def client(check, master, segment_bytes):
-    store = MooncakeDistributedStore()
-    done = store.setup(free_name(), "P2PHANDSHAKE", segment_bytes, BUFFER_BYTES, "tcp", "", master)
-    check.equal("setup", done, 0)
-    return store
+TASK_LIMIT_S = 30
 
 
 def single(check, writer, reader):
@@ -123,6 +81,40 @@ def removed_in_numbers(check, writer, reader):
     check.bytes("get after remove_all", reader.get("after"), b"value")
 
 
+def moved_by_tasks(check, writer, reader):
+    """The client that lends the source polls for the task, carries it out and says so."""
+    other = client(check, sys.argv[1], SEGMENT_BYTES)
+    value = os.urandom(70_000)
+    here = writer.get_hostname()
+    config = ReplicateConfig()
+    config.preferred_segment = here
+    check.put(writer, "copied", value, config)
+    created = writer.create_copy_task("copied", [other.get_hostname()])
+    ended(check, "copy", writer, created, TaskStatus.SUCCESS)
+    check.equal("replicas after the copy", len(reader.get_replica_desc("copied")), 2)
+    check.put(writer, "moved", value, config)
+    created = writer.create_move_task("moved", here, other.get_hostname())
+    ended(check, "move", writer, created, TaskStatus.SUCCESS)
+    check.equal("replicas after the move", len(reader.get_replica_desc("moved")), 1)
+    check.equal("task for nothing", writer.create_copy_task("nobody", [here])[1], OBJECT_NOT_FOUND)
+    check.equal("remove copied", writer.remove("copied", True), 0)
+    check.bytes("get moved", reader.get("moved"), value)
+    check.equal("close of the other lender", other.close(), 0)
+
+
+def ended(check, what, store, created, expected):
+    task, code = created
+    check.equal(f"{what} task", code, 0)
+    until = time.monotonic() + TASK_LIMIT_S
+    while time.monotonic() < until:
+        state, code = store.query_task(task)
+        check.equal(f"state of the {what}", code, 0)
+        if code != 0 or state.status in (TaskStatus.SUCCESS, TaskStatus.FAILED):
+            break
+        time.sleep(0.1)
+    check.equal(f"end of the {what}", state and state.status, expected)
+
+
 def outlives_its_ttl(check, writer, reader):
     """A client that pings keeps what it lends; without pings it is forgotten after 10 s."""
     value = os.urandom(1000)
@@ -137,22 +129,12 @@ def main():
     check = Check()
     writer = client(check, sys.argv[1], SEGMENT_BYTES)
     reader = client(check, sys.argv[1], 0)
-    for part in (single, pinned, batches, replaced, removed_in_numbers, outlives_its_ttl):
+    for part in (single, pinned, batches, replaced, moved_by_tasks, removed_in_numbers, outlives_its_ttl):
         part(check, writer, reader)
     check.equal("close of the reader", reader.close(), 0)
     check.equal("close of the writer", writer.close(), 0)
-    line = {
-        "schema": 1,
-        "verdict": "bad" if check.failed else "ok",
-        "reasons": check.failed,
-        "wheel": importlib.metadata.version(WHEEL),
-        "puts": check.puts,
-        "gets": check.gets,
-        "wrong": check.wrong,
-    }
-    print(json.dumps(line), flush=True)
-    # The engine's threads may outlive the interpreter's shutdown.
-    os._exit(1 if check.failed else 0)
+    finish(check)
 
 
-main()
+if __name__ == "__main__":
+    main()

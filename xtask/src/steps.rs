@@ -10,14 +10,17 @@ pub(crate) struct Scale {
     pub(crate) seeds: u32,
     /// Runs of each end-to-end case.
     pub(crate) e2e_runs: u32,
+    /// Whether the wheel does all that it can, or a smoke test.
+    pub(crate) whole_wheel: bool,
     /// Hostile frames for the wire tests; `None` leaves it to the tests' own default.
     pub(crate) wire_mutations: Option<u32>,
 }
 
 /// `cargo xtask verify`.
-pub(crate) const QUICK: Scale = Scale { seeds: 200, e2e_runs: 1, wire_mutations: None };
+pub(crate) const QUICK: Scale = Scale { seeds: 200, e2e_runs: 1, whole_wheel: false, wire_mutations: None };
 /// `cargo xtask verify --full`.
-pub(crate) const FULL: Scale = Scale { seeds: 2_000, e2e_runs: 5, wire_mutations: Some(1_000_000) };
+pub(crate) const FULL: Scale =
+    Scale { seeds: 2_000, e2e_runs: 5, whole_wheel: true, wire_mutations: Some(1_000_000) };
 
 /// One line of the final table.
 pub(crate) struct Step {
@@ -33,8 +36,10 @@ pub(crate) enum Work {
     CodegenCheck,
     /// Runs the end-to-end demo cases.
     Demo { runs: u32 },
+    /// Looks for etcd, without which the step `tests` leaves out the cases of a real one.
+    Etcd,
     /// Runs the released Mooncake client; skipped where its wheel cannot be had.
-    Wheel { runs: u32 },
+    Wheel { full: bool },
 }
 
 /// Where the number of cases comes from.
@@ -79,13 +84,14 @@ pub(crate) fn steps(scale: &Scale) -> Vec<Step> {
         program("docs", docs, Count::ExitCode),
         // The house rules (tests/tidy.rs) are among these.
         program("tests", tests, Count::TestResults),
+        Step { name: "etcd", work: Work::Etcd },
         program("doc tests", cargo("test --workspace --doc --no-fail-fast --locked"), Count::DocTestResults),
         // The same seed twice comes first: without it a failing seed could not be run again.
         program("sim determinism", sim::command(&["--check-determinism"]), Count::ClosingLine),
         program("sim seeds", sim::command(&["--seeds", &seeds]), Count::ClosingLine),
         program("sim mutants", sim::command(&["--mutants"]), Count::ClosingLine),
         Step { name: "e2e demo", work: Work::Demo { runs: scale.e2e_runs } },
-        Step { name: "e2e wheel", work: Work::Wheel { runs: scale.e2e_runs } },
+        Step { name: "e2e wheel", work: Work::Wheel { full: scale.whole_wheel } },
     ]
 }
 

@@ -13,6 +13,7 @@ mod end;
 mod evict;
 mod expiry;
 mod liveness;
+mod logged;
 mod pattern;
 mod placement;
 mod put;
@@ -29,6 +30,7 @@ mod upsert;
 
 pub use config::{ClientTimes, MasterConfig, MasterTimes, Placement};
 pub use evict::{Evictability, EvictionRules, EvictionStats};
+pub use logged::{MAINTENANCE, logged_by, oplog_table};
 pub use task::TaskRules;
 
 use std::sync::Arc;
@@ -40,7 +42,7 @@ use crate::lab::Sabotage;
 use crate::oplog::OpLogManager;
 use crate::store::{MetadataStore, Object, PinState};
 use crate::sync::{Order, Ranked, RankedMutex};
-use crate::types::{Epoch, Instant, Seq, up};
+use crate::types::{Epoch, Instant, Seq, SeqRuns, up};
 
 /// What one request came to.
 #[derive(Debug)]
@@ -55,6 +57,8 @@ pub struct Executed {
     pub byte_critical: bool,
     /// True when entries were appended.
     pub appended: bool,
+    /// Which.
+    pub entries: SeqRuns,
 }
 
 /// The deciding half of a primary. Exists for one epoch; made in O(1) from the
