@@ -22,8 +22,8 @@ use crate::inbound::{admin, coro_rpc, grpc};
 use crate::outbound::{BootClock, GrpcPeer, OsEntropy, epoch_of};
 use crate::ports::{Clock, Entropy};
 use crate::shell::{
-    Driver, DriverParts, HotStandbyService, MasterService, NodeHandle, ReplicationService, ServingCell,
-    StatusBoard, StatusFacts, Traffic, WriteTraces,
+    ConnIds, Driver, DriverParts, FullSyncService, HotStandbyService, MasterService, NodeHandle,
+    ReplicationService, ServingCell, StatusBoard, StatusFacts, Traffic, WriteTraces,
 };
 use crate::telemetry::otel::Exporter;
 use crate::telemetry::{self, Instruments};
@@ -214,7 +214,10 @@ async fn build(config: ServeConfig) -> anyhow::Result<App> {
     let board = StatusBoard::new(facts, store, Arc::clone(&serving), Arc::clone(&traffic), tracer.clone());
     let board = Arc::new(board);
     let shared: Arc<dyn Clock> = Arc::clone(&clock) as Arc<dyn Clock>;
-    let replication = ReplicationService::new(tx.clone(), Arc::clone(&shared), instruments.clone());
+    let ids = ConnIds::default();
+    let replication =
+        ReplicationService::new(tx.clone(), ids.clone(), Arc::clone(&shared), instruments.clone());
+    let copies = FullSyncService::new(tx.clone(), ids, Arc::clone(&clock));
     let recorder = Arc::clone(&instruments.recorder);
     let traces = WriteTraces::new(Arc::clone(&board), node.log().clone(), Arc::clone(&recorder));
     let hall = MasterService::new(
@@ -232,14 +235,23 @@ async fn build(config: ServeConfig) -> anyhow::Result<App> {
         clock: Arc::clone(&clock),
         link,
         peers: replication.clone(),
+        copies: copies.clone(),
         serving: Arc::clone(&serving),
         board: Arc::clone(&board),
         appended,
         recorder,
         commands,
     });
-    let services =
-        grpc::Services { hall: Arc::new(hall), replication, board, traces, node: handle.clone(), clock };
+    let services = grpc::Services {
+        hall: Arc::new(hall),
+        replication,
+        copies,
+        board,
+        traces,
+        node: handle.clone(),
+        clock,
+        lab: config.enable_lab,
+    };
     Ok(App { listener, services, mooncake, http, exporter, serving: serving.watch(), driver, handle, ready })
 }
 
@@ -296,6 +308,9 @@ fn node_config(config: &ServeConfig, me: Identity, seed: u64) -> NodeConfig {
             times: ReplicationTimes { heartbeat: config.heartbeat, grant: config.grant },
             ack: config.ack,
             read_ttl_max: config.master.times.read_ttl,
+            verify: config.verify,
+            ship: config.ship,
+            loss: config.loss,
         },
         master: config.master.clone(),
         log: LogLimits { bytes: config.log_bytes, ..LogLimits::default() },

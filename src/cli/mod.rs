@@ -12,6 +12,7 @@ mod operate;
 mod status;
 mod text;
 mod trace;
+mod verify;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -89,6 +90,10 @@ enum Command {
     Trace(trace::TraceArgs),
     /// Take a standby out of the in-sync set, so that writes go on without it
     Detach(operate::DetachArgs),
+    /// Whether the copies are equal, and what to do where they are not
+    Verify(verify::VerifyArgs),
+    /// Damage a node on purpose, to see that it is found
+    Lab(verify::LabArgs),
     /// Start two nodes, kill the primary under load and see that nothing is lost
     Demo(demo::DemoArgs),
     /// Drive masters side by side: keys a second, CPU a key
@@ -146,6 +151,8 @@ pub fn run() -> ExitCode {
         Command::Failover(args) => block_on(operate::failover(&client, &args)),
         Command::Trace(args) => block_on(trace::run(&client, &args)),
         Command::Detach(args) => block_on(operate::detach(&client, &args)),
+        Command::Verify(args) => block_on(verify::verify(&client, &args)),
+        Command::Lab(args) => block_on(verify::lab(&client, &args)),
         Command::Demo(args) => block_on(demo::run(&client, args)),
         Command::Bench(args) => block_on(bench::run(&client, &args)),
     };

@@ -149,9 +149,9 @@ async fn run_all(client: &ClientArgs) -> Result<(), Failure> {
 async fn repair(client: &ClientArgs, accept_primary: bool) -> Result<(), Failure> {
     let found = look(client).await?;
     if accept_primary {
-        let primary = found.primary().ok_or_else(|| {
-            Failure::new(Exit::Bad, "no primary answers").cure("standfast status")
-        })?;
+        let primary = found
+            .primary()
+            .ok_or_else(|| Failure::new(Exit::Bad, "no primary answers").cure("standfast status"))?;
         order(&primary.addr, VerifyAction::AcceptPrimary).await?;
     }
     for seen in standbys(&found) {

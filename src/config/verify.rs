@@ -10,8 +10,8 @@ use standfast_kernel::replication::VerifyConfig;
 #[command(next_help_heading = "Verification")]
 pub struct VerifyArgs {
     /// Compare the copies at all
-    #[arg(long, value_name = "BOOL", default_value_t = true, action = ArgAction::Set)]
-    pub verify: bool,
+    #[arg(long = "verify", value_name = "BOOL", default_value_t = true, action = ArgAction::Set)]
+    pub enabled: bool,
     /// The digest of every home is compared this often, in ms
     #[arg(long, value_name = "MS", default_value_t = 2000)]
     pub verify_cycle_ms: u64,
@@ -56,7 +56,7 @@ impl VerifyArgs {
         range("--verify-sample-shards", self.verify_sample_shards.into(), 0, 1000);
         range("--verify-sample-keys", self.verify_sample_keys as u64, 1, 4096);
         VerifyConfig {
-            enabled: self.verify,
+            enabled: self.enabled,
             cycle: Duration::from_millis(self.verify_cycle_ms),
             recount_period: Duration::from_millis(self.verify_recount_ms),
             recount_items_per_s: self.verify_recount_items,

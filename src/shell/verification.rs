@@ -11,6 +11,9 @@ use tokio::sync::oneshot;
 use super::convert::{answer_to_wire, question_from_wire};
 use super::driver::{Command, NodeHandle, StoppedNode};
 
+/// Items damaged by one call.
+const DAMAGED_MAX: u32 = 100_000;
+
 /// What is asked of the node, each with where the answer goes.
 #[derive(Debug)]
 pub enum VerifyCommand {
@@ -55,23 +58,54 @@ impl NodeHandle {
         Ok(answer.map(answer_to_wire))
     }
 
-    /// Carries out an operator's order; how many homes or items it is about.
+    /// Carries out an operator's order; `None` when it is none.
     ///
     /// # Errors
     /// When the node stops first.
-    pub async fn verify_now(&self, order: VerifyOrder) -> Result<Result<u64, WrongRole>, StoppedNode> {
+    pub async fn verify_now(
+        &self,
+        action: v1::VerifyAction,
+    ) -> Result<Option<v1::VerifyNowReply>, StoppedNode> {
+        let order = match action {
+            v1::VerifyAction::Run => VerifyOrder::Run,
+            v1::VerifyAction::Repair => VerifyOrder::Repair,
+            v1::VerifyAction::AcceptPrimary => VerifyOrder::AcceptPrimary,
+            v1::VerifyAction::Unspecified => return Ok(None),
+        };
         let (tx, rx) = oneshot::channel();
         self.ask(Command::Verify(VerifyCommand::Order(order, tx))).await?;
-        rx.await.map_err(|_| StoppedNode)
+        Ok(Some(match rx.await.map_err(|_| StoppedNode)? {
+            Ok(affected) => {
+                v1::VerifyNowReply { accepted: true, reasons: Vec::new(), affected: Some(affected) }
+            }
+            Err(wrong) => v1::VerifyNowReply {
+                accepted: false,
+                reasons: vec![v1::Reason {
+                    code: "wrong_role".into(),
+                    text: wrong.to_string(),
+                    cure: "standfast status".into(),
+                }],
+                affected: None,
+            },
+        }))
     }
 
     /// Damages what the node stores; what was damaged.
     ///
     /// # Errors
     /// When the node stops first.
-    pub async fn corrupt(&self, damage: Damage, pick: u64, count: u32) -> Result<Vec<Vec<u8>>, StoppedNode> {
+    pub async fn corrupt(
+        &self,
+        request: v1::LabCorruptRequest,
+    ) -> Result<Result<v1::LabCorruptReply, BadValue>, StoppedNode> {
+        let damage: Damage = match request.kind.parse() {
+            Ok(damage) => damage,
+            Err(bad) => return Ok(Err(bad)),
+        };
         let (tx, rx) = oneshot::channel();
-        self.ask(Command::Verify(VerifyCommand::Corrupt(damage, pick, count, tx))).await?;
-        rx.await.map_err(|_| StoppedNode)
+        let count = request.count.min(DAMAGED_MAX);
+        self.ask(Command::Verify(VerifyCommand::Corrupt(damage, request.pick, count, tx))).await?;
+        let names = rx.await.map_err(|_| StoppedNode)?;
+        Ok(Ok(v1::LabCorruptReply { names: names.into_iter().map(Into::into).collect() }))
     }
 }

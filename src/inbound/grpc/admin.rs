@@ -13,6 +13,8 @@ use crate::shell::{NodeHandle, StatusBoard, StoppedNode};
 pub(super) struct AdminDoor {
     pub(super) node: NodeHandle,
     pub(super) board: Arc<StatusBoard>,
+    /// Whether faults may be planted.
+    pub(super) lab: bool,
 }
 
 fn required(value: &str, what: &str) -> Result<(), Status> {
@@ -52,8 +54,8 @@ impl Admin for AdminDoor {
             Status::from(v1::Refusal::new(v1::RefusalCode::InvalidArgument, e.to_string()))
         })?;
         let name = node.to_string();
-        let was_member = self.node.detach(node, actor).await.map_err(stopped)?;
-        let reasons = match was_member {
+        let done = self.node.detach(node, actor).await.map_err(stopped)?;
+        let reasons = match done.map(|d| d.was_member) {
             Some(true) => Vec::new(),
             Some(false) => vec![v1::Reason {
                 code: "not_a_member".into(),
@@ -70,7 +72,35 @@ impl Admin for AdminDoor {
             accepted: reasons.is_empty(),
             reasons,
             in_sync: self.board.in_sync_set(),
-            told: false,
+            told: done.is_some_and(|d| d.told),
         }))
+    }
+
+    async fn verify_now(
+        &self,
+        r: Request<v1::VerifyNowRequest>,
+    ) -> Result<Response<v1::VerifyNowReply>, Status> {
+        let request = r.into_inner();
+        required(&request.actor, "actor")?;
+        let reply = self.node.verify_now(request.action()).await.map_err(stopped)?;
+        let none = || {
+            v1::Refusal::new(
+                v1::RefusalCode::InvalidArgument,
+                "action is empty: expected run, repair or accept",
+            )
+        };
+        reply.map(Response::new).ok_or_else(|| none().into())
+    }
+
+    async fn lab_corrupt(
+        &self,
+        r: Request<v1::LabCorruptRequest>,
+    ) -> Result<Response<v1::LabCorruptReply>, Status> {
+        let refuse = |text: String| Status::from(v1::Refusal::new(v1::RefusalCode::InvalidArgument, text));
+        if !self.lab {
+            return Err(refuse("this node plants no faults: start it with --enable-lab".to_owned()));
+        }
+        let reply = self.node.corrupt(r.into_inner()).await.map_err(stopped)?;
+        reply.map(Response::new).map_err(|bad| refuse(bad.to_string()))
     }
 }

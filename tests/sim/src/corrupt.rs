@@ -44,7 +44,8 @@ impl World {
     /// With all at rest: plants damage, and waits until it is repaired.
     pub(crate) fn is_verified(&mut self, primary: usize) -> Outcome<bool> {
         let Some(planted) = &self.planted else {
-            self.plant((primary + 1 + self.rng.below(NODES as u64 - 1) as usize) % NODES);
+            let after = 1 + self.rng.below(NODES as u64 - 1) as usize;
+            self.plant((primary + after) % NODES);
             return Ok(false);
         };
         let recount = |i: usize| self.hosts[i].process.as_ref().map(|p| p.node.store().recount());

@@ -31,6 +31,8 @@ fn config(name: &str, bootstrap: bool) -> NodeConfig {
             ack: AckMode::Sync,
             read_ttl_max: TTL,
             verify: VerifyConfig { enabled: false, ..VerifyConfig::default() },
+            ship: crate::replication::ShipConfig::default(),
+            loss: crate::replication::LossBound::default(),
         },
         master: MasterConfig::default(),
         log: LogLimits::default(),
@@ -167,7 +169,7 @@ fn line(action: &NodeAction) -> String {
             let epoch = change.as_ref().map(|c| c.epoch.0);
             format!("promoted #{r} {codes:?} {epoch:?}")
         }
-        NodeAction::Detached(r, was) => format!("detached #{r} {was:?}"),
+        NodeAction::Detached(r, was) => format!("detached #{r} {:?}", was.map(|d| d.was_member)),
         NodeAction::Happened(h) => h.code.into(),
         NodeAction::Changed(c) => format!("changed {} e{}", c.kind, c.epoch),
     }

@@ -54,7 +54,8 @@ impl Node {
     /// Damages what is stored (`standfast lab corrupt`); what was damaged.
     pub fn lab_corrupt(&self, damage: Damage, pick: u64, count: u32) -> Vec<Vec<u8>> {
         // Each pick far from the last: shards by the low bits, objects by the high ones.
-        let picks = (0..u64::from(count.max(1))).map(|i| pick.wrapping_add(i.wrapping_mul(0x9e37_79b9_7f4a_7c15)));
+        let picks =
+            (0..u64::from(count.max(1))).map(|i| pick.wrapping_add(i.wrapping_mul(0x9e37_79b9_7f4a_7c15)));
         picks.filter_map(|pick| self.store.lab_corrupt(damage, pick)).collect()
     }
 }

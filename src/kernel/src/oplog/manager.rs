@@ -123,6 +123,12 @@ impl OpLogManager {
         self.shared.tail.store(log.tail().0, Ordering::Release);
     }
 
+    /// Position of the entry before `seq`; [`LogPos::NONE`] before the first.
+    #[must_use]
+    pub fn before(&self, seq: Seq) -> LogPos {
+        self.shared.log.lock().before(seq)
+    }
+
     /// First seq of each epoch up to this entry.
     #[must_use]
     pub fn epochs_upto(&self, upto: LogPos) -> Vec<(Epoch, Seq)> {

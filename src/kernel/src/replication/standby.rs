@@ -208,6 +208,12 @@ impl Standby {
         self.me.copy
     }
 
+    /// Whether its homes form one prefix of its log (PROTOCOL S6).
+    #[must_use]
+    pub fn is_sealed(&self) -> bool {
+        self.receive.is_sealed() && !self.verify.is_raw()
+    }
+
     /// How far its full sync is, as a sentence; `None` when its homes form one
     /// prefix of the log.
     #[must_use]

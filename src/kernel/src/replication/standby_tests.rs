@@ -42,6 +42,8 @@ fn config() -> ReplicationConfig {
         ack: AckMode::Sync,
         read_ttl_max: Duration::from_secs(10),
         verify: VerifyConfig { enabled: false, ..VerifyConfig::default() },
+        ship: crate::replication::ShipConfig::default(),
+        loss: crate::replication::LossBound::default(),
     }
 }
 

@@ -76,8 +76,8 @@ pub fn may_promote(facts: &Facts) -> Verdict {
 mod tests {
     use super::*;
 
-    fn codes(facts: Facts) -> Vec<&'static str> {
-        may_promote(&facts).reasons.iter().map(|r| r.code).collect()
+    fn codes(facts: &Facts) -> Vec<&'static str> {
+        may_promote(facts).reasons.iter().map(|r| r.code).collect()
     }
 
     #[test]
@@ -90,10 +90,10 @@ mod tests {
             unsealed: None,
         };
         assert!(may_promote(&good()).is_yes());
-        assert_eq!(codes(Facts { role: Role::Primary, ..good() }), ["not_standby"]);
-        assert_eq!(codes(Facts { ever_streamed: false, ..good() }), ["never_streamed"]);
-        assert_eq!(codes(Facts { in_sync: false, ..good() }), ["not_in_sync"]);
-        assert_eq!(codes(Facts { quarantined: 2, ..good() }), ["quarantine"]);
-        assert_eq!(codes(Facts { unsealed: Some("7 homes".into()), ..good() }), ["full_sync"]);
+        assert_eq!(codes(&Facts { role: Role::Primary, ..good() }), ["not_standby"]);
+        assert_eq!(codes(&Facts { ever_streamed: false, ..good() }), ["never_streamed"]);
+        assert_eq!(codes(&Facts { in_sync: false, ..good() }), ["not_in_sync"]);
+        assert_eq!(codes(&Facts { quarantined: 2, ..good() }), ["quarantine"]);
+        assert_eq!(codes(&Facts { unsealed: Some("7 homes".into()), ..good() }), ["full_sync"]);
     }
 }

@@ -336,6 +336,9 @@ impl VerificationClient {
     fn equal(&mut self, now: Instant, ours: &HomeSums, answer: &VerificationResponse) {
         let home = answer.home;
         if ours.is_damaged() {
+            if !self.may_repair(home) {
+                return self.suspects.much_later(now, home);
+            }
             self.store.reset_digest(home);
             self.tally.digests_reset += 1;
             self.notes.push(VerifyNote::DigestReset(home));
@@ -414,9 +417,7 @@ impl VerificationClient {
     /// Taken from the primary is only what its own count does not contradict.
     fn may_repair(&self, home: HomeId) -> bool {
         let wanted = |s: &Suspect| s.repair || self.config.repair;
-        self.suspects
-            .get(home)
-            .is_some_and(|s| wanted(s) && !s.primary_damaged)
+        self.suspects.get(home).is_some_and(|s| wanted(s) && !s.primary_damaged)
     }
 
     fn inconclusive(&mut self, now: Instant, home: HomeId) {

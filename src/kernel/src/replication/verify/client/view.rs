@@ -55,7 +55,8 @@ impl Tally {
                 if self.recent.len() == limits::MISMATCHES_KEPT {
                     self.recent.pop_front();
                 }
-                let note = MismatchNote { home, at, difference: difference.clone(), found: now, repaired: None };
+                let note =
+                    MismatchNote { home, at, difference: difference.clone(), found: now, repaired: None };
                 self.recent.push_back(note.clone());
                 notes.push(VerifyNote::Mismatch(note));
             }
