@@ -10,7 +10,7 @@ use standfast_kernel::coordination::Revision;
 use standfast_kernel::node::{Node, NodeConfig};
 use standfast_kernel::oplog::LogLimits;
 use standfast_kernel::replication::{Identity, ReplicationConfig, ReplicationTimes};
-use standfast_kernel::types::{CopyId, Epoch, limits};
+use standfast_kernel::types::{CopyId, Epoch};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, mpsc, watch};
@@ -22,8 +22,8 @@ use crate::inbound::{admin, coro_rpc, grpc};
 use crate::outbound::{BootClock, GrpcPeer, OsEntropy, epoch_of};
 use crate::ports::{Clock, Entropy};
 use crate::shell::{
-    Driver, DriverParts, HotStandbyService, MasterService, NodeHandle, ReplicationService, ServingCell,
-    StatusBoard, StatusFacts, Traffic, WriteTraces,
+    ConnIds, Driver, DriverParts, FullSyncService, HotStandbyService, MasterService, NodeHandle,
+    ReplicationService, ServingCell, StatusBoard, StatusFacts, Traffic, WriteTraces,
 };
 use crate::telemetry::otel::Exporter;
 use crate::telemetry::{self, Instruments};
@@ -214,7 +214,10 @@ async fn build(config: ServeConfig) -> anyhow::Result<App> {
     let board = StatusBoard::new(facts, store, Arc::clone(&serving), Arc::clone(&traffic), tracer.clone());
     let board = Arc::new(board);
     let shared: Arc<dyn Clock> = Arc::clone(&clock) as Arc<dyn Clock>;
-    let replication = ReplicationService::new(tx.clone(), Arc::clone(&shared), instruments.clone());
+    let ids = ConnIds::default();
+    let replication =
+        ReplicationService::new(tx.clone(), ids.clone(), Arc::clone(&shared), instruments.clone());
+    let copies = FullSyncService::new(tx.clone(), ids, Arc::clone(&clock));
     let recorder = Arc::clone(&instruments.recorder);
     let traces = WriteTraces::new(Arc::clone(&board), node.log().clone(), Arc::clone(&recorder));
     let hall = MasterService::new(
@@ -232,14 +235,22 @@ async fn build(config: ServeConfig) -> anyhow::Result<App> {
         clock: Arc::clone(&clock),
         link,
         peers: replication.clone(),
+        copies: copies.clone(),
         serving: Arc::clone(&serving),
         board: Arc::clone(&board),
         appended,
         recorder,
         commands,
     });
-    let services =
-        grpc::Services { hall: Arc::new(hall), replication, board, traces, node: handle.clone(), clock };
+    let services = grpc::Services {
+        hall: Arc::new(hall),
+        replication,
+        copies,
+        board,
+        traces,
+        node: handle.clone(),
+        clock,
+    };
     Ok(App { listener, services, mooncake, http, exporter, serving: serving.watch(), driver, handle, ready })
 }
 
@@ -298,7 +309,7 @@ fn node_config(config: &ServeConfig, me: Identity, seed: u64) -> NodeConfig {
             read_ttl_max: config.master.times.read_ttl,
         },
         master: config.master.clone(),
-        log: LogLimits { entries: limits::LOG_ENTRIES_MAX, bytes: config.log_bytes },
+        log: LogLimits { bytes: config.log_bytes, ..LogLimits::default() },
         bootstrap: config.role == StartRole::Primary,
         has_peer: config.peer.is_some(),
         seed,

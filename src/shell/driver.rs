@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use standfast_kernel::machine::Machine;
 use standfast_kernel::node::{Node, NodeAction, NodeEvent, PromoteCall, RoleChange};
-use standfast_kernel::replication::{Gate, PrimaryFrame, StandbyFrame};
+use standfast_kernel::replication::{CopyFrame, CopyRequest, Gate, PrimaryFrame, StandbyFrame};
 use standfast_kernel::supervisor::Verdict;
 use standfast_kernel::types::{AckMode, ConnId, Instant, NodeId, Seq};
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc, oneshot};
 
-use super::{HotStandbyService, ReplicationService, ServingCell, StatusBoard};
+use super::{FullSyncService, HotStandbyService, ReplicationService, ServingCell, StatusBoard};
 use crate::ports::{Clock, PeerLink};
 use crate::telemetry::Recorder;
 use crate::telemetry::otel::TraceContext;
@@ -32,6 +32,10 @@ pub enum Command {
     LinkDown(u64, String),
     /// The dialled link's other end said something.
     Link(u64, PrimaryFrame, Arrival),
+    /// Part of a copy of the primary's state came; room for another once it is taken in.
+    Copy(u64, CopyFrame, OwnedSemaphorePermit),
+    /// A peer asks for a copy of the state.
+    CopyAsked(ConnId, Box<CopyRequest>),
     /// A peer that dialled said something.
     Peer(ConnId, StandbyFrame),
     /// That peer is gone.
@@ -150,6 +154,8 @@ pub struct DriverParts<C, L> {
     pub link: HotStandbyService<L>,
     /// Incoming connections.
     pub peers: ReplicationService,
+    /// Copies of the state on their way to peers.
+    pub copies: FullSyncService<C>,
     /// Where requests find the master.
     pub serving: Arc<ServingCell>,
     /// Where operators look.
@@ -262,7 +268,13 @@ impl<C: Clock, L: PeerLink> Driver<C, L> {
             Command::Link(g, frame, arrival) if self.parts.link.is_current(g) => {
                 return self.frame(frame, arrival);
             }
-            Command::LinkUp(_) | Command::LinkDown(..) | Command::Link(..) | Command::Stop => return,
+            Command::Copy(g, frame, _permit) if self.parts.link.is_current(g) => NodeEvent::Copy(frame),
+            Command::CopyAsked(conn, request) => NodeEvent::CopyAsked(conn, request),
+            Command::LinkUp(_)
+            | Command::LinkDown(..)
+            | Command::Link(..)
+            | Command::Copy(..)
+            | Command::Stop => return,
             Command::Refresh(done) => {
                 self.parts.board.publish(self.parts.node.view(self.parts.clock.now()));
                 let _ = done.send(());
@@ -320,10 +332,16 @@ impl<C: Clock, L: PeerLink> Driver<C, L> {
         let parts = &mut self.parts;
         match action {
             NodeAction::Dial => parts.link.dial(),
+            NodeAction::Fetch(request) => parts.link.receive_full_dump(*request),
             NodeAction::Send(frame) => parts.link.send(frame, self.received),
+            NodeAction::SendCopy(conn, frame) => parts.copies.send(conn, frame),
+            NodeAction::Copy(conn, dump) => parts.copies.copy(conn, *dump),
             NodeAction::Hangup => parts.link.hangup(),
             NodeAction::SendPeer(conn, frame) => parts.peers.send(conn, frame),
-            NodeAction::ClosePeer(conn) => parts.peers.close(conn, None),
+            NodeAction::ClosePeer(conn) => {
+                parts.peers.close(conn, None);
+                parts.copies.close(conn);
+            }
             NodeAction::Serve(master) => {
                 let closed = Gate {
                     epoch: master.epoch(),
@@ -377,6 +395,9 @@ fn is_news(action: &NodeAction) -> bool {
             true
         }
         NodeAction::Dial
+        | NodeAction::Fetch(_)
+        | NodeAction::SendCopy(..)
+        | NodeAction::Copy(..)
         | NodeAction::Send(_)
         | NodeAction::Hangup
         | NodeAction::SendPeer(..)

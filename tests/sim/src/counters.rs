@@ -15,11 +15,12 @@ counters! {
     Crash, CrashOfPrimary, CrashOfStandby, Restart, Freeze, FreezeOfPrimary, Thaw,
     PartitionBothWays, PartitionOneWay, IsolateNode, ClientCutOff, Heal,
     StreamBroken, FramesLostWithStream, FramesLateAfterClose, LinkStalled, DelaySpike, DriftChanged,
-    WrongRedirect, DetachAlive, DetachThenCrash, DetachAbsent,
+    CopyCut, CrashInFullSync, FrameTwice, WrongRedirect, DetachAlive, DetachThenCrash, DetachAbsent,
     PromoteWhilePrimaryLives, PromoteWhilePrimaryFrozen, PromoteAfterCrash, PromoteIneligible,
     // What nodes did.
     BecamePrimary, BecameCandidate, SteppedDown, OldPrimaryReturned, JoinedIsr, LeftIsr,
-    PromotionRefused, Redirected, FullSyncNeeded, DialRefused, DialTimedOut, LinkUp, PeerClosed, LinkDown,
+    PromotionRefused, Redirected, Discarded, CopyAsked, CopyResumed, CopySent, CopySealed, CopyReplayed,
+    LogTrimmed, DialRefused, DialTimedOut, LinkUp, PeerClosed, LinkDown,
     EntriesAppended, EntriesApplied, PreemptLogged, FreeLogged, InPlaceLogged, AbandonLogged, ResolveLogged,
     EvictLogged, DiscardLogged, SegmentGoneLogged, PurgeLogged, HoldEndLogged,
     // What clients did and were told.

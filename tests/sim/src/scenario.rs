@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use standfast_kernel::master::MasterTimes;
+use standfast_kernel::oplog::LogLimits;
 use standfast_kernel::types::AckMode;
 
 use crate::clock::{DRIFT_PPM_MAX, MS, SECOND};
@@ -33,10 +34,16 @@ pub(crate) enum Scenario {
     Attempts,
     /// Directed: lenders take memory back and lend it again while it is used.
     Lenders,
+    /// Short logs, so that standbys are trimmed past all the time and are given copies,
+    /// which are cut, and whose ends die.
+    FullSync,
+    /// Directed: in-sync standbys lag behind a log of a few entries.
+    Trim,
 }
 
 /// Those that a plain run consists of.
-pub(crate) const STANDARD: &[Scenario] = &[Scenario::Sync, Scenario::Async, Scenario::Switch];
+pub(crate) const STANDARD: &[Scenario] =
+    &[Scenario::Sync, Scenario::Async, Scenario::Switch, Scenario::FullSync];
 /// Those that aim at one rule. A plain run has a few seeds of each: a mutant that only they catch proves
 /// something only if they are clean without it.
 pub(crate) const DIRECTED: &[Scenario] = &[
@@ -46,6 +53,7 @@ pub(crate) const DIRECTED: &[Scenario] = &[
     Scenario::Rejoin,
     Scenario::Attempts,
     Scenario::Lenders,
+    Scenario::Trim,
 ];
 const ALL: &[Scenario] = &[
     Scenario::Sync,
@@ -57,6 +65,8 @@ const ALL: &[Scenario] = &[
     Scenario::Rejoin,
     Scenario::Attempts,
     Scenario::Lenders,
+    Scenario::FullSync,
+    Scenario::Trim,
 ];
 
 /// Short enough that memory is reused hard (SEMANTICS 1.8 has the real ones).
@@ -73,6 +83,9 @@ pub(crate) const TIMES: MasterTimes = MasterTimes {
 pub(crate) const RPC_TIMEOUT: Duration = Duration::from_millis(400);
 /// A writer stops this long after it sent its PutStart. `put_release` is longer (PROTOCOL T6).
 pub(crate) const TRANSFER_MAX: Duration = Duration::from_millis(1900);
+
+/// Holds the last second or so.
+const SHORT_LOG: LogLimits = LogLimits { entries: 150, bytes: 1 << 20, chunk_bytes: 4096 };
 
 const _: () = assert!(TRANSFER_MAX.as_millis() * 102 / 98 < TIMES.put_release.as_millis());
 const _: () = assert!(TRANSFER_MAX.as_millis() > TIMES.put_discard.as_millis() + 500);
@@ -104,6 +117,12 @@ pub(crate) struct Params {
     pub(crate) eager: bool,
     /// A crashed node stays away for up to this long.
     pub(crate) away_max: u64,
+    /// Bounds of the nodes' logs.
+    pub(crate) log: LogLimits,
+    /// Longest pause between a few homes of a copy and the next.
+    pub(crate) copy_pause_max: u64,
+    /// So many frames in a thousand are sent twice.
+    pub(crate) twice_permille: u64,
     /// Least number of requests, or the history proves too little.
     pub(crate) requests_min: u64,
 }
@@ -126,11 +145,24 @@ impl Params {
             prefill: 0,
             eager: false,
             away_max: 2 * SECOND,
+            log: LogLimits::default(),
+            copy_pause_max: 5 * MS,
+            twice_permille: 0,
             requests_min: 3_000,
         };
         match scenario {
             Scenario::Sync => mixed,
-            Scenario::Async => Self { ack: AckMode::Async, ..mixed },
+            Scenario::FullSync => Self {
+                faults: Fault::COPYING.to_vec(),
+                fault_gap: (50 * MS, 900 * MS),
+                log: SHORT_LOG,
+                copy_pause_max: 100 * MS,
+                twice_permille: 1,
+                away_max: SECOND,
+                think: (MS, 15 * MS),
+                ..mixed
+            },
+            Scenario::Async => Self { ack: AckMode::Async, log: SHORT_LOG, ..mixed },
             Scenario::Switch => {
                 Self { faults: Fault::SWITCHING.to_vec(), fault_gap: (100 * MS, 800 * MS), ..mixed }
             }
@@ -164,6 +196,16 @@ impl Params {
                 workload: [30, 40, 0, 10, 10, 10, 0, 0],
                 keys: 6,
                 // Discard gives room back, so most calls are writes, and those take their time.
+                requests_min: 1_000,
+                ..mixed
+            },
+            Scenario::Trim => Self {
+                ack: AckMode::Async,
+                faulty_ns: 20 * SECOND,
+                fault_gap: (20 * MS, 300 * MS),
+                faults: vec![(Fault::Stall, 6), (Fault::Slow, 3), (Fault::Break, 1)],
+                log: LogLimits { entries: 4, bytes: 1 << 20, chunk_bytes: 128 },
+                think: (MS / 2, 3 * MS),
                 requests_min: 1_000,
                 ..mixed
             },
@@ -211,6 +253,8 @@ impl fmt::Display for Scenario {
             Self::Rejoin => "rejoin",
             Self::Attempts => "attempts",
             Self::Lenders => "lenders",
+            Self::FullSync => "full-sync",
+            Self::Trim => "trim",
         })
     }
 }

@@ -3,22 +3,27 @@
 //! [`Gate`] says which answers may leave.
 
 mod applier;
+mod copies;
+mod dump;
 mod frames;
 mod gate;
 mod pending;
 mod primary;
+mod receive;
 mod standby;
 mod view;
 
 pub use applier::{OpLogApplier, Quarantined};
+pub use dump::{CopyProgress, Dump, HomeSet};
 pub use frames::{
-    Ack, BatchFrame, Hello, InSyncRecord, PrimaryFrame, StandbyFrame, Start, StreamRefusal, Welcome,
+    Ack, BatchFrame, CopyEnd, CopyFrame, CopyRequest, FullSyncReason, Hello, InSyncRecord, PrimaryFrame,
+    StandbyFrame, Start, StreamRefusal, Welcome,
 };
 pub use gate::Gate;
 pub use pending::PendingReplies;
 pub use primary::{Primary, PrimaryAction, PrimaryEvent, PrimaryStart};
 pub use standby::{Standby, StandbyAction, StandbyEvent, StandbyStart};
-pub use view::{AbsentView, LinkView, PeerState, PeerView, PrimaryView, StandbyView};
+pub use view::{AbsentView, CopyView, CopyingView, LinkView, PeerState, PeerView, PrimaryView, StandbyView};
 
 use std::time::Duration;
 

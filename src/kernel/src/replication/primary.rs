@@ -6,14 +6,19 @@
 //! committed prefix, and leaves it only when an operator detaches it (PROTOCOL 11).
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
+use super::copies::Copies;
+use super::dump::Dump;
 use super::frames::{
-    Ack, BatchFrame, Hello, InSyncRecord, PrimaryFrame, StandbyFrame, Start, StreamRefusal, Welcome,
+    Ack, BatchFrame, CopyFrame, CopyRequest, FullSyncReason, Hello, InSyncRecord, PrimaryFrame, StandbyFrame,
+    Start, StreamRefusal, Welcome,
 };
 use super::view::{AbsentView, PeerState, PeerView, PrimaryView};
 use super::{Gate, Identity, PROTOCOL_VERSION, ReplicationConfig};
 use crate::machine::Machine;
 use crate::oplog::OpLogManager;
+use crate::store::MetadataStore;
 use crate::types::{ConnId, CopyId, Epoch, Instant, KeyHash, LogPos, NodeId, Seq, limits};
 
 /// What can happen to a primary.
@@ -21,6 +26,8 @@ use crate::types::{ConnId, CopyId, Epoch, Instant, KeyHash, LogPos, NodeId, Seq,
 pub enum PrimaryEvent {
     /// A frame came in on a connection; the first must be a Hello.
     Frame(ConnId, StandbyFrame),
+    /// A standby asks for a copy of the state, on a connection of its own.
+    CopyAsked(ConnId, Box<CopyRequest>),
     /// A connection ended.
     Closed(ConnId),
     /// Entries were appended.
@@ -36,6 +43,10 @@ pub enum PrimaryEvent {
 pub enum PrimaryAction {
     /// Send this.
     Send(ConnId, PrimaryFrame),
+    /// Send this to a standby that asked for a copy of the state.
+    SendCopy(ConnId, CopyFrame),
+    /// Send all this behind it, as fast as it leaves.
+    Copy(ConnId, NodeId, Box<Dump>),
     /// End this connection.
     Close(ConnId, &'static str),
     /// Answers are judged by this from now on.
@@ -57,21 +68,30 @@ pub struct PrimaryStart {
     pub serve_at: Instant,
 }
 
+/// Why a copying was given up.
+const COPY_ABORTED: &str =
+    "the copying is given up: the log has reached its bound while it waited for the standby";
+
 /// The machine.
 #[derive(Debug)]
 pub struct Primary {
     me: Identity,
     config: ReplicationConfig,
+    store: Arc<MetadataStore>,
     log: OpLogManager,
     epoch: Epoch,
     serve_at: Instant,
     peers: BTreeMap<ConnId, Peer>,
+    /// Copies of the state that standbys are given.
+    copies: Copies,
     /// In-sync copies other than the own one.
     isr: BTreeMap<CopyId, Member>,
     /// Grows with each change of `isr`.
     revision: u64,
     commit: Seq,
     last_gate: Option<Gate>,
+    /// When the event came that is at work.
+    now: Instant,
 }
 
 #[derive(Debug)]
@@ -96,15 +116,24 @@ struct Peer {
     in_flight: VecDeque<(Seq, Instant)>,
     heard: Instant,
     quarantined: u32,
+    sealed: bool,
 }
 
 impl Primary {
     /// Begins to ship this log.
     #[must_use]
-    pub fn new(me: Identity, config: ReplicationConfig, log: OpLogManager, start: &PrimaryStart) -> Self {
+    pub fn new(
+        me: Identity,
+        config: ReplicationConfig,
+        store: Arc<MetadataStore>,
+        log: OpLogManager,
+        start: &PrimaryStart,
+    ) -> Self {
         Self {
             me,
             config,
+            store,
+            copies: Copies::default(),
             epoch: start.epoch,
             serve_at: start.serve_at,
             peers: BTreeMap::new(),
@@ -113,6 +142,7 @@ impl Primary {
             commit: log.tail(),
             log,
             last_gate: None,
+            now: Instant(0),
         }
     }
 
@@ -124,7 +154,7 @@ impl Primary {
 
     /// Connections of standbys.
     pub fn connections(&self) -> impl Iterator<Item = ConnId> {
-        self.peers.keys().copied()
+        self.peers.keys().copied().chain(self.copies.connections())
     }
 
     /// By what answers are judged at this moment.
@@ -155,6 +185,8 @@ impl Primary {
             grant_left: p.grant_until.since(now),
             in_sync: self.isr.contains_key(&p.hello.copy),
             quarantined: p.quarantined,
+            sealed: p.sealed,
+            lag_bytes: self.log.bytes_from(p.matched),
         });
         let gone = self.isr.iter().filter(|(copy, _)| self.peers.values().all(|p| p.hello.copy != **copy));
         PrimaryView {
@@ -169,12 +201,15 @@ impl Primary {
                     last_contact: now.since(m.heard),
                 })
                 .collect(),
+            copies: self.copies.view(now),
         }
     }
 
     fn state_of(&self, p: &Peer) -> PeerState {
         if p.quarantined > 0 {
             PeerState::Quarantined
+        } else if !p.sealed {
+            PeerState::Sealing
         } else if p.matched == self.log.tail() || self.isr.contains_key(&p.hello.copy) {
             PeerState::Streaming
         } else {
@@ -202,6 +237,7 @@ impl Primary {
         if mutant!(ForgetOnHello) {
             self.forget_former(&hello.node, hello.copy, out);
         }
+        self.copies.connected(&hello.node, hello.copy, conn);
         let zero = Instant(0);
         let peer = Peer {
             next,
@@ -212,6 +248,7 @@ impl Primary {
             in_flight: VecDeque::new(),
             heard: now,
             quarantined: 0,
+            sealed: hello.unsealed.is_none(),
             hello,
         };
         self.peers.insert(conn, peer);
@@ -239,31 +276,131 @@ impl Primary {
         }
     }
 
-    fn judge(&self, hello: &Hello) -> Start {
+    /// Whether a node may be talked to at all.
+    fn stranger(&self, hello: &Hello) -> Option<StreamRefusal> {
         if hello.cluster != self.me.cluster.as_str() {
-            return Start::Refused(StreamRefusal::Cluster(self.me.cluster.to_string()));
+            return Some(StreamRefusal::Cluster(self.me.cluster.to_string()));
         }
         if hello.version != PROTOCOL_VERSION || hello.shard_hash != shard_hash() {
-            return Start::Refused(StreamRefusal::Version);
+            return Some(StreamRefusal::Version);
         }
         let others = self.peers.values().filter(|p| p.hello.node != hello.node).count();
-        if others >= limits::STANDBYS_MAX {
-            return Start::Refused(StreamRefusal::TooMany);
+        (others >= limits::STANDBYS_MAX).then_some(StreamRefusal::TooMany)
+    }
+
+    /// PROTOCOL S1: *stream from*, or *full sync, because*.
+    fn judge(&mut self, hello: &Hello) -> Start {
+        if let Some(refusal) = self.stranger(hello) {
+            return Start::Refused(refusal);
         }
-        let Some(last) = hello.last else {
-            return Start::FullSync("its copy is not a prefix of any log".into());
+        let last = match self.continues(hello) {
+            Ok(last) => last,
+            Err(why) => return self.order_full_sync(hello.copy, why),
+        };
+        Start::Stream(last.end())
+    }
+
+    /// The last entry that this copy holds of the own log, if the next one is held.
+    fn continues(&mut self, hello: &Hello) -> Result<LogPos, FullSyncReason> {
+        let trim = self.log.marks().trim;
+        let last = match (hello.last, hello.unsealed) {
+            (Some(LogPos::NONE), _) if trim > Seq::FIRST => return Err(FullSyncReason::Empty(trim)),
+            (Some(last), _) => last,
+            (None, Some((session, last))) => {
+                let known = self.copies.find(&hello.node, hello.copy, session).is_some();
+                if !known {
+                    return Err(FullSyncReason::Unsealed);
+                }
+                last
+            }
+            (None, None) if hello.quarantined => return Err(FullSyncReason::Quarantined),
+            (None, None) => return Err(FullSyncReason::Unsealed),
         };
         if !self.log.contains(last) && !mutant!(NoLogmatch) {
-            return Start::FullSync("its last entry is not in the primary's log".into());
+            let (tail, last) = (self.log.tail(), self.log.last());
+            return Err(FullSyncReason::Diverged { epochs: self.log.epochs_upto(last), tail });
         }
-        let next = last.end();
-        if next < self.log.marks().trim {
-            return Start::FullSync("the entries that it lacks are trimmed away".into());
+        if last.end() < trim || last.end() > self.log.tail() {
+            return Err(FullSyncReason::Trimmed(trim));
         }
-        if next > self.log.tail() {
-            return Start::FullSync("its log is longer than the primary's".into());
+        Ok(last)
+    }
+
+    /// Only a copy that is in no record may be thrown away (PROTOCOL I6).
+    fn order_full_sync(&self, copy: CopyId, why: FullSyncReason) -> Start {
+        if self.isr.contains_key(&copy) && !mutant!(IsrKeptOverFullSync) {
+            return Start::Refused(StreamRefusal::OnRecord);
         }
-        Start::Stream(next)
+        Start::FullSync(why)
+    }
+
+    /// Begins to copy the state for a standby, or goes on with it (PROTOCOL S5).
+    fn copy_asked(&mut self, now: Instant, conn: ConnId, request: CopyRequest, out: &mut Vec<PrimaryAction>) {
+        let CopyRequest { hello, resume } = request;
+        if hello.cluster == self.me.cluster.as_str() && hello.max_epoch > self.epoch {
+            self.copy_welcome(conn, Start::Refused(StreamRefusal::Deposed), out);
+            out.push(PrimaryAction::StepDown(hello.max_epoch));
+            return;
+        }
+        let on_record = self.isr.contains_key(&hello.copy).then_some(StreamRefusal::OnRecord);
+        if let Some(refusal) = self.stranger(&hello).or(on_record) {
+            self.copy_welcome(conn, Start::Refused(refusal), out);
+            return out.push(PrimaryAction::Close(conn, "no copy is given"));
+        }
+        self.drop_former_streams(&hello.node, out);
+        if let Some((session, has)) = resume {
+            let Some(copying) = self.copies.find(&hello.node, hello.copy, session) else {
+                self.copy_welcome(conn, Start::FullSync(FullSyncReason::Unsealed), out);
+                return out.push(PrimaryAction::Close(conn, "the copying is over"));
+            };
+            let former = copying.conn.replace(conn);
+            out.extend(former.map(|c| PrimaryAction::Close(c, "connected anew")));
+            let (resume, progress) = (copying.resume, Arc::clone(&copying.progress));
+            return self.copy((conn, hello.node), session, resume, (&has, progress), out);
+        }
+        // The tail is read and pinned before the first home is locked: what is
+        // appended from now on is replayed, what was appended is in the homes.
+        let resume = self.log.last();
+        let (node, who) = (hello.node, (hello.copy, hello.address));
+        let copying = self.copies.begin(now, self.epoch, &node, who, resume);
+        copying.conn = Some(conn);
+        let (session, progress) = (copying.session, Arc::clone(&copying.progress));
+        self.pin();
+        self.copy((conn, node), session, resume, (&super::HomeSet::default(), progress), out);
+    }
+
+    fn copy(
+        &self,
+        (conn, node): (ConnId, NodeId),
+        session: crate::store::CopySession,
+        resume: LogPos,
+        (has, progress): (&super::HomeSet, Arc<super::CopyProgress>),
+        out: &mut Vec<PrimaryAction>,
+    ) {
+        self.copy_welcome(conn, Start::Copy(session.number), out);
+        let (store, log) = (Arc::clone(&self.store), self.log.clone());
+        let dump = Dump::new(store, log, session, resume, has, progress);
+        out.push(PrimaryAction::Copy(conn, node, Box::new(dump)));
+    }
+
+    fn copy_welcome(&self, conn: ConnId, start: Start, out: &mut Vec<PrimaryAction>) {
+        let welcome = Welcome { epoch: self.epoch, node: self.me.node.clone(), copy: self.me.copy, start };
+        out.push(PrimaryAction::SendCopy(conn, CopyFrame::Welcome(welcome)));
+    }
+
+    /// Nothing is trimmed that an in-sync standby or a running copying needs,
+    /// but a copying is given up rather than let the log grow beyond its bound
+    /// (PROTOCOL S7).
+    fn pin(&mut self) -> Vec<ConnId> {
+        let members = self.isr.values().map(|m| m.matched).min().filter(|_| !mutant!(IsrKeptOverFullSync));
+        let needed = |copies: &Copies| members.into_iter().chain(copies.pin()).min();
+        self.log.pin(needed(&self.copies));
+        if !self.log.marks().is_over {
+            return Vec::new();
+        }
+        let aborted = self.copies.abort();
+        self.log.pin(needed(&self.copies));
+        aborted
     }
 
     fn welcome(&self, conn: ConnId, start: Start, out: &mut Vec<PrimaryAction>) {
@@ -285,6 +422,7 @@ impl Primary {
         }
         peer.heard = now;
         peer.quarantined = ack.quarantined;
+        peer.sealed = ack.sealed;
         peer.matched = peer.matched.max(ack.matched);
         while peer.in_flight.front().is_some_and(|(end, _)| *end <= peer.matched) {
             peer.in_flight.pop_front();
@@ -294,6 +432,7 @@ impl Primary {
         peer.grant_until = peer.grant_until.max(grant);
         let (matched, grant_until) = (peer.matched, peer.grant_until);
         let (node, copy) = (peer.hello.node.clone(), peer.hello.copy);
+        self.copies.replayed(&node, copy, matched);
         if let Some(member) = self.isr.get_mut(&copy) {
             member.matched = member.matched.max(matched);
             member.grant_until = member.grant_until.max(grant_until);
@@ -309,13 +448,14 @@ impl Primary {
     fn admit(&mut self, now: Instant, conn: ConnId, out: &mut Vec<PrimaryAction>) {
         let Some(p) = self.peers.get(&conn) else { return };
         let holds_all = p.matched >= self.commit || mutant!(AdmitEarly);
-        if !holds_all || p.grant_until <= now || p.quarantined > 0 {
+        if !holds_all || p.grant_until <= now || p.quarantined > 0 || !p.sealed {
             return;
         }
         let (node, copy) = (p.hello.node.clone(), p.hello.copy);
         let member =
             Member { node: node.clone(), matched: p.matched, grant_until: p.grant_until, heard: now };
         self.isr.insert(copy, member);
+        self.copies.finish(&node);
         self.revision += 1;
         out.push(PrimaryAction::Membership(node, copy, true));
     }
@@ -344,6 +484,11 @@ impl Primary {
             self.log.get_entries_since(peer.next, max, limits::SHIP_BYTES_MAX)
         };
         let Some(batch) = read else {
+            let start = {
+                let copy = peer.hello.copy;
+                self.order_full_sync(copy, FullSyncReason::Trimmed(self.log.marks().trim))
+            };
+            self.welcome(conn, start, out);
             self.drop_peer(conn, "fell behind the log's trim", out);
             return false;
         };
@@ -370,6 +515,7 @@ impl Primary {
 
     fn drop_peer(&mut self, conn: ConnId, why: &'static str, out: &mut Vec<PrimaryAction>) {
         self.peers.remove(&conn);
+        self.copies.closed(self.now, conn);
         out.push(PrimaryAction::Close(conn, why));
     }
 
@@ -428,12 +574,15 @@ impl Machine for Primary {
     type Action = PrimaryAction;
 
     fn on(&mut self, now: Instant, event: PrimaryEvent, out: &mut Vec<PrimaryAction>) {
+        self.now = now;
         let mut detached = None;
         match event {
             PrimaryEvent::Frame(conn, StandbyFrame::Hello(hello)) => self.hello(now, conn, hello, out),
             PrimaryEvent::Frame(conn, StandbyFrame::Ack(ack)) => self.ack(now, conn, &ack, out),
+            PrimaryEvent::CopyAsked(conn, request) => self.copy_asked(now, conn, *request, out),
             PrimaryEvent::Closed(conn) => {
                 self.peers.remove(&conn);
+                self.copies.closed(now, conn);
             }
             PrimaryEvent::Appended => {
                 let conns: Vec<ConnId> = self.peers.keys().copied().collect();
@@ -447,14 +596,18 @@ impl Machine for Primary {
             }
             PrimaryEvent::Tick => {}
         }
+        self.copies.expire(now);
         self.heartbeats(now, out);
         self.settle(out);
+        let aborted = self.pin();
+        out.extend(aborted.into_iter().map(|conn| PrimaryAction::Close(conn, COPY_ABORTED)));
         // Answered last: whoever hears of it finds the gate open.
         out.extend(detached);
     }
 
     fn deadline(&self) -> Option<Instant> {
-        self.peers.values().map(|p| p.sent_at.plus(self.config.times.heartbeat)).min()
+        let heartbeat = self.peers.values().map(|p| p.sent_at.plus(self.config.times.heartbeat)).min();
+        heartbeat.into_iter().chain(self.copies.deadline()).min()
     }
 }
 

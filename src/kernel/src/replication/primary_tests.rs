@@ -4,6 +4,7 @@ use super::*;
 use crate::oplog::codec::Prepared;
 use crate::oplog::{LogLimits, Op};
 use crate::replication::ReplicationTimes;
+use crate::store::CopySession;
 use crate::types::{AckMode, WallTime};
 
 /// A primary of epoch 3 whose log holds epoch 1 up to seq 4 and epoch 3 from 5
@@ -33,7 +34,8 @@ fn bench_over(log: OpLogManager) -> Bench {
         ack: AckMode::Sync,
         read_ttl_max: Duration::from_secs(10),
     };
-    Bench { primary: Primary::new(me, config, log.clone(), &start), log, now: 1000 }
+    let store = Arc::new(MetadataStore::new(&me.cluster));
+    Bench { primary: Primary::new(me, config, store, log.clone(), &start), log, now: 1000 }
 }
 
 fn append(log: &OpLogManager, epoch: u64, n: usize) {
@@ -41,6 +43,19 @@ fn append(log: &OpLogManager, epoch: u64, n: usize) {
         let op = Op::TermStart { node: "p".into(), copy: CopyId(100) };
         let _ = log.append(Epoch(epoch), Prepared::new(Epoch(epoch), WallTime(0), op.place(), &op));
     }
+}
+
+fn short_log() -> OpLogManager {
+    OpLogManager::new(LogLimits { entries: 100, bytes: usize::MAX, ..LogLimits::default() })
+}
+
+fn session(number: u64) -> CopySession {
+    CopySession { epoch: Epoch(3), number }
+}
+
+fn trimmed(conn: u64, trim: Seq) -> String {
+    let why = "the entries that it lacks are trimmed away: the primary's log starts at";
+    format!("{conn} welcome e3 p 100 FullSync({why} {trim})")
 }
 
 const fn ms(n: u64) -> Instant {
@@ -58,6 +73,8 @@ fn hello(name: &str, copy: u128) -> Hello {
         node: node(name),
         copy: CopyId(copy),
         last: Some(LogPos::new(Epoch(3), Seq(6))),
+        quarantined: false,
+        unsealed: None,
         max_epoch: Epoch(3),
         version: PROTOCOL_VERSION,
         shard_hash: shard_hash(),
@@ -73,6 +90,7 @@ fn ack(copy: u128, matched: u64, token: u64) -> Ack {
         token: ms(token).0,
         grant_us: 500_000,
         quarantined: 0,
+        sealed: true,
     }
 }
 
@@ -84,12 +102,19 @@ fn acks(conn: u64, ack: Ack) -> PrimaryEvent {
     PrimaryEvent::Frame(ConnId(conn), StandbyFrame::Ack(ack))
 }
 
+fn start(start: &Start) -> String {
+    match start {
+        Start::FullSync(why) => format!("FullSync({why})"),
+        other => format!("{other:?}"),
+    }
+}
+
 /// An action as one line.
 fn line(action: &PrimaryAction) -> String {
     let millis = |i: Instant| if i == Instant::MAX { "max".into() } else { (i.0 / 1_000_000).to_string() };
     match action {
         PrimaryAction::Send(c, PrimaryFrame::Welcome(w)) => {
-            format!("{} welcome e{} {} {} {:?}", c.0, w.epoch, w.node, w.copy.0, w.start)
+            format!("{} welcome e{} {} {} {}", c.0, w.epoch, w.node, w.copy.0, start(&w.start))
         }
         PrimaryAction::Send(c, PrimaryFrame::Batch(f)) => {
             let what = if f.batch.count == 0 {
@@ -104,6 +129,11 @@ fn line(action: &PrimaryAction) -> String {
             let token = f.token / 1_000_000;
             format!("{} {what} e{} @{token} commit {} tail {}{record}", c.0, f.epoch, f.commit, f.tail)
         }
+        PrimaryAction::SendCopy(c, CopyFrame::Welcome(w)) => {
+            format!("{} copy welcome e{} {}", c.0, w.epoch, start(&w.start))
+        }
+        PrimaryAction::SendCopy(..) => "more than a welcome".into(),
+        PrimaryAction::Copy(c, node, _) => format!("{} copy to {node}", c.0),
         PrimaryAction::Close(c, why) => format!("{} close: {why}", c.0),
         PrimaryAction::Gate(g) => {
             format!(
@@ -195,19 +225,14 @@ fn a_standby_is_greeted_streamed_to_admitted_and_told() {
 fn handshakes_that_get_no_stream() {
     let pos = |e, s| Some(LogPos::new(Epoch(e), Seq(s)));
     let cases: &[(&str, Hello)] = &[
+        ("FullSync(its last entry is not in the primary's log)", Hello { last: pos(2, 5), ..hello("s", 1) }),
+        ("FullSync(its last entry is not in the primary's log)", Hello { last: pos(3, 4), ..hello("s", 1) }),
+        ("FullSync(its last entry is not in the primary's log)", Hello { last: pos(3, 7), ..hello("s", 1) }),
+        ("FullSync(it has quarantined entries)", Hello { last: None, quarantined: true, ..hello("s", 1) }),
         (
-            "FullSync(\"its last entry is not in the primary's log\")",
-            Hello { last: pos(2, 5), ..hello("s", 1) },
+            "FullSync(its homes are not one prefix of the log, and the copying that they are from is over)",
+            Hello { last: None, unsealed: Some((session(1), LogPos::NONE)), ..hello("s", 1) },
         ),
-        (
-            "FullSync(\"its last entry is not in the primary's log\")",
-            Hello { last: pos(3, 4), ..hello("s", 1) },
-        ),
-        (
-            "FullSync(\"its last entry is not in the primary's log\")",
-            Hello { last: pos(3, 7), ..hello("s", 1) },
-        ),
-        ("FullSync(\"its copy is not a prefix of any log\")", Hello { last: None, ..hello("s", 1) }),
         ("Refused(Cluster(\"test\"))", Hello { cluster: "other".into(), ..hello("s", 1) }),
         ("Refused(Version)", Hello { version: PROTOCOL_VERSION + 1, ..hello("s", 1) }),
         ("Refused(Version)", Hello { shard_hash: shard_hash() ^ 1, ..hello("s", 1) }),
@@ -232,28 +257,124 @@ fn an_empty_copy_streams_from_the_first_entry() {
 
 #[test]
 fn what_is_trimmed_away_needs_a_full_sync() {
-    let mut b = bench_over(OpLogManager::new(LogLimits { entries: 100, bytes: usize::MAX }));
+    let mut b = bench_over(short_log());
     append(&b.log, 3, 20_000);
     let trim = b.log.marks().trim;
     assert!(trim > Seq(7), "trimmed: {trim}");
     let said = b.on(1000, says_hello(7, hello("s", 1)));
-    assert_eq!(said[0], "7 welcome e3 p 100 FullSync(\"the entries that it lacks are trimmed away\")");
+    assert_eq!(said[0], trimmed(7, trim));
     let last = Some(LogPos::new(Epoch(3), Seq(trim.0 - 1)));
     let said = b.on(1000, says_hello(8, Hello { last, ..hello("s", 1) }));
     assert_eq!(said[0], format!("8 welcome e3 p 100 Stream(Seq({trim}))"));
 }
 
 #[test]
-fn a_standby_that_falls_behind_the_trim_is_cut_off_and_stays_a_member() {
-    let mut b = bench_over(OpLogManager::new(LogLimits { entries: 100, bytes: usize::MAX }));
-    b.join(1000, 7, "s", 1);
-    b.on(1001, PrimaryEvent::Closed(ConnId(7)));
-    b.on(1002, says_hello(8, hello("t", 2)));
+fn a_standby_that_falls_behind_the_trim_is_told_so() {
+    let mut b = bench_over(short_log());
+    b.on(1000, says_hello(8, hello("t", 2)));
     append(&b.log, 3, 20_000);
     let said = b.on(1003, PrimaryEvent::Appended);
+    assert!(said.contains(&trimmed(8, b.log.marks().trim)), "{said:?}");
     assert!(said.contains(&"8 close: fell behind the log's trim".into()), "{said:?}");
+}
+
+#[test]
+fn the_log_is_never_trimmed_past_an_in_sync_standby() {
+    let mut b = bench_over(short_log());
+    b.join(1000, 7, "s", 1);
+    b.on(1001, PrimaryEvent::Closed(ConnId(7)));
+    append(&b.log, 3, 20_000);
+    b.on(1003, PrimaryEvent::Appended);
+    assert!(b.log.marks().trim <= Seq(7) && b.log.marks().is_over);
     let absent: Vec<_> = b.primary.view(ms(1003)).absent.into_iter().map(|a| (a.node, a.copy)).collect();
     assert_eq!(absent, [(node("s"), CopyId(1))]);
+    let said = b.on(1004, says_hello(8, hello("s", 1)));
+    assert_eq!(said[0], "8 welcome e3 p 100 Stream(Seq(7))");
+    // A member that diverged cannot be replaced before it is taken off the record.
+    let diverged = Hello { last: Some(LogPos::new(Epoch(2), Seq(5))), ..hello("s", 1) };
+    let said = b.on(1005, says_hello(9, diverged));
+    assert_eq!(said[0], "9 welcome e3 p 100 Refused(OnRecord)");
+    b.on(1006, PrimaryEvent::Detach(node("s")));
+    assert!(!b.log.marks().is_over && b.log.marks().trim > Seq(10_000), "trimmed at once");
+}
+
+fn asks(conn: u64, copy: u128, resume: Option<(CopySession, crate::replication::HomeSet)>) -> PrimaryEvent {
+    let hello = Hello { last: Some(LogPos::NONE), ..hello("s", copy) };
+    PrimaryEvent::CopyAsked(ConnId(conn), Box::new(CopyRequest { hello, resume }))
+}
+
+#[test]
+fn a_copying_pins_the_log_goes_on_after_a_cut_and_ends_with_the_admission() {
+    let limits = LogLimits { entries: 25_000, ..LogLimits::default() };
+    let mut b = bench_over(OpLogManager::new(limits));
+    b.check(
+        1000,
+        asks(7, 1, None),
+        &["7 copy welcome e3 Copy(1)", "7 copy to s", "gate e3 1000..max commit 7"],
+    );
+    append(&b.log, 3, 20_000);
+    let view = b.primary.view(ms(1000));
+    assert_eq!((view.copies.len(), view.copies[0].connected), (1, true));
+    // The connection is cut; the same copying goes on with the homes that are left.
+    b.on(2000, PrimaryEvent::Closed(ConnId(7)));
+    let mut has = crate::replication::HomeSet::default();
+    has.insert(crate::types::HomeId::SEGMENTS);
+    let said = b.on(3000, asks(8, 1, Some((session(1), has.clone()))));
+    assert_eq!(said[..2], ["8 copy welcome e3 Copy(1)", "8 copy to s"]);
+    let over = "9 copy welcome e3 FullSync(its homes are not one prefix of the log, and the copying that they are from is over)";
+    let said = b.on(3000, asks(9, 2, Some((session(1), has))));
+    assert_eq!(said[..2], [over, "9 close: the copying is over"], "that of another copy");
+    assert_eq!(b.log.marks().pinned_at, Some(Seq(7)), "where the copying began");
+    // All homes are there; replay begins behind the entry at which the copying began.
+    let unsealed = Some((session(1), LogPos::new(Epoch(3), Seq(6))));
+    let said = b.on(3010, says_hello(10, Hello { last: None, unsealed, ..hello("s", 1) }));
+    assert_eq!(said[0], "10 welcome e3 p 100 Stream(Seq(7))");
+    assert_eq!(b.primary.view(ms(3010)).peers[0].state, PeerState::Sealing);
+    let tail = b.log.tail().0;
+    let mut matched = 7;
+    while matched < tail {
+        let end = b.primary.view(ms(3010)).peers[0].sent.0;
+        b.on(3010, acks(10, Ack { sealed: end == tail, ..ack(1, end, 3010) }));
+        assert!(end > matched, "the stream goes on");
+        matched = end;
+    }
+    let view = b.primary.view(ms(3010));
+    assert_eq!(
+        (view.members().len(), view.copies.len()),
+        (1, 0),
+        "sealed, admitted, and no copying any more"
+    );
+}
+
+#[test]
+fn an_unsealed_copy_is_not_admitted() {
+    let mut b = bench();
+    b.on(1000, says_hello(7, hello("s", 1)));
+    b.on(1001, acks(7, Ack { sealed: false, ..ack(1, 7, 1000) }));
+    assert!(b.primary.view(ms(1001)).members().is_empty());
+}
+
+#[test]
+fn a_copying_without_a_standby_is_given_up_and_its_pin_goes() {
+    let mut b = bench_over(short_log());
+    b.on(1000, asks(7, 1, None));
+    b.on(1000, PrimaryEvent::Closed(ConnId(7)));
+    let patience = limits::COPY_PATIENCE.as_millis() as u64;
+    assert_eq!(b.primary.deadline(), Some(ms(1000 + patience)));
+    b.on(999 + patience, PrimaryEvent::Tick);
+    assert_eq!(b.log.marks().pinned_at, Some(Seq(7)));
+    b.on(1000 + patience, PrimaryEvent::Tick);
+    assert_eq!((b.log.marks().pinned_at, b.primary.deadline()), (None, None));
+}
+
+#[test]
+fn a_copying_is_given_up_when_the_log_reaches_its_bound() {
+    let mut b = bench_over(OpLogManager::new(LogLimits { bytes: 1 << 20, ..LogLimits::default() }));
+    b.on(1000, asks(7, 1, None));
+    append(&b.log, 3, 20_000);
+    let said = b.on(1001, PrimaryEvent::Appended);
+    assert_eq!(said.last().map(String::as_str), Some(format!("7 close: {COPY_ABORTED}").as_str()));
+    assert!(!b.log.marks().is_over, "and the log is within its bound again");
 }
 
 #[test]
