@@ -307,6 +307,8 @@ fn node_config(config: &ServeConfig, me: Identity, seed: u64) -> NodeConfig {
             times: ReplicationTimes { heartbeat: config.heartbeat, grant: config.grant },
             ack: config.ack,
             read_ttl_max: config.master.times.read_ttl,
+            ship: config.ship,
+            loss: config.loss,
         },
         master: config.master.clone(),
         log: LogLimits { bytes: config.log_bytes, ..LogLimits::default() },

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use standfast_kernel::machine::Machine;
 use standfast_kernel::node::{Node, NodeAction, NodeEvent, PromoteCall, RoleChange};
-use standfast_kernel::replication::{CopyFrame, CopyRequest, Gate, PrimaryFrame, StandbyFrame};
+use standfast_kernel::replication::{
+    Admission, CopyFrame, CopyRequest, Detached, Gate, PrimaryFrame, StandbyFrame,
+};
 use standfast_kernel::supervisor::Verdict;
 use standfast_kernel::types::{AckMode, ConnId, Instant, NodeId, Seq};
 use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc, oneshot};
@@ -57,8 +59,8 @@ pub enum Command {
         node: NodeId,
         /// Who asks.
         actor: String,
-        /// Whether it was a member; `None` from a node that is not primary.
-        answer: oneshot::Sender<Option<bool>>,
+        /// What came of it; `None` from a node that is not primary.
+        answer: oneshot::Sender<Option<Detached>>,
     },
     /// Somebody is about to look: publish the view of now.
     Refresh(oneshot::Sender<()>),
@@ -112,7 +114,7 @@ impl NodeHandle {
     ///
     /// # Errors
     /// When the node stops first.
-    pub async fn detach(&self, node: NodeId, actor: String) -> Result<Option<bool>, StoppedNode> {
+    pub async fn detach(&self, node: NodeId, actor: String) -> Result<Option<Detached>, StoppedNode> {
         let (answer, rx) = oneshot::channel();
         self.ask(Command::Detach { node, actor, answer }).await?;
         rx.await.map_err(|_| StoppedNode)
@@ -173,7 +175,7 @@ pub struct Driver<C, L> {
     parts: DriverParts<C, L>,
     asked: u64,
     promotes: BTreeMap<u64, oneshot::Sender<(Verdict, Option<RoleChange>)>>,
-    detaches: BTreeMap<u64, oneshot::Sender<Option<bool>>>,
+    detaches: BTreeMap<u64, oneshot::Sender<Option<Detached>>>,
     next_tick: Instant,
     /// When the frame came in that is being handled.
     received: Option<Instant>,
@@ -349,6 +351,7 @@ impl<C: Clock, L: PeerLink> Driver<C, L> {
                     rights_until: Instant(0),
                     commit: Seq::FIRST,
                     ack: AckMode::Sync,
+                    admission: Admission::OPEN,
                 };
                 parts.serving.serve(master, parts.node.log().clone(), closed);
             }

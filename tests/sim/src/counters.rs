@@ -24,7 +24,7 @@ counters! {
     EntriesAppended, EntriesApplied, PreemptLogged, FreeLogged, InPlaceLogged, AbandonLogged, ResolveLogged,
     EvictLogged, DiscardLogged, SegmentGoneLogged, PurgeLogged, HoldEndLogged,
     // What clients did and were told.
-    RequestSent, AnswerDelivered, NotPrimary, Unavailable, OutcomeUnknown, ConnectionClosed, ReplyNeverSent,
+    RequestSent, WriteRefused, AnswerDelivered, NotPrimary, Unavailable, OutcomeUnknown, ConnectionClosed, ReplyNeverSent,
     MountAcked, ReMountAcked, UnmountAcked, PutStartAcked, UpsertStartAcked, PutStartOnTwoSegments, PutExists, PutNoSpace, PutEndAcked, PutEndOfLostWrite,
     PutEndRetried, WriterGaveUp, RevokeAcked, RevokeRefused,
     CopyStarted, MoveStarted, TransferRefused, TransferEnded, TransferBroken, TransferRevoked,

@@ -94,6 +94,8 @@ impl Process {
                 times: ReplicationTimes::default(),
                 ack: params.ack,
                 read_ttl_max: TIMES.read_ttl,
+                ship: params.ship,
+                loss: params.loss,
             },
             // The clients of this simulation do not ping yet.
             master: MasterConfig {

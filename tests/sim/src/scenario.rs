@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use standfast_kernel::master::MasterTimes;
 use standfast_kernel::oplog::LogLimits;
+use standfast_kernel::replication::{LossBound, ShipConfig};
 use standfast_kernel::types::AckMode;
 
 use crate::clock::{DRIFT_PPM_MAX, MS, SECOND};
@@ -30,15 +31,15 @@ pub(crate) enum Scenario {
     Leases,
     /// Directed: standbys die and return at once on links whose streams overtake each other.
     Rejoin,
-    /// Directed: the threads of one client write the same keys at once, slowly (SEMANTICS R21).
-    Attempts,
-    /// Directed: lenders take memory back and lend it again while it is used.
-    Lenders,
     /// Short logs, so that standbys are trimmed past all the time and are given copies,
     /// which are cut, and whose ends die.
     FullSync,
     /// Directed: in-sync standbys lag behind a log of a few entries.
     Trim,
+    /// Directed: the threads of one client write the same keys at once, slowly (SEMANTICS R21).
+    Attempts,
+    /// Directed: lenders take memory back and lend it again while it is used.
+    Lenders,
 }
 
 /// Those that a plain run consists of.
@@ -63,10 +64,10 @@ const ALL: &[Scenario] = &[
     Scenario::LongLog,
     Scenario::Leases,
     Scenario::Rejoin,
-    Scenario::Attempts,
-    Scenario::Lenders,
     Scenario::FullSync,
     Scenario::Trim,
+    Scenario::Attempts,
+    Scenario::Lenders,
 ];
 
 /// Short enough that memory is reused hard (SEMANTICS 1.8 has the real ones).
@@ -117,6 +118,10 @@ pub(crate) struct Params {
     pub(crate) eager: bool,
     /// A crashed node stays away for up to this long.
     pub(crate) away_max: u64,
+    /// How primaries gather and send entries.
+    pub(crate) ship: ShipConfig,
+    /// Async only: what a failover may lose.
+    pub(crate) loss: LossBound,
     /// Bounds of the nodes' logs.
     pub(crate) log: LogLimits,
     /// Longest pause between a few homes of a copy and the next.
@@ -145,6 +150,8 @@ impl Params {
             prefill: 0,
             eager: false,
             away_max: 2 * SECOND,
+            ship: ShipConfig::default(),
+            loss: LossBound::default(),
             log: LogLimits::default(),
             copy_pause_max: 5 * MS,
             twice_permille: 0,
@@ -205,6 +212,8 @@ impl Params {
                 fault_gap: (20 * MS, 300 * MS),
                 faults: vec![(Fault::Stall, 6), (Fault::Slow, 3), (Fault::Break, 1)],
                 log: LogLimits { entries: 4, bytes: 1 << 20, chunk_bytes: 128 },
+                loss: LossBound { entries: 12, age: Duration::from_millis(80) },
+                ship: ShipConfig { batch_entries: 3, window_entries: 5, linger: Duration::from_millis(2) },
                 think: (MS / 2, 3 * MS),
                 requests_min: 1_000,
                 ..mixed
@@ -251,10 +260,10 @@ impl fmt::Display for Scenario {
             Self::LongLog => "long-log",
             Self::Leases => "leases",
             Self::Rejoin => "rejoin",
-            Self::Attempts => "attempts",
-            Self::Lenders => "lenders",
             Self::FullSync => "full-sync",
             Self::Trim => "trim",
+            Self::Attempts => "attempts",
+            Self::Lenders => "lenders",
         })
     }
 }

@@ -216,6 +216,12 @@ impl World {
             self.reply(i, &req, Answer::Unavailable);
             return Ok(());
         }
+        let tail = process.node.log().tail();
+        if req.request.is_mutation() && gate.refuses_writes(tail, now).is_some() {
+            self.counters.hit(Count::WriteRefused);
+            self.reply(i, &req, Answer::Unavailable);
+            return Ok(());
+        }
         let executed = master.execute(now, wall, &req.request);
         if executed.appended {
             self.node_event(i, NodeEvent::Appended)?;

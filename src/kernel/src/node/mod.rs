@@ -16,7 +16,7 @@ use crate::machine::Machine;
 use crate::master::{Master, MasterConfig};
 use crate::oplog::{LogLimits, OpLogManager};
 use crate::replication::{
-    CopyFrame, CopyRequest, Dump, Gate, Hello, Identity, PROTOCOL_VERSION, Primary, PrimaryAction,
+    CopyFrame, CopyRequest, Detached, Dump, Gate, Hello, Identity, PROTOCOL_VERSION, Primary, PrimaryAction,
     PrimaryEvent, PrimaryFrame, ReplicationConfig, Standby, StandbyAction, StandbyEvent, StandbyFrame,
     StandbyStart, Start, StreamRefusal, Welcome,
 };
@@ -127,9 +127,8 @@ pub enum NodeAction {
     StopServing,
     /// Answer to a promotion: the verdict, and the change if it took place.
     Promoted(u64, Verdict, Option<RoleChange>),
-    /// Answer to a detach: whether the node was in the in-sync set; `None` when
-    /// this node is not the primary.
-    Detached(u64, Option<bool>),
+    /// Answer to a detach; `None` when this node is not the primary.
+    Detached(u64, Option<Detached>),
     /// Something that people want to know.
     Happened(Happening),
     /// A role change, for the history.
@@ -455,7 +454,9 @@ impl Node {
         }
         // Also while it may not answer: a deadline that stays in the past is a busy loop.
         self.next_maintain = now.plus(MAINTAIN_EVERY);
-        if primary.gate().may_answer(now) && master.maintain(now, wall) > 0 {
+        let gate = primary.gate();
+        let may_append = gate.may_answer(now) && gate.refuses_writes(self.log.tail(), now).is_none();
+        if may_append && master.maintain(now, wall) > 0 {
             self.primary_event(now, PrimaryEvent::Appended, out);
         }
     }
@@ -482,9 +483,9 @@ impl Node {
                 PrimaryAction::Membership(node, copy, joined) => {
                     out.push(NodeAction::Happened(Happening::membership(&node, copy, joined)));
                 }
-                PrimaryAction::Detached(node, was_member) => {
+                PrimaryAction::Detached(node, done) => {
                     if let Some((request, _)) = self.detaching.take_if(|(_, n)| *n == node) {
-                        out.push(NodeAction::Detached(request, Some(was_member)));
+                        out.push(NodeAction::Detached(request, Some(done)));
                     }
                 }
             }

@@ -24,7 +24,13 @@ fn config(name: &str, bootstrap: bool) -> NodeConfig {
             copy: CopyId(u128::from(name.as_bytes()[0])),
             address: format!("{name}:1"),
         },
-        replication: ReplicationConfig { times, ack: AckMode::Sync, read_ttl_max: TTL },
+        replication: ReplicationConfig {
+            times,
+            ack: AckMode::Sync,
+            read_ttl_max: TTL,
+            ship: crate::replication::ShipConfig::default(),
+            loss: crate::replication::LossBound::default(),
+        },
         master: MasterConfig::default(),
         log: LogLimits::default(),
         bootstrap,
@@ -156,7 +162,7 @@ fn line(action: &NodeAction) -> String {
             let epoch = change.as_ref().map(|c| c.epoch.0);
             format!("promoted #{r} {codes:?} {epoch:?}")
         }
-        NodeAction::Detached(r, was) => format!("detached #{r} {was:?}"),
+        NodeAction::Detached(r, was) => format!("detached #{r} {:?}", was.map(|d| d.was_member)),
         NodeAction::Happened(h) => h.code.into(),
         NodeAction::Changed(c) => format!("changed {} e{}", c.kind, c.epoch),
     }

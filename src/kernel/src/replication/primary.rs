@@ -5,21 +5,25 @@
 //! compare-and-set: a standby joins the in-sync set by itself once it holds the
 //! committed prefix, and leaves it only when an operator detaches it (PROTOCOL 11).
 
+mod full_sync;
+mod ship;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use super::copies::Copies;
 use super::dump::Dump;
 use super::frames::{
-    Ack, BatchFrame, CopyFrame, CopyRequest, FullSyncReason, Hello, InSyncRecord, PrimaryFrame, StandbyFrame,
-    Start, StreamRefusal, Welcome,
+    Ack, CopyFrame, CopyRequest, FullSyncReason, Hello, InSyncRecord, PrimaryFrame, StandbyFrame, Start,
+    StreamRefusal, Welcome,
 };
+use super::gate::Admission;
 use super::view::{AbsentView, PeerState, PeerView, PrimaryView};
-use super::{Gate, Identity, PROTOCOL_VERSION, ReplicationConfig};
+use super::{Gate, Identity, LossBound, PROTOCOL_VERSION, ReplicationConfig};
 use crate::machine::Machine;
 use crate::oplog::OpLogManager;
 use crate::store::MetadataStore;
-use crate::types::{ConnId, CopyId, Epoch, Instant, KeyHash, LogPos, NodeId, Seq, limits};
+use crate::types::{AckMode, ConnId, CopyId, Epoch, Instant, KeyHash, LogPos, NodeId, Seq, limits};
 
 /// What can happen to a primary.
 #[derive(Debug)]
@@ -55,8 +59,17 @@ pub enum PrimaryAction {
     StepDown(Epoch),
     /// A copy joined (true) or left (false) the in-sync set.
     Membership(NodeId, CopyId, bool),
-    /// Answer to [`PrimaryEvent::Detach`]: whether it was a member.
-    Detached(NodeId, bool),
+    /// Answer to [`PrimaryEvent::Detach`].
+    Detached(NodeId, Detached),
+}
+
+/// What came of taking a standby out of the in-sync set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Detached {
+    /// It was in it.
+    pub was_member: bool,
+    /// It was connected, and the word is on its way.
+    pub told: bool,
 }
 
 /// What a primary starts from.
@@ -112,6 +125,8 @@ struct Peer {
     /// Revision of the in-sync set that it was told.
     told: Option<u64>,
     sent_at: Instant,
+    /// Since when entries have waited for more of them.
+    gathers_since: Option<Instant>,
     /// Batches not yet acknowledged: exclusive end, and when it was sent.
     in_flight: VecDeque<(Seq, Instant)>,
     heard: Instant,
@@ -167,7 +182,24 @@ impl Primary {
             rights_until: grants.min().unwrap_or(Instant::MAX),
             commit: self.commit,
             ack: self.config.ack,
+            admission: self.admission(),
         }
+    }
+
+    /// How far writes may go on: not beyond what the log can keep for in-sync
+    /// standbys (PROTOCOL S7), and in async mode not beyond what a failover may
+    /// lose (PROTOCOL A6).
+    fn admission(&self) -> Admission {
+        let LossBound { entries, age } = self.config.loss;
+        let mut admission = Admission { full: self.log.marks().is_over, ..Admission::OPEN };
+        if self.config.ack == AckMode::Async {
+            let matched = self.isr.values().map(|m| m.matched).min();
+            admission.tail_max = matched.map_or(Seq(u64::MAX), |m| Seq(m.0.saturating_add(entries)));
+            let members = self.peers.values().filter(|p| self.isr.contains_key(&p.hello.copy));
+            let oldest = members.filter_map(|p| p.in_flight.front().map(|(_, sent)| *sent)).min();
+            admission.until = oldest.map_or(Instant::MAX, |sent| sent.plus(age));
+        }
+        admission
     }
 
     /// What operators see.
@@ -245,6 +277,7 @@ impl Primary {
             grant_until: zero,
             told: None,
             sent_at: zero,
+            gathers_since: None,
             in_flight: VecDeque::new(),
             heard: now,
             quarantined: 0,
@@ -326,83 +359,6 @@ impl Primary {
         Ok(last)
     }
 
-    /// Only a copy that is in no record may be thrown away (PROTOCOL I6).
-    fn order_full_sync(&self, copy: CopyId, why: FullSyncReason) -> Start {
-        if self.isr.contains_key(&copy) && !mutant!(IsrKeptOverFullSync) {
-            return Start::Refused(StreamRefusal::OnRecord);
-        }
-        Start::FullSync(why)
-    }
-
-    /// Begins to copy the state for a standby, or goes on with it (PROTOCOL S5).
-    fn copy_asked(&mut self, now: Instant, conn: ConnId, request: CopyRequest, out: &mut Vec<PrimaryAction>) {
-        let CopyRequest { hello, resume } = request;
-        if hello.cluster == self.me.cluster.as_str() && hello.max_epoch > self.epoch {
-            self.copy_welcome(conn, Start::Refused(StreamRefusal::Deposed), out);
-            out.push(PrimaryAction::StepDown(hello.max_epoch));
-            return;
-        }
-        let on_record = self.isr.contains_key(&hello.copy).then_some(StreamRefusal::OnRecord);
-        if let Some(refusal) = self.stranger(&hello).or(on_record) {
-            self.copy_welcome(conn, Start::Refused(refusal), out);
-            return out.push(PrimaryAction::Close(conn, "no copy is given"));
-        }
-        self.drop_former_streams(&hello.node, out);
-        if let Some((session, has)) = resume {
-            let Some(copying) = self.copies.find(&hello.node, hello.copy, session) else {
-                self.copy_welcome(conn, Start::FullSync(FullSyncReason::Unsealed), out);
-                return out.push(PrimaryAction::Close(conn, "the copying is over"));
-            };
-            let former = copying.conn.replace(conn);
-            out.extend(former.map(|c| PrimaryAction::Close(c, "connected anew")));
-            let (resume, progress) = (copying.resume, Arc::clone(&copying.progress));
-            return self.copy((conn, hello.node), session, resume, (&has, progress), out);
-        }
-        // The tail is read and pinned before the first home is locked: what is
-        // appended from now on is replayed, what was appended is in the homes.
-        let resume = self.log.last();
-        let (node, who) = (hello.node, (hello.copy, hello.address));
-        let copying = self.copies.begin(now, self.epoch, &node, who, resume);
-        copying.conn = Some(conn);
-        let (session, progress) = (copying.session, Arc::clone(&copying.progress));
-        self.pin();
-        self.copy((conn, node), session, resume, (&super::HomeSet::default(), progress), out);
-    }
-
-    fn copy(
-        &self,
-        (conn, node): (ConnId, NodeId),
-        session: crate::store::CopySession,
-        resume: LogPos,
-        (has, progress): (&super::HomeSet, Arc<super::CopyProgress>),
-        out: &mut Vec<PrimaryAction>,
-    ) {
-        self.copy_welcome(conn, Start::Copy(session.number), out);
-        let (store, log) = (Arc::clone(&self.store), self.log.clone());
-        let dump = Dump::new(store, log, session, resume, has, progress);
-        out.push(PrimaryAction::Copy(conn, node, Box::new(dump)));
-    }
-
-    fn copy_welcome(&self, conn: ConnId, start: Start, out: &mut Vec<PrimaryAction>) {
-        let welcome = Welcome { epoch: self.epoch, node: self.me.node.clone(), copy: self.me.copy, start };
-        out.push(PrimaryAction::SendCopy(conn, CopyFrame::Welcome(welcome)));
-    }
-
-    /// Nothing is trimmed that an in-sync standby or a running copying needs,
-    /// but a copying is given up rather than let the log grow beyond its bound
-    /// (PROTOCOL S7).
-    fn pin(&mut self) -> Vec<ConnId> {
-        let members = self.isr.values().map(|m| m.matched).min().filter(|_| !mutant!(IsrKeptOverFullSync));
-        let needed = |copies: &Copies| members.into_iter().chain(copies.pin()).min();
-        self.log.pin(needed(&self.copies));
-        if !self.log.marks().is_over {
-            return Vec::new();
-        }
-        let aborted = self.copies.abort();
-        self.log.pin(needed(&self.copies));
-        aborted
-    }
-
     fn welcome(&self, conn: ConnId, start: Start, out: &mut Vec<PrimaryAction>) {
         let welcome = Welcome { epoch: self.epoch, node: self.me.node.clone(), copy: self.me.copy, start };
         out.push(PrimaryAction::Send(conn, PrimaryFrame::Welcome(welcome)));
@@ -460,66 +416,13 @@ impl Primary {
         out.push(PrimaryAction::Membership(node, copy, true));
     }
 
-    /// Sends what the peer's window allows.
-    fn ship(&mut self, now: Instant, conn: ConnId, out: &mut Vec<PrimaryAction>) {
-        let tail = self.log.tail();
-        while let Some(peer) = self.peers.get(&conn) {
-            let room = limits::SHIP_WINDOW_ENTRIES.saturating_sub(peer.next.since(peer.matched));
-            let full = room == 0 || peer.in_flight.len() >= limits::SHIP_WINDOW_FRAMES;
-            if peer.next >= tail || full {
-                return;
-            }
-            if !self.send_batch(now, conn, limits::SHIP_ENTRIES_MAX.min(room as usize), out) {
-                return;
-            }
-        }
-    }
-
-    /// Sends one batch of up to `max` entries; 0 makes it a heartbeat.
-    fn send_batch(&mut self, now: Instant, conn: ConnId, max: usize, out: &mut Vec<PrimaryAction>) -> bool {
-        let Some(peer) = self.peers.get_mut(&conn) else { return false };
-        let read = if max == 0 {
-            Some(crate::oplog::Batch { prev: LogPos::NONE, count: 0, entries: bytes::Bytes::new() })
-        } else {
-            self.log.get_entries_since(peer.next, max, limits::SHIP_BYTES_MAX)
-        };
-        let Some(batch) = read else {
-            let start = {
-                let copy = peer.hello.copy;
-                self.order_full_sync(copy, FullSyncReason::Trimmed(self.log.marks().trim))
-            };
-            self.welcome(conn, start, out);
-            self.drop_peer(conn, "fell behind the log's trim", out);
-            return false;
-        };
-        if batch.count > 0 {
-            peer.next = batch.end();
-            peer.in_flight.push_back((batch.end(), now));
-        }
-        peer.sent_at = now;
-        let marks = self.log.marks();
-        let frame = BatchFrame {
-            epoch: self.epoch,
-            batch,
-            token: now.0,
-            commit: self.commit,
-            tail: marks.tail,
-            trim: marks.trim,
-            record: (peer.told != Some(self.revision))
-                .then(|| record(&self.me, &self.config, self.revision, &self.isr)),
-        };
-        peer.told = Some(self.revision);
-        out.push(PrimaryAction::Send(conn, PrimaryFrame::Batch(frame)));
-        true
-    }
-
     fn drop_peer(&mut self, conn: ConnId, why: &'static str, out: &mut Vec<PrimaryAction>) {
         self.peers.remove(&conn);
         self.copies.closed(self.now, conn);
         out.push(PrimaryAction::Close(conn, why));
     }
 
-    fn detach(&mut self, node: &NodeId, out: &mut Vec<PrimaryAction>) -> bool {
+    fn detach(&mut self, node: &NodeId, out: &mut Vec<PrimaryAction>) -> Detached {
         let copies: Vec<CopyId> =
             self.isr.iter().filter(|(_, m)| m.node == *node).map(|(copy, _)| *copy).collect();
         let conns: Vec<ConnId> =
@@ -527,31 +430,18 @@ impl Primary {
         for copy in &copies {
             self.leave(*copy, out);
         }
+        let (was_member, told) = (!copies.is_empty(), !conns.is_empty());
         for conn in conns {
             self.welcome(conn, Start::Refused(StreamRefusal::Detached), out);
             self.drop_peer(conn, "detached by an operator", out);
         }
-        !copies.is_empty()
+        Detached { was_member, told }
     }
 
     fn leave(&mut self, copy: CopyId, out: &mut Vec<PrimaryAction>) {
         if let Some(member) = self.isr.remove(&copy) {
             self.revision += 1;
             out.push(PrimaryAction::Membership(member.node, copy, false));
-        }
-    }
-
-    fn heartbeats(&mut self, now: Instant, out: &mut Vec<PrimaryAction>) {
-        let due: Vec<ConnId> = self
-            .peers
-            .iter()
-            .filter(|(_, p)| {
-                p.told != Some(self.revision) || now >= p.sent_at.plus(self.config.times.heartbeat)
-            })
-            .map(|(conn, _)| *conn)
-            .collect();
-        for conn in due {
-            self.send_batch(now, conn, 0, out);
         }
     }
 
@@ -591,12 +481,13 @@ impl Machine for Primary {
                 }
             }
             PrimaryEvent::Detach(node) => {
-                let was_member = self.detach(&node, out);
-                detached = Some(PrimaryAction::Detached(node, was_member));
+                let done = self.detach(&node, out);
+                detached = Some(PrimaryAction::Detached(node, done));
             }
             PrimaryEvent::Tick => {}
         }
         self.copies.expire(now);
+        self.ship_gathered(now, out);
         self.heartbeats(now, out);
         self.settle(out);
         let aborted = self.pin();
@@ -607,7 +498,9 @@ impl Machine for Primary {
 
     fn deadline(&self) -> Option<Instant> {
         let heartbeat = self.peers.values().map(|p| p.sent_at.plus(self.config.times.heartbeat)).min();
-        heartbeat.into_iter().chain(self.copies.deadline()).min()
+        let linger = self.peers.values().filter_map(|p| p.gathers_since).min();
+        let lingered = linger.map(|since| since.plus(self.config.ship.linger));
+        heartbeat.into_iter().chain(lingered).chain(self.copies.deadline()).min()
     }
 }
 

@@ -3,7 +3,7 @@ use std::time::Duration;
 use super::*;
 use crate::oplog::codec::Prepared;
 use crate::oplog::{LogLimits, Op};
-use crate::replication::ReplicationTimes;
+use crate::replication::{ReplicationTimes, ShipConfig};
 use crate::store::CopySession;
 use crate::types::{AckMode, WallTime};
 
@@ -33,6 +33,8 @@ fn bench_over(log: OpLogManager) -> Bench {
         times: ReplicationTimes::default(),
         ack: AckMode::Sync,
         read_ttl_max: Duration::from_secs(10),
+        ship: ShipConfig::default(),
+        loss: LossBound::default(),
     };
     let store = Arc::new(MetadataStore::new(&me.cluster));
     Bench { primary: Primary::new(me, config, store, log.clone(), &start), log, now: 1000 }
@@ -147,7 +149,7 @@ fn line(action: &PrimaryAction) -> String {
         PrimaryAction::StepDown(e) => format!("step down: e{e}"),
         PrimaryAction::Membership(n, copy, true) => format!("joined {n}/{}", copy.0),
         PrimaryAction::Membership(n, copy, false) => format!("left {n}/{}", copy.0),
-        PrimaryAction::Detached(n, was) => format!("detached {n} {was}"),
+        PrimaryAction::Detached(n, was) => format!("detached {n} {} told {}", was.was_member, was.told),
     }
 }
 
@@ -488,13 +490,13 @@ fn a_member_that_goes_away_blocks_until_it_is_detached() {
     assert!(!b.primary.gate().may_answer(ms(1500)), "its grant is over");
     let view = b.primary.view(ms(1020));
     assert_eq!((view.absent.len(), view.members().len(), view.peers.len()), (1, 1, 0));
-    b.check(1600, PrimaryEvent::Detach(node("nobody")), &["detached nobody false"]);
+    b.check(1600, PrimaryEvent::Detach(node("nobody")), &["detached nobody false told false"]);
     b.check(
         1700,
         PrimaryEvent::Detach(node("s")),
-        &["left s/1", "gate e3 1000..max commit 9", "detached s true"],
+        &["left s/1", "gate e3 1000..max commit 9", "detached s true told false"],
     );
-    b.check(1800, PrimaryEvent::Detach(node("s")), &["detached s false"]);
+    b.check(1800, PrimaryEvent::Detach(node("s")), &["detached s false told false"]);
 }
 
 #[test]
@@ -522,7 +524,7 @@ fn detach_tells_a_connected_standby_and_the_others() {
             "1 welcome e3 p 100 Refused(Detached)",
             "1 close: detached by an operator",
             "2 beat e3 @1050 commit 7 tail 7 record 4 [p/100 t/2]",
-            "detached s true",
+            "detached s true told true",
         ],
     );
 }
@@ -693,4 +695,54 @@ fn states_of_a_peer() {
     assert_eq!(state(&b), PeerState::Quarantined);
     let peer = &b.primary.view(ms(1003)).peers[0];
     assert_eq!((peer.quarantined, peer.in_sync, peer.acked, peer.address.as_str()), (2, true, Seq(7), "s:1"));
+}
+
+/// A bench with other settings than the usual ones.
+fn bench_as(change: impl FnOnce(&mut ReplicationConfig)) -> Bench {
+    let mut b = bench();
+    change(&mut b.primary.config);
+    b
+}
+
+#[test]
+fn a_batch_that_is_not_full_lingers_for_more() {
+    let linger = Duration::from_millis(3);
+    let mut b = bench_as(|c| c.ship = ShipConfig { batch_entries: 4, linger, ..ShipConfig::default() });
+    b.join(1000, 7, "s", 1);
+    append(&b.log, 3, 2);
+    b.check(1010, PrimaryEvent::Appended, &[]);
+    assert_eq!(b.primary.deadline(), Some(ms(1013)));
+    append(&b.log, 3, 1);
+    b.check(1012, PrimaryEvent::Appended, &[]);
+    b.check(1013, PrimaryEvent::Tick, &["7 entries 7..10 e3 @1013 commit 7 tail 10"]);
+    append(&b.log, 3, 5);
+    let full = ["7 entries 10..14 e3 @1014 commit 7 tail 15"];
+    b.check(1014, PrimaryEvent::Appended, &full);
+    b.check(1017, PrimaryEvent::Tick, &["7 entries 14..15 e3 @1017 commit 7 tail 15"]);
+}
+
+#[test]
+fn nothing_lingers_while_the_window_is_full() {
+    let ship = ShipConfig { batch_entries: 4, window_entries: 2, linger: Duration::from_millis(3) };
+    let mut b = bench_as(|c| c.ship = ship);
+    b.join(1000, 7, "s", 1);
+    append(&b.log, 3, 3);
+    b.on(1010, PrimaryEvent::Appended);
+    b.check(1013, PrimaryEvent::Tick, &["7 entries 7..9 e3 @1013 commit 7 tail 10"]);
+    assert!(b.primary.deadline().is_some_and(|d| d > ms(1050)), "only the heartbeat is due");
+}
+
+#[test]
+fn in_async_mode_writes_wait_for_a_member_that_lacks_too_much() {
+    let loss = LossBound { entries: 10, age: Duration::from_millis(200) };
+    let mut b = bench_as(|c| (c.ack, c.loss) = (AckMode::Async, loss));
+    assert_eq!(b.primary.gate().admission, Admission::OPEN, "nobody to lose it from");
+    b.join(1000, 7, "s", 1);
+    append(&b.log, 3, 4);
+    b.on(1010, PrimaryEvent::Appended);
+    let want = Admission { full: false, tail_max: Seq(17), until: ms(1210) };
+    assert_eq!(b.primary.gate().admission, want);
+    b.on(1020, acks(7, ack(1, 11, 1010)));
+    let want = Admission { tail_max: Seq(21), until: Instant::MAX, ..want };
+    assert_eq!(b.primary.gate().admission, want);
 }

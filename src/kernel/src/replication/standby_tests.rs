@@ -41,6 +41,8 @@ fn config() -> ReplicationConfig {
         times: ReplicationTimes { heartbeat: Duration::from_millis(HEARTBEAT), grant: GRANT },
         ack: AckMode::Sync,
         read_ttl_max: Duration::from_secs(10),
+        ship: crate::replication::ShipConfig::default(),
+        loss: crate::replication::LossBound::default(),
     }
 }
 

@@ -59,6 +59,11 @@ pub const COPY_PATIENCE: Duration = Duration::from_secs(10);
 /// Epochs of the log that a copy of the state is followed by.
 pub const COPY_EPOCHS_MAX: usize = 65_536;
 
+/// Default of what an in-sync standby may lack in async mode, in entries.
+pub const LOSS_ENTRIES_MAX: u64 = 1_000_000;
+/// The same as the age of the oldest of them.
+pub const LOSS_AGE_MAX: Duration = Duration::from_secs(5);
+
 /// Standbys that one primary serves.
 pub const STANDBYS_MAX: usize = 16;
 /// Happenings kept for display.
