@@ -80,6 +80,12 @@ pub(crate) fn steps(scale: &Scale) -> Vec<Step> {
         // The house rules (tests/tidy.rs) are among these.
         program("tests", tests, Count::TestResults),
         program("doc tests", cargo("test --workspace --doc --no-fail-fast --locked"), Count::DocTestResults),
+        // Locks and atomics are others under this feature, so it is a build of its own.
+        program(
+            "threads",
+            cargo("test -p standfast-kernel --features shuttle --test threads --locked"),
+            Count::TestResults,
+        ),
         // The same seed twice comes first: without it a failing seed could not be run again.
         program("sim determinism", sim::command(&["--check-determinism"]), Count::ClosingLine),
         program("sim seeds", sim::command(&["--seeds", &seeds]), Count::ClosingLine),
