@@ -10,9 +10,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use shuttle::thread;
-use standfast_kernel::api::{
-    EndItem, PutItem, Refusal, ReplicaType, ReplicateConfig, Request, Response,
-};
+use standfast_kernel::api::{EndItem, PutItem, Refusal, ReplicaType, ReplicateConfig, Request, Response};
 use standfast_kernel::master::{EvictionRules, Master, MasterStart, MasterTimes};
 use standfast_kernel::oplog::codec::decode;
 use standfast_kernel::oplog::{LogLimits, Op, OpLogManager, split_entries};
@@ -214,14 +212,14 @@ fn one_key_claimed_by_two_groups() {
     let run = |s: &Arc<Shared>| {
         vec![
             go(s, |s| {
-                let _ = s.put(2, "k", Some("G");
-            })),
+                let _ = s.put(2, "k", Some("G"));
+            }),
             go(s, |s| {
-                let _ = s.put(3, "k", Some("H");
-            })),
+                let _ = s.put(3, "k", Some("H"));
+            }),
             go(s, |s| {
-                let _ = s.put(4, "k", Some("");
-            })),
+                let _ = s.put(4, "k", Some(""));
+            }),
             go(s, |s| s.remove("k")),
         ]
     };
@@ -248,9 +246,13 @@ fn eviction_among_readers() {
                 assert_eq!(s.get(later, "a"), Some(told), "a lease is live");
             }
         };
-        vec![go(s, maintain), go(s, read), go(s, |s| {
+        vec![
+            go(s, maintain),
+            go(s, read),
+            go(s, |s| {
                 let _ = s.put(3, "d", None);
-            })]
+            }),
+        ]
     };
     schedules(256, run, |_| ());
 }
