@@ -12,3 +12,4 @@ mod mooncake_transfer;
 mod node;
 mod stock;
 mod stopped;
+mod traps;

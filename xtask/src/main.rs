@@ -2,7 +2,9 @@
 //!
 //! Progress goes to stderr. stdout carries the result: a table, a closing line, or one line of JSON.
 
+mod bench;
 mod codegen;
+mod coverage;
 mod e2e;
 mod fix;
 mod process;
@@ -34,7 +36,7 @@ enum Command {
         full: bool,
     },
     /// Install what tests need besides Rust: the Mooncake wheel into target/venv,
-    /// and the Debian packages that it loads
+    /// the Debian packages that it loads, and cargo-tarpaulin
     Setup,
     /// Generate code, apply clippy's suggestions, format
     Fix,
@@ -49,6 +51,18 @@ enum Command {
     Sim {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
+    },
+    /// Count the lines of the kernel and the wire protocol that tests run
+    Coverage {
+        /// Print one line of JSON instead of text
+        #[arg(long)]
+        json: bool,
+    },
+    /// Measure the kernel's figures and write docs/figures.json
+    Bench {
+        /// Print one line of JSON instead of text
+        #[arg(long)]
+        json: bool,
     },
     /// Run one suite of end-to-end cases against real processes
     E2e {
@@ -65,10 +79,12 @@ enum Command {
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Verify { full } => verify::run(full),
-        Command::Setup => wheel::python().map(|_| ExitCode::SUCCESS),
+        Command::Setup => wheel::python().and_then(|_| coverage::setup()).map(|()| ExitCode::SUCCESS),
         Command::Fix => fix::run(),
         Command::Codegen { check } => codegen::run(check).map(|()| ExitCode::SUCCESS),
         Command::Sim { args } => sim::run(&args),
+        Command::Coverage { json } => coverage::run(json),
+        Command::Bench { json } => bench::run(json),
         Command::E2e { suite, runs, json } => e2e::run(suite, runs, json),
     };
     done.unwrap_or_else(|error| {

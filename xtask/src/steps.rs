@@ -12,12 +12,15 @@ pub(crate) struct Scale {
     pub(crate) e2e_runs: u32,
     /// Hostile frames for the wire tests; `None` leaves it to the tests' own default.
     pub(crate) wire_mutations: Option<u32>,
+    /// Whether the lines that tests run are counted: it builds everything once more.
+    pub(crate) coverage: bool,
 }
 
 /// `cargo xtask verify`.
-pub(crate) const QUICK: Scale = Scale { seeds: 200, e2e_runs: 1, wire_mutations: None };
+pub(crate) const QUICK: Scale = Scale { seeds: 200, e2e_runs: 1, wire_mutations: None, coverage: false };
 /// `cargo xtask verify --full`.
-pub(crate) const FULL: Scale = Scale { seeds: 2_000, e2e_runs: 5, wire_mutations: Some(1_000_000) };
+pub(crate) const FULL: Scale =
+    Scale { seeds: 2_000, e2e_runs: 5, wire_mutations: Some(1_000_000), coverage: true };
 
 /// One line of the final table.
 pub(crate) struct Step {
@@ -35,6 +38,8 @@ pub(crate) enum Work {
     Demo { runs: u32 },
     /// Runs the released Mooncake client; skipped where its wheel cannot be had.
     Wheel { runs: u32 },
+    /// Counts the lines that tests run; skipped where the tool is not installed.
+    Coverage,
 }
 
 /// Where the number of cases comes from.
@@ -72,7 +77,7 @@ pub(crate) fn steps(scale: &Scale) -> Vec<Step> {
     let mut docs = cargo("doc --workspace --no-deps --locked");
     docs.env("RUSTDOCFLAGS", "-D warnings");
 
-    vec![
+    let mut steps = vec![
         component("fmt", cargo("fmt --all --check"), RUSTFMT),
         component("clippy", cargo("clippy --workspace --all-targets --locked -- -D warnings"), CLIPPY),
         Step { name: "codegen", work: Work::CodegenCheck },
@@ -92,7 +97,11 @@ pub(crate) fn steps(scale: &Scale) -> Vec<Step> {
         program("sim mutants", sim::command(&["--mutants"]), Count::ClosingLine),
         Step { name: "e2e demo", work: Work::Demo { runs: scale.e2e_runs } },
         Step { name: "e2e wheel", work: Work::Wheel { runs: scale.e2e_runs } },
-    ]
+    ];
+    if scale.coverage {
+        steps.push(Step { name: "coverage", work: Work::Coverage });
+    }
+    steps
 }
 
 fn cargo(words: &str) -> Command {
@@ -118,9 +127,10 @@ mod tests {
     use crate::run::show;
 
     #[test]
-    fn names_are_distinct_and_full_changes_only_the_scale() {
+    fn names_are_distinct_and_full_changes_only_the_scale_and_adds_coverage() {
         let names = |scale| steps(scale).iter().map(|step| step.name).collect::<Vec<_>>();
-        let quick = names(&QUICK);
+        let mut quick = names(&QUICK);
+        quick.push("coverage");
         assert_eq!(quick, names(&FULL));
         assert_eq!(quick.iter().collect::<BTreeSet<_>>().len(), quick.len());
     }

@@ -169,7 +169,7 @@ mod held {
     use super::Order;
 
     super::primitives::thread_local! {
-        static HELD: RefCell<Vec<Order>> = RefCell::new(Vec::new());
+        static HELD: RefCell<Vec<Order>> = const { RefCell::new(Vec::new()) };
     }
 
     /// Entry in this thread's list of held locks.
