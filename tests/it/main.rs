@@ -23,3 +23,4 @@ mod scrape;
 mod stock;
 mod stopped;
 mod trace;
+mod traps;
