@@ -39,7 +39,7 @@ pub(crate) enum Work {
     CodegenCheck,
     /// Runs the end-to-end demo cases.
     Demo { runs: u32 },
-    /// Looks for etcd, without which the step `tests` leaves out the cases of a real one.
+    /// Installs etcd unless it is there; skipped where it cannot be had.
     Etcd,
     /// Runs the released Mooncake client; skipped where its wheel cannot be had.
     Wheel { full: bool },
@@ -87,9 +87,10 @@ pub(crate) fn steps(scale: &Scale) -> Vec<Step> {
         component("clippy", cargo("clippy --workspace --all-targets --locked -- -D warnings"), CLIPPY),
         Step { name: "codegen", work: Work::CodegenCheck },
         program("docs", docs, Count::ExitCode),
+        // Without it the next step leaves out the cases of a real one.
+        Step { name: "etcd", work: Work::Etcd },
         // The house rules (tests/tidy.rs) are among these.
         program("tests", tests, Count::TestResults),
-        Step { name: "etcd", work: Work::Etcd },
         program("doc tests", cargo("test --workspace --doc --no-fail-fast --locked"), Count::DocTestResults),
         // Locks and atomics are others under this feature, so it is a build of its own.
         program(

@@ -52,7 +52,7 @@ fn run_step(step: Step, strict: bool) -> Outcome {
         Work::Program { command, count, .. } => run_program(*command, count),
         Work::CodegenCheck => codegen::run(true).map(|()| (Tally::one(true), Vec::new())),
         Work::Demo { runs } => e2e::demo_cases(runs).map(|results| e2e::summary(&results)),
-        Work::Etcd => match etcd::present() {
+        Work::Etcd => match etcd::install() {
             Ok(()) => Ok((Tally::one(true), Vec::new())),
             Err(error) => Ok(skipped(&format!("{error:#}"), strict)),
         },
