@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use standfast_kernel::master::MasterTimes;
+use standfast_kernel::coordination::Revision;
 use standfast_kernel::node::{Node, NodeConfig};
 use standfast_kernel::oplog::LogLimits;
 use standfast_kernel::replication::{Identity, ReplicationConfig, ReplicationTimes};
@@ -17,7 +17,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::config::{HTTP_DEFAULT, LogFormat, ServeArgs, ServeConfig, StartRole};
+use crate::config::{HTTP_DEFAULT, LogFormat, ServeArgs, ServeConfig, StartRole, WitnessArgs};
 use crate::inbound::{admin, coro_rpc, grpc};
 use crate::outbound::{BootClock, GrpcPeer, OsEntropy, epoch_of};
 use crate::ports::{Clock, Entropy};
@@ -27,6 +27,7 @@ use crate::shell::{
 };
 use crate::telemetry::otel::Exporter;
 use crate::telemetry::{self, Instruments};
+use crate::witness;
 
 /// Commands on their way to the node before senders must wait.
 const COMMANDS_MAX: usize = 1024;
@@ -45,6 +46,18 @@ pub fn serve(args: &ServeArgs) -> ExitCode {
     };
     telemetry::init(config.log_format == LogFormat::Json);
     stop_on_bugs();
+    block_on(run(config))
+}
+
+/// Runs a witness until it is told to stop: `standfast witness`.
+#[must_use]
+pub fn witness(args: &WitnessArgs) -> ExitCode {
+    telemetry::init(args.log_format == LogFormat::Json);
+    stop_on_bugs();
+    block_on(run_witness(args.clone()))
+}
+
+fn block_on(program: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(e) => {
@@ -52,13 +65,42 @@ pub fn serve(args: &ServeArgs) -> ExitCode {
             return ExitCode::from(1);
         }
     };
-    match runtime.block_on(run(config)) {
+    match runtime.block_on(program) {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
             eprintln!("error: {e:#}");
             ExitCode::from(1)
         }
     }
+}
+
+async fn run_witness(args: WitnessArgs) -> anyhow::Result<()> {
+    let witness = witness::open(args.file.clone(), args.start_revision.map(Revision))?;
+    let listener =
+        TcpListener::bind(args.listen).await.with_context(|| format!("cannot listen on {}", args.listen))?;
+    let address = listener.local_addr().context("cannot read the port")?.to_string();
+    let ready = serde_json::json!({
+        "schema": 1, "witness": address, "revision": witness.revision().0, "pid": std::process::id(),
+    });
+    tracing::warn!(
+        "this witness is a single point: while it is away no standby takes over, and if {} is lost, so is the \
+         record of who leads",
+        args.file.display()
+    );
+    println!("{ready}");
+    let stop = stop_signal()?;
+    witness.serve(listener, stop).await
+}
+
+/// Resolves when the process is asked to stop.
+fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = tokio::signal::ctrl_c() => {}
+        }
+    })
 }
 
 /// A broken invariant must end the process, whichever task or thread finds it:
@@ -113,10 +155,9 @@ async fn run(config: ServeConfig) -> anyhow::Result<()> {
     }
     let door = tasks.spawn(grpc::serve(listener, services, stop.clone().cancelled_owned()));
     println!("{ready}");
-    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let asked = stop_signal()?;
     let ended = tokio::select! {
-        _ = terminate.recv() => Ok(()),
-        _ = tokio::signal::ctrl_c() => Ok(()),
+        () = asked => Ok(()),
         ended = node => ended.context("the node's loop ended"),
         ended = door => ended.context("the gRPC door ended").and_then(|r| r.context("the gRPC door failed")),
     };
@@ -254,9 +295,9 @@ fn node_config(config: &ServeConfig, me: Identity, seed: u64) -> NodeConfig {
         replication: ReplicationConfig {
             times: ReplicationTimes { heartbeat: config.heartbeat, grant: config.grant },
             ack: config.ack,
-            read_ttl_max: config.read_ttl,
+            read_ttl_max: config.master.times.read_ttl,
         },
-        master: MasterTimes { read_ttl: config.read_ttl, ..MasterTimes::default() }.into(),
+        master: config.master.clone(),
         log: LogLimits { entries: limits::LOG_ENTRIES_MAX, bytes: config.log_bytes },
         bootstrap: config.role == StartRole::Primary,
         has_peer: config.peer.is_some(),

@@ -2,14 +2,21 @@
 //! [`ServeConfig`] is in its range, and a grant covers several heartbeats, which
 //! is the one rule between timers (PROTOCOL T6) that flags could break.
 
+mod master;
+pub mod stock;
+
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use standfast_kernel::lab::Sabotage;
+use standfast_kernel::master::MasterConfig;
 use standfast_kernel::types::{AckMode, ClusterId, NodeId};
 
 use crate::telemetry::otel::{Collector, SAMPLE_DEFAULT, Sampling};
+
+pub use master::MasterArgs;
 
 /// Role that a node starts in, until a coordinator decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -66,9 +73,9 @@ pub struct ServeArgs {
     /// For how long each acknowledgement keeps other primaries silent, in milliseconds
     #[arg(long, value_name = "MS", default_value_t = 500)]
     pub grant_ms: u64,
-    /// Read lease of exist and get, in milliseconds
-    #[arg(long, value_name = "MS", default_value_t = 10_000)]
-    pub read_ttl_ms: u64,
+    /// How it decides.
+    #[command(flatten)]
+    pub master: MasterArgs,
     /// Bound of the op log, in MiB
     #[arg(long, value_name = "MIB", default_value_t = 256)]
     pub log_mib: u64,
@@ -89,6 +96,27 @@ pub struct ServeArgs {
     #[arg(long, value_name = "FAULT", requires = "enable_lab")]
     pub sabotage: Option<Sabotage>,
     /// Stop when stdin ends: whoever started this node is gone then, however it went
+    #[arg(long, hide = true)]
+    pub exit_with_stdin: bool,
+}
+
+/// Flags of `standfast witness`.
+#[derive(Debug, Clone, Args)]
+pub struct WitnessArgs {
+    /// Address to listen on; port 0 takes any
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:50060")]
+    pub listen: SocketAddr,
+    /// The file that it keeps its records in; begun if there is none
+    #[arg(long, value_name = "FILE")]
+    pub file: PathBuf,
+    /// Begin a new file at this revision: above the highest epoch of the nodes,
+    /// when the former file is lost
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..1 << 62))]
+    pub start_revision: Option<u64>,
+    /// Format of log lines on stderr
+    #[arg(long, value_enum, default_value = "text")]
+    pub log_format: LogFormat,
+    /// Stop when stdin ends: whoever started this witness is gone then, however it went
     #[arg(long, hide = true)]
     pub exit_with_stdin: bool,
 }
@@ -116,8 +144,8 @@ pub struct ServeConfig {
     pub heartbeat: Duration,
     /// G.
     pub grant: Duration,
-    /// Read lease.
-    pub read_ttl: Duration,
+    /// How it decides.
+    pub master: MasterConfig,
     /// Bound of the log in bytes.
     pub log_bytes: usize,
     /// Where spans go.
@@ -154,7 +182,6 @@ impl TryFrom<&ServeArgs> for ServeConfig {
         };
         range("--heartbeat-ms", a.heartbeat_ms, 5, 10_000);
         range("--grant-ms", a.grant_ms, 20, 60_000);
-        range("--read-ttl-ms", a.read_ttl_ms, 10, 24 * 3_600_000);
         range("--log-mib", a.log_mib, 1, 65_536);
         if a.grant_ms < a.heartbeat_ms.saturating_mul(4) {
             wrong.push(format!(
@@ -163,6 +190,7 @@ impl TryFrom<&ServeArgs> for ServeConfig {
                 a.grant_ms, a.heartbeat_ms
             ));
         }
+        let master = a.master.config(&mut wrong);
         if !wrong.is_empty() {
             return Err(ConfigError(wrong));
         }
@@ -177,7 +205,7 @@ impl TryFrom<&ServeArgs> for ServeConfig {
             ack: a.ack,
             heartbeat: Duration::from_millis(a.heartbeat_ms),
             grant: Duration::from_millis(a.grant_ms),
-            read_ttl: Duration::from_millis(a.read_ttl_ms),
+            master,
             log_bytes: (a.log_mib as usize) << 20,
             otlp: a.otlp.clone(),
             sampling: a.trace_sample.clone(),
@@ -244,6 +272,16 @@ mod tests {
             ("--node a --role primary --otlp h:4317", "expected http://host:4317"),
             ("--node a --role primary --trace-sample ratio:7", "`ratio:7` is no sampling rule"),
             ("--node a --role primary --mooncake 50051", "invalid socket address"),
+            ("--node a --role primary --placement cxl", "`free_ratio_first`"),
+            ("--node a --role primary --client-ttl-ms 5", "--client-ttl-ms is 5: expected 100 to"),
+            (
+                "--node a --role primary --put-release-ms 30000",
+                "put release timeout `30000 ms` is not valid: expected more than the put discard timeout",
+            ),
+            (
+                "--node a --role primary --soft-pin-ttl-ms 100 --soft-pin-ttl-max-ms 99",
+                "at most the longest soft pin TTL",
+            ),
         ];
         for (flags, part) in cases {
             let error = load(flags).expect_err(flags);

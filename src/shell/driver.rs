@@ -18,6 +18,8 @@ use crate::telemetry::otel::TraceContext;
 
 /// The machine is woken at least this often, for maintenance and the status.
 const TICK_MAX: Duration = Duration::from_millis(50);
+/// Longest wait for a fresh view.
+const REFRESH_MAX: Duration = Duration::from_millis(100);
 /// Commands taken in before the clock is looked at again.
 const COMMANDS_PER_ROUND: usize = 64;
 
@@ -54,6 +56,8 @@ pub enum Command {
         /// Whether it was a member; `None` from a node that is not primary.
         answer: oneshot::Sender<Option<bool>>,
     },
+    /// Somebody is about to look: publish the view of now.
+    Refresh(oneshot::Sender<()>),
     /// The node stops.
     Stop,
 }
@@ -108,6 +112,19 @@ impl NodeHandle {
         let (answer, rx) = oneshot::channel();
         self.ask(Command::Detach { node, actor, answer }).await?;
         rx.await.map_err(|_| StoppedNode)
+    }
+
+    /// Lets the status show all that this node did before this call. Without an
+    /// answer in time the last view stands; its own time says how old it is.
+    pub async fn refresh(&self) {
+        let (done, rx) = oneshot::channel();
+        let refreshed = async {
+            if self.ask(Command::Refresh(done)).await.is_ok() {
+                // A node that stops meanwhile has published its last view.
+                let _ = rx.await;
+            }
+        };
+        let _ = tokio::time::timeout(REFRESH_MAX, refreshed).await;
     }
 
     /// Stops the node's loop.
@@ -246,6 +263,11 @@ impl<C: Clock, L: PeerLink> Driver<C, L> {
                 return self.frame(frame, arrival);
             }
             Command::LinkUp(_) | Command::LinkDown(..) | Command::Link(..) | Command::Stop => return,
+            Command::Refresh(done) => {
+                self.parts.board.publish(self.parts.node.view(self.parts.clock.now()));
+                let _ = done.send(());
+                return;
+            }
             Command::Peer(conn, frame) => NodeEvent::Peer(conn, frame),
             Command::PeerClosed(conn) => NodeEvent::PeerClosed(conn),
             Command::Promote { actor, reason, dry_run, answer } => {

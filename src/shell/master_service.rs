@@ -60,6 +60,14 @@ fn keys(request: &Request) -> Box<dyn Iterator<Item = &[u8]> + '_> {
         | Request::ExistKey { keys }
         | Request::Remove { keys, .. }
         | Request::BatchReplicaClear { keys, .. } => Box::new(keys.iter().map(|key| &**key)),
+        Request::CopyStart { key, .. }
+        | Request::CopyEnd { key, .. }
+        | Request::CopyRevoke { key, .. }
+        | Request::MoveStart { key, .. }
+        | Request::MoveEnd { key, .. }
+        | Request::MoveRevoke { key, .. }
+        | Request::CreateCopyTask { key, .. }
+        | Request::CreateMoveTask { key, .. } => Box::new(std::iter::once(&**key)),
         Request::MountSegment { .. }
         | Request::ReMountSegment { .. }
         | Request::UnmountSegment { .. }
@@ -71,7 +79,10 @@ fn keys(request: &Request) -> Box<dyn Iterator<Item = &[u8]> + '_> {
         | Request::GetStorageConfig
         | Request::GetReplicaListByRegex { .. }
         | Request::RemoveByRegex { .. }
-        | Request::RemoveAll { .. } => Box::new(std::iter::empty()),
+        | Request::RemoveAll { .. }
+        | Request::QueryTask { .. }
+        | Request::FetchTasks { .. }
+        | Request::MarkTaskToComplete { .. } => Box::new(std::iter::empty()),
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use parking_lot::RwLock;
 use standfast_kernel::api::Refusal;
+use standfast_kernel::master::EvictionStats;
 use standfast_kernel::node::{NodeView, RoleView};
 use standfast_kernel::replication::{
     AbsentView, Identity, InSyncRecord, LinkView, PROTOCOL_VERSION, PeerState, PeerView, PrimaryView,
@@ -223,6 +224,7 @@ impl StatusBoard {
             digest_at: Some(digest_at.0),
             home_count: limits::HOMES as u32,
             segment_list: segments,
+            eviction: self.serving.eviction().map(eviction),
             ..v1::Store::default()
         }
     }
@@ -487,6 +489,17 @@ fn own_lag(s: &StandbyView) -> v1::Lag {
     let entries = s.primary_tail.filter(|_| fresh).map(|tail| tail.since(s.applied));
     let age = if fresh && entries == Some(0) { Some(Duration::ZERO) } else { s.equal_for };
     v1::Lag { entries, bytes: None, age_us: age.map(us) }
+}
+
+fn eviction(s: EvictionStats) -> v1::Eviction {
+    v1::Eviction {
+        passes: s.attempted,
+        successful_passes: s.successful,
+        objects: s.evicted_keys,
+        bytes: s.evicted_bytes,
+        discarded: s.discarded,
+        released: s.released,
+    }
 }
 
 fn segment_state(m: &standfast_kernel::store::Mount) -> &'static str {

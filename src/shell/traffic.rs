@@ -9,7 +9,7 @@ use standfast_proto::v1;
 use crate::telemetry::Times;
 use crate::telemetry::catalog::STOCK_CALLS;
 
-const CALLS: [&str; 20] = [
+const CALLS: [&str; 31] = [
     "MountSegment",
     "ReMountSegment",
     "UnmountSegment",
@@ -30,6 +30,17 @@ const CALLS: [&str; 20] = [
     "RemoveByRegex",
     "RemoveAll",
     "BatchReplicaClear",
+    "CopyStart",
+    "CopyEnd",
+    "CopyRevoke",
+    "MoveStart",
+    "MoveEnd",
+    "MoveRevoke",
+    "CreateCopyTask",
+    "CreateMoveTask",
+    "QueryTask",
+    "FetchTasks",
+    "MarkTaskToComplete",
 ];
 
 /// Where a write spends its time: until its decision begins, until it is
@@ -243,6 +254,15 @@ fn outcomes(response: &Response) -> (u64, u64) {
         Response::RemoveAll(_) => (1, 0),
         // Stock masters skip the rest without a word: they did not fail.
         Response::BatchReplicaClear(cleared) => (cleared.len() as u64, 0),
+        Response::CopyStart(r) | Response::MoveStart(r) => split(std::slice::from_ref(r)),
+        Response::CopyEnd(r)
+        | Response::CopyRevoke(r)
+        | Response::MoveEnd(r)
+        | Response::MoveRevoke(r)
+        | Response::MarkTaskToComplete(r) => split(std::slice::from_ref(r)),
+        Response::CreateCopyTask(r) | Response::CreateMoveTask(r) => split(std::slice::from_ref(r)),
+        Response::QueryTask(r) => split(std::slice::from_ref(r)),
+        Response::FetchTasks(tasks) => (tasks.len() as u64, 0),
     }
 }
 

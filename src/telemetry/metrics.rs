@@ -131,6 +131,16 @@ const CHANGING: &[&str] = &[
     "remove_by_regex",
     "remove_all",
     "batch_replica_clear",
+    "copy_start",
+    "copy_end",
+    "copy_revoke",
+    "move_start",
+    "move_end",
+    "move_revoke",
+    "create_copy_task",
+    "create_move_task",
+    "fetch_tasks",
+    "mark_task_to_complete",
 ];
 
 fn writes(traffic: &v1::Traffic, out: &mut Exposition) {
@@ -146,8 +156,8 @@ fn writes(traffic: &v1::Traffic, out: &mut Exposition) {
     for stage in &traffic.write_stages {
         out.times(&m::WRITE_DURATION, &[&stage.stage], stage.time.as_ref());
     }
-    for (call, times) in durations(traffic) {
-        out.times(&m::CALL_DURATION, &[call], Some(&times));
+    for (class, times) in durations(traffic) {
+        out.times(&m::CALL_DURATION, &[class], Some(&times));
     }
     for (call, n) in requests {
         out.count(&m::CALLS_TOTAL, &[call], n);
@@ -165,13 +175,14 @@ fn writes(traffic: &v1::Traffic, out: &mut Exposition) {
     out.known(&m::STOCK_PENDING, &[], traffic.pending_replies);
 }
 
-/// How long the calls took that were made, the doors summed.
-fn durations(traffic: &v1::Traffic) -> BTreeMap<&str, v1::Histogram> {
+/// How long calls took: those that change the state, and the others.
+fn durations(traffic: &v1::Traffic) -> BTreeMap<&'static str, v1::Histogram> {
     let mut sums: BTreeMap<&str, v1::Histogram> = BTreeMap::new();
     for call in &traffic.calls {
-        let Some(time) = call.time.as_ref().filter(|t| t.counts.iter().any(|c| *c > 0)) else { continue };
-        match sums.get_mut(&*call.call) {
-            None => drop(sums.insert(&call.call, time.clone())),
+        let Some(time) = &call.time else { continue };
+        let class = if CHANGING.contains(&&*call.call) { "write" } else { "read" };
+        match sums.get_mut(class) {
+            None => drop(sums.insert(class, time.clone())),
             Some(sum) => {
                 sum.sum_us += time.sum_us;
                 sum.counts.iter_mut().zip(&time.counts).for_each(|(sum, count)| *sum += count);

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
     TraceService, TraceServiceServer,
@@ -34,6 +35,7 @@ pub(crate) fn id(span: &Span) -> Id {
 struct Taken {
     spans: Mutex<Vec<(String, Span)>>,
     came: Notify,
+    stopped: AtomicBool,
 }
 
 pub(crate) struct Collector {
@@ -50,6 +52,9 @@ impl TraceService for Door {
         &self,
         r: Request<ExportTraceServiceRequest>,
     ) -> Result<Response<ExportTraceServiceResponse>, Status> {
+        if self.0.stopped.load(Ordering::Relaxed) {
+            return Err(Status::unavailable("the collector is gone"));
+        }
         let mut spans = self.0.spans.lock();
         for resource in r.into_inner().resource_spans {
             let about = resource.resource.map(|r| r.attributes).unwrap_or_default();
@@ -79,8 +84,9 @@ impl Collector {
         Self { url, taken, server }
     }
 
-    /// Nobody listens any more.
+    /// It takes no more, and nobody listens for new connections.
     pub(crate) fn stop(&self) {
+        self.taken.stopped.store(true, Ordering::Relaxed);
         self.server.abort();
     }
 

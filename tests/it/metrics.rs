@@ -8,7 +8,7 @@ use standfast::telemetry::catalog::{self, Kind, Metric};
 use standfast_proto::v1;
 use standfast_wire::List;
 use standfast_wire::calls as w;
-use standfast_wire::types::{ObjectMeta, ReplicaType, Segment, Uuid};
+use standfast_wire::types::{ObjectMeta, ReplicaType, Segment, TaskCompleteRequest, TaskStatus, Uuid};
 
 use crate::cable::Cable;
 use crate::collector::Collector;
@@ -77,13 +77,37 @@ async fn stock_calls(node: &Node) {
     for key in [&b"b1"[..], b"b1"] {
         c.call(&w::Remove { key, force: true, tenant_id: TENANT }).await.expect("a result");
     }
+    transfers(&mut c).await;
     whole_calls(&mut c).await;
+}
+
+/// Copies, moves and tasks of a key that is not there.
+async fn transfers(c: &mut Client) {
+    let (key, client_id, tenant_id) = (&b"nobody"[..], ME, TENANT);
+    let (from, to) = (&b"host-1:1"[..], &b"host-2:1"[..]);
+    let targets = [to];
+    let tgt_segments = List::new(&targets);
+    let copy = w::CopyStart { client_id, key, tenant_id, src_segment: from, tgt_segments };
+    c.call(&copy).await.expect("a result");
+    c.call(&w::CopyEnd { client_id, key, tenant_id }).await.expect("a result");
+    c.call(&w::CopyRevoke { client_id, key, tenant_id }).await.expect("a result");
+    let movement = w::MoveStart { client_id, key, tenant_id, src_segment: from, tgt_segment: to };
+    c.call(&movement).await.expect("a result");
+    c.call(&w::MoveEnd { client_id, key, tenant_id }).await.expect("a result");
+    c.call(&w::MoveRevoke { client_id, key, tenant_id }).await.expect("a result");
+    c.call(&w::CreateCopyTask { key, tenant_id, targets: tgt_segments }).await.expect("a result");
+    c.call(&w::CreateMoveTask { key, tenant_id, source: from, target: to }).await.expect("a result");
+    let id = Uuid { first: 1, second: 1 };
+    c.call(&w::QueryTask { task_id: id }).await.expect("a result");
+    let request = TaskCompleteRequest { id, status: TaskStatus::SUCCESS, message: b"" };
+    c.call(&w::MarkTaskToComplete { client_id, request }).await.expect("a result");
 }
 
 /// Calls that fail as a whole or not at all.
 async fn whole_calls(c: &mut Client) {
     let segment_id = Uuid { first: 1, second: 0 };
     c.call(&w::Ping { client_id: ME }).await.expect("a result");
+    c.call(&w::FetchTasks { client_id: ME, batch_size: 1 }).await.expect("a result");
     c.call(&w::BatchQueryIp { client_ids: List::new(&[ME]) }).await.expect("a result");
     let keys = [&b"b1"[..]];
     let object_keys = List::new(&keys);
@@ -138,7 +162,7 @@ fn moved(metric: &Metric, scrapes: &[Vec<Scrape>]) -> bool {
 #[tokio::test]
 async fn every_metric_of_the_catalogue_moves_or_is_absent_as_it_says() {
     let collector = Collector::start().await;
-    let traced = format!("--otlp {} --trace-sample always", collector.url);
+    let traced = format!("--otlp {} --trace-sample always --client-ttl-ms 600000", collector.url);
     let a = Node::start(&format!("--node a --role primary --log-mib 1 --mooncake 127.0.0.1:0 {traced}"));
     let lonely = scrape(&a).await;
     for name in

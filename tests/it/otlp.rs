@@ -95,7 +95,8 @@ impl Spans {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_chain_is_complete_on_both_nodes_and_every_link_resolves() {
     let collector = Collector::start().await;
-    let (a, b) = Node::pair(&format!("--otlp {} --trace-sample always", collector.url)).await;
+    let (a, b) =
+        Node::pair(&format!("--otlp {} --trace-sample always --client-ttl-ms 600000", collector.url)).await;
     many_writes(&a).await;
     let is_root = |s: &Span| s.name == "standfast.put_start";
     let complete = |spans: &[(String, Span)]| {

@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 use protox::prost::Message;
 
 /// All of the contract.
-const FILES: [&str; 8] = [
+const FILES: [&str; 10] = [
     "telemetry.proto",
     "state.proto",
     "promotion.proto",
@@ -21,6 +21,8 @@ const FILES: [&str; 8] = [
     "replication.proto",
     "admin.proto",
     "trace.proto",
+    "etcd.proto",
+    "witness.proto",
 ];
 
 /// The descriptor set, for reflection and for the test that freezes `status.proto`.

@@ -375,6 +375,30 @@ pub struct Store {
     /// Bytes that may be allocated at once; in async mode, the window.
     #[prost(uint64, optional, tag = "16")]
     pub allocatable_bytes: ::core::option::Option<u64>,
+    /// What was freed and given up without a client's asking. Absent = this node
+    /// is not the primary.
+    #[prost(message, optional, tag = "17")]
+    pub eviction: ::core::option::Option<Eviction>,
+}
+/// Since this node became primary.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Eviction {
+    /// Passes begun, and those that freed something.
+    #[prost(uint64, tag = "1")]
+    pub passes: u64,
+    #[prost(uint64, tag = "2")]
+    pub successful_passes: u64,
+    /// Objects that lost their evictable replicas, and the bytes of those.
+    #[prost(uint64, tag = "3")]
+    pub objects: u64,
+    #[prost(uint64, tag = "4")]
+    pub bytes: u64,
+    /// Unfinished writes, copies and moves given up because of their age.
+    #[prost(uint64, tag = "5")]
+    pub discarded: u64,
+    /// Ranges that belonged to no object and may be used again.
+    #[prost(uint64, tag = "6")]
+    pub released: u64,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ClientCounts {

@@ -107,7 +107,6 @@ impl<C: Clock> Calls<C> {
                 let hosts = hall.single(Ok(Call::BatchQueryIp { clients }), pick).await?;
                 c::with_hosts(&hosts, |hosts| reply.put::<w::BatchQueryIp>(&hosts))
             }
-            Request::FetchTasks(_) => reply.put::<w::FetchTasks>(&Ok(List::default())),
             Request::MountSegment(r) => {
                 let call = c::segment(&r.segment)
                     .map(|segment| Call::MountSegment { client: c::client(r.client_id), segment });
@@ -143,7 +142,7 @@ impl<C: Clock> Calls<C> {
                 reply.put::<w::QuerySegmentStatusById>(&status.map(c::segment_status))
             }
             Request::QuerySegmentStatus(r) => {
-                let segment = SegmentKey::Name(String::from_utf8_lossy(r.segment_name).into_owned());
+                let segment = SegmentKey::Name(c::name(r.segment_name));
                 let call = Call::QuerySegmentStatus { segment };
                 let status = hall.single(Ok(call), results!(QuerySegmentStatus)).await?;
                 reply.put::<w::QuerySegmentStatus>(&status.map(c::segment_status))
@@ -227,7 +226,7 @@ impl<C: Clock> Calls<C> {
                 let started = hall.start(Start::Upsert, c::client(r.client_id), config, items).await?;
                 c::with_started(&started, |started| reply.put::<w::BatchUpsertStart>(&List::new(started)))
             }
-            // An upsert ends like a put (api.rs, UpsertStart).
+            // An upsert ends like a put (`Request::UpsertStart`).
             Request::PutEnd(r) => {
                 let item = one(c::end_item(payload, &r.object_meta));
                 let ended = hall.end(c::client(r.client_id), c::replica_type(r.replica_type), item).await?;
@@ -270,6 +269,79 @@ impl<C: Clock> Calls<C> {
                 let keys = r.keys.iter().map(key);
                 let revoked = hall.revoke(c::client(r.client_id), ReplicaType::All, keys).await?;
                 reply.put::<w::BatchUpsertRevoke>(&List::new(&revoked))
+            }
+
+            Request::CopyStart(r) => {
+                check_elements(r.tgt_segments.len())?;
+                let call = Call::CopyStart {
+                    client: c::client(r.client_id),
+                    key: key(r.key),
+                    source: c::name(r.src_segment),
+                    targets: r.tgt_segments.iter().map(c::name).collect(),
+                };
+                let started = hall.single(Ok(call), results!(CopyStart)).await?;
+                c::with_copy(&started, |buffers| reply.put::<w::CopyStart>(&buffers))
+            }
+            Request::CopyEnd(r) => {
+                let call = Call::CopyEnd { client: c::client(r.client_id), key: key(r.key) };
+                reply.put::<w::CopyEnd>(&hall.single(Ok(call), results!(CopyEnd)).await?)
+            }
+            Request::CopyRevoke(r) => {
+                let call = Call::CopyRevoke { client: c::client(r.client_id), key: key(r.key) };
+                reply.put::<w::CopyRevoke>(&hall.single(Ok(call), results!(CopyRevoke)).await?)
+            }
+            Request::MoveStart(r) => {
+                let call = Call::MoveStart {
+                    client: c::client(r.client_id),
+                    key: key(r.key),
+                    source: c::name(r.src_segment),
+                    target: c::name(r.tgt_segment),
+                };
+                let started = hall.single(Ok(call), results!(MoveStart)).await?;
+                reply.put::<w::MoveStart>(&c::by_ref(&started).map(c::move_buffers))
+            }
+            Request::MoveEnd(r) => {
+                let call = Call::MoveEnd { client: c::client(r.client_id), key: key(r.key) };
+                reply.put::<w::MoveEnd>(&hall.single(Ok(call), results!(MoveEnd)).await?)
+            }
+            Request::MoveRevoke(r) => {
+                let call = Call::MoveRevoke { client: c::client(r.client_id), key: key(r.key) };
+                reply.put::<w::MoveRevoke>(&hall.single(Ok(call), results!(MoveRevoke)).await?)
+            }
+            Request::CreateCopyTask(r) => {
+                check_elements(r.targets.len())?;
+                let targets = r.targets.iter().map(c::name).collect();
+                let call = Call::CreateCopyTask { key: key(r.key), targets };
+                let created = hall.single(Ok(call), results!(CreateCopyTask)).await?;
+                reply.put::<w::CreateCopyTask>(&created.map(c::task_id))
+            }
+            Request::CreateMoveTask(r) => {
+                let (source, target) = (c::name(r.source), c::name(r.target));
+                let call = Call::CreateMoveTask { key: key(r.key), source, target };
+                let created = hall.single(Ok(call), results!(CreateMoveTask)).await?;
+                reply.put::<w::CreateMoveTask>(&created.map(c::task_id))
+            }
+            Request::QueryTask(r) => {
+                let call = Call::QueryTask { id: c::task(r.task_id) };
+                let found = hall.single(Ok(call), results!(QueryTask)).await?;
+                reply.put::<w::QueryTask>(&c::by_ref(&found).map(c::task_state))
+            }
+            Request::FetchTasks(r) => {
+                let call = Call::FetchTasks { client: c::client(r.client_id), max: r.batch_size };
+                let pick = |response| results!(FetchTasks)(response).map(Ok);
+                let fetched = hall.single(Ok(call), pick).await?;
+                let views =
+                    c::by_ref(&fetched).map(|tasks| tasks.iter().map(c::assignment).collect::<Vec<_>>());
+                reply.put::<w::FetchTasks>(&c::by_ref(&views).map(|views| List::new(views)))
+            }
+            Request::MarkTaskToComplete(r) => {
+                let call = c::task_status(r.request.status).map(|status| Call::MarkTaskToComplete {
+                    client: c::client(r.client_id),
+                    id: c::task(r.request.id),
+                    status,
+                    message: c::name(r.request.message),
+                });
+                reply.put::<w::MarkTaskToComplete>(&hall.single(call, results!(MarkTaskToComplete)).await?)
             }
             _ => Err(Fail::Rpc(RpcError::function_not_registered())),
         }

@@ -136,10 +136,16 @@ impl<C: Clock> Hall<C> {
             return Err(too_many_replicas(replicas));
         }
         let groups = config.group_ids.take();
-        let call = |first: usize, items: Vec<PutItem>| {
-            let group_ids =
-                groups.as_ref().map(|all| all.iter().skip(first).take(items.len()).cloned().collect());
-            let config = ReplicateConfig { group_ids, ..config.clone() };
+        let call = |started: &[Expected<Vec<ReplicaDescriptor>>], items: Vec<PutItem>| {
+            let group_ids = groups
+                .as_ref()
+                .map(|all| all.iter().skip(started.len()).take(items.len()).cloned().collect());
+            let mut config = ReplicateConfig { group_ids, ..config.clone() };
+            // The node that the first success chose is that of the whole call (SEMANTICS 2.2), not of its batch.
+            let chosen = started.iter().flatten().next().and_then(|replicas| replicas.last());
+            if let Some(chosen) = chosen.filter(|_| config.prefer_alloc_in_same_node) {
+                config.preferred_segment.clone_from(&chosen.segment.name);
+            }
             match how {
                 Start::Put => Call::PutStart { client, config, items },
                 Start::Upsert => Call::UpsertStart { client, config, items },
@@ -158,7 +164,7 @@ impl<C: Clock> Hall<C> {
         replica_type: ReplicaType,
         items: impl ExactSizeIterator<Item = EndItem>,
     ) -> Results<()> {
-        let call = |_, items| Call::PutEnd { client, items, replica_type };
+        let call = |_: &[Expected<()>], items| Call::PutEnd { client, items, replica_type };
         self.in_batches(items, call, results!(PutEnd)).await
     }
 
@@ -168,7 +174,7 @@ impl<C: Clock> Hall<C> {
         replica_type: ReplicaType,
         keys: impl ExactSizeIterator<Item = Bytes>,
     ) -> Results<()> {
-        let call = |_, keys| Call::PutRevoke { client, keys, replica_type };
+        let call = |_: &[Expected<()>], keys| Call::PutRevoke { client, keys, replica_type };
         self.in_batches(keys, call, results!(PutRevoke)).await
     }
 
@@ -191,12 +197,12 @@ impl<C: Clock> Hall<C> {
 
     /// As many batches of the hall as a call of this protocol takes. Elements
     /// are handled in order and a batch never fails as a whole (SEMANTICS 2.0),
-    /// so the client cannot tell them from one. `call` gets the number of elements
-    /// that came before.
+    /// so the client cannot tell them from one. `call` gets the results of the
+    /// elements that came before.
     async fn in_batches<T, R>(
         &self,
         mut items: impl ExactSizeIterator<Item = T>,
-        call: impl Fn(usize, Vec<T>) -> Call,
+        call: impl Fn(&[Expected<R>], Vec<T>) -> Call,
         mut pick: impl FnMut(Response) -> Result<Vec<Result<R, Refusal>>, Fail>,
     ) -> Results<R> {
         let elements = items.len();
@@ -205,7 +211,7 @@ impl<C: Clock> Hall<C> {
         loop {
             let batch: Vec<T> = items.by_ref().take(BATCH_ITEMS_MAX).collect();
             let count = batch.len();
-            match self.service.call(Door::Mooncake, call(results.len(), batch)).await {
+            match self.service.call(Door::Mooncake, call(&results, batch)).await {
                 Ok(response) => {
                     results.extend(pick(response)?.into_iter().map(|r| r.map_err(|r| c::code(&r))));
                 }

@@ -65,7 +65,8 @@ pub async fn serve<C: Clock>(
     });
     let (reporter, health) = health::service();
     let keeper = health::keep(reporter, Arc::clone(&board), Arc::clone(&clock));
-    let status = StatusDoor { board: Arc::clone(&board), clock, recounting: tokio::sync::Mutex::default() };
+    let recounting = tokio::sync::Mutex::default();
+    let status = StatusDoor { board: Arc::clone(&board), node: node.clone(), clock, recounting };
     let server = Server::builder()
         .initial_stream_window_size(WINDOW_BYTES)
         .initial_connection_window_size(WINDOW_BYTES)

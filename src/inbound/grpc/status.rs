@@ -10,7 +10,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use crate::ports::Clock;
-use crate::shell::StatusBoard;
+use crate::shell::{NodeHandle, StatusBoard};
 
 /// Shortest and longest interval of updates, in milliseconds.
 const INTERVAL_MS: std::ops::RangeInclusive<u32> = 20..=60_000;
@@ -20,6 +20,7 @@ const INTERVAL_MS_DEFAULT: u32 = 1000;
 /// The status over gRPC.
 pub(super) struct StatusDoor<C> {
     pub(super) board: Arc<StatusBoard>,
+    pub(super) node: NodeHandle,
     pub(super) clock: Arc<C>,
     pub(super) recounting: tokio::sync::Mutex<()>,
 }
@@ -28,6 +29,7 @@ pub(super) struct StatusDoor<C> {
 impl<C: Clock> StatusApi for StatusDoor<C> {
     async fn get_status(&self, r: Request<v1::GetStatusRequest>) -> Result<Response<v1::NodeStatus>, Status> {
         let v1::GetStatusRequest { recount, events_after } = r.into_inner();
+        self.node.refresh().await;
         let (board, taken) = (Arc::clone(&self.board), self.clock.wall());
         if !recount {
             return Ok(Response::new(board.status(taken, false, events_after)));

@@ -13,6 +13,8 @@ use parking_lot::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub struct Order(u32);
 
 impl Order {
+    /// What maintenance remembers: before all state.
+    pub const MAINTENANCE: Self = Self(1);
     /// The segment table.
     pub const SEGMENTS: Self = Self(1 << 16);
     /// Derived indexes: allocators.

@@ -11,7 +11,7 @@ use super::Master;
 use crate::api::{DEFAULT_TENANT, Refusal, ReplicaDescriptor};
 use crate::oplog::codec::Prepared;
 use crate::oplog::{LimboKind, Op, Release};
-use crate::store::{Object, SegmentTable, Shard, apply_to_segments};
+use crate::store::{Object, Replica, SegmentTable, Shard, apply_to_segments};
 use crate::types::{
     CopyId, Epoch, Instant, KeyHash, LogPos, ReplicaStatus, Seq, SeqRuns, WallTime, limits, scoped_key,
 };
@@ -138,18 +138,19 @@ pub(super) fn describe(
     show: impl Fn(ReplicaStatus) -> bool,
 ) -> Vec<ReplicaDescriptor> {
     let shown = object.replicas.iter().filter(|r| show(r.status));
-    shown
-        .filter_map(|r| {
-            let segment = &table.mount(r.region.mount)?.segment;
-            Some(ReplicaDescriptor {
-                id: r.id,
-                segment: Arc::clone(segment),
-                address: segment.base + r.region.offset,
-                size: object.size,
-                status: r.status,
-            })
-        })
-        .collect()
+    shown.filter_map(|r| describe_one(table, object, r)).collect()
+}
+
+/// One replica for a client, if its mount lives.
+pub(super) fn describe_one(table: &SegmentTable, object: &Object, r: &Replica) -> Option<ReplicaDescriptor> {
+    let segment = &table.mount(r.region.mount)?.segment;
+    Some(ReplicaDescriptor {
+        id: r.id,
+        segment: Arc::clone(segment),
+        address: segment.base + r.region.offset,
+        size: object.size,
+        status: r.status,
+    })
 }
 
 /// Names a parameter that is not acceptable.

@@ -24,7 +24,7 @@ impl Call<'_> {
         let (at, shard) = (homes.at, homes.here());
         self.depend(shard.mark().applied());
         let Some(object) = shard.get(at, &key) else { return false };
-        if object.writer != client || master.is_leased(object, self.now) {
+        if object.writer != client || object.transfer.is_some() || master.is_leased(object, self.now) {
             return false;
         }
         let there = if segment.is_empty() { None } else { Some(complete_on(table, object, segment)) };

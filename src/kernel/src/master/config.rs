@@ -3,11 +3,12 @@
 use std::str::FromStr;
 use std::time::Duration;
 
+use super::{EvictionRules, TaskRules};
 use crate::api::StorageConfig;
 use crate::types::BadValue;
 
-/// Periods of the master (SEMANTICS 1.8, PROTOCOL T6).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Periods and ratios of the master (SEMANTICS 1.8, PROTOCOL T6).
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct MasterTimes {
     /// Read lease.
     pub read_ttl: Duration,
@@ -15,25 +16,37 @@ pub struct MasterTimes {
     pub put_discard: Duration,
     /// For this long a preempted writer's regions stay unused.
     pub put_release: Duration,
-    /// For this long the regions of a write that its writer gave up stay unused:
-    /// packets of the abandoned transfer may still land (SEMANTICS R7).
+    /// For this long the regions that a writer gave up stay unused, as well as
+    /// the targets of a revoked copy or move: packets of the abandoned transfer
+    /// may still land (SEMANTICS R7).
     pub revoke_quarantine: Duration,
     /// Soft pin, where the writer does not say.
     pub soft_pin_ttl: Duration,
     /// Longest soft pin that a writer may ask for.
     pub soft_pin_ttl_max: Duration,
+    /// How many tasks are kept, and for how long they may take.
+    pub tasks: TaskRules,
+    /// When memory is evicted, and how much of it.
+    pub eviction: EvictionRules,
+}
+
+impl MasterTimes {
+    /// Mooncake's defaults.
+    pub const DEFAULT: Self = Self {
+        read_ttl: Duration::from_secs(10),
+        put_discard: Duration::from_secs(30),
+        put_release: Duration::from_secs(600),
+        revoke_quarantine: Duration::from_secs(2),
+        soft_pin_ttl: Duration::from_secs(30 * 60),
+        soft_pin_ttl_max: Duration::from_secs(24 * 60 * 60),
+        tasks: TaskRules::DEFAULT,
+        eviction: EvictionRules::DEFAULT,
+    };
 }
 
 impl Default for MasterTimes {
     fn default() -> Self {
-        Self {
-            read_ttl: Duration::from_secs(10),
-            put_discard: Duration::from_secs(30),
-            put_release: Duration::from_secs(600),
-            revoke_quarantine: Duration::from_secs(2),
-            soft_pin_ttl: Duration::from_secs(30 * 60),
-            soft_pin_ttl_max: Duration::from_secs(24 * 60 * 60),
-        }
+        Self::DEFAULT
     }
 }
 
@@ -109,7 +122,7 @@ impl FromStr for Placement {
 }
 
 /// All of it.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct MasterConfig {
     /// Periods.
     pub times: MasterTimes,

@@ -5,7 +5,7 @@
 use super::call::Call;
 use super::{Executed, Master};
 use crate::api::{Request, Response};
-use crate::types::{Instant, WallTime};
+use crate::types::{Instant, TransferKind, WallTime};
 
 impl Master {
     /// Decides, logs and applies one request. `wall` is recorded for people only.
@@ -65,6 +65,35 @@ impl Master {
             Request::RemoveAll { force } => Response::RemoveAll(call.remove_all(*force)),
             Request::BatchReplicaClear { keys, client, segment } => {
                 Response::BatchReplicaClear(call.replica_clear(keys, *client, segment))
+            }
+            Request::CopyStart { client, key, source, targets } => {
+                Response::CopyStart(call.copy_start(*client, key, source, targets))
+            }
+            Request::CopyEnd { client, key } => {
+                Response::CopyEnd(call.transfer_end(*client, TransferKind::Copy, key))
+            }
+            Request::CopyRevoke { client, key } => {
+                Response::CopyRevoke(call.transfer_revoke(*client, TransferKind::Copy, key))
+            }
+            Request::MoveStart { client, key, source, target } => {
+                Response::MoveStart(call.move_start(*client, key, source, target))
+            }
+            Request::MoveEnd { client, key } => {
+                Response::MoveEnd(call.transfer_end(*client, TransferKind::Move, key))
+            }
+            Request::MoveRevoke { client, key } => {
+                Response::MoveRevoke(call.transfer_revoke(*client, TransferKind::Move, key))
+            }
+            Request::CreateCopyTask { key, targets } => {
+                Response::CreateCopyTask(call.create_copy_task(key, targets))
+            }
+            Request::CreateMoveTask { key, source, target } => {
+                Response::CreateMoveTask(call.create_move_task(key, source, target))
+            }
+            Request::QueryTask { id } => Response::QueryTask(call.query_task(*id)),
+            Request::FetchTasks { client, max } => Response::FetchTasks(call.fetch_tasks(*client, *max)),
+            Request::MarkTaskToComplete { client, id, status, message } => {
+                Response::MarkTaskToComplete(call.mark_task(*client, *id, *status, message))
             }
         };
         let Call { depends_on, byte_critical, entries, .. } = call;

@@ -1,36 +1,58 @@
-//! What the primary does on its own, one step after the other; and the first of
-//! it: freeing regions whose rights have ended.
+//! What the primary does on its own, one step after the other; and of it:
+//! freeing regions whose rights have ended, giving up what was never finished.
 
 use std::sync::atomic::Ordering;
 
 use super::Master;
-use crate::oplog::{LimboKind, Op};
-use crate::store::Shard;
-use crate::types::{HomeId, Instant, KeyHash, Seq, WallTime, limits};
+use super::evict::EvictionStats;
+use crate::oplog::{LimboKind, Op, Release};
+use crate::store::{Object, Shard};
+use crate::types::{Epoch, HomeId, Instant, KeyHash, Seq, WallTime, limits};
 
 impl Master {
-    /// Carries out what is due, a bounded part of it: call it repeatedly.
-    /// Returns how many entries were appended.
+    /// Carries out what is due, a bounded part of it: call it repeatedly, while
+    /// the node may answer. Returns how many entries were appended.
     pub fn maintain(&self, now: Instant, wall: WallTime) -> usize {
-        self.table_timers(now, wall) + self.purge_dead(wall) + self.free_limbo(now, wall)
+        let mut evictor = self.evictor.lock();
+        let mut logged = self.table_timers(now, wall) + self.purge_dead(wall);
+        logged += self.clean_some(now, wall, &mut evictor.stats) + self.expire_tasks(now, wall);
+        logged + self.evict(now, wall, &mut evictor)
     }
 
-    /// Visits some shards and frees what has waited long enough in limbo.
-    fn free_limbo(&self, now: Instant, wall: WallTime) -> usize {
-        let mut freed = 0;
+    /// Visits some shards: discards, frees.
+    fn clean_some(&self, now: Instant, wall: WallTime, stats: &mut EvictionStats) -> usize {
+        let mut logged = 0;
         for _ in 0..limits::MAINTAIN_SHARDS_PER_STEP {
             let index = self.sweep.fetch_add(1, Ordering::Relaxed) % limits::SHARDS;
+            let left = limits::MAINTAIN_FREES_PER_STEP.saturating_sub(logged);
             if let Some(home) = HomeId::from_index(index) {
-                freed += self.free_due(now, wall, home, limits::MAINTAIN_FREES_PER_STEP - freed);
+                logged += self.clean(now, wall, home, left, stats);
             }
         }
-        freed
+        logged
+    }
+
+    /// Discards what is overdue in one shard and frees what has waited long
+    /// enough, at most `max` together.
+    pub(super) fn clean(
+        &self,
+        now: Instant,
+        wall: WallTime,
+        home: HomeId,
+        max: usize,
+        stats: &mut EvictionStats,
+    ) -> usize {
+        let discarded = self.discard_due(now, wall, home, max.min(limits::DISCARDS_PER_VISIT));
+        let freed = self.free_due(now, wall, home, max - discarded);
+        stats.discarded += discarded as u64;
+        stats.released += freed as u64;
+        discarded + freed
     }
 
     fn free_due(&self, now: Instant, wall: WallTime, home: HomeId, max: usize) -> usize {
         let lock = self.store.shard(home);
         let nothing_waits = |shard: &Shard| shard.limbo().len() == 0 && shard.attempts().iter().len() == 0;
-        if nothing_waits(&lock.read()) {
+        if max == 0 || nothing_waits(&lock.read()) {
             return 0;
         }
         let mut shard = lock.write();
@@ -66,9 +88,41 @@ impl Master {
         }
     }
 
+    /// Gives up writes and transfers that are older than the release time
+    /// (SEMANTICS 4.4). Whoever wrote has stopped by then: the bytes are free at once.
+    fn discard_due(&self, now: Instant, wall: WallTime, home: HomeId, max: usize) -> usize {
+        let lock = self.store.shard(home);
+        let overdue = |o: &Object| now >= self.unfinished_since(o).plus(self.times.put_release);
+        let keys: Vec<Box<[u8]>> = {
+            let shard = lock.read();
+            // Oldest start first: behind one that is not due none is.
+            shard.unfinished().take_while(|o| overdue(o)).take(max).map(|o| o.key.clone()).collect()
+        };
+        if keys.is_empty() {
+            return 0;
+        }
+        let mut shard = lock.write();
+        let mut discarded = 0;
+        for key in &keys {
+            let at = KeyHash { home, ..KeyHash::of(key) };
+            if shard.get(at, key).is_some_and(|o| o.unfinished().is_some() && overdue(o)) {
+                self.log_and_apply(wall, at, &mut shard, &Op::Discard { key, release: Release::Now });
+                discarded += 1;
+            }
+        }
+        discarded
+    }
+
+    /// Since when an unfinished write or transfer counts: from its start, or
+    /// from this primary's beginning when it is inherited (PROTOCOL A4).
+    pub(super) fn unfinished_since(&self, object: &Object) -> Instant {
+        let own = object.unfinished().is_none_or(|at| at.epoch == self.epoch);
+        if own { object.begun() } else { self.since }
+    }
+
     /// When a limbo entry may be freed. One that an earlier primary left waits
     /// again at full length (PROTOCOL A3, A4).
-    fn due(&self, kind: LimboKind, own: Option<(crate::types::Epoch, Instant)>) -> Instant {
+    fn due(&self, kind: LimboKind, own: Option<(Epoch, Instant)>) -> Instant {
         match (own, kind) {
             (Some((_, at)), _) => at,
             (None, LimboKind::Read) => self.hold_until,

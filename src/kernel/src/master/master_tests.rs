@@ -32,7 +32,10 @@ const TIMES: MasterTimes = MasterTimes {
     revoke_quarantine: Duration::from_millis(QUARANTINE),
     soft_pin_ttl: Duration::from_millis(PIN),
     soft_pin_ttl_max: Duration::from_millis(PIN_MAX),
+    eviction: NO_EVICTION,
+    ..MasterTimes::DEFAULT
 };
+const NO_EVICTION: EvictionRules = EvictionRules { ratio: 0.0, high_watermark: 1.0, soft_pinned: true };
 
 const A: ClientId = client(1);
 const B: ClientId = client(2);
@@ -69,9 +72,15 @@ struct Bench {
 
 /// Epoch 1 with segments of 16 MiB: entry 1 is the term, entry n + 1 mounts segment n.
 fn bench(segments: u64) -> Bench {
+    bench_with(TIMES, segments)
+}
+
+fn bench_with(times: MasterTimes, segments: u64) -> Bench {
     let store = Arc::new(MetadataStore::new(&"test".parse().expect("a name")));
     let log = OpLogManager::new(LogLimits::default());
-    let b = Bench::lead(store, log, Epoch(1), ms(1_000), ms(1_000), None);
+    let start =
+        MasterStart { epoch: Epoch(1), since: ms(1_000), hold_until: ms(1_000), seed: 7, sabotage: None };
+    let b = Bench::lead_with(times.into(), store, log, &start);
     for n in 1..=segments {
         assert_eq!(b.mount(A, segment(n, 16 * MIB)), Ok(()));
     }
@@ -298,18 +307,26 @@ fn regions(replicas: &[ReplicaDescriptor]) -> smallvec::SmallVec<[Region; 1]> {
 }
 
 use ErrorCode::{
-    DfsServiceUnavailable, IllegalClient, InvalidParams, InvalidWrite, NoAvailableHandle,
-    ObjectAlreadyExists, ObjectHasLease, ObjectNotFound, ReplicaIsNotReady, SegmentAlreadyExists,
+    DfsServiceUnavailable, IllegalClient, InternalError, InvalidParams, InvalidWrite, NoAvailableHandle,
+    ObjectAlreadyExists, ObjectHasLease, ObjectHasReplicationTask, ObjectNoReplicationTask, ObjectNotFound,
+    ReplicaIsGone, ReplicaIsNotReady, ReplicaNotFound, SegmentAlreadyExists, SegmentNotFound, TaskNotFound,
+    TaskPendingLimitExceeded,
 };
 
+#[path = "bad_input_tests.rs"]
+mod bad_input;
 #[path = "checklist_tests.rs"]
 mod checklist;
 #[path = "deaths_tests.rs"]
 mod deaths;
+#[path = "evict_tests.rs"]
+mod eviction;
 #[path = "groups_tests.rs"]
 mod groups;
 #[path = "lenders_tests.rs"]
 mod lenders;
+#[path = "lost_transfer_tests.rs"]
+mod lost_transfers;
 #[path = "objects_tests.rs"]
 mod objects;
 #[path = "objects_history_tests.rs"]
@@ -320,6 +337,10 @@ mod placement_rules;
 mod segments;
 #[path = "takeover_tests.rs"]
 mod takeover;
+#[path = "task_tests.rs"]
+mod task_queue;
+#[path = "transfer_tests.rs"]
+mod transfers;
 #[path = "upsert_tests.rs"]
 mod upsert;
 

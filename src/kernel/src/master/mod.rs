@@ -3,12 +3,14 @@
 
 mod attempt;
 mod call;
+mod census;
 mod check_put;
 mod clear;
 mod client;
 mod config;
 mod decide;
 mod end;
+mod evict;
 mod expiry;
 mod liveness;
 mod pattern;
@@ -19,19 +21,25 @@ mod read;
 mod remove;
 mod segment;
 mod sweep;
+mod task;
+mod task_payload;
+mod transfer;
 mod unmount;
 mod upsert;
 
 pub use config::{ClientTimes, MasterConfig, MasterTimes, Placement};
+pub use evict::{Evictability, EvictionRules, EvictionStats};
+pub use task::TaskRules;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use std::time::Duration;
 
 use crate::api::{Response, StorageConfig};
 use crate::lab::Sabotage;
 use crate::oplog::OpLogManager;
 use crate::store::{MetadataStore, Object, PinState};
+use crate::sync::{Order, Ranked, RankedMutex};
 use crate::types::{Epoch, Instant, Seq, SeqRuns, up};
 
 /// What one request came to.
@@ -73,6 +81,9 @@ pub struct Master {
     purge: sweep::PurgeRound,
     /// Timers of the segment table.
     liveness: liveness::Liveness,
+    /// A write found no room: evict even below the watermark.
+    eviction_needed: AtomicBool,
+    evictor: RankedMutex<evict::Evictor>,
     sabotage: Option<Sabotage>,
     ends: AtomicU64,
 }
@@ -117,6 +128,8 @@ impl Master {
             sweep: AtomicUsize::new(0),
             purge: sweep::PurgeRound::default(),
             liveness: liveness::Liveness::new(start.since),
+            eviction_needed: AtomicBool::new(false),
+            evictor: Ranked::mutex(Order::MAINTENANCE, evict::Evictor::default()),
             sabotage: start.sabotage,
             ends: AtomicU64::new(0),
         }

@@ -67,8 +67,30 @@ impl Master {
         placing.regions
     }
 
+    /// Places one replica on a segment name: its mounts in turn from a random
+    /// start (SEMANTICS 3.1). Changes nothing but the note that it is handed out.
+    pub(super) fn place_on(
+        &self,
+        table: &SegmentTable,
+        allocators: &Allocators,
+        name: &str,
+        size: u64,
+        now: Instant,
+    ) -> Option<Region> {
+        let reserved = OffsetAllocator::reserved_for(size)?;
+        let pool = table.pools().named(name)?;
+        let n = pool.mounts().len();
+        let turn = (self.random() % n as u64) as usize;
+        let region = pool.mounts().cycle().skip(turn).take(n).find_map(|mount| {
+            let offset = allocators.get(mount)?.find(reserved)?;
+            Some(Region { mount, offset, reserved })
+        })?;
+        table.mount(region.mount)?.hand_out(now);
+        Some(region)
+    }
+
     /// SplitMix64: enough to spread, and reproducible from the seed.
-    fn random(&self) -> u64 {
+    pub(super) fn random(&self) -> u64 {
         const GAMMA: u64 = 0x9e37_79b9_7f4a_7c15;
         let mut z = self.rng.fetch_add(GAMMA, Ordering::Relaxed).wrapping_add(GAMMA);
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

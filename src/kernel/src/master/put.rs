@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 
@@ -102,7 +103,7 @@ impl Call<'_> {
     fn is_out_of_reach(&self, table: &SegmentTable, object: &Object) -> bool {
         let absent = |id| table.client(id).is_some_and(|c| self.master.is_absent(c, self.now));
         let mut lenders = object.live(table).filter_map(|r| table.mount(r.region.mount));
-        object.is_complete(table) && lenders.all(|m| absent(m.client))
+        object.unfinished().is_none() && lenders.all(|m| absent(m.client))
     }
 
     /// Allocates a new object and hands out where to write it.
@@ -120,6 +121,7 @@ impl Call<'_> {
         let wish = Wish { config, size, writer: client, spread: homes.own.map, now: self.now };
         let regions = master.place(table, &allocators, &wish);
         if regions.is_empty() {
+            self.need_eviction(table, config.replica_num);
             // Decided on every allocator, hence on the whole log (PROTOCOL G7).
             self.depend(master.log.tail());
             return Err(Refusal::NoAvailableHandle(size));
@@ -153,15 +155,23 @@ impl Call<'_> {
     /// told "exists" about data that is not there (SEMANTICS R16).
     fn may_preempt(&self, table: &SegmentTable, object: &Object) -> bool {
         let old = object.begun().plus(self.master.times.put_discard) < self.now;
-        !object.is_readable(table) && (self.master.is_inherited(object) || old)
+        let inherited = object.unfinished().is_some_and(|at| at.epoch != self.master.epoch);
+        !object.is_readable(table) && (inherited || old)
+    }
+
+    /// Makes room soon, unless more room would not help: replicas need as many
+    /// segment names (SEMANTICS 2.2).
+    fn need_eviction(&self, table: &SegmentTable, replicas: u32) {
+        if table.pools().all().len() >= replicas as usize {
+            self.master.eviction_needed.store(true, Ordering::Relaxed);
+        }
     }
 
     /// From when on the writer of an unfinished write has given up: counted from
     /// its start, or from this primary's beginning when it is inherited (PROTOCOL A4).
     fn written_until(&self, object: &Object) -> Instant {
         let master = self.master;
-        let began = if master.is_inherited(object) { master.since } else { object.begun() };
-        began.plus(master.times.put_release)
+        master.unfinished_since(object).plus(master.times.put_release)
     }
 
     /// Gives the key's unfinished write up for another. That it is abandoned is

@@ -33,6 +33,9 @@ impl Call<'_> {
         if !object.is_complete(table) {
             return Err(Refusal::ReplicaIsNotReady);
         }
+        if object.transfer.is_some() {
+            return Err(Refusal::ObjectHasReplicationTask);
+        }
         self.erase(at, shard, key);
         Ok(())
     }
@@ -76,7 +79,7 @@ impl Call<'_> {
         force: bool,
         wanted: impl Fn(&Object) -> bool,
     ) -> u64 {
-        let keys = self.list(home, |o| o.is_complete(table) && wanted(o));
+        let keys = self.list(home, |o| o.unfinished().is_none() && wanted(o));
         let mut removed = 0;
         for slice in keys.chunks(limits::REMOVE_SLICE) {
             let mut shard = self.master.store.shard(home).write();
@@ -88,13 +91,13 @@ impl Call<'_> {
         removed
     }
 
-    /// Removes every complete object of one shard. Those that may be read go one
+    /// Removes every finished object of one shard. Those that may be read go one
     /// by one, because each waits for its own readers; all others in one op.
     fn clear_shard(&mut self, home: HomeId) -> u64 {
         let (master, now) = (self.master, self.now);
         let table = master.store.segments().read();
         self.drop_dead_in(&table, home);
-        let read = |o: &Object| o.is_complete(&table) && master.unread_from(o) > now;
+        let read = move |o: &Object| o.unfinished().is_none() && master.unread_from(o) > now;
         let mut removed = self.remove_listed(&table, home, true, read);
         let mut shard = master.store.shard(home).write();
         // Read since then: few.
@@ -102,7 +105,7 @@ impl Call<'_> {
             let at = KeyHash { home, ..KeyHash::of(&key) };
             removed += u64::from(self.remove_at(&table, at, &mut shard, &key, true).is_ok());
         }
-        let left = shard.objects().filter(|o| o.is_complete(&table)).count() as u64;
+        let left = shard.objects().filter(|o| o.unfinished().is_none()).count() as u64;
         if left > 0 {
             let op = Op::Clear { shard: home.index() as u16 };
             let pos = master.log_and_apply(self.wall, op.place(), &mut shard, &op);

@@ -44,6 +44,9 @@ impl Call<'_> {
             return self.hand_out(table, &mut homes, &key, value, &heir);
         }
         check_group(object, value.group)?;
+        if object.transfer.is_some() {
+            return Err(Refusal::ObjectHasReplicationTask);
+        }
         if self.fits_in_place(table, object, value) {
             return Ok(self.overwrite(table, &mut homes, &key, value));
         }

@@ -27,7 +27,7 @@ use role_state::{Candidate, RoleState};
 /// A primary that nobody follows asks its peer this often whether it is still one.
 const PROBE_EVERY: Duration = Duration::from_secs(1);
 /// How often a primary frees what has waited in limbo.
-const MAINTAIN_EVERY: Duration = Duration::from_millis(100);
+const MAINTAIN_EVERY: Duration = Duration::from_millis(10);
 
 /// What a node is told once.
 #[derive(Debug, Clone)]

@@ -23,6 +23,7 @@ use std::borrow::Cow;
 use smallvec::SmallVec;
 
 use super::op::{LimboKind, Op, OpType, Release};
+use super::task_codec;
 use crate::types::{
     ClientId, CopyId, Epoch, HomeId, KeyHash, LogPos, MountUid, Region, SegmentId, SegmentSpec, Seq, Uuid,
     WallTime, limits,
@@ -163,26 +164,21 @@ fn encode_body(op: &Op<'_>, out: &mut Vec<u8>) {
             }
             out.push(u8::from(*held));
         }
-        Op::SegmentGone { mount } | Op::HoldEnd { mount } => put_mount(out, *mount),
+        Op::SegmentGone { mount } | Op::HoldEnd { mount } => put_pos(out, mount.0),
         Op::ClientOk { client, host } => {
             put_uuid(out, client.0);
             put_bytes(out, host.as_bytes());
         }
         Op::ClientExpired { client } => put_uuid(out, client.0),
         Op::GracefulUnmount { mount, grace_ms } => {
-            put_mount(out, *mount);
+            put_pos(out, mount.0);
             out.extend_from_slice(&grace_ms.to_le_bytes());
         }
         Op::PutStart { key, client, size, regions, traits } => {
             put_bytes(out, key);
             put_uuid(out, client.0);
             out.extend_from_slice(&size.to_le_bytes());
-            out.push(regions.len() as u8);
-            for r in regions {
-                put_mount(out, r.mount);
-                out.extend_from_slice(&r.offset.to_le_bytes());
-                out.extend_from_slice(&r.reserved.to_le_bytes());
-            }
+            put_regions(out, regions);
             traits::put(out, traits);
         }
         Op::PutEnd { key, checksum } => {
@@ -190,7 +186,13 @@ fn encode_body(op: &Op<'_>, out: &mut Vec<u8>) {
             out.push(u8::from(checksum.is_some()));
             out.extend_from_slice(&checksum.unwrap_or(0).to_le_bytes());
         }
-        Op::Remove { key, release } | Op::Preempt { key, release } | Op::PutRevoke { key, release } => {
+        Op::Remove { key, release }
+        | Op::Preempt { key, release }
+        | Op::PutRevoke { key, release }
+        | Op::Evict { key, release }
+        | Op::Discard { key, release }
+        | Op::TransferEnd { key, release }
+        | Op::TransferRevoke { key, release } => {
             put_bytes(out, key);
             put_release(out, *release);
         }
@@ -201,7 +203,7 @@ fn encode_body(op: &Op<'_>, out: &mut Vec<u8>) {
         }
         Op::Purge { shard, mount } => {
             out.extend_from_slice(&shard.to_le_bytes());
-            put_mount(out, *mount);
+            put_pos(out, mount.0);
         }
         Op::UpsertInPlace { key, client, pending_pin } => {
             put_bytes(out, key);
@@ -222,12 +224,53 @@ fn encode_body(op: &Op<'_>, out: &mut Vec<u8>) {
             put_bytes(out, key);
             out.extend_from_slice(&since.0.to_le_bytes());
         }
+        Op::TransferStart { key, client, kind, source, regions } => {
+            put_bytes(out, key);
+            put_uuid(out, client.0);
+            out.push(*kind as u8);
+            out.extend_from_slice(&source.to_le_bytes());
+            put_regions(out, regions);
+        }
+        Op::TaskCreate { kind, client, key, source, targets, wall } => {
+            out.push(*kind as u8);
+            put_uuid(out, client.0);
+            put_bytes(out, key);
+            put_bytes(out, source.as_bytes());
+            out.push(targets.len() as u8);
+            for name in targets {
+                put_bytes(out, name.as_bytes());
+            }
+            out.extend_from_slice(&wall.0.to_le_bytes());
+        }
+        Op::TaskFetch { tasks, wall } => {
+            out.extend_from_slice(&(tasks.len() as u16).to_le_bytes());
+            for task in tasks {
+                put_pos(out, task.0);
+            }
+            out.extend_from_slice(&wall.0.to_le_bytes());
+        }
+        Op::TaskEnd { task, status, message, wall } => {
+            put_pos(out, task.0);
+            out.push(*status as u8);
+            put_bytes(out, message.as_bytes());
+            out.extend_from_slice(&wall.0.to_le_bytes());
+        }
+        Op::TaskPrune { through } => put_pos(out, *through),
     }
 }
 
-fn put_mount(out: &mut Vec<u8>, mount: MountUid) {
-    out.extend_from_slice(&mount.0.epoch.0.to_le_bytes());
-    out.extend_from_slice(&mount.0.seq.to_le_bytes());
+fn put_regions(out: &mut Vec<u8>, regions: &[Region]) {
+    out.push(regions.len() as u8);
+    for r in regions {
+        put_pos(out, r.mount.0);
+        out.extend_from_slice(&r.offset.to_le_bytes());
+        out.extend_from_slice(&r.reserved.to_le_bytes());
+    }
+}
+
+fn put_pos(out: &mut Vec<u8>, pos: LogPos) {
+    out.extend_from_slice(&pos.epoch.0.to_le_bytes());
+    out.extend_from_slice(&pos.seq.to_le_bytes());
 }
 
 fn put_release(out: &mut Vec<u8>, release: Release) {
@@ -363,7 +406,7 @@ fn decode_body<'a>(kind: OpType, r: &mut Reader<'a>) -> Result<Op<'a>, DecodeErr
             key: r.key()?,
             client: ClientId(r.uuid("client")?),
             size: r.u64("size")?,
-            regions: decode_regions(r)?,
+            regions: decode_regions(r, 1)?,
             traits: traits::decode(r)?,
         },
         OpType::PutEnd => {
@@ -397,26 +440,43 @@ fn decode_body<'a>(kind: OpType, r: &mut Reader<'a>) -> Result<Op<'a>, DecodeErr
         }
         OpType::Abandon => Op::Abandon { key: r.key()?, client: ClientId(r.uuid("client")?) },
         OpType::Resolve => Op::Resolve { key: r.key()?, since: Seq(r.u64("abandon seq")?) },
+        OpType::Evict => Op::Evict { key: r.key()?, release: r.release()? },
+        OpType::Discard => Op::Discard { key: r.key()?, release: r.release()? },
+        OpType::TransferStart => Op::TransferStart {
+            key: r.key()?,
+            client: ClientId(r.uuid("client")?),
+            kind: task_codec::transfer_kind(r)?,
+            source: r.u64("source replica")?,
+            regions: decode_regions(r, 0)?,
+        },
+        OpType::TransferEnd => Op::TransferEnd { key: r.key()?, release: r.release()? },
+        OpType::TransferRevoke => Op::TransferRevoke { key: r.key()?, release: r.release()? },
+        OpType::TaskCreate => task_codec::create(r)?,
+        OpType::TaskFetch => task_codec::fetch(r)?,
+        OpType::TaskEnd => task_codec::end(r)?,
+        OpType::TaskPrune => Op::TaskPrune { through: r.pos("prune position")? },
     })
 }
 
-fn decode_regions(r: &mut Reader<'_>) -> Result<SmallVec<[Region; 1]>, DecodeError> {
+fn decode_regions(r: &mut Reader<'_>, min: u8) -> Result<SmallVec<[Region; 1]>, DecodeError> {
     let n = r.u8("number of regions")?;
-    if n == 0 || usize::from(n) > limits::REPLICAS_MAX {
+    if n < min || usize::from(n) > limits::REPLICAS_MAX {
         return Err(DecodeError::Field {
             field: "number of regions",
             value: u64::from(n),
-            expected: "1 to REPLICAS_MAX",
+            expected: "1 to REPLICAS_MAX, or 0 in a transfer",
         });
     }
     let mut regions = SmallVec::new();
     for _ in 0..n {
-        regions.push(Region { mount: r.mount()?, offset: r.u64("offset")?, reserved: r.u64("reserved")? });
+        let mount = r.mount()?;
+        regions.push(Region { mount, offset: r.u64("offset")?, reserved: r.u64("reserved")? });
     }
     Ok(regions)
 }
 
-struct Reader<'a> {
+/// Reads fields from the front of bytes.
+pub(super) struct Reader<'a> {
     bytes: &'a [u8],
 }
 
@@ -434,11 +494,11 @@ impl<'a> Reader<'a> {
         Ok(array)
     }
 
-    fn u8(&mut self, field: &'static str) -> Result<u8, DecodeError> {
+    pub(super) fn u8(&mut self, field: &'static str) -> Result<u8, DecodeError> {
         Ok(self.array::<1>(field)?[0])
     }
 
-    fn u16(&mut self, field: &'static str) -> Result<u16, DecodeError> {
+    pub(super) fn u16(&mut self, field: &'static str) -> Result<u16, DecodeError> {
         Ok(u16::from_le_bytes(self.array(field)?))
     }
 
@@ -446,7 +506,7 @@ impl<'a> Reader<'a> {
         Ok(u32::from_le_bytes(self.array(field)?))
     }
 
-    fn u64(&mut self, field: &'static str) -> Result<u64, DecodeError> {
+    pub(super) fn u64(&mut self, field: &'static str) -> Result<u64, DecodeError> {
         Ok(u64::from_le_bytes(self.array(field)?))
     }
 
@@ -473,13 +533,16 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn uuid(&mut self, field: &'static str) -> Result<Uuid, DecodeError> {
+    pub(super) fn pos(&mut self, field: &'static str) -> Result<LogPos, DecodeError> {
+        Ok(LogPos { epoch: Epoch(self.u64(field)?), seq: self.u64(field)? })
+    }
+
+    pub(super) fn uuid(&mut self, field: &'static str) -> Result<Uuid, DecodeError> {
         Ok(Uuid { first: self.u64(field)?, second: self.u64(field)? })
     }
 
     fn mount(&mut self) -> Result<MountUid, DecodeError> {
-        let epoch = Epoch(self.u64("mount epoch")?);
-        Ok(MountUid(LogPos { epoch, seq: self.u64("mount seq")? }))
+        Ok(MountUid(self.pos("mount")?))
     }
 
     fn bytes_up_to(&mut self, max: usize, field: &'static str) -> Result<&'a [u8], DecodeError> {
@@ -490,11 +553,11 @@ impl<'a> Reader<'a> {
         self.take(usize::from(n), field)
     }
 
-    fn text(&mut self, field: &'static str, max: usize) -> Result<&'a str, DecodeError> {
+    pub(super) fn text(&mut self, field: &'static str, max: usize) -> Result<&'a str, DecodeError> {
         std::str::from_utf8(self.bytes_up_to(max, field)?).map_err(|_| DecodeError::Utf8(field))
     }
 
-    fn key(&mut self) -> Result<&'a [u8], DecodeError> {
+    pub(super) fn key(&mut self) -> Result<&'a [u8], DecodeError> {
         self.bytes_up_to(limits::TENANT_BYTES_MAX + 1 + limits::KEY_BYTES_MAX, "key")
     }
 }

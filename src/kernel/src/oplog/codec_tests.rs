@@ -2,7 +2,7 @@ use proptest::prelude::*;
 use smallvec::smallvec;
 
 use super::*;
-use crate::types::{DataType, Traits};
+use crate::types::{DataType, TaskId, TaskStatus, Traits, TransferKind};
 
 fn encode(epoch: u64, seq: u64, op: &Op<'_>) -> Vec<u8> {
     let mut out = Vec::new();
@@ -16,6 +16,10 @@ fn hex(bytes: &[u8]) -> String {
 
 fn region(epoch: u64, seq: u64, offset: u64, reserved: u64) -> Region {
     Region { mount: MountUid(LogPos { epoch: Epoch(epoch), seq }), offset, reserved }
+}
+
+fn task(epoch: u64, seq: u64) -> TaskId {
+    TaskId(LogPos { epoch: Epoch(epoch), seq })
 }
 
 fn samples() -> Vec<Op<'static>> {
@@ -71,6 +75,40 @@ fn samples() -> Vec<Op<'static>> {
         Op::GracefulUnmount { mount, grace_ms: 30_000 },
         Op::HoldEnd { mount },
         Op::Purge { shard: 1023, mount },
+        Op::Evict { key: b"default\0k", release: Release::Now },
+        Op::Discard { key: b"default\0k", release: Release::Now },
+        Op::TransferStart {
+            key: b"default\0k",
+            client,
+            kind: TransferKind::Copy,
+            source: 0x700,
+            regions: smallvec![region(1, 2, 0, 104)],
+        },
+        Op::TransferStart {
+            key: b"default\0k",
+            client,
+            kind: TransferKind::Move,
+            source: 0x700,
+            regions: smallvec![],
+        },
+        Op::TransferEnd { key: b"default\0k", release: Release::Limbo(LimboKind::Write) },
+        Op::TransferRevoke { key: b"default\0k", release: Release::Limbo(LimboKind::Write) },
+        Op::TaskCreate {
+            kind: TransferKind::Copy,
+            client,
+            key: b"default\0k",
+            source: "a:1".into(),
+            targets: vec!["b:1".into(), "c:1".into()],
+            wall: WallTime(11),
+        },
+        Op::TaskFetch { tasks: vec![task(1, 5), task(2, 6)], wall: WallTime(12) },
+        Op::TaskEnd {
+            task: task(1, 5),
+            status: TaskStatus::Failed,
+            message: "no".into(),
+            wall: WallTime(13),
+        },
+        Op::TaskPrune { through: LogPos { epoch: Epoch(1), seq: 9 } },
     ]
 }
 

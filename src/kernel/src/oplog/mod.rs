@@ -5,6 +5,7 @@ pub mod codec;
 mod log;
 mod manager;
 mod op;
+mod task_codec;
 
 pub use codec::{DecodeError, OpLogEntry};
 pub use log::{Batch, LogLimits, OpLog, split_entries};

@@ -5,7 +5,10 @@ use std::borrow::Cow;
 
 use smallvec::SmallVec;
 
-use crate::types::{ClientId, CopyId, HomeId, KeyHash, MountUid, Region, SegmentSpec, Seq, Traits};
+use crate::types::{
+    ClientId, CopyId, HomeId, KeyHash, LogPos, MountUid, Region, SegmentSpec, Seq, TaskId, TaskStatus,
+    Traits, TransferKind, WallTime,
+};
 
 /// Why a region waits before it may be used again (PROTOCOL A1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -175,6 +178,86 @@ pub enum Op<'a> {
         /// Seq of its ABANDON.
         since: Seq,
     },
+    /// All replicas of the object that are complete and not pinned are gone.
+    Evict {
+        /// `tenant NUL key`.
+        key: &'a [u8],
+        /// When their regions may be used again.
+        release: Release,
+    },
+    /// What is unfinished about the object is given up: its write or its
+    /// transfer, with the replicas that were being written.
+    Discard {
+        /// `tenant NUL key`.
+        key: &'a [u8],
+        /// When their regions may be used again.
+        release: Release,
+    },
+    /// A copy or move begins: the source is pinned, the targets are owned.
+    TransferStart {
+        /// `tenant NUL key`.
+        key: &'a [u8],
+        /// Who carries it out; only it may end it.
+        client: ClientId,
+        /// Copy or move.
+        kind: TransferKind,
+        /// Id of the replica that is read.
+        source: u64,
+        /// One region a new replica; none when all targets hold one already.
+        regions: SmallVec<[Region; 1]>,
+    },
+    /// The targets may be shown to readers. The source of a move is gone.
+    TransferEnd {
+        /// `tenant NUL key`.
+        key: &'a [u8],
+        /// When the source of a move may be used again.
+        release: Release,
+    },
+    /// The transfer is given up by its client, or because a part of it is gone.
+    TransferRevoke {
+        /// `tenant NUL key`.
+        key: &'a [u8],
+        /// When the targets' regions may be used again.
+        release: Release,
+    },
+    /// A copy or move is asked for. Its position is the task's id. Home: segment table.
+    TaskCreate {
+        /// Copy or move.
+        kind: TransferKind,
+        /// Who shall carry it out.
+        client: ClientId,
+        /// `tenant NUL key` of the object.
+        key: &'a [u8],
+        /// Name of the segment to read from.
+        source: Cow<'a, str>,
+        /// Names of the segments to write to.
+        targets: Vec<Cow<'a, str>>,
+        /// When, for people.
+        wall: WallTime,
+    },
+    /// Tasks were handed to their client. Home: segment table.
+    TaskFetch {
+        /// Which.
+        tasks: Vec<TaskId>,
+        /// When, for people.
+        wall: WallTime,
+    },
+    /// A task has ended. Home: segment table.
+    TaskEnd {
+        /// Which.
+        task: TaskId,
+        /// How; final.
+        status: TaskStatus,
+        /// What its client had to say.
+        message: Cow<'a, str>,
+        /// When, for people.
+        wall: WallTime,
+    },
+    /// Ended tasks are forgotten. Home: segment table.
+    TaskPrune {
+        /// Those whose end is logged at or before this position.
+        through: LogPos,
+    },
 }
 
 /// Kinds of [`Op`], with their numbers in the entry bytes.
@@ -219,11 +302,29 @@ pub enum OpType {
     Abandon = 25,
     /// [`Op::Resolve`]
     Resolve = 26,
+    /// [`Op::Evict`]
+    Evict = 40,
+    /// [`Op::Discard`]
+    Discard = 41,
+    /// [`Op::TransferStart`]
+    TransferStart = 42,
+    /// [`Op::TransferEnd`]
+    TransferEnd = 43,
+    /// [`Op::TransferRevoke`]
+    TransferRevoke = 44,
+    /// [`Op::TaskCreate`]
+    TaskCreate = 48,
+    /// [`Op::TaskFetch`]
+    TaskFetch = 49,
+    /// [`Op::TaskEnd`]
+    TaskEnd = 50,
+    /// [`Op::TaskPrune`]
+    TaskPrune = 51,
 }
 
 impl OpType {
     /// All kinds.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 28] = [
         Self::TermStart,
         Self::MountSegment,
         Self::SegmentGone,
@@ -243,6 +344,15 @@ impl OpType {
         Self::DropReplica,
         Self::Abandon,
         Self::Resolve,
+        Self::Evict,
+        Self::Discard,
+        Self::TransferStart,
+        Self::TransferEnd,
+        Self::TransferRevoke,
+        Self::TaskCreate,
+        Self::TaskFetch,
+        Self::TaskEnd,
+        Self::TaskPrune,
     ];
 
     /// The kind with this number.
@@ -274,6 +384,15 @@ impl OpType {
             Self::DropReplica => "DROP_REPLICA",
             Self::Abandon => "ABANDON",
             Self::Resolve => "RESOLVE",
+            Self::Evict => "EVICT",
+            Self::Discard => "DISCARD",
+            Self::TransferStart => "TRANSFER_START",
+            Self::TransferEnd => "TRANSFER_END",
+            Self::TransferRevoke => "TRANSFER_REVOKE",
+            Self::TaskCreate => "TASK_CREATE",
+            Self::TaskFetch => "TASK_FETCH",
+            Self::TaskEnd => "TASK_END",
+            Self::TaskPrune => "TASK_PRUNE",
         }
     }
 }
@@ -302,6 +421,15 @@ impl Op<'_> {
             Self::DropReplica { .. } => OpType::DropReplica,
             Self::Abandon { .. } => OpType::Abandon,
             Self::Resolve { .. } => OpType::Resolve,
+            Self::Evict { .. } => OpType::Evict,
+            Self::Discard { .. } => OpType::Discard,
+            Self::TransferStart { .. } => OpType::TransferStart,
+            Self::TransferEnd { .. } => OpType::TransferEnd,
+            Self::TransferRevoke { .. } => OpType::TransferRevoke,
+            Self::TaskCreate { .. } => OpType::TaskCreate,
+            Self::TaskFetch { .. } => OpType::TaskFetch,
+            Self::TaskEnd { .. } => OpType::TaskEnd,
+            Self::TaskPrune { .. } => OpType::TaskPrune,
         }
     }
 
@@ -333,11 +461,20 @@ impl Op<'_> {
             | Self::UpsertInPlace { .. }
             | Self::DropReplica { .. }
             | Self::Abandon { .. }
-            | Self::Resolve { .. } => self.key().map_or(KeyHash::SEGMENTS, KeyHash::of),
+            | Self::Resolve { .. }
+            | Self::Evict { .. }
+            | Self::Discard { .. }
+            | Self::TransferStart { .. }
+            | Self::TransferEnd { .. }
+            | Self::TransferRevoke { .. }
+            | Self::TaskCreate { .. }
+            | Self::TaskFetch { .. }
+            | Self::TaskEnd { .. }
+            | Self::TaskPrune { .. } => self.key().map_or(KeyHash::SEGMENTS, KeyHash::of),
         }
     }
 
-    /// The scoped key that it is about, if it is about one.
+    /// The scoped key of the object that it changes, if it changes one.
     #[must_use]
     pub fn key(&self) -> Option<&[u8]> {
         match self {
@@ -349,7 +486,12 @@ impl Op<'_> {
             | Self::UpsertInPlace { key, .. }
             | Self::DropReplica { key, .. }
             | Self::Abandon { key, .. }
-            | Self::Resolve { key, .. } => Some(key),
+            | Self::Resolve { key, .. }
+            | Self::Evict { key, .. }
+            | Self::Discard { key, .. }
+            | Self::TransferStart { key, .. }
+            | Self::TransferEnd { key, .. }
+            | Self::TransferRevoke { key, .. } => Some(key),
             Self::TermStart { .. }
             | Self::MountSegment { .. }
             | Self::SegmentGone { .. }
@@ -359,7 +501,11 @@ impl Op<'_> {
             | Self::HoldEnd { .. }
             | Self::Free { .. }
             | Self::Clear { .. }
-            | Self::Purge { .. } => None,
+            | Self::Purge { .. }
+            | Self::TaskCreate { .. }
+            | Self::TaskFetch { .. }
+            | Self::TaskEnd { .. }
+            | Self::TaskPrune { .. } => None,
         }
     }
 
@@ -373,7 +519,12 @@ impl Op<'_> {
             | Self::Preempt { .. }
             | Self::PutRevoke { .. }
             | Self::UpsertInPlace { .. }
-            | Self::DropReplica { .. } => true,
+            | Self::DropReplica { .. }
+            | Self::Evict { .. }
+            | Self::Discard { .. }
+            | Self::TransferStart { .. }
+            | Self::TransferEnd { .. }
+            | Self::TransferRevoke { .. } => true,
             Self::TermStart { .. }
             | Self::MountSegment { .. }
             | Self::SegmentGone { .. }
@@ -386,7 +537,11 @@ impl Op<'_> {
             | Self::Free { .. }
             | Self::Clear { .. }
             | Self::Abandon { .. }
-            | Self::Resolve { .. } => false,
+            | Self::Resolve { .. }
+            | Self::TaskCreate { .. }
+            | Self::TaskFetch { .. }
+            | Self::TaskEnd { .. }
+            | Self::TaskPrune { .. } => false,
         }
     }
 }

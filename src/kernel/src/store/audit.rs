@@ -46,6 +46,12 @@ pub enum AuditError {
     /// The list of a shard's group members differs from a rebuild.
     #[error("group members of {0} differ from a rebuild")]
     Members(HomeId),
+    /// The index of unfinished objects differs from a rebuild.
+    #[error("{0}: index of unfinished objects differs from a rebuild")]
+    Unfinished(HomeId),
+    /// The indexes of tasks differ from a rebuild.
+    #[error("indexes of tasks differ from a rebuild")]
+    Tasks,
     /// Free extents differ from those of a rebuild.
     #[error("allocator of mount {0} differs from a rebuild")]
     Allocator(crate::types::LogPos),
@@ -107,10 +113,16 @@ impl MetadataStore {
             if !table.derived_agrees() {
                 return Err(AuditError::Segments);
             }
+            if !table.tasks().is_indexed() {
+                return Err(AuditError::Tasks);
+            }
             table.mounts().map(|m| (m.uid, OffsetAllocator::new(m.segment.size))).collect()
         };
-        for shard in &self.shards {
+        for (index, shard) in self.shards.iter().enumerate() {
             let shard = shard.read();
+            if let Some(home) = HomeId::from_index(index).filter(|_| !shard.is_indexed()) {
+                return Err(AuditError::Unfinished(home));
+            }
             let owned = shard.objects().flat_map(|o| o.replicas.iter().map(|r| r.region));
             for region in owned.chain(shard.limbo().map(|(_, _, l)| l.region)) {
                 own(&mut rebuilt, region)?;

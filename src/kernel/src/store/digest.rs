@@ -10,6 +10,7 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_128_with_seed};
 use super::attempts::Attempt;
 use super::mount::{Client, Departed, Mount};
 use super::shard::{Limbo, Object};
+use super::tasks::Task;
 use crate::oplog::LimboKind;
 use crate::types::{ClusterId, Region, ReplicaStatus, Seq};
 
@@ -43,6 +44,10 @@ impl Digester {
         c.u8(o.data_type.0).u8(u8::from(o.hard_pin)).u64(o.soft_pin());
         c.u8(u8::from(o.pending_pin().is_some())).u64(o.pending_pin().unwrap_or(0));
         c.bytes(o.group().map_or(&[], |g| g));
+        if let Some(t) = &o.transfer {
+            c.u8(4).u8(t.kind as u8).u64(t.client.0.first).u64(t.client.0.second);
+            c.u64(t.started.epoch.0).u64(t.started.seq).u64(t.source).u8(t.targets);
+        }
         c.term(self.seed)
     }
 
@@ -61,6 +66,20 @@ impl Digester {
     pub fn attempt(self, since: Seq, a: &Attempt) -> u128 {
         let mut c = Canonical::new(4);
         c.u64(since.0).bytes(&a.key).u64(a.client.0.first).u64(a.client.0.second);
+        c.term(self.seed)
+    }
+
+    /// Term of a task.
+    #[must_use]
+    pub fn task(self, t: &Task) -> u128 {
+        let mut c = Canonical::new(5);
+        c.u64(t.id.0.epoch.0).u64(t.id.0.seq).u8(t.kind as u8).u8(t.status as u8);
+        c.u64(t.client.0.first).u64(t.client.0.second).u64(t.changed.epoch.0).u64(t.changed.seq);
+        c.u64(t.created.0).u64(t.updated.0).bytes(&t.key).bytes(t.source.as_bytes());
+        for target in &t.targets {
+            c.bytes(target.as_bytes());
+        }
+        c.u8(0).bytes(t.message.as_bytes());
         c.term(self.seed)
     }
 

@@ -133,6 +133,12 @@ impl Members {
         self.by_group.get(group).into_iter().flat_map(|g| g.hashes.keys().copied())
     }
 
+    /// True when no object of the shard is in a group.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.by_group.is_empty()
+    }
+
     /// True once after each change of the group's membership.
     #[must_use]
     pub fn take_changed(&self, group: &[u8]) -> bool {

@@ -15,6 +15,8 @@ mod pins;
 mod pools;
 mod segments;
 mod shard;
+mod tasks;
+mod transfer;
 mod writes;
 
 pub use allocator::{Allocators, OffsetAllocator, RegionError};
@@ -28,6 +30,8 @@ pub use pins::{Extras, PinState};
 pub use pools::{Pool, Pools};
 pub use segments::SegmentTable;
 pub use shard::{Limbo, Object, Replica, Shard, Sight};
+pub use tasks::{Task, TaskTable};
+pub use transfer::Transfer;
 
 use std::sync::Arc;
 
@@ -35,7 +39,7 @@ use smallvec::SmallVec;
 
 use crate::oplog::{Op, OpLogEntry};
 use crate::sync::{Guard, Order, Ranked, RankedMutex, RankedRwLock};
-use crate::types::{ClusterId, HomeId, LogPos, MountUid, Region, Seq, limits};
+use crate::types::{ClusterId, HomeId, LogPos, MountUid, Region, Seq, TaskId, limits};
 
 /// Where a home stands: the last op applied to it, and the sum of its terms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -80,6 +84,30 @@ pub enum ApplyError {
     /// FREE of something that is not in limbo.
     #[error("limbo holds no region {1} of the op at {0}")]
     NoLimbo(Seq, u8),
+    /// EVICT of an object without a complete replica that is not pinned.
+    #[error("no replica can be evicted")]
+    NothingEvictable,
+    /// A copy or move runs.
+    #[error("a copy or move runs")]
+    TransferRuns,
+    /// The end of a copy or move that does not run.
+    #[error("no copy or move runs")]
+    NoTransfer,
+    /// TRANSFER_START from a replica that is not there or not complete.
+    #[error("replica {0:#x} is no source")]
+    NoSource(u64),
+    /// TRANSFER_END without its source or one of its targets.
+    #[error("a replica of the copy or move is gone")]
+    TransferBroken,
+    /// TRANSFER_START of more than an object can have.
+    #[error("{0} replicas are more than an object may have")]
+    TooManyReplicas(usize),
+    /// TASK_FETCH of a task that is not pending.
+    #[error("task {0} is not pending")]
+    TaskNotPending(TaskId),
+    /// TASK_END of a task that is not there or has ended.
+    #[error("task {0} is not open")]
+    TaskNotOpen(TaskId),
     /// MOUNT of a segment id that is mounted.
     #[error("segment {0} is mounted already")]
     SegmentMounted(crate::types::SegmentId),

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::tasks::{NewTask, Sum, TaskTable};
 use super::{ApplyError, Client, Departed, Digester, Due, Effect, Effects, HomeMark, Mount, Pools};
 use crate::oplog::Op;
-use crate::types::{ClientId, Epoch, LogPos, MountUid, SegmentId, SegmentSpec};
+use crate::types::{ClientId, Epoch, Instant, LogPos, MountUid, SegmentId, SegmentSpec, TaskId};
 
-/// Home of mounts, clients and of the term record.
+/// Home of mounts, clients, tasks and the term record.
 #[derive(Debug)]
 pub struct SegmentTable {
     mounts: BTreeMap<MountUid, Mount>,
@@ -17,6 +18,7 @@ pub struct SegmentTable {
     by_id: BTreeMap<SegmentId, MountUid>,
     /// Open mounts. Derived.
     pools: Pools,
+    tasks: TaskTable,
     /// Epoch of the last term record.
     term: Epoch,
     mark: HomeMark,
@@ -31,6 +33,7 @@ impl SegmentTable {
             clients: BTreeMap::new(),
             by_id: BTreeMap::new(),
             pools: Pools::default(),
+            tasks: TaskTable::default(),
             term: Epoch(0),
             mark: HomeMark::default(),
             digester,
@@ -126,6 +129,17 @@ impl SegmentTable {
         }
     }
 
+    /// Copies and moves that clients carry out.
+    #[must_use]
+    pub fn tasks(&self) -> &TaskTable {
+        &self.tasks
+    }
+
+    /// Notes when this primary changed a task.
+    pub fn begin_task(&mut self, id: TaskId, now: Instant) {
+        self.tasks.begin(id, now);
+    }
+
     /// Applies one op; says what it does to the allocators.
     ///
     /// # Errors
@@ -142,6 +156,24 @@ impl SegmentTable {
             Op::ClientExpired { client } => self.expired(*client)?,
             Op::GracefulUnmount { mount, grace_ms } => self.graceful(*mount, *grace_ms)?,
             Op::HoldEnd { mount } => self.hold_end(*mount)?,
+            Op::TaskCreate { kind, client, key, source, targets, wall } => {
+                let (kind, client, wall) = (*kind, *client, *wall);
+                let new = NewTask { kind, client, key, source, targets, wall };
+                self.change_tasks(|tasks, sum| tasks.create(at, &new, sum));
+                Effects::new()
+            }
+            Op::TaskFetch { tasks: ids, wall } => {
+                self.change_tasks(|tasks, sum| tasks.fetch(at, ids, *wall, sum))?;
+                Effects::new()
+            }
+            Op::TaskEnd { task, status, message, wall } => {
+                self.change_tasks(|tasks, sum| tasks.end(at, *task, (*status, message, *wall), sum))?;
+                Effects::new()
+            }
+            Op::TaskPrune { through } => {
+                self.change_tasks(|tasks, sum| tasks.prune(*through, sum));
+                Effects::new()
+            }
             Op::PutStart { .. }
             | Op::PutEnd { .. }
             | Op::Remove { .. }
@@ -153,7 +185,12 @@ impl SegmentTable {
             | Op::Clear { .. }
             | Op::DropReplica { .. }
             | Op::Abandon { .. }
-            | Op::Resolve { .. } => {
+            | Op::Resolve { .. }
+            | Op::Evict { .. }
+            | Op::Discard { .. }
+            | Op::TransferStart { .. }
+            | Op::TransferEnd { .. }
+            | Op::TransferRevoke { .. } => {
                 invariant!(false, "{} is not an op of the segment table", op.kind().name());
                 Effects::new()
             }
@@ -293,13 +330,20 @@ impl SegmentTable {
         self.mark.digest = self.mark.digest.wrapping_sub(term);
     }
 
+    fn change_tasks<T>(&mut self, change: impl FnOnce(&mut TaskTable, &mut Sum) -> T) -> T {
+        let mut sum = Sum { digester: self.digester, digest: self.mark.digest };
+        let done = change(&mut self.tasks, &mut sum);
+        self.mark.digest = sum.digest;
+        done
+    }
+
     /// The digest computed from scratch.
     #[must_use]
     pub fn recount(&self) -> u128 {
         let mounts = self.mounts.values().map(|m| self.digester.mount(m));
         let departed = self.departed.values().map(|d| self.digester.departed(d));
         let clients = self.clients.values().map(|c| self.digester.client(c));
-        mounts.chain(departed).chain(clients).fold(0, u128::wrapping_add)
+        mounts.chain(departed).chain(clients).fold(self.tasks.recount(self.digester), u128::wrapping_add)
     }
 
     /// True when the table's own derived indexes equal a rebuild.

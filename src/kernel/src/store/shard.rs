@@ -10,11 +10,15 @@ use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 use smallvec::SmallVec;
 
+use super::transfer::Transfer;
 use super::{ApplyError, Attempts, Digester, Effect, Effects, Extras, HomeMark, Members, SegmentTable};
 use crate::oplog::{LimboKind, Op, Release};
 use crate::types::{
     ClientId, DataType, Epoch, Instant, KeyHash, LogPos, MountUid, Region, ReplicaStatus, Seq, Traits,
 };
+
+/// Regions that an object gives up.
+pub(super) type Regions = SmallVec<[Region; 1]>;
 
 /// One copy of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,11 +65,13 @@ pub struct Object {
     pub hard_pin: bool,
     /// What few objects have.
     pub(super) extras: Option<Box<Extras>>,
+    /// The copy or move that runs, if one does.
+    pub transfer: Option<Box<Transfer>>,
     /// End of the longest read lease granted by this node, in its own time.
     /// Neither replicated nor digested: a new primary's hold covers it (A3).
     lease_until: AtomicU64,
-    /// When this node, as primary, handed out the write, then when it saw its
-    /// end; 0 when another did.
+    /// When this node, as primary, handed out what is unfinished, or when that
+    /// ended; 0 when another did.
     begun: AtomicU64,
 }
 
@@ -124,14 +130,23 @@ impl Object {
         dead
     }
 
-    /// When this node handed out the write, or saw its end if it has ended, in
-    /// its own time; 0 if it did not.
+    /// Position of the start of what is unfinished: the transfer, else the write.
+    #[must_use]
+    pub fn unfinished(&self) -> Option<LogPos> {
+        match &self.transfer {
+            Some(transfer) => Some(transfer.started),
+            None => (!self.all_complete()).then_some(self.started),
+        }
+    }
+
+    /// When this node handed out what is unfinished, or when that ended, in its
+    /// own time; 0 if it did neither.
     #[must_use]
     pub fn begun(&self) -> Instant {
         Instant(self.begun.load(Ordering::Relaxed))
     }
 
-    /// Notes that this node hands out the write now, or sees its end.
+    /// Notes that this node hands out bytes to a writer now, or that it ended now.
     pub fn begin(&self, now: Instant) {
         self.begun.store(now.0, Ordering::Relaxed);
     }
@@ -183,8 +198,10 @@ pub struct Limbo {
 #[derive(Debug)]
 pub struct Shard {
     pub(super) objects: HashTable<Object>,
-    pub(super) limbo: BTreeMap<(Seq, u8), Limbo>,
+    limbo: BTreeMap<(Seq, u8), Limbo>,
     attempts: Attempts,
+    /// Derived: map hashes of the objects that are unfinished, by the seq of that start.
+    unfinished: BTreeMap<Seq, u64>,
     /// Derived.
     pub(super) members: Members,
     pub(super) mark: HomeMark,
@@ -197,6 +214,7 @@ impl Shard {
             objects: HashTable::new(),
             limbo: BTreeMap::new(),
             attempts: Attempts::default(),
+            unfinished: BTreeMap::new(),
             members: Members::default(),
             mark: HomeMark::default(),
             digester,
@@ -260,6 +278,19 @@ impl Shard {
         &mut self.attempts
     }
 
+    /// Objects with an unfinished write or transfer, oldest start first.
+    pub fn unfinished(&self) -> impl Iterator<Item = &Object> {
+        self.unfinished.iter().filter_map(|(seq, hash)| {
+            self.objects.find(*hash, |o| o.unfinished().is_some_and(|at| at.seq == seq.0))
+        })
+    }
+
+    /// True when the index of unfinished objects equals one built from scratch.
+    pub(super) fn is_indexed(&self) -> bool {
+        let unfinished = self.objects.iter().filter_map(|o| Some((Seq(o.unfinished()?.seq), o.hash)));
+        unfinished.collect::<BTreeMap<_, _>>() == self.unfinished
+    }
+
     /// Regions in limbo, oldest first.
     pub fn limbo(&self) -> impl ExactSizeIterator<Item = (Seq, u8, &Limbo)> {
         self.limbo.iter().map(|((seq, index), l)| (*seq, *index, l))
@@ -278,46 +309,54 @@ impl Shard {
     pub fn apply(&mut self, at: LogPos, op: &Op<'_>) -> Result<Effects, ApplyError> {
         let effects = match op {
             Op::PutStart { key, client, size, regions, traits } => {
-                self.put_start(at, key, *client, *size, regions, traits)?
+                self.put_start(at, key, *client, *size, regions, traits)
             }
-            Op::PutEnd { key, checksum } => self.put_end(key, *checksum)?,
-            Op::Remove { key, release } => {
-                let object = self.take(key, |_| Ok(()))?;
-                self.let_go(at, &object, *release)
-            }
+            Op::PutEnd { key, checksum } => self.put_end(at, key, *checksum),
+            Op::Remove { key, release } => self.edit(at, key, *release, |o| Ok(o.drop_all())),
             Op::Preempt { key, release } | Op::PutRevoke { key, release } => {
-                let object = self
-                    .take(key, |o| if o.any_complete() { Err(ApplyError::ObjectComplete) } else { Ok(()) })?;
-                self.let_go(at, &object, *release)
+                self.edit(at, key, *release, |o| {
+                    if o.any_complete() { Err(ApplyError::ObjectComplete) } else { Ok(o.drop_all()) }
+                })
             }
-            Op::Free { since, index, .. } => self.free(*since, *index)?,
+            Op::Free { since, index, .. } => self.free(*since, *index),
             Op::UpsertInPlace { key, client, pending_pin } => {
-                self.upsert_in_place(at, key, *client, *pending_pin)?
+                self.upsert_in_place(at, key, *client, *pending_pin)
             }
-            Op::Clear { .. } => self.clear(),
-            Op::DropReplica { key, id, release } => self.drop_replica(at, key, *id, *release)?,
+            Op::Clear { .. } => Ok(self.clear()),
+            Op::DropReplica { key, id, release } => self.drop_replica(at, key, *id, *release),
             Op::Abandon { key, client } => {
                 let term = self.attempts.abandon(Seq(at.seq), key, *client, self.digester);
                 self.mark.digest = self.mark.digest.wrapping_add(term);
-                Effects::new()
+                Ok(Effects::new())
             }
             Op::Resolve { key, since } => {
                 let term = self.attempts.resolve(*since, key, self.digester)?;
                 self.mark.digest = self.mark.digest.wrapping_sub(term);
-                Effects::new()
+                Ok(Effects::new())
             }
-            Op::Purge { mount, .. } => self.purge(*mount),
+            Op::Purge { mount, .. } => Ok(self.purge(*mount)),
+            Op::Evict { key, release } => self.evict(at, key, *release),
+            Op::Discard { key, release } => self.discard(at, key, *release),
+            Op::TransferStart { key, client, kind, source, regions } => {
+                self.transfer_start(at, key, (*client, *kind, *source), regions)
+            }
+            Op::TransferEnd { key, release } => self.transfer_end(at, key, *release),
+            Op::TransferRevoke { key, release } => self.transfer_revoke(at, key, *release),
             Op::TermStart { .. }
             | Op::MountSegment { .. }
             | Op::SegmentGone { .. }
             | Op::ClientOk { .. }
             | Op::ClientExpired { .. }
             | Op::GracefulUnmount { .. }
-            | Op::HoldEnd { .. } => {
+            | Op::HoldEnd { .. }
+            | Op::TaskCreate { .. }
+            | Op::TaskFetch { .. }
+            | Op::TaskEnd { .. }
+            | Op::TaskPrune { .. } => {
                 invariant!(false, "{} is not an op of a shard", op.kind().name());
-                Effects::new()
+                Ok(Effects::new())
             }
-        };
+        }?;
         self.mark.last = at;
         Ok(effects)
     }
@@ -355,49 +394,80 @@ impl Shard {
             data_type: traits.data_type,
             hard_pin: traits.hard_pin,
             extras: Extras::of(traits, group),
+            transfer: None,
             lease_until: AtomicU64::new(0),
             begun: AtomicU64::new(0),
         };
         self.mark.digest = self.mark.digest.wrapping_add(self.digester.object(&object));
         vacant.insert(object);
+        self.unfinished.insert(Seq(at.seq), hash);
         Ok(effects)
     }
 
-    fn put_end(&mut self, key: &[u8], checksum: Option<u64>) -> Result<Effects, ApplyError> {
-        let hash = KeyHash::of(key).map;
-        let object = self.objects.find_mut(hash, |o| *o.key == *key).ok_or(ApplyError::NoObject)?;
-        let before = self.digester.object(object);
-        object.checksum = checksum;
-        for r in &mut object.replicas {
-            r.status = ReplicaStatus::Complete;
-        }
-        object.commit_pin();
-        let after = self.digester.object(object);
-        self.mark.digest = self.mark.digest.wrapping_sub(before).wrapping_add(after);
-        Ok(Effects::new())
+    fn put_end(&mut self, at: LogPos, key: &[u8], checksum: Option<u64>) -> Result<Effects, ApplyError> {
+        self.edit(at, key, Release::Now, |object| {
+            if object.transfer.is_some() {
+                return Err(ApplyError::TransferRuns);
+            }
+            object.checksum = checksum;
+            for r in &mut object.replicas {
+                r.status = ReplicaStatus::Complete;
+            }
+            object.commit_pin();
+            Ok(Regions::new())
+        })
     }
 
-    /// Takes an object out of the map, if `check` lets it go.
-    fn take(
+    /// Changes an object, and what follows from it: the digest, the index of
+    /// unfinished objects, the regions that it gives up, and that an object
+    /// without replicas is gone. `change` returns those regions; an error of it
+    /// must mean that it changed nothing.
+    pub(super) fn edit(
         &mut self,
+        at: LogPos,
         key: &[u8],
-        check: impl FnOnce(&Object) -> Result<(), ApplyError>,
-    ) -> Result<Object, ApplyError> {
+        release: Release,
+        change: impl FnOnce(&mut Object) -> Result<Regions, ApplyError>,
+    ) -> Result<Effects, ApplyError> {
         let hash = KeyHash::of(key).map;
-        let entry = self.objects.find_entry(hash, |o| *o.key == *key).map_err(|_| ApplyError::NoObject)?;
-        check(entry.get())?;
-        let (object, _) = entry.remove();
-        self.mark.digest = self.mark.digest.wrapping_sub(self.digester.object(&object));
-        Ok(object)
+        let entry = self.objects.find_entry(hash, |o| *o.key == *key);
+        let mut entry = entry.map_err(|_| ApplyError::NoObject)?;
+        let object = entry.get_mut();
+        let (term, before) = (self.digester.object(object), object.unfinished());
+        let given_up = change(object)?;
+        self.mark.digest = self.mark.digest.wrapping_sub(term);
+        let (mut after, mut unrouted) = (None, None);
+        if object.replicas.is_empty() {
+            let (object, _) = entry.remove();
+            unrouted = self.ungroup(&object);
+        } else {
+            self.mark.digest = self.mark.digest.wrapping_add(self.digester.object(object));
+            after = object.unfinished();
+        }
+        if before != after {
+            if let Some(at) = before {
+                self.unfinished.remove(&Seq(at.seq));
+            }
+            if let Some(at) = after {
+                self.unfinished.insert(Seq(at.seq), hash);
+            }
+        }
+        let mut effects = self.let_go(at, given_up, release);
+        effects.extend(unrouted);
+        Ok(effects)
     }
 
-    /// Frees an object's regions, or puts them into limbo.
-    fn let_go(&mut self, at: LogPos, object: &Object, release: Release) -> Effects {
-        let unrouted = self.ungroup(object);
-        let regions = object.replicas.iter().map(|r| r.region).collect();
-        let mut effects = self.let_go_of(Seq(at.seq), regions, release);
-        effects.extend(unrouted);
-        effects
+    /// Frees regions, or puts them into limbo.
+    fn let_go(&mut self, at: LogPos, regions: Regions, release: Release) -> Effects {
+        let Release::Limbo(kind) = release else { return regions.into_iter().map(Effect::Release).collect() };
+        let since = Seq(at.seq);
+        for (index, region) in regions.into_iter().enumerate() {
+            let limbo = Limbo { region, kind, due: None };
+            let index = index as u8;
+            self.mark.digest = self.mark.digest.wrapping_add(self.digester.limbo(since, index, &limbo));
+            self.limbo.insert((since, index), limbo);
+        }
+        Effects::new()
     }
 
     fn free(&mut self, since: Seq, index: u8) -> Result<Effects, ApplyError> {

@@ -3,7 +3,8 @@ use smallvec::smallvec;
 use super::*;
 use crate::oplog::{LimboKind, Release, codec};
 use crate::types::{
-    ClientId, CopyId, Epoch, KeyHash, MountUid, SegmentId, SegmentSpec, Traits, Uuid, WallTime,
+    ClientId, CopyId, Epoch, KeyHash, MountUid, SegmentId, SegmentSpec, TaskStatus, Traits, TransferKind,
+    Uuid, WallTime,
 };
 
 fn store() -> MetadataStore {
@@ -233,4 +234,161 @@ fn ops_on_objects_that_do_not_fit_are_named_and_change_nothing() {
         assert_eq!(s.recount(), before);
         s.audit().expect("derived equals rebuild");
     }
+}
+
+fn transfer(client: u64, kind: TransferKind, source: u64, offsets: &[u64]) -> Op<'static> {
+    let mount = MountUid(LogPos::new(Epoch(1), Seq(1)));
+    let regions = offsets.iter().map(|offset| Region { mount, offset: *offset, reserved: 8 }).collect();
+    Op::TransferStart { key: K, client: ClientId(Uuid { first: client, second: 0 }), kind, source, regions }
+}
+
+fn task(
+    client: u64,
+    kind: TransferKind,
+    source: &'static str,
+    target: &'static str,
+    wall: u64,
+) -> Op<'static> {
+    let client = ClientId(Uuid { first: client, second: 0 });
+    let targets = vec![target.into()];
+    Op::TaskCreate { kind, client, key: K, source: source.into(), targets, wall: WallTime(wall) }
+}
+
+fn task_id(seq: u64) -> TaskId {
+    TaskId(LogPos::new(Epoch(1), Seq(seq)))
+}
+
+fn task_end(seq: u64, status: TaskStatus, message: &'static str) -> Op<'static> {
+    Op::TaskEnd { task: task_id(seq), status, message: message.into(), wall: WallTime(5) }
+}
+
+/// Replica ids are `seq << 8 | index`: the put below is entry 2.
+const SOURCE: u64 = 2 << 8;
+
+#[test]
+fn transfers_and_what_drops_replicas_keep_digest_and_indexes() {
+    let s = store();
+    let write = Release::Limbo(LimboKind::Write);
+    let ops = [
+        mount(1),
+        put(K, 0),
+        end(K),
+        transfer(1, TransferKind::Copy, SOURCE, &[8, 16]),
+        Op::TransferRevoke { key: K, release: write },
+        transfer(1, TransferKind::Copy, SOURCE, &[24]),
+        Op::TransferEnd { key: K, release: Release::Now },
+        transfer(1, TransferKind::Move, SOURCE, &[32]),
+        Op::Evict { key: K, release: Release::Now },
+        Op::TransferEnd { key: K, release: write },
+        transfer(1, TransferKind::Copy, 8 << 8, &[40]),
+        Op::Discard { key: K, release: Release::Now },
+        Op::Evict { key: K, release: Release::Now },
+        put(K, 48),
+        Op::Discard { key: K, release: Release::Now },
+    ];
+    for (i, op) in ops.iter().enumerate() {
+        apply(&s, i as u64 + 1, op).expect("fits");
+        let r = s.recount();
+        assert_eq!((r.digest, &r.damaged), (r.recount, &Vec::new()), "after {op:?}");
+        s.audit().expect("derived equals rebuild");
+    }
+    let r = s.recount();
+    assert_eq!((r.objects, r.limbo), (0, 3), "two targets and the source of the move");
+}
+
+#[test]
+fn ops_of_transfers_and_tasks_that_do_not_fit_change_nothing() {
+    let s = store();
+    let ops = [mount(1), put(K, 0), end(K), put(J, 8), task(1, TransferKind::Copy, "a", "b", 1)];
+    for (i, op) in ops.iter().enumerate() {
+        apply(&s, i as u64 + 1, op).expect("fits");
+    }
+    let refused = |at: u64, bad: Vec<(Op<'static>, ApplyError)>| {
+        let before = s.recount();
+        for (op, why) in bad {
+            assert_eq!(apply(&s, at, &op), Err(why), "{op:?}");
+            assert_eq!(s.recount(), before);
+            s.audit().expect("derived equals rebuild");
+        }
+    };
+    let now = Release::Now;
+    let many: Vec<u64> = (0..64).map(|i| 100 + 8 * i).collect();
+    let unknown = Op::TaskFetch { tasks: vec![task_id(5), task_id(4)], wall: WallTime(1) };
+    let twice = Op::TaskFetch { tasks: vec![task_id(5), task_id(5)], wall: WallTime(1) };
+    refused(
+        90,
+        vec![
+            (Op::Evict { key: J, release: now }, ApplyError::NothingEvictable),
+            (Op::Evict { key: b"default\0x", release: now }, ApplyError::NoObject),
+            (Op::Discard { key: K, release: now }, ApplyError::ObjectComplete),
+            (transfer(1, TransferKind::Copy, 9, &[16]), ApplyError::NoSource(9)),
+            (transfer(1, TransferKind::Copy, SOURCE, &many), ApplyError::TooManyReplicas(65)),
+            (Op::TransferEnd { key: K, release: now }, ApplyError::NoTransfer),
+            (Op::TransferRevoke { key: K, release: now }, ApplyError::NoTransfer),
+            (unknown, ApplyError::TaskNotPending(task_id(4))),
+            (twice, ApplyError::TaskNotPending(task_id(5))),
+            (task_end(4, TaskStatus::Failed, ""), ApplyError::TaskNotOpen(task_id(4))),
+        ],
+    );
+    apply(&s, 91, &transfer(1, TransferKind::Move, SOURCE, &[])).expect("fits");
+    apply(&s, 92, &task_end(5, TaskStatus::Failed, "")).expect("fits");
+    refused(
+        93,
+        vec![
+            (transfer(1, TransferKind::Copy, SOURCE, &[16]), ApplyError::TransferRuns),
+            (end(K), ApplyError::TransferRuns),
+            (
+                Op::UpsertInPlace { key: K, client: ClientId::default(), pending_pin: None },
+                ApplyError::TransferRuns,
+            ),
+            (Op::DropReplica { key: K, id: SOURCE, release: now }, ApplyError::TransferRuns),
+            (Op::Evict { key: K, release: now }, ApplyError::NothingEvictable),
+            (Op::TransferEnd { key: K, release: now }, ApplyError::TransferBroken),
+            (task_end(5, TaskStatus::Success, ""), ApplyError::TaskNotOpen(task_id(5))),
+        ],
+    );
+}
+
+#[test]
+fn every_replicated_field_of_transfers_and_tasks_is_in_the_digest() {
+    let digest_after = |ops: &[Op<'_>]| {
+        let s = store();
+        for (i, op) in ops.iter().enumerate() {
+            apply(&s, i as u64 + 1, op).expect("fits");
+        }
+        s.digest().0
+    };
+    let begun = [mount(1), put(K, 0), end(K)];
+    let with = |op: Op<'static>| digest_after(&[&begun[..], &[op]].concat());
+    let (copy, moving) = (TransferKind::Copy, TransferKind::Move);
+    let fetch = || Op::TaskFetch { tasks: vec![task_id(4)], wall: WallTime(4) };
+    let after_task =
+        |op: Op<'static>| digest_after(&[&begun[..], &[task(1, copy, "a", "b", 1), op]].concat());
+    let late = digest_after(&[&begun[..], &[mount(2), transfer(1, copy, SOURCE, &[8])]].concat());
+    let early = digest_after(&[&begun[..], &[transfer(1, copy, SOURCE, &[8]), mount(2)]].concat());
+    assert_ne!(late, early, "where a transfer and its replicas began");
+    let variants = [
+        digest_after(&begun),
+        with(transfer(1, copy, SOURCE, &[8])),
+        with(transfer(2, copy, SOURCE, &[8])),
+        with(transfer(1, moving, SOURCE, &[8])),
+        with(transfer(1, copy, SOURCE, &[16])),
+        with(transfer(1, copy, SOURCE, &[])),
+        with(task(1, copy, "a", "b", 1)),
+        with(task(2, copy, "a", "b", 1)),
+        with(task(1, moving, "a", "b", 1)),
+        with(task(1, copy, "x", "b", 1)),
+        with(task(1, copy, "a", "x", 1)),
+        with(task(1, copy, "a", "b", 2)),
+        after_task(fetch()),
+        after_task(task_end(4, TaskStatus::Failed, "")),
+        after_task(task_end(4, TaskStatus::Success, "")),
+        after_task(task_end(4, TaskStatus::Failed, "why")),
+    ];
+    let distinct: std::collections::BTreeSet<u128> = variants.into_iter().collect();
+    assert_eq!(distinct.len(), variants.len(), "a change is invisible");
+    let pruned = Op::TaskPrune { through: LogPos::new(Epoch(1), Seq(5)) };
+    let all =
+        [&begun[..], &[task(1, copy, "a", "b", 1), task_end(4, TaskStatus::Failed, ""), pruned]].concat();
+    assert_eq!(digest_after(&all), digest_after(&begun), "a task that is forgotten leaves nothing");
 }

@@ -73,6 +73,24 @@ pub const PLACEMENT_TRIES_MAX: usize = 100;
 /// Regions that one maintenance step frees.
 pub const MAINTAIN_FREES_PER_STEP: usize = 512;
 
+/// Objects that one maintenance step looks at for eviction.
+pub const EVICT_VISITS_PER_STEP: usize = 65_536;
+/// What an entry logged in an eviction step weighs against looking at an object.
+pub const EVICT_WEIGHT: usize = 16;
+/// Objects evicted under one hold of a shard's lock.
+pub const EVICT_SLICE: usize = 64;
+/// Unfinished writes and transfers that one visit of a shard discards.
+pub const DISCARDS_PER_VISIT: usize = 64;
+
+/// Bytes of all segment names of one task.
+pub const TASK_NAMES_BYTES_MAX: usize = 8 * 1024;
+/// Longest message kept with an ended task, in bytes; the rest is cut off.
+pub const TASK_MESSAGE_BYTES_MAX: usize = 1024;
+/// Most tasks handed out by one fetch.
+pub const TASK_FETCH_MAX: usize = 512;
+/// Tasks that one maintenance step lets time out.
+pub const TASK_EXPIRIES_PER_STEP: usize = 64;
+
 /// Longest pause between two dials of the primary.
 pub const DIAL_BACKOFF_MAX: Duration = Duration::from_secs(2);
 /// First pause between two dials of the primary.
@@ -81,6 +99,11 @@ pub const DIAL_BACKOFF_MIN: Duration = Duration::from_millis(50);
 const _: () = assert!(SHARDS.is_power_of_two() && SHARDS <= 1 << 16);
 const _: () =
     assert!(KEY_BYTES_MAX + TENANT_BYTES_MAX + GROUP_BYTES_MAX + REPLICAS_MAX * 40 + 256 <= ENTRY_BYTES_MAX);
+const _: () = assert!(KEY_BYTES_MAX + TENANT_BYTES_MAX + REPLICAS_MAX * 40 + 256 <= ENTRY_BYTES_MAX);
+const _: () = assert!(
+    KEY_BYTES_MAX + TENANT_BYTES_MAX + TASK_NAMES_BYTES_MAX + REPLICAS_MAX * 2 + 256 <= ENTRY_BYTES_MAX
+);
+const _: () = assert!(TASK_FETCH_MAX * 16 + 256 <= ENTRY_BYTES_MAX);
 const _: () = assert!(ENTRY_BYTES_MAX <= LOG_CHUNK_BYTES && ENTRY_BYTES_MAX <= SHIP_BYTES_MAX);
 const _: () =
     assert!(SHIP_ENTRIES_MAX as u64 <= SHIP_WINDOW_ENTRIES && SHIP_WINDOW_ENTRIES < LOG_ENTRIES_MAX);

@@ -6,6 +6,7 @@ pub mod limits;
 mod object;
 mod pos;
 mod runs;
+mod task;
 mod time;
 
 pub use id::{ClientId, ClusterId, ConnId, CopyId, NodeId, SegmentId, Uuid};
@@ -13,6 +14,7 @@ pub use key::{HomeId, KeyHash, scoped_key};
 pub use object::{AckMode, DataType, MountUid, Region, ReplicaStatus, SegmentSpec, SegmentStatus, Traits};
 pub use pos::{Epoch, LogPos, Seq};
 pub use runs::SeqRuns;
+pub use task::{TaskId, TaskStatus, TransferKind};
 pub use time::{Instant, WallTime, up};
 
 /// A value that was given from outside and is not acceptable, with what was expected.

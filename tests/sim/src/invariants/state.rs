@@ -42,6 +42,8 @@ pub(crate) fn audit(store: &MetadataStore, node: usize) -> Outcome {
         | AuditError::DeadAllocators(_)
         | AuditError::Segments
         | AuditError::Routes
-        | AuditError::Members(_) => Invariant::DerivedEqualsRebuild.broken(format!("n{node}: {e}")),
+        | AuditError::Members(_)
+        | AuditError::Unfinished(_)
+        | AuditError::Tasks => Invariant::DerivedEqualsRebuild.broken(format!("n{node}: {e}")),
     })
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{Object, Replica, Shard};
 use crate::store::{Effects, SegmentTable};
-use crate::types::{MountUid, Region};
+use crate::types::{MountUid, Region, Seq};
 
 impl Shard {
     /// Dead mounts of which this shard still holds something. Looks at every
@@ -32,16 +32,24 @@ impl Shard {
     /// Drops everything of one mount. Frees nothing: a dead mount has no allocator.
     pub(super) fn purge(&mut self, mount: MountUid) -> Effects {
         let on = |region: &Region| region.mount == mount;
-        let (digester, digest) = (self.digester, &mut self.mark.digest);
+        let (digester, digest, unfinished) = (self.digester, &mut self.mark.digest, &mut self.unfinished);
         let emptied = self.objects.extract_if(|object| {
             if !object.replicas.iter().any(|r| on(&r.region)) {
                 return false;
             }
             *digest = digest.wrapping_sub(digester.object(object));
+            let before = object.unfinished();
             object.replicas.retain(|r: &mut Replica| !on(&r.region));
             let left = !object.replicas.is_empty();
             if left {
                 *digest = digest.wrapping_add(digester.object(object));
+            }
+            let after = object.unfinished().filter(|_| left);
+            if let Some(at) = before.filter(|_| before != after) {
+                unfinished.remove(&Seq(at.seq));
+            }
+            if let Some(at) = after.filter(|_| before != after) {
+                unfinished.insert(Seq(at.seq), object.hash);
             }
             !left
         });
