@@ -288,6 +288,10 @@ fn health(status: &v1::NodeStatus, out: &mut Exposition) {
         out.count(&m::SPANS_DROPPED, &["queue_full"], t.dropped_queue_full);
         out.count(&m::SPANS_DROPPED, &["refused"], t.dropped_refused);
     }
+    if let Some(n) = &status.notifications {
+        out.count(&m::NOTIFICATIONS, &["ok"], n.sent);
+        out.count(&m::NOTIFICATIONS, &["failed"], n.failed);
+    }
     let Some(h) = &status.health else { return };
     out.times(&m::LOOP_DELAY, &[], h.loop_delay.as_ref());
     if let Some(us) = h.cpu_us {

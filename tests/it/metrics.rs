@@ -9,9 +9,11 @@ use standfast_proto::v1;
 use standfast_wire::List;
 use standfast_wire::calls as w;
 use standfast_wire::types::{ObjectMeta, ReplicaType, Segment, TaskCompleteRequest, TaskStatus, Uuid};
+use tokio::net::TcpListener;
 
 use crate::cable::Cable;
 use crate::collector::Collector;
+use crate::logs::posted;
 use crate::mooncake::{Client, ME, TENANT, exist, mount, plain, put_end, put_start};
 use crate::node::{Node, end, get, refusal, segment, start};
 use crate::scrape::{Scrape, page, scrape, until};
@@ -170,7 +172,9 @@ async fn every_metric_of_the_catalogue_moves_or_is_absent_as_it_says() {
     {
         assert!(!lonely.families.contains(name), "{name} is not known yet");
     }
-    let b = Node::start(&format!("--node b --role standby --peer {} --mooncake 127.0.0.1:0", a.addr));
+    let hook = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let told = format!("--webhook http://{}/", hook.local_addr().expect("an address"));
+    let b = Node::start(&format!("--node b --role standby --peer {} --mooncake 127.0.0.1:0 {told}", a.addr));
     let young = scrape(&b).await;
     b.until("in sync", |s| s.rehearsal.as_ref().is_some_and(|r| r.verdict() == v1::Verdict::Yes)).await;
     let (mut of_a, mut of_b) = (vec![lonely, scrape(&a).await], vec![young, scrape(&b).await]);
@@ -197,7 +201,9 @@ async fn every_metric_of_the_catalogue_moves_or_is_absent_as_it_says() {
     assert!(gone.is_empty(), "never absent, says the catalogue: {gone:?}");
     a.signal(Signal::SIGKILL);
     assert!(b.promote().await.accepted);
-    of_b.push(scrape(&b).await);
+    posted(&hook).await;
+    let ok = "standfast_notifications_total{result=\"ok\"}";
+    of_b.push(until(&b, "the webhook was told", |s| s.value(ok) == Some(1.0)).await);
 
     let all = [of_a, of_b];
     let known: BTreeSet<&str> = catalog::all().map(|m| m.name).collect();

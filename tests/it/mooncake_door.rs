@@ -303,6 +303,26 @@ async fn writes_are_given_up_replaced_and_removed_in_numbers() {
     assert_eq!(result_of!(RemoveAll, all), 2 - cleared.len() as i64, "what was not cleared, and the last");
 }
 
+/// Multi-tenancy is off: whatever tenant a call names, there is one namespace.
+#[tokio::test]
+async fn s8_89_without_multi_tenancy_all_tenants_are_one() {
+    let (_node, mut client) = primary().await;
+    client.call(&mount(1 << 20)).await.expect("mounted");
+    let started = w::PutStart { tenant_id: b"red", ..put_start(b"k") };
+    let started = client.call(&started).await.expect("a result");
+    assert!(result_of!(PutStart, started).is_ok());
+    let again = client.call(&w::PutStart { tenant_id: b"", ..put_start(b"k") }).await.expect("a result");
+    assert_eq!(result_of!(PutStart, again).err(), Some(ErrorCode::OBJECT_ALREADY_EXISTS));
+    let ended = client.call(&w::PutEnd { tenant_id: b"_blue", ..put_end(b"k") }).await.expect("a result");
+    assert_eq!(result_of!(PutEnd, ended), Ok(()));
+    for tenant_id in [&b"default"[..], b"green", b"_invalid", b"\x00", b""] {
+        let asked = client.call(&w::ExistKey { key: b"k", tenant_id }).await.expect("a result");
+        assert_eq!(result_of!(ExistKey, asked), Ok(true), "{tenant_id:?}");
+    }
+    let all = client.call(&w::RemoveAll { force: true, tenant_id: b"green" }).await.expect("a result");
+    assert_eq!(result_of!(RemoveAll, all), 1);
+}
+
 /// The recorded inputs of WIRE 6 and the reference master's reactions.
 #[tokio::test]
 async fn calls_that_cannot_be_understood_get_the_protocols_errors() {
@@ -314,14 +334,8 @@ async fn calls_that_cannot_be_understood_get_the_protocols_errors() {
     let exist = Method::ExistKey.contract().function_id;
     let unknown = "15000b00070000002800000000000000 77facf9d 04 800c 00 1f";
     let arguments = "15000400070000001800000000000000 77facf9d 04 800c 00 0f";
-    let cases: [(&str, Vec<u8>, &str, &str); 4] = [
+    let cases: [(&str, Vec<u8>, &str, &str); 3] = [
         ("unknown function", request(1, b"any", 3, 0), unknown, "the rpc function not registered"),
-        (
-            "not in the hall",
-            request(Method::ReportSsdCapacity.contract().function_id, &ssd(), 28, 0),
-            unknown,
-            "the rpc function not registered",
-        ),
         ("garbage", request(exist, b"garbage", 7, 0), arguments, "invalid rpc arg"),
         ("nothing", request(exist, b"", 0, 0), arguments, "invalid rpc arg"),
     ];
@@ -334,13 +348,6 @@ async fn calls_that_cannot_be_understood_get_the_protocols_errors() {
     let ready = Method::ServiceReady.contract().function_id;
     client.send_bytes(&request(ready, b"attached", 0, 8)).await;
     assert!(client.receive().await.expect("open").1.is_ok());
-}
-
-fn ssd() -> Vec<u8> {
-    let mut bytes = Vec::new();
-    let call = w::ReportSsdCapacity { client_id: ME, ssd_total_capacity_bytes: 1 };
-    frame::write_request(&mut bytes, 7, &call, Form::SHORT).expect("fits");
-    bytes.split_off(20)
 }
 
 fn unhex(text: &str) -> Vec<u8> {

@@ -150,7 +150,7 @@ impl Run {
     }
 
     async fn acts(&mut self, pair: &mut Pair, world: &Arc<World>) -> Result<(), Failure> {
-        in_sync(pair).await?;
+        Box::pin(in_sync(pair)).await?;
         self.stage.say("the standby is in sync");
         let mut lender = Caller::new(Arc::clone(&world.route));
         for _ in 0..SEGMENTS {
@@ -198,7 +198,7 @@ impl Run {
         let began = Instant::now();
         let _paused = world.gate.write().await;
         self.stage.say("load paused: comparing both copies");
-        let Compared { nodes, equal, faults } = compare(&pair.a, &pair.b).await;
+        let Compared { nodes, equal, faults } = Box::pin(compare(&pair.a, &pair.b)).await;
         let at = nodes.last().and_then(|standby| standby.applied);
         self.measured.digests_equal = equal;
         if !nodes.is_empty() {

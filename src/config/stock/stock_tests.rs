@@ -200,6 +200,22 @@ fn a_standby_needs_three_words_more() {
 }
 
 #[test]
+fn what_decides_about_memory_and_tasks_is_taken_over() {
+    let (config, notes) = served(
+        "--eviction_ratio=0.1 -eviction_high_watermark_ratio 0.95 --noallow_evict_soft_pinned_objects \
+         --max_total_pending_tasks=7 --pending_task_timeout_sec=0 --processing_task_timeout_sec=60 \
+         --default_kv_soft_pin_ttl=10m --max_kv_soft_pin_ttl=48h --allocation_strategy=local_first",
+    );
+    let times = config.master.times;
+    assert!((times.eviction.ratio - 0.1).abs() < 1e-9 && (times.eviction.high_watermark - 0.95).abs() < 1e-9);
+    assert_eq!((times.eviction.soft_pinned, times.tasks.pending_max), (false, 7));
+    assert!(times.tasks.pending_timeout.as_secs() > 9 * 365 * 24 * 3600, "0 is no time-out");
+    assert_eq!(times.tasks.processing_timeout.as_secs(), 60);
+    assert_eq!((times.soft_pin_ttl.as_secs(), times.soft_pin_ttl_max.as_secs()), (600, 48 * 3600));
+    assert_eq!((format!("{:?}", config.master.placement).as_str(), notes.len()), ("LocalFirst", 0));
+}
+
+#[test]
 fn what_is_not_here_refuses_the_start_by_its_name_unless_that_is_accepted() {
     let cases = [
         ("--enable_offload", "--enable_offload is `true`: nothing is kept on clients' SSDs"),

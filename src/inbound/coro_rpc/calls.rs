@@ -13,18 +13,19 @@ use standfast_wire::{Form, List, Request, RequestHeader, RpcError};
 
 use super::convert as c;
 use super::hall::{Fail, Hall, NotServing, Start, check_elements, results};
+use super::off;
 use super::stock::counted_as;
 use crate::ports::Clock;
 use crate::shell::MasterService;
 
 /// A response frame in the making.
-struct Reply {
+pub(super) struct Reply {
     seq: u32,
     bytes: Vec<u8>,
 }
 
 impl Reply {
-    fn put<'a, W: w::Call<'a>>(&mut self, response: &W::Response) -> Result<(), Fail> {
+    pub(super) fn put<'a, W: w::Call<'a>>(&mut self, response: &W::Response) -> Result<(), Fail> {
         Ok(frame::write_response::<W>(&mut self.bytes, self.seq, response, Form::SHORT)?)
     }
 }
@@ -74,7 +75,7 @@ impl<C: Clock> Calls<C> {
         }
     }
 
-    /// The table. A call that the hall does not have is not registered here.
+    /// The table. Calls that the hall does not have are answered in `off`.
     async fn carry_out(
         hall: &Hall<C>,
         request: Request<'_>,
@@ -343,7 +344,7 @@ impl<C: Clock> Calls<C> {
                 });
                 reply.put::<w::MarkTaskToComplete>(&hall.single(call, results!(MarkTaskToComplete)).await?)
             }
-            _ => Err(Fail::Rpc(RpcError::function_not_registered())),
+            request => off::answer(hall, request, payload, reply).await,
         }
     }
 }
@@ -362,6 +363,6 @@ fn one<T>(element: T) -> std::iter::Once<T> {
 }
 
 /// The result of a batch of one.
-fn only<T: Copy>(results: &[Expected<T>]) -> Expected<T> {
+pub(super) fn only<T: Copy>(results: &[Expected<T>]) -> Expected<T> {
     results.first().copied().unwrap_or(Err(ErrorCode::INTERNAL_ERROR))
 }

@@ -97,6 +97,23 @@ impl<C: Clock> Hall<C> {
         self.in_batches(keys, |_, keys| Call::ExistKey { keys }, results!(ExistKey)).await
     }
 
+    /// Whether there is an object under each key; that asking grants a lease does no harm.
+    pub(super) async fn found(&self, keys: impl ExactSizeIterator<Item = Bytes>) -> Results<()> {
+        let exist = self.exist(keys).await?;
+        let found = |exists: Expected<bool>| match exists {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(ErrorCode::OBJECT_NOT_FOUND),
+            Err(code) => Err(code),
+        };
+        Ok(exist.into_iter().map(found).collect())
+    }
+
+    /// Why nothing can be done about an object: it is not there, or this.
+    pub(super) async fn refuse(&self, key: Bytes, code: ErrorCode) -> Result<ErrorCode, Fail> {
+        let found = self.found(std::iter::once(key)).await?;
+        Ok(found.first().and_then(|found| found.err()).unwrap_or(code))
+    }
+
     pub(super) async fn get(&self, keys: impl ExactSizeIterator<Item = Bytes>) -> Results<ReplicaList> {
         let mut replicas = 0;
         let pick = |response| {

@@ -193,6 +193,11 @@ catalog! {
         .healthy("no increase")
         .absent("no collector is configured");
 
+    NOTIFICATIONS = counter("standfast_notifications_total", "Messages about role changes to the webhook.")
+        .by(&[closed("result", &["ok", "failed"])])
+        .healthy("none failed")
+        .absent("no webhook is configured");
+
     // Own health.
     LOOP_DELAY = histogram("standfast_loop_delay_seconds", "How late the timer of the node's loop fired.")
         .healthy("99 % below 0.1");
