@@ -57,10 +57,10 @@ impl Journal {
             _ if code == "role_changed" && what.text.starts_with("primary ") => {}
             Severity::Info => tracing::info!(code, epoch = epoch_number, seq = seq_number, "{}", what.text),
             Severity::Warning => {
-                tracing::warn!(code, epoch = epoch_number, seq = seq_number, "{}", what.text)
+                tracing::warn!(code, epoch = epoch_number, seq = seq_number, "{}", what.text);
             }
             Severity::Critical => {
-                tracing::error!(code, epoch = epoch_number, seq = seq_number, "{}", what.text)
+                tracing::error!(code, epoch = epoch_number, seq = seq_number, "{}", what.text);
             }
         }
         let mut inner = self.inner.lock();

@@ -264,6 +264,14 @@ fn state(store: &v1::Store, out: &mut Exposition) {
         out.known(&m::CLIENTS, &["needing_remount"], clients.needing_remount);
         out.known(&m::STOCK_CLIENTS, &[], clients.ok);
     }
+    if let Some(e) = &store.eviction {
+        out.count(&m::STOCK_EVICTIONS_TRIED, &[], e.passes);
+        out.count(&m::STOCK_EVICTIONS, &[], e.successful_passes);
+        out.count(&m::STOCK_EVICTED_KEYS, &[], e.objects);
+        out.count(&m::STOCK_EVICTED_BYTES, &[], e.bytes);
+        out.count(&m::STOCK_DISCARDED, &[], e.discarded);
+        out.count(&m::STOCK_RELEASED, &[], e.released);
+    }
     for state in m::SEGMENT_STATES {
         let count = store.segment_list.iter().filter(|s| s.state == *state).count();
         out.count(&m::SEGMENTS, &[state], count as u64);

@@ -124,15 +124,19 @@ async fn whole_calls(c: &mut Client) {
 async fn own_calls(node: &Node) {
     let mut c = node.master().await;
     c.ping(v1::PingRequest { client: Some(crate::node::CLIENT) }).await.expect("answered");
-    c.mount_segment(segment(3, 1 << 30)).await.expect("answered");
+    c.mount_segment(segment(3, 1 << 21)).await.expect("answered");
     c.put_start(start(&["x", "y", "x"])).await.expect("answered");
     c.put_end(end(&["x", "never"])).await.expect("answered");
     c.get_replica_list(get(&["x", "never"])).await.expect("answered");
     // More than the log holds; at once it would be gone before the standby has it.
     for batch in 0..18 {
-        let item = |i| v1::PutStartItem { key: format!("{batch}-{i:0200}").into(), size: 100 };
+        let key = |i: u64| format!("{batch}-{i:0200}").into();
+        let item = |i| v1::PutStartItem { key: key(i), size: 100 };
         let put = v1::PutStartRequest { items: (0..500).map(item).collect(), ..start(&[]) };
         c.put_start(put).await.expect("answered");
+        // Half of them may be evicted, the others grow too old.
+        let items = (0..250).map(|i| v1::PutEndItem { key: key(i), checksum: None }).collect();
+        c.put_end(v1::PutEndRequest { items, ..end(&[]) }).await.expect("answered");
     }
     // A thread of its own counts.
     node.status(true).await;
@@ -164,7 +168,11 @@ fn moved(metric: &Metric, scrapes: &[Vec<Scrape>]) -> bool {
 #[tokio::test]
 async fn every_metric_of_the_catalogue_moves_or_is_absent_as_it_says() {
     let collector = Collector::start().await;
-    let traced = format!("--otlp {} --trace-sample always --client-ttl-ms 600000", collector.url);
+    let traced = format!(
+        "--otlp {} --trace-sample always --client-ttl-ms 600000 --eviction-watermark 0.2 --put-discard-ms 1000 \
+         --put-release-ms 2000",
+        collector.url
+    );
     let a = Node::start(&format!("--node a --role primary --log-mib 1 --mooncake 127.0.0.1:0 {traced}"));
     let lonely = scrape(&a).await;
     for name in
@@ -189,6 +197,10 @@ async fn every_metric_of_the_catalogue_moves_or_is_absent_as_it_says() {
     of_a.extend([scrape(&a).await, unknown_outcome(&a, &b).await]);
     let refused = "standfast_spans_dropped_total{why=\"refused\"}";
     of_a.push(until(&a, "drops are counted", |s| s.value(refused) > Some(0.0)).await);
+    let freed = |s: &Scrape| {
+        s.value("master_put_start_release_cnt") > Some(0.0) && s.value("master_evicted_key_count") > Some(0.0)
+    };
+    of_a.push(until(&a, "eviction and discard", freed).await);
     of_b.push(scrape(&b).await);
     for m in catalog::all() {
         let stated = |s: &Scrape, when: &str| m.absent != when || !s.families.contains(m.name);

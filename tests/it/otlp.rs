@@ -134,7 +134,8 @@ async fn a_callers_trace_is_continued_and_shown_by_the_recorder() {
     client.put_end(end(&["k"])).await.expect("answered");
 
     let there = |spans: &[(String, Span)], name| spans.iter().any(|(_, s)| s.name == name);
-    let both = |spans: &[(String, Span)]| there(spans, "standby.apply") && there(spans, "standfast.put_start");
+    let both =
+        |spans: &[(String, Span)]| there(spans, "standby.apply") && there(spans, "standfast.put_start");
     let spans = collector.until("spans of both nodes", both).await;
     let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
     // A batch and a role change have traces of their own.
