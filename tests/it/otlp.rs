@@ -188,3 +188,12 @@ async fn a_collector_that_is_gone_costs_no_write_and_is_counted() {
     let refused = "standfast_spans_dropped_total{why=\"refused\"}";
     until(&a, "drops are counted", |s| s.value(refused) > Some(0.0)).await;
 }
+
+#[tokio::test]
+async fn spans_are_exported_over_http_too() {
+    let collector = Collector::start_http().await;
+    let a = Node::start(&format!("--node a --role primary --otlp {} --trace-sample always", collector.url));
+    a.master().await.mount_segment(segment(1, 1 << 20)).await.expect("mounted");
+    let there = |spans: &[(String, Span)]| spans.iter().any(|(_, s)| s.name == "standfast.mount_segment");
+    collector.until("the mount", there).await;
+}
