@@ -12,6 +12,7 @@ mod eviction;
 mod failover;
 mod full_sync;
 mod health;
+mod logs;
 mod metrics;
 mod mooncake;
 mod mooncake_door;
