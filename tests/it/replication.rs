@@ -44,10 +44,21 @@ async fn put(client: &mut MasterClient<Channel>, first: u64, count: u64) {
     client.put_end(end).await.expect("no call fails");
 }
 
+/// A lender that says nothing loses what it lends.
+fn keep_alive(mut client: MasterClient<Channel>) {
+    tokio::spawn(async move {
+        let mut every = tokio::time::interval(Duration::from_secs(1));
+        while client.ping(v1::PingRequest { client: Some(CLIENT) }).await.is_ok() {
+            every.tick().await;
+        }
+    });
+}
+
 async fn primary() -> Node {
     let a = Node::start(&format!("--node a --role primary {}", flags()));
     let mut client = a.master().await;
     client.mount_segment(segment(1, 1 << 36)).await.expect("mounted");
+    keep_alive(client.clone());
     for first in (0..objects()).step_by(BATCH as usize) {
         put(&mut client, first, BATCH).await;
     }

@@ -85,9 +85,9 @@ pub(crate) const RPC_TIMEOUT: Duration = Duration::from_millis(400);
 /// A writer stops this long after it sent its PutStart. `put_release` is longer (PROTOCOL T6).
 pub(crate) const TRANSFER_MAX: Duration = Duration::from_millis(1900);
 
-/// Holds the last second or so.
 /// A stalled link exceeds it before the grants end.
 const SMALL_LOSS: LossBound = LossBound { entries: 30, age: Duration::from_millis(150) };
+/// Holds the last second or so.
 const SHORT_LOG: LogLimits = LogLimits { entries: 150, bytes: 1 << 20, chunk_bytes: 4096 };
 
 const _: () = assert!(TRANSFER_MAX.as_millis() * 102 / 98 < TIMES.put_release.as_millis());
