@@ -30,7 +30,7 @@ fn runs() -> u64 {
 
 /// A log that holds a small part of what was written.
 fn flags() -> String {
-    format!("--log-mib {}", (objects() / 50_000).max(1))
+    format!("--log-mib {}", (objects() / 10_000).max(1))
 }
 
 async fn put(client: &mut MasterClient<Channel>, first: u64, count: u64) {
