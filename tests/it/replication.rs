@@ -15,17 +15,18 @@ use crate::node::{CLIENT, Node, segment};
 /// Objects of a batch.
 const BATCH: u64 = 500;
 
-fn number(variable: &str, default: u64) -> u64 {
-    std::env::var(variable).ok().and_then(|n| n.parse().ok()).unwrap_or(default)
+/// What a variable asks for, if it asks for more than the least.
+fn at_least(least: u64, asked: Result<String, std::env::VarError>) -> u64 {
+    asked.map_or(least, |n| n.parse::<u64>().expect("a number").max(least))
 }
 
 /// Objects that the cluster holds before anything happens.
 fn objects() -> u64 {
-    number("STANDFAST_E2E_OBJECTS", 20_000)
+    at_least(20_000, std::env::var("STANDFAST_E2E_OBJECTS"))
 }
 
 fn runs() -> u64 {
-    number("STANDFAST_E2E_RUNS", 1)
+    at_least(1, std::env::var("STANDFAST_E2E_RUNS"))
 }
 
 /// A log that holds a small part of what was written.
