@@ -3,11 +3,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use standfast_proto::v1;
 use standfast_proto::v1::master_client::MasterClient;
+use tokio::time::Instant;
 use tonic::transport::Channel;
 
 use crate::node::{CLIENT, Node, segment};
