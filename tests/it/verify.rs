@@ -67,9 +67,10 @@ async fn a_damaged_primary_is_said_to_be_one_and_an_operator_chooses() {
         let is_named =
             |s: &v1::NodeStatus| verification(s).recent.iter().any(|m| m.key.as_deref() == Some(&*name));
         let found = b.until(kind, is_named).await;
-        assert!(verification(&found).recent.iter().all(|m| m.repaired_unix_us.is_none()), "{kind}");
-        let told = a.until("said by the primary", |s| verification(s).recount_equal == Some(false)).await;
-        assert!(told.events.iter().any(|e| e.code == "primary_damaged"), "{kind}");
+        let recent = verification(&found).recent;
+        assert!(recent.iter().all(|m| m.repaired_unix_us.is_none()), "{kind}: {recent:?} {:?}", found.events);
+        a.until("said by the primary", |s| verification(s).recount_equal == Some(false)).await;
+        assert!(a.status(false).await.events.iter().any(|e| e.code == "primary_damaged"), "{kind}");
         let accept =
             v1::VerifyNowRequest { action: v1::VerifyAction::AcceptPrimary.into(), actor: "test".into() };
         let reply = a.admin().await.verify_now(accept).await.expect("answered").into_inner();

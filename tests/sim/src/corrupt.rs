@@ -23,12 +23,28 @@ pub(crate) struct Planted {
     what: String,
     at: u64,
     found: bool,
+    /// An entry met the damage first and did not fit: found as well, but only a
+    /// full sync repairs that, which an operator has to allow (PROTOCOL I10).
+    quarantined: bool,
 }
 
 impl World {
     /// True while this node differs because it was made to.
     pub(crate) fn is_damaged(&self, i: usize) -> bool {
         self.planted.as_ref().is_some_and(|p| p.node == i)
+    }
+
+    /// An entry did not fit a node's state; false when nobody damaged it.
+    pub(crate) fn met_damage(&mut self, i: usize) -> bool {
+        let Some(planted) = self.planted.as_mut().filter(|p| p.node == i) else { return false };
+        planted.quarantined = true;
+        self.done = true;
+        true
+    }
+
+    /// True when the history ended with a damaged copy set aside.
+    pub(crate) fn ended_in_quarantine(&self) -> bool {
+        self.planted.as_ref().is_some_and(|p| p.quarantined)
     }
 
     /// A node says that copies differ, or that memory does.
@@ -77,6 +93,6 @@ impl World {
         let what = format!("{damage:?} of {} on n{i}, digest follows: {follows}", name.escape_ascii());
         self.note(At::Node(i), || format!("planted {what}"));
         self.counters.hit(if follows { Count::PlantedInDigest } else { Count::PlantedInMemory });
-        self.planted = Some(Planted { node: i, what, at: self.t, found: false });
+        self.planted = Some(Planted { node: i, what, at: self.t, found: false, quarantined: false });
     }
 }

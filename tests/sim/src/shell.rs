@@ -92,6 +92,7 @@ impl World {
             }
             "verify_mismatch" | "verify_repaired" | "verify_full_sync" | "memory_damaged"
             | "primary_damaged" | "digest_reset" => return self.alarmed(i, happening),
+            "quarantined" if self.met_damage(i) => {}
             "quarantined" => {
                 return Err(Invariant::NoQuarantine.broken(format!("n{i}: {}", happening.text)));
             }

@@ -268,6 +268,9 @@ impl VerificationClient {
         if ours != beacon.mark && !mutant!(BeaconIgnored) {
             self.tally.unequal += 1;
             self.suspects.add(now, beacon.home);
+            if !beacon.damaged {
+                self.suspects.primary_is_whole(now, beacon.home);
+            }
             return;
         }
         self.tally.equal += 1;

@@ -132,6 +132,15 @@ impl Suspects {
         }
     }
 
+    /// The primary's damage is over: an operator has decided, or it was overwritten.
+    pub(super) fn primary_is_whole(&mut self, now: Instant, home: HomeId) {
+        if let Some(s) = self.homes.get_mut(&home).filter(|s| s.primary_damaged) {
+            s.primary_damaged = false;
+            s.settled = false;
+            s.next_at = now;
+        }
+    }
+
     /// Nothing can be done about it here: looked at again now and then.
     pub(super) fn much_later(&mut self, now: Instant, home: HomeId) {
         if let Some(s) = self.homes.get_mut(&home) {
