@@ -120,7 +120,7 @@ pub(super) fn standby_from_wire(frame: v1::StandbyFrame) -> Result<StandbyFrame,
 
 pub(super) fn primary_to_wire(frame: PrimaryFrame) -> v1::PrimaryFrame {
     let frame = match frame {
-        PrimaryFrame::Beacons(frame) => P::Beacons(verify::beacons_to_wire(frame)),
+        PrimaryFrame::Beacons(frame) => P::Beacons(verify::beacons_to_wire(&frame)),
         PrimaryFrame::Verified(answer) => P::Verified(answer_to_wire(answer)),
         PrimaryFrame::Welcome(w) => P::Welcome(welcome_to_wire(w)),
         PrimaryFrame::Batch(b) => P::Batch(v1::Batch {

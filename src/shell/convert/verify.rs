@@ -15,7 +15,7 @@ use super::{bad, epoch, pos_from_wire, pos_to_wire, seq};
 /// Buckets, entries and mismatches of one message.
 const ITEMS_MAX: usize = 4096;
 
-pub(super) fn beacons_to_wire(frame: BeaconFrame) -> v1::Beacons {
+pub(super) fn beacons_to_wire(frame: &BeaconFrame) -> v1::Beacons {
     let homes = frame.beacons.iter().map(|b| mark_to_wire(b.home, b.mark, b.damaged));
     v1::Beacons { epoch: frame.epoch.0, tail: frame.tail.0, homes: homes.collect() }
 }

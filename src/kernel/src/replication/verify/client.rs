@@ -229,7 +229,7 @@ impl VerificationClient {
             for due in entry.remove() {
                 match due {
                     Due::Beacon(beacon, tail) => self.judge_beacon(now, &beacon, tail),
-                    Due::Answer(answer) => self.judge_answer(now, *answer),
+                    Due::Answer(answer) => self.judge_answer(now, &answer),
                 }
             }
         }
@@ -254,7 +254,7 @@ impl VerificationClient {
 
     fn judge_answers(&mut self, now: Instant, home: HomeId) {
         if let Some(answer) = self.suspects.take_answer(home) {
-            self.judge_answer(now, *answer);
+            self.judge_answer(now, &answer);
         }
     }
 
@@ -290,14 +290,14 @@ impl VerificationClient {
         ours == at || (ours.seq < at.seq && at.end() <= self.applied)
     }
 
-    fn judge_answer(&mut self, now: Instant, answer: VerificationResponse) {
+    fn judge_answer(&mut self, now: Instant, answer: &VerificationResponse) {
         if !self.stands_at(self.store.mark(answer.home).last, answer.mark.last) {
             return self.inconclusive(now, answer.home);
         }
         match &answer.outcome {
-            VerificationOutcome::Sums(theirs) => self.judge_sums(now, &answer, theirs),
+            VerificationOutcome::Sums(theirs) => self.judge_sums(now, answer, theirs),
             VerificationOutcome::Image(buckets, chunks) => {
-                self.judge_image(now, &answer, *buckets, chunks);
+                self.judge_image(now, answer, *buckets, chunks);
             }
             VerificationOutcome::Same
             | VerificationOutcome::Mismatches(_)
