@@ -3,6 +3,7 @@
 //! stdout carries only the result, progress goes to stderr. Exit codes are those of `exit::Exit`.
 
 mod client;
+mod console;
 mod demo;
 mod duration;
 mod exit;
@@ -74,6 +75,8 @@ enum Command {
     Failover(operate::FailoverArgs),
     /// Take a standby out of the in-sync set, so that writes go on without it
     Detach(operate::DetachArgs),
+    /// Watch a cluster in the terminal, and fail over by keyboard
+    Console(console::ConsoleArgs),
     /// Start two nodes, kill the primary under load and see that nothing is lost
     Demo(demo::DemoArgs),
 }
@@ -106,6 +109,7 @@ pub fn run() -> ExitCode {
         Command::Status(args) => block_on(status::run(&client, &args)),
         Command::Failover(args) => block_on(operate::failover(&client, &args)),
         Command::Detach(args) => block_on(operate::detach(&client, &args)),
+        Command::Console(args) => block_on(console::run(&client, &args)),
         Command::Demo(args) => block_on(demo::run(&client, args)),
     };
     match ended {
