@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod cli_operate;
+mod console;
 mod demo;
 mod failover;
 mod mooncake;

@@ -7,9 +7,11 @@ use crate::frame::{Frame, Node};
 use crate::time::Time;
 
 /// Frames kept at most.
-pub(crate) const FRAMES_MAX: usize = 1200;
+pub(crate) const FRAMES_MAX: usize = 2000;
 /// Size on the wire of the statuses kept at most.
 pub(crate) const BYTES_MAX: usize = 64 << 20;
+/// Frames stay apart by this part of their age: at one a second, the last 200 s are whole, and a day takes about 1,400.
+const PER_AGE: u64 = 200;
 
 /// Frames, oldest first.
 #[derive(Debug, Clone, Default)]
@@ -19,26 +21,40 @@ pub(crate) struct History {
 }
 
 impl History {
-    /// Appends a frame. When a limit is reached, every second frame of the older half goes: the far past stays, but
-    /// coarser.
+    /// Appends a frame. When a limit is reached, the past is thinned: it stays, but coarser.
     pub(crate) fn push(&mut self, frame: Frame) {
         if self.frames.back().is_some_and(|last| last.at >= frame.at) {
             return;
         }
         self.bytes += added(self.frames.back(), &frame);
         self.frames.push_back(frame);
-        while self.frames.len() > FRAMES_MAX || (self.bytes > BYTES_MAX && self.frames.len() > 2) {
+        if self.frames.len() > FRAMES_MAX || self.bytes > BYTES_MAX {
             self.thin();
         }
     }
 
+    /// Keeps a frame only if it lies far enough from the next one, for its age; then what is still too much, from the
+    /// oldest on.
     fn thin(&mut self) {
-        let half = self.frames.len() / 2;
-        let mut index = 0;
-        self.frames.retain(|_| {
-            index += 1;
-            index > half || index % 2 == 0
-        });
+        let Some(newest) = self.newest() else { return };
+        let mut next = newest.plus(u64::MAX);
+        let mut kept: VecDeque<Frame> = VecDeque::with_capacity(FRAMES_MAX);
+        for frame in std::mem::take(&mut self.frames).into_iter().rev() {
+            if next.since(frame.at) >= newest.since(frame.at) / PER_AGE {
+                next = frame.at;
+                kept.push_front(frame);
+            }
+        }
+        self.frames = kept;
+        self.recount();
+        while self.frames.len() > FRAMES_MAX / 8 * 7 || self.bytes > BYTES_MAX / 8 * 7 {
+            let eighth = (self.frames.len() / 8).max(1);
+            self.frames.drain(..eighth);
+            self.recount();
+        }
+    }
+
+    fn recount(&mut self) {
         let mut before = None;
         self.bytes = 0;
         for frame in &self.frames {
@@ -134,9 +150,12 @@ mod tests {
             history.push(frame(at * 1000));
             assert!(history.len() <= FRAMES_MAX);
         }
-        assert!(history.len() >= FRAMES_MAX / 2);
-        let oldest = history.frames.front().expect("frames are kept").at;
-        assert!(Time(86_400_000).since(oldest) > 3_600_000, "an hour ago can still be seen: {oldest:?}");
+        assert!(history.len() >= FRAMES_MAX / 2, "{}", history.len());
+        for (ago, off) in [(3_600, 36), (36_000, 360), (80_000, 800)] {
+            let wanted = Time((86_400 - ago) * 1000);
+            let found = history.at(wanted).expect("kept").at;
+            assert!(wanted.since(found) <= off * 1000, "{ago} s ago is shown by {found:?}");
+        }
         let last_ten: Vec<_> =
             (86_391..=86_400).map(|s| history.at(Time(s * 1000)).expect("kept").at.0).collect();
         assert_eq!(last_ten, (86_391..=86_400).map(|s| s * 1000).collect::<Vec<_>>(), "the newest is whole");
@@ -162,13 +181,13 @@ mod tests {
     #[test]
     fn a_series_keeps_its_peaks_and_its_gaps() {
         let mut history = History::default();
-        for (at, _) in [(1000, ()), (1500, ()), (4000, ())] {
+        for at in [2100, 2900, 4000] {
             history.push(frame(at));
         }
         let value = |_: Option<&Frame>, frame: &Frame| (frame.at.0 != 4000).then_some(frame.at.0 as f64);
         assert_eq!(
             history.series(Time(4000), 4000, 4, value),
-            [None, Some(1500.0), None, None],
+            [None, None, Some(2900.0), None],
             "the larger of two; an unknown value is a gap"
         );
     }

@@ -109,25 +109,32 @@ fn safety(frame: &Frame) -> (Option<bool>, String, Option<&Node>) {
     let newest = newest_epoch(frame);
     let says = |node: &Node| node.status().map_or(Verdict::Unknown, verdict);
     let fresh: Vec<&Node> = frame.standbys().filter(|node| node.is_fresh(frame.at)).collect();
-    let ready = fresh.iter().filter(|node| says(node) == Verdict::Yes && node.max_epoch() >= newest);
+    let counted = |node: &Node| frame.peer(node.name()).is_none_or(|peer| peer.in_sync);
+    let is_ready = |node: &&&Node| says(node) == Verdict::Yes && node.max_epoch() >= newest && counted(node);
+    let ready = fresh.iter().filter(is_ready);
     if let Some(best) = ready.min_by_key(|node| lag(frame, node).entries.unwrap_or(u64::MAX)) {
         let name = best.name();
-        let reason = if ack_mode(frame, Some(best)) == AckMode::Sync {
+        let mut reason = if ack_mode(frame, Some(best)) == AckMode::Sync {
             format!("{name} holds every acknowledged write")
         } else {
             format!("{name} is in sync; in async mode the newest writes may be lost")
         };
+        if !frame.primary().is_some_and(|primary| primary.is_fresh(frame.at)) {
+            // A standby that was detached while it could not be reached does not know it.
+            reason.push_str(", unless it was detached while out of reach");
+        }
         return (Some(true), reason, Some(best));
     }
     if let Some(node) = fresh.first() {
         let name = node.name();
-        let behind = says(node) == Verdict::Yes;
+        let behind = says(node) == Verdict::Yes && node.max_epoch() < newest;
         let first = node.status().and_then(|s| s.rehearsal.as_ref()).and_then(|r| r.reasons.first());
         let (safe, why) = match (says(node), first) {
             _ if behind => {
                 let epoch = number(node.max_epoch());
                 (Some(false), format!("knows of no epoch above {epoch}, but epoch {} exists", number(newest)))
             }
+            (Verdict::Yes, _) => (Some(false), "its primary does not count it as in sync".to_owned()),
             (Verdict::No, Some(reason)) => (Some(false), reason.text.clone()),
             (Verdict::No, None) => (Some(false), "refuses without a reason".to_owned()),
             (_, Some(reason)) => (None, reason.text.clone()),

@@ -30,11 +30,17 @@ mod msg;
 mod record;
 mod recorder;
 mod replay;
+#[cfg(test)]
+mod replay_tests;
 mod run;
 mod table;
 mod terminal;
+#[cfg(test)]
+mod testing;
 mod time;
 mod update;
+#[cfg(test)]
+mod update_tests;
 mod view;
 
 pub use act::{Confirmed, Deed};
@@ -42,7 +48,7 @@ pub use json::{Health, health, line as json_line};
 pub use look::{Environment, Look, Theme};
 pub use model::{Model, RATES, Retained, Setup};
 pub use msg::{Effect, Key, Msg, Outcome, Recorded};
-pub use record::{BYTES_MAX as RECORD_BYTES_MAX, ReadError, Record, Recorder, Recording};
+pub use record::{BYTES_MAX as RECORD_BYTES_MAX, Mark, ReadError, Record, Recorder, Recording};
 pub use replay::Replay;
 pub use run::{Options, RunError, headless, once, run};
 pub use time::Time;

@@ -3,7 +3,7 @@
 use ratatui::text::Line;
 use standfast_proto::v1::{Histogram, SegmentStatus};
 
-use super::parts::{heading, pair};
+use super::parts::{flow, heading, pair};
 use super::{Page, Scene};
 use crate::format::{bytes, micros, millis, number};
 use crate::frame::Node;
@@ -38,34 +38,29 @@ pub(super) fn page(scene: &Scene<'_>) -> Page {
     let clients = store.clients.unwrap_or_default();
     let known = |value: Option<u64>| if value.is_some() { Tone::Plain } else { Tone::Unknown };
     let away = clients.needing_remount;
-    let mut spans = pair(scene.look, "clients", number(clients.known), known(clients.known));
-    spans.extend(pair(scene.look, "ok", number(clients.ok), known(clients.ok)));
+    let mut pieces = vec![pair(scene.look, "clients", number(clients.known), known(clients.known))];
+    pieces.push(pair(scene.look, "ok", number(clients.ok), known(clients.ok)));
     let tone = if away.is_some_and(|n| n > 0) { Tone::Warn } else { known(away) };
-    spans.extend(pair(scene.look, "need to come back", number(away), tone));
-    spans.extend(pair(
+    pieces.push(pair(scene.look, "need to come back", number(away), tone));
+    pieces.push(pair(
         scene.look,
         "unreadable objects",
         number(store.unreadable_objects),
         known(store.unreadable_objects),
     ));
-    head.push(Line::from(spans));
-    let mut spans = pair(scene.look, "objects", store.objects.to_string(), Tone::Plain);
-    spans.extend(pair(scene.look, "lent", bytes(Some(store.capacity_bytes)), Tone::Plain));
-    spans.extend(pair(scene.look, "used", bytes(store.used_bytes), known(store.used_bytes)));
-    spans.extend(pair(
-        scene.look,
-        "free now",
-        bytes(store.allocatable_bytes),
-        known(store.allocatable_bytes),
-    ));
-    head.push(Line::from(spans));
+    head.extend(flow(pieces, scene.columns));
+    let mut pieces = vec![pair(scene.look, "objects", store.objects.to_string(), Tone::Plain)];
+    pieces.push(pair(scene.look, "lent", bytes(Some(store.capacity_bytes)), Tone::Plain));
+    pieces.push(pair(scene.look, "used", bytes(store.used_bytes), known(store.used_bytes)));
+    pieces.push(pair(scene.look, "free now", bytes(store.allocatable_bytes), known(store.allocatable_bytes)));
+    head.extend(flow(pieces, scene.columns));
     if let Some(time) = &store.reattach_time {
-        let mut spans = pair(scene.look, "back after a promotion within", String::new(), Tone::Plain);
+        let mut pieces = vec![pair(scene.look, "back after a promotion within", String::new(), Tone::Plain)];
         for share in [50, 95, 99] {
             let at_most = quantile(time, share);
-            spans.extend(pair(scene.look, &format!("{share} %"), micros(at_most), known(at_most)));
+            pieces.push(pair(scene.look, &format!("{share} %"), micros(at_most), known(at_most)));
         }
-        head.push(Line::from(spans));
+        head.extend(flow(pieces, scene.columns));
     }
     head.push(Line::default());
     head.push(heading(scene, &format!("SEGMENTS {} of {}", store.segment_list.len(), store.segments)));

@@ -146,7 +146,10 @@ fn row_change(scene: &Scene<'_>, change: &RoleChange) -> Vec<Line<'static>> {
     if let Some(rejoin) = change.rejoin_us {
         text.push_str(&format!("   rejoined after {}", micros(Some(rejoin))));
     }
-    lines.push(Line::from(scene.look.paint(Tone::Plain, cut(&text, scene.columns))));
+    // The first primary of a cluster ends no outage and loses nothing of anybody.
+    if change.kind() != RoleChangeKind::Bootstrap {
+        lines.push(Line::from(scene.look.paint(Tone::Plain, cut(&text, scene.columns))));
+    }
     if !change.reason.is_empty() {
         let reason = cut(&format!("  because {} ({})", change.reason, change.cause), scene.columns);
         lines.push(Line::from(scene.look.paint(Tone::Label, reason)));
@@ -253,7 +256,7 @@ fn objectives(scene: &Scene<'_>, history: &[RoleChange]) -> Vec<Line<'static>> {
         ]));
     }
     if rows.is_empty() {
-        return vec![Line::from(scene.look.paint(Tone::Label, "no failover is on record: ? is not 0"))];
+        return vec![Line::from(scene.look.paint(Tone::Label, "no failover is on record"))];
     }
     let (header, rows) = lay(scene.look, OBJECTIVES, &rows, scene.columns);
     std::iter::once(header).chain(rows).collect()

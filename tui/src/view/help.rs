@@ -4,18 +4,28 @@ use ratatui::text::Line;
 
 use super::VIEWS;
 use crate::command::COMMANDS;
-use crate::format::cut;
+use crate::format::wrap;
 use crate::keys::{BINDINGS, When};
 use crate::look::{Look, Tone};
+
+/// Width of the keys' column: the longest command and a space.
+const KEY: usize = 26;
 
 pub(super) fn lines(look: &Look, columns: usize) -> Vec<Line<'static>> {
     let title = |text: &str| Line::from(look.paint(Tone::Title, text.to_owned()));
     let row = |key: &str, help: &str| {
-        let help = cut(help, columns.saturating_sub(26));
-        Line::from(vec![look.paint(Tone::Primary, format!("  {key:<24}")), look.paint(Tone::Plain, help)])
+        let help = wrap(help, columns.saturating_sub(KEY + 2));
+        let line = |(nr, text): (usize, String)| {
+            let key = if nr == 0 { key } else { "" };
+            Line::from(vec![
+                look.paint(Tone::Primary, format!("  {key:<KEY$}")),
+                look.paint(Tone::Plain, text),
+            ])
+        };
+        help.into_iter().enumerate().map(line).collect::<Vec<_>>()
     };
     let mut lines = vec![title("VIEWS")];
-    lines.extend(VIEWS.iter().map(|view| row(&format!("{} {}", view.key, view.title), view.about)));
+    lines.extend(VIEWS.iter().flat_map(|view| row(&format!("{} {}", view.key, view.title), view.about)));
     lines.push(Line::default());
     lines.push(title("KEYS"));
     for binding in BINDINGS {
@@ -24,11 +34,11 @@ pub(super) fn lines(look: &Look, columns: usize) -> Vec<Line<'static>> {
             When::Acting => " (with --allow-actions)",
             When::Replay => " (with --replay)",
         };
-        lines.push(row(binding.shown, &format!("{}{note}", binding.help)));
+        lines.extend(row(binding.shown, &format!("{}{note}", binding.help)));
     }
     lines.push(Line::default());
     lines.push(title("COMMANDS; a name may be shortened"));
-    lines.extend(COMMANDS.iter().map(|c| row(&format!(":{} {}", c.name, c.args), c.help)));
+    lines.extend(COMMANDS.iter().flat_map(|c| row(&format!(":{} {}", c.name, c.args), c.help)));
     lines.push(Line::default());
     lines.push(title("SIGNS"));
     for (sign, help) in [
@@ -36,10 +46,10 @@ pub(super) fn lines(look: &Look, columns: usize) -> Vec<Line<'static>> {
         ("dim, with an age", "Older than two intervals: it was true then"),
         ("a / b", "Lag: entries / time since the oldest of them was appended"),
     ] {
-        lines.push(row(sign, help));
+        lines.extend(row(sign, help));
     }
     for tone in [Tone::Ok, Tone::Warn, Tone::Crit] {
-        lines.push(row(
+        lines.extend(row(
             look.badge(tone),
             match tone {
                 Tone::Ok => "As it should be",

@@ -37,6 +37,8 @@ pub(super) fn page(scene: &Scene<'_>) -> Page {
     block.push(Line::default());
     block.push(heading(&main, "LAST MINUTES"));
     block.extend(graphs(&main, &answers));
+    block.push(Line::default());
+    block.extend(super::replication::standbys(&main));
     let mut aside = wrong(&side, &found);
     aside.push(Line::default());
     aside.extend(latest(&side));
@@ -148,12 +150,11 @@ fn node_row(scene: &Scene<'_>, node: &Node) -> Row {
 }
 
 fn graphs(scene: &Scene<'_>, answers: &Answers) -> Vec<Line<'static>> {
-    let minutes = scene.range_ms / 60_000;
     let mut lines = Vec::new();
     if let Some(name) = &answers.target {
-        lines.push(parts::spark(scene, "lag", "entries", |_, frame| parts::lag_entries(frame, name)));
+        lines.push(parts::spark(scene, "lag", "behind", |_, frame| parts::lag_entries(frame, name)));
     }
-    lines.push(parts::spark(scene, "writes", &format!("a second, {minutes} min"), parts::appended));
+    lines.push(parts::spark(scene, "writes", "/s", parts::appended));
     lines
 }
 
@@ -186,7 +187,7 @@ fn wrong(scene: &Scene<'_>, found: &[Found]) -> Vec<Line<'static>> {
 
 /// The newest events of all nodes, where there is room for them.
 fn latest(scene: &Scene<'_>) -> Vec<Line<'static>> {
-    let newest: Vec<_> = scene.journal.heard_by(scene.frame.at).rev().take(8).collect();
+    let newest: Vec<_> = scene.journal.heard_by(scene.frame.at).rev().take(16).collect();
     let line = |entry: &&crate::journal::Entry| {
         let at = crate::time::clock_us(entry.event.at_unix_us);
         let text = cut(&format!("{at} {} {}", entry.node, entry.event.text), scene.columns);

@@ -72,15 +72,19 @@ pub(crate) fn spark(
     unit: &str,
     value: impl Fn(Option<&Frame>, &Frame) -> Option<f64>,
 ) -> Line<'static> {
-    let (label_room, tail_room) = (8, 24);
+    let (label_room, tail_room) = (8, 28);
     let columns = scene.columns.saturating_sub(label_room + tail_room + 2).max(8);
     let values = scene.history.series(scene.frame.at, scene.range_ms, columns, value);
+    let minutes = scene.range_ms / 60_000;
     let most = values.iter().flatten().copied().reduce(f64::max);
     let last = values.iter().rev().flatten().next().copied();
     Line::from(vec![
         scene.look.paint(Tone::Label, format!("{:<label_room$}", cut(label, label_room))),
         scene.look.paint(Tone::Primary, scene.look.sparkline(&values)),
-        scene.look.paint(Tone::Label, format!("  last {} max {} {unit}", figure(last), figure(most))),
+        scene.look.paint(
+            Tone::Label,
+            format!("  last {} max {} {unit}, {minutes} min", figure(last), figure(most)),
+        ),
     ])
 }
 
@@ -107,9 +111,28 @@ pub(crate) fn appended(before: Option<&Frame>, frame: &Frame) -> Option<f64> {
     Some(tail.checked_sub(tail_was)? as f64 / seconds)
 }
 
-/// `label value`, with a space on either side.
-pub(crate) fn pair(look: &Look, label: &str, value: impl Into<String>, tone: Tone) -> Vec<Span<'static>> {
-    vec![look.paint(Tone::Label, format!("{label} ")), look.paint(tone, value), Span::raw("   ")]
+/// A label and its value; a label may be empty.
+pub(crate) fn pair(look: &Look, label: &str, value: impl Into<String>, tone: Tone) -> Line<'static> {
+    let gap = if label.is_empty() { "" } else { " " };
+    Line::from(vec![look.paint(Tone::Label, format!("{label}{gap}")), look.paint(tone, value)])
+}
+
+/// Pieces one after the other, on as many lines as they need.
+pub(crate) fn flow(pieces: Vec<Line<'static>>, columns: usize) -> Vec<Line<'static>> {
+    let mut lines = vec![Line::default()];
+    for piece in pieces {
+        let used = lines.last().map_or(0, Line::width);
+        if used > 0 && used + 3 + piece.width() > columns {
+            lines.push(Line::default());
+        }
+        if let Some(line) = lines.last_mut() {
+            if line.width() > 0 {
+                line.push_span(Span::raw("   "));
+            }
+            line.spans.extend(piece.spans);
+        }
+    }
+    lines
 }
 
 /// Cuts a line to `columns`.

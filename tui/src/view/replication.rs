@@ -3,7 +3,7 @@
 use ratatui::text::Line;
 use standfast_proto::v1::{LinkState, Peer, Progress, StreamState};
 
-use super::parts::{self, heading, pair};
+use super::parts::{self, flow, heading, pair};
 use super::{Page, Scene};
 use crate::format::{bytes, millis, number, seconds};
 use crate::frame::Node;
@@ -12,6 +12,17 @@ use crate::look::Tone;
 use crate::table::{Column, Row, lay, left, right};
 
 pub(super) fn page(scene: &Scene<'_>) -> Page {
+    let mut rows = standbys(scene);
+    if rows.is_empty() {
+        rows.push(Line::from(
+            scene.look.paint(Tone::Unknown, "no standby is known to the nodes that answer"),
+        ));
+    }
+    Page { head: Vec::new(), rows }
+}
+
+/// A block for each standby that anybody knows.
+pub(super) fn standbys(scene: &Scene<'_>) -> Vec<Line<'static>> {
     let primary = scene.frame.primary();
     let peers = primary.and_then(Node::status).map(|status| &status.standbys[..]).unwrap_or_default();
     let mut names: Vec<&str> = peers.iter().map(|peer| &*peer.node).collect();
@@ -24,12 +35,7 @@ pub(super) fn page(scene: &Scene<'_>) -> Page {
         rows.extend(standby(scene, primary, peer, name));
         rows.push(Line::default());
     }
-    if rows.is_empty() {
-        rows.push(Line::from(
-            scene.look.paint(Tone::Unknown, "no standby is known to the nodes that answer"),
-        ));
-    }
-    Page { head: Vec::new(), rows }
+    rows
 }
 
 fn standby(scene: &Scene<'_>, primary: Option<&Node>, peer: Option<&Peer>, name: &str) -> Vec<Line<'static>> {
@@ -43,7 +49,7 @@ fn standby(scene: &Scene<'_>, primary: Option<&Node>, peer: Option<&Peer>, name:
         );
         lines.push(Line::from(scene.look.paint(Tone::Stale, text)));
     }
-    lines.push(link(scene, peer, scene.frame.find(name)));
+    lines.extend(link(scene, peer, scene.frame.find(name)));
     lines.extend(pipeline(scene, primary, peer, name, fresh));
     let behind = scene
         .frame
@@ -52,15 +58,13 @@ fn standby(scene: &Scene<'_>, primary: Option<&Node>, peer: Option<&Peer>, name:
         .or(peer.and_then(|p| p.lag))
         .unwrap_or_default();
     let tone = lag_tone(&behind);
-    let mut spans = pair(scene.look, "lag", format!("{} entries", number(behind.entries)), tone);
-    spans.extend(pair(
-        scene.look,
-        "",
-        bytes(behind.bytes),
-        if behind.bytes.is_some() { tone } else { Tone::Unknown },
-    ));
-    spans.extend(pair(scene.look, "", seconds(behind.age_us), tone));
-    lines.push(Line::from(spans));
+    let bytes_tone = if behind.bytes.is_some() { tone } else { Tone::Unknown };
+    let figures = vec![
+        pair(scene.look, "lag", format!("{} entries", number(behind.entries)), tone),
+        pair(scene.look, "bytes", bytes(behind.bytes), bytes_tone),
+        pair(scene.look, "time", seconds(behind.age_us), tone),
+    ];
+    lines.extend(flow(figures, scene.columns));
     lines.push(parts::spark(scene, "entries", "behind", |_, frame| parts::lag_entries(frame, name)));
     lines.push(parts::spark(scene, "time", "ms behind", |_, frame| parts::lag_ms(frame, name)));
     if let Some(progress) = peer.and_then(|peer| peer.progress.as_ref()) {
@@ -70,7 +74,7 @@ fn standby(scene: &Scene<'_>, primary: Option<&Node>, peer: Option<&Peer>, name:
 }
 
 /// The connection, by both sides' words.
-fn link(scene: &Scene<'_>, peer: Option<&Peer>, node: Option<&Node>) -> Line<'static> {
+fn link(scene: &Scene<'_>, peer: Option<&Peer>, node: Option<&Node>) -> Vec<Line<'static>> {
     let status = node.filter(|node| node.is_fresh(scene.frame.at)).and_then(Node::status);
     let upstream = status.and_then(|status| status.upstream.as_ref());
     let (state, stream, reason) = match (peer, upstream) {
@@ -89,20 +93,20 @@ fn link(scene: &Scene<'_>, peer: Option<&Peer>, node: Option<&Node>) -> Line<'st
         (LinkState::Down, _) => ("not connected", Tone::Crit),
         (LinkState::Unspecified, _) => ("?", Tone::Unknown),
     };
-    let mut spans = vec![scene.look.paint(tone, format!("{word}   "))];
+    let mut pieces = vec![pair(scene.look, "", word, tone)];
     if let Some(peer) = peer {
         let (word, tone) = if peer.in_sync { ("in sync", Tone::Ok) } else { ("not in sync", Tone::Crit) };
-        spans.push(scene.look.paint(tone, format!("{word}   ")));
-        spans.extend(pair(scene.look, "contact", millis(peer.contact_age_ms), Tone::Plain));
-        spans.extend(pair(scene.look, "promise", millis(peer.grant_remaining_ms), Tone::Plain));
+        pieces.push(pair(scene.look, "", word, tone));
+        pieces.push(pair(scene.look, "contact", millis(peer.contact_age_ms), Tone::Plain));
+        pieces.push(pair(scene.look, "promise", millis(peer.grant_remaining_ms), Tone::Plain));
     } else if let Some(up) = upstream {
-        spans.extend(pair(scene.look, "contact", millis(up.contact_age_ms), Tone::Plain));
-        spans.extend(pair(scene.look, "attempts", up.attempts.to_string(), Tone::Plain));
+        pieces.push(pair(scene.look, "contact", millis(up.contact_age_ms), Tone::Plain));
+        pieces.push(pair(scene.look, "attempts", up.attempts.to_string(), Tone::Plain));
     }
     if let Some(reason) = reason {
-        spans.push(scene.look.paint(tone, reason.to_owned()));
+        pieces.push(pair(scene.look, "", reason, tone));
     }
-    Line::from(spans)
+    flow(pieces, scene.columns)
 }
 
 const COLUMNS: &[Column] = &[

@@ -14,6 +14,7 @@ use ratatui::text::{Line, Span};
 
 use super::parts::clip;
 use super::{Scene, VIEWS, dialog, help, page};
+use crate::act::Stage;
 use crate::format::{cut, millis, plural, width};
 use crate::keys::{BINDINGS, When};
 use crate::look::Tone;
@@ -154,10 +155,6 @@ fn tabs(model: &Model, columns: usize) -> Line<'static> {
         spans.push(model.look.paint(if current { Tone::Focus } else { Tone::Label }, text));
         spans.push(Span::raw(" "));
     }
-    let filter = &model.gaze().filter;
-    if filter.is_active() {
-        spans.push(model.look.paint(Tone::Warn, format!("/{}", filter.text())));
-    }
     clip(Line::from(spans), columns)
 }
 
@@ -175,6 +172,11 @@ fn message(model: &Model, columns: usize) -> Line<'static> {
     }
     if let Some(notice) = model.notice() {
         return Line::from(model.look.paint(notice.tone, cut(&notice.text, columns)));
+    }
+    let filter = &model.gaze().filter;
+    if filter.is_active() {
+        let text = cut(&format!("filter /{}   Esc drops it", filter.text()), columns);
+        return Line::from(model.look.paint(Tone::Warn, text));
     }
     match &model.replay {
         Some(replay) => {
@@ -198,7 +200,13 @@ fn footer(model: &Model, columns: usize) -> Line<'static> {
         Dialog::None => None,
         Dialog::Help(_) => Some("Up Down scroll   any other key closes"),
         Dialog::Prompt { .. } => Some("Enter takes it   Esc leaves"),
-        Dialog::Act(_) => Some("Esc leaves without doing anything"),
+        Dialog::Act(act) => Some(match act.stage {
+            Stage::Acting => "under way: wait for the answer",
+            Stage::Ended(_) => "Enter closes this",
+            Stage::Choosing { .. } | Stage::Asking | Stage::Confirm { .. } => {
+                "Esc leaves without doing anything"
+            }
+        }),
     };
     if let Some(text) = typing {
         return Line::from(model.look.paint(Tone::Label, cut(text, columns)));
