@@ -1,7 +1,7 @@
 //! The five answers of the first screen: who leads, may one fail over, how far behind, how much would be lost, and
 //! through where are the copies known to be equal.
 
-use standfast_proto::v1::{AckMode, Lag, LinkState, NodeStatus, Rehearsal, Verdict};
+use standfast_proto::v1::{AckMode, Lag, Leadership, LinkState, NodeStatus, Rehearsal, Verdict};
 
 use crate::format::{micros, millis, number};
 use crate::frame::{Frame, Node};
@@ -102,7 +102,7 @@ pub(crate) fn newest_epoch(frame: &Frame) -> Option<u64> {
 
 fn ack_mode(frame: &Frame, target: Option<&Node>) -> AckMode {
     let fresh = frame.primary().filter(|node| node.is_fresh(frame.at)).or(target);
-    fresh.and_then(Node::leadership).map_or(AckMode::Unspecified, |leadership| leadership.ack_mode())
+    fresh.and_then(Node::leadership).map_or(AckMode::Unspecified, Leadership::ack_mode)
 }
 
 fn safety(frame: &Frame) -> (Option<bool>, String, Option<&Node>) {

@@ -147,7 +147,8 @@ impl Model {
     #[must_use]
     pub fn replaying(setup: &Setup, replay: Replay, wall: Time) -> Self {
         let setup = Setup { connect: Vec::new(), allow_actions: false, ..setup.clone() };
-        Self { wall, replay: Some(replay.clone()), ..Self::new(&setup, replay.at()) }
+        let at = replay.at();
+        Self { wall, replay: Some(replay), ..Self::new(&setup, at) }
     }
 
     /// The frame on the screen.

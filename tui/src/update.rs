@@ -207,7 +207,7 @@ fn perform(model: &mut Model, action: Action) -> Vec<Effect> {
         Action::SaveJson => return vec![Effect::SaveJson(command::file(model, "", "json"))],
         Action::Up => scroll(model, |row, _| row.saturating_sub(1)),
         Action::Down => scroll(model, |row, _| row + 1),
-        Action::PageUp => scroll(model, |row, page| row.saturating_sub(page)),
+        Action::PageUp => scroll(model, usize::saturating_sub),
         Action::PageDown => scroll(model, |row, page| row + page),
         Action::Top => scroll(model, |_, _| 0),
         Action::Bottom => scroll(model, |_, _| usize::MAX),

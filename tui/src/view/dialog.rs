@@ -27,7 +27,7 @@ pub(super) fn lines(scene: &Scene<'_>, act: &Act) -> Vec<Line<'static>> {
             }
         }
         Stage::Asking => {
-            lines.extend(say(Tone::Label, "Dry run: the node is asked what a promotion would do ..."))
+            lines.extend(say(Tone::Label, "Dry run: the node is asked what a promotion would do ..."));
         }
         Stage::Confirm { plan, typed, wrong } => {
             match act.deed {
@@ -38,7 +38,7 @@ pub(super) fn lines(scene: &Scene<'_>, act: &Act) -> Vec<Line<'static>> {
             lines.extend(confirm(scene, act, typed, *wrong));
         }
         Stage::Acting => {
-            lines.extend(say(Tone::Warn, "Under way. The answer comes when the node is done ..."))
+            lines.extend(say(Tone::Warn, "Under way. The answer comes when the node is done ..."));
         }
         Stage::Ended(outcome) => lines.extend(ended(scene, act, outcome)),
     }

@@ -17,7 +17,9 @@ const COLUMN_MIN: usize = 16;
 
 pub(super) fn page(scene: &Scene<'_>) -> Page {
     let mut nodes: Vec<&str> = scene.journal.heard_by(scene.frame.at).map(|entry| &*entry.node).collect();
-    nodes.extend(scene.frame.nodes.iter().filter(|node| node.status().is_some()).map(|node| node.name()));
+    nodes.extend(
+        scene.frame.nodes.iter().filter(|node| node.status().is_some()).map(crate::frame::Node::name),
+    );
     nodes.sort_unstable();
     nodes.dedup();
     if nodes.is_empty() {
