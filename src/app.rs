@@ -1,11 +1,12 @@
 //! The composition root: every concrete type is built here, once.
 
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use standfast_kernel::master::MasterTimes;
+use standfast_kernel::coordination::Revision;
 use standfast_kernel::node::{Node, NodeConfig};
 use standfast_kernel::oplog::LogLimits;
 use standfast_kernel::replication::{Identity, ReplicationConfig, ReplicationTimes};
@@ -16,15 +17,15 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::config::{LogFormat, ServeArgs, ServeConfig, StartRole};
-use crate::inbound::{coro_rpc, grpc};
+use crate::config::{HTTP_DEFAULT, LogFormat, ServeArgs, ServeConfig, StartRole, WitnessArgs};
+use crate::inbound::{admin, coro_rpc, grpc};
 use crate::outbound::{BootClock, GrpcPeer, OsEntropy, epoch_of};
 use crate::ports::{Clock, Entropy};
 use crate::shell::{
     Driver, DriverParts, HotStandbyService, MasterService, NodeHandle, ReplicationService, ServingCell,
     StatusBoard, StatusFacts, Traffic,
 };
-use crate::telemetry;
+use crate::{telemetry, witness};
 
 /// Commands on their way to the node before senders must wait.
 const COMMANDS_MAX: usize = 1024;
@@ -43,6 +44,18 @@ pub fn serve(args: &ServeArgs) -> ExitCode {
     };
     telemetry::init(config.log_format == LogFormat::Json);
     stop_on_bugs();
+    block_on(run(config))
+}
+
+/// Runs a witness until it is told to stop: `standfast witness`.
+#[must_use]
+pub fn witness(args: &WitnessArgs) -> ExitCode {
+    telemetry::init(args.log_format == LogFormat::Json);
+    stop_on_bugs();
+    block_on(run_witness(args.clone()))
+}
+
+fn block_on(program: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(e) => {
@@ -50,13 +63,42 @@ pub fn serve(args: &ServeArgs) -> ExitCode {
             return ExitCode::from(1);
         }
     };
-    match runtime.block_on(run(config)) {
+    match runtime.block_on(program) {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
             eprintln!("error: {e:#}");
             ExitCode::from(1)
         }
     }
+}
+
+async fn run_witness(args: WitnessArgs) -> anyhow::Result<()> {
+    let witness = witness::open(args.file.clone(), args.start_revision.map(Revision))?;
+    let listener =
+        TcpListener::bind(args.listen).await.with_context(|| format!("cannot listen on {}", args.listen))?;
+    let address = listener.local_addr().context("cannot read the port")?.to_string();
+    let ready = serde_json::json!({
+        "schema": 1, "witness": address, "revision": witness.revision().0, "pid": std::process::id(),
+    });
+    tracing::warn!(
+        "this witness is a single point: while it is away no standby takes over, and if {} is lost, so is the \
+         record of who leads",
+        args.file.display()
+    );
+    println!("{ready}");
+    let stop = stop_signal()?;
+    witness.serve(listener, stop).await
+}
+
+/// Resolves when the process is asked to stop.
+fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = tokio::signal::ctrl_c() => {}
+        }
+    })
 }
 
 /// A broken invariant must end the process, whichever task or thread finds it:
@@ -75,6 +117,7 @@ struct App {
     listener: TcpListener,
     services: grpc::Services<BootClock>,
     mooncake: Option<coro_rpc::Port>,
+    http: Option<TcpListener>,
     serving: watch::Receiver<Option<Epoch>>,
     driver: Driver<BootClock, GrpcPeer>,
     handle: NodeHandle,
@@ -82,19 +125,31 @@ struct App {
 }
 
 async fn run(config: ServeConfig) -> anyhow::Result<()> {
-    let App { listener, services, mooncake, serving, driver, handle, ready } = build(config).await?;
+    let App { listener, services, mooncake, http, serving, driver, handle, ready } = build(config).await?;
     let stop = CancellationToken::new();
     let tasks = TaskTracker::new();
     let node = tasks.spawn(driver.run());
     if let Some(port) = mooncake {
         tasks.spawn(coro_rpc::serve(port, Arc::clone(&services.hall), serving, stop.clone()));
     }
+    if let Some(listener) = http {
+        let admin = admin::Admin {
+            board: Arc::clone(&services.board),
+            hall: Arc::clone(&services.hall),
+            clock: Arc::clone(&services.clock),
+        };
+        let stop = stop.clone().cancelled_owned();
+        tasks.spawn(async move {
+            if let Err(e) = admin::serve(listener, admin, stop).await {
+                tracing::error!("the HTTP door failed: {e}");
+            }
+        });
+    }
     let door = tasks.spawn(grpc::serve(listener, services, stop.clone().cancelled_owned()));
     println!("{ready}");
-    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let asked = stop_signal()?;
     let ended = tokio::select! {
-        _ = terminate.recv() => Ok(()),
-        _ = tokio::signal::ctrl_c() => Ok(()),
+        () = asked => Ok(()),
         ended = node => ended.context("the node's loop ended"),
         ended = door => ended.context("the gRPC door ended").and_then(|r| r.context("the gRPC door failed")),
     };
@@ -117,6 +172,8 @@ async fn build(config: ServeConfig) -> anyhow::Result<App> {
         coro_rpc::Port::bind(at).with_context(|| format!("cannot bind {at} for Mooncake's clients"))
     });
     let mooncake = mooncake.transpose()?;
+    let http = listen_http(config.http).await?;
+    let http_address = http.as_ref().and_then(|l| l.local_addr().ok()).map(|a| a.to_string());
     let mooncake_address = mooncake.as_ref().map(|port| port.address().to_string());
     refuse_second_founder(&config).await?;
     let (clock, entropy) = (Arc::new(BootClock), OsEntropy);
@@ -128,7 +185,7 @@ async fn build(config: ServeConfig) -> anyhow::Result<App> {
     };
     let ready = serde_json::json!({
         "schema": 1, "node": me.node.as_str(), "role": role_name(config.role), "grpc": address,
-        "mooncake": mooncake_address, "pid": std::process::id(),
+        "mooncake": mooncake_address, "http": http_address, "pid": std::process::id(),
     });
     let node = Node::new(node_config(&config, me.clone(), entropy.random() as u64));
     let (tx, commands) = mpsc::channel(COMMANDS_MAX);
@@ -139,6 +196,7 @@ async fn build(config: ServeConfig) -> anyhow::Result<App> {
         me,
         ack: config.ack,
         mooncake: mooncake_address,
+        http: http_address,
         peer: config.peer.clone(),
         started: clock.wall(),
     };
@@ -165,7 +223,25 @@ async fn build(config: ServeConfig) -> anyhow::Result<App> {
         commands,
     });
     let services = grpc::Services { hall: Arc::new(hall), replication, board, node: handle.clone(), clock };
-    Ok(App { listener, services, mooncake, serving: serving.watch(), driver, handle, ready })
+    Ok(App { listener, services, mooncake, http, serving: serving.watch(), driver, handle, ready })
+}
+
+/// Listens for HTTP. A second node on one machine finds the default port taken:
+/// it runs without, and says so; an address that was asked for must be free.
+async fn listen_http(at: Option<SocketAddr>) -> anyhow::Result<Option<TcpListener>> {
+    if let Some(at) = at {
+        let listener = TcpListener::bind(at).await;
+        return listener.map(Some).with_context(|| format!("cannot listen on {at} for HTTP"));
+    }
+    match TcpListener::bind(HTTP_DEFAULT).await {
+        Ok(listener) => Ok(Some(listener)),
+        Err(e) => {
+            tracing::warn!(
+                "no metrics and no probes: cannot listen on {HTTP_DEFAULT}: {e}; give --http ADDR"
+            );
+            Ok(None)
+        }
+    }
 }
 
 /// A first primary founds a cluster. Where the peer has seen an epoch there is
@@ -191,9 +267,9 @@ fn node_config(config: &ServeConfig, me: Identity, seed: u64) -> NodeConfig {
         replication: ReplicationConfig {
             times: ReplicationTimes { heartbeat: config.heartbeat, grant: config.grant },
             ack: config.ack,
-            read_ttl_max: config.read_ttl,
+            read_ttl_max: config.master.times.read_ttl,
         },
-        master: MasterTimes { read_ttl: config.read_ttl, ..MasterTimes::default() }.into(),
+        master: config.master.clone(),
         log: LogLimits { entries: limits::LOG_ENTRIES_MAX, bytes: config.log_bytes },
         bootstrap: config.role == StartRole::Primary,
         has_peer: config.peer.is_some(),
@@ -208,3 +284,6 @@ fn role_name(role: StartRole) -> &'static str {
         StartRole::Standby => "standby",
     }
 }
+
+#[cfg(test)]
+mod conformance_tests;

@@ -2,15 +2,18 @@
 //!
 //! stdout carries only the result, progress goes to stderr. Exit codes are those of `exit::Exit`.
 
+mod bench;
 mod client;
 mod console;
 mod demo;
 mod duration;
 mod exit;
+mod mooncake_master;
 mod operate;
 mod status;
 mod text;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
@@ -18,7 +21,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::app;
-use crate::config::{self, ServeArgs};
+use crate::config::{self, ServeArgs, WitnessArgs};
 use exit::{Exit, Failure};
 
 const AFTER_HELP: &str = "\
@@ -69,6 +72,15 @@ pub(crate) struct ClientArgs {
 enum Command {
     /// Run a node
     Serve(Box<ServeArgs>),
+    /// Run a node with the flags of a stock mooncake_master
+    #[command(name = "mooncake-master", disable_help_flag = true)]
+    MooncakeMaster {
+        /// As a stock master takes them; --help lists what becomes of each
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "STOCK FLAGS")]
+        words: Vec<String>,
+    },
+    /// Run a small coordinator: one process, one file, a single point
+    Witness(WitnessArgs),
     /// Who leads, how far behind the standbys are, what is wrong
     Status(status::StatusArgs),
     /// Make a standby the primary
@@ -79,6 +91,8 @@ enum Command {
     Console(console::ConsoleArgs),
     /// Start two nodes, kill the primary under load and see that nothing is lost
     Demo(demo::DemoArgs),
+    /// Drive masters side by side: keys a second, CPU a key
+    Bench(Box<bench::BenchArgs>),
 }
 
 fn host_port(text: &str) -> Result<String, String> {
@@ -89,7 +103,19 @@ fn host_port(text: &str) -> Result<String, String> {
 /// Reads the command line, does what it says and tells how that ended.
 #[must_use]
 pub fn run() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let mut args: Vec<OsString> = std::env::args_os().collect();
+    // Before anything else: a stock command line follows other rules.
+    if let Some(words) = mooncake_master::words(&args) {
+        match mooncake_master::translate(&words) {
+            Ok(Ok(words)) => {
+                args = ["standfast", "serve"].map(OsString::from).into();
+                args.extend(words.into_iter().map(OsString::from));
+            }
+            Ok(Err(exit)) => return exit.into(),
+            Err(failure) => return refuse(&failure),
+        }
+    }
+    let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => {
             // Help goes to stdout, a complaint to stderr; a closed one of either changes nothing here.
@@ -106,19 +132,32 @@ pub fn run() -> ExitCode {
             }
             return app::serve(&args);
         }
+        Command::Witness(args) => {
+            if args.exit_with_stdin {
+                std::thread::spawn(stop_with_stdin);
+            }
+            return app::witness(&args);
+        }
+        // Only a global flag before the command's name leads here.
+        Command::MooncakeMaster { .. } => {
+            Err(Failure::new(Exit::Usage, "mooncake-master takes no flags before its name"))
+        }
         Command::Status(args) => block_on(status::run(&client, &args)),
         Command::Failover(args) => block_on(operate::failover(&client, &args)),
         Command::Detach(args) => block_on(operate::detach(&client, &args)),
         Command::Console(args) => block_on(console::run(&client, &args)),
         Command::Demo(args) => block_on(demo::run(&client, args)),
+        Command::Bench(args) => block_on(bench::run(&client, &args)),
     };
     match ended {
         Ok(exit) => exit.into(),
-        Err(failure) => {
-            text::tell(&[format!("standfast: {failure}")]);
-            failure.exit.into()
-        }
+        Err(failure) => refuse(&failure),
     }
+}
+
+fn refuse(failure: &Failure) -> ExitCode {
+    text::tell(&[format!("standfast: {failure}")]);
+    failure.exit.into()
 }
 
 /// Asks this process to stop once stdin is closed, as SIGTERM does. The other end closes also when its process is

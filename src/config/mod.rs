@@ -2,12 +2,19 @@
 //! [`ServeConfig`] is in its range, and a grant covers several heartbeats, which
 //! is the one rule between timers (PROTOCOL T6) that flags could break.
 
+mod master;
+pub mod stock;
+
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use standfast_kernel::lab::Sabotage;
+use standfast_kernel::master::MasterConfig;
 use standfast_kernel::types::{AckMode, ClusterId, NodeId};
+
+pub use master::MasterArgs;
 
 /// Role that a node starts in, until a coordinator decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -27,6 +34,9 @@ pub enum LogFormat {
     Json,
 }
 
+/// Where HTTP is served unless `--http` says otherwise.
+pub const HTTP_DEFAULT: &str = "127.0.0.1:9003";
+
 /// Flags of `standfast serve`, as given.
 #[derive(Debug, Clone, Args)]
 pub struct ServeArgs {
@@ -45,6 +55,9 @@ pub struct ServeArgs {
     /// Address of the port for Mooncake's own clients; none unless given, port 0 takes any
     #[arg(long, value_name = "ADDR")]
     pub mooncake: Option<SocketAddr>,
+    /// Address of the HTTP port for metrics and health [default: 127.0.0.1:9003]; port 0 takes any
+    #[arg(long, value_name = "ADDR")]
+    pub http: Option<SocketAddr>,
     /// Address of the other node's gRPC port; a standby follows it
     #[arg(long, value_name = "HOST:PORT")]
     pub peer: Option<String>,
@@ -58,9 +71,9 @@ pub struct ServeArgs {
     /// For how long each acknowledgement keeps other primaries silent, in milliseconds
     #[arg(long, value_name = "MS", default_value_t = 500)]
     pub grant_ms: u64,
-    /// Read lease of exist and get, in milliseconds
-    #[arg(long, value_name = "MS", default_value_t = 10_000)]
-    pub read_ttl_ms: u64,
+    /// How it decides.
+    #[command(flatten)]
+    pub master: MasterArgs,
     /// Bound of the op log, in MiB
     #[arg(long, value_name = "MIB", default_value_t = 256)]
     pub log_mib: u64,
@@ -78,6 +91,27 @@ pub struct ServeArgs {
     pub exit_with_stdin: bool,
 }
 
+/// Flags of `standfast witness`.
+#[derive(Debug, Clone, Args)]
+pub struct WitnessArgs {
+    /// Address to listen on; port 0 takes any
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:50060")]
+    pub listen: SocketAddr,
+    /// The file that it keeps its records in; begun if there is none
+    #[arg(long, value_name = "FILE")]
+    pub file: PathBuf,
+    /// Begin a new file at this revision: above the highest epoch of the nodes,
+    /// when the former file is lost
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..1 << 62))]
+    pub start_revision: Option<u64>,
+    /// Format of log lines on stderr
+    #[arg(long, value_enum, default_value = "text")]
+    pub log_format: LogFormat,
+    /// Stop when stdin ends: whoever started this witness is gone then, however it went
+    #[arg(long, hide = true)]
+    pub exit_with_stdin: bool,
+}
+
 /// A valid configuration.
 #[derive(Debug, Clone)]
 pub struct ServeConfig {
@@ -91,6 +125,8 @@ pub struct ServeConfig {
     pub grpc: SocketAddr,
     /// Where Mooncake's own clients are served.
     pub mooncake: Option<SocketAddr>,
+    /// Where metrics, health and administration are served; [`HTTP_DEFAULT`] unless given.
+    pub http: Option<SocketAddr>,
     /// Whom to follow.
     pub peer: Option<String>,
     /// When replies go out.
@@ -99,8 +135,8 @@ pub struct ServeConfig {
     pub heartbeat: Duration,
     /// G.
     pub grant: Duration,
-    /// Read lease.
-    pub read_ttl: Duration,
+    /// How it decides.
+    pub master: MasterConfig,
     /// Bound of the log in bytes.
     pub log_bytes: usize,
     /// Format of log lines.
@@ -133,7 +169,6 @@ impl TryFrom<&ServeArgs> for ServeConfig {
         };
         range("--heartbeat-ms", a.heartbeat_ms, 5, 10_000);
         range("--grant-ms", a.grant_ms, 20, 60_000);
-        range("--read-ttl-ms", a.read_ttl_ms, 10, 24 * 3_600_000);
         range("--log-mib", a.log_mib, 1, 65_536);
         if a.grant_ms < a.heartbeat_ms.saturating_mul(4) {
             wrong.push(format!(
@@ -142,6 +177,7 @@ impl TryFrom<&ServeArgs> for ServeConfig {
                 a.grant_ms, a.heartbeat_ms
             ));
         }
+        let master = a.master.config(&mut wrong);
         if !wrong.is_empty() {
             return Err(ConfigError(wrong));
         }
@@ -151,11 +187,12 @@ impl TryFrom<&ServeArgs> for ServeConfig {
             role: a.role,
             grpc: a.grpc,
             mooncake: a.mooncake,
+            http: a.http,
             peer: a.peer.clone(),
             ack: a.ack,
             heartbeat: Duration::from_millis(a.heartbeat_ms),
             grant: Duration::from_millis(a.grant_ms),
-            read_ttl: Duration::from_millis(a.read_ttl_ms),
+            master,
             log_bytes: (a.log_mib as usize) << 20,
             log_format: a.log_format,
             sabotage: a.sabotage,
@@ -195,6 +232,7 @@ mod tests {
             (c.ack, c.grant, c.cluster.as_str()),
             (AckMode::Sync, Duration::from_millis(500), "mooncake_cluster")
         );
+        assert_eq!(c.master, MasterConfig::default(), "the flags' defaults are the kernel's");
     }
 
     #[test]
@@ -218,6 +256,18 @@ mod tests {
             ("--node a --role primary --enable-lab --sabotage x", "`drop-entry`"),
             ("--node a --role primary --grpc here", "invalid socket address"),
             ("--node a --role primary --mooncake 50051", "invalid socket address"),
+            ("--node a --role primary --placement cxl", "`free_ratio_first`"),
+            ("--node a --role primary --client-ttl-ms 5", "--client-ttl-ms is 5: expected 100 to"),
+            ("--node a --role primary --eviction-ratio 1.5", "--eviction-ratio is 1.5: expected 0 to 1"),
+            ("--node a --role primary --eviction-watermark NaN", "--eviction-watermark is NaN"),
+            (
+                "--node a --role primary --put-release-ms 30000",
+                "put release timeout `30000 ms` is not valid: expected more than the put discard timeout",
+            ),
+            (
+                "--node a --role primary --soft-pin-ttl-ms 100 --soft-pin-ttl-max-ms 99",
+                "at most the longest soft pin TTL",
+            ),
         ];
         for (flags, part) in cases {
             let error = load(flags).expect_err(flags);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
 use standfast_kernel::api::Request;
-use standfast_kernel::master::{Executed, Master};
+use standfast_kernel::master::{EvictionStats, Executed, Master};
 use standfast_kernel::oplog::OpLogManager;
 use standfast_kernel::replication::{Gate, PendingReplies};
 use standfast_kernel::types::{Epoch, Instant};
@@ -128,6 +128,11 @@ impl ServingCell {
     /// Replies that wait.
     pub(super) fn pending(&self) -> u64 {
         self.current().map_or(0, |t| t.pending.lock().len() as u64)
+    }
+
+    /// What eviction came to in this term, while there is one.
+    pub(super) fn eviction(&self) -> Option<EvictionStats> {
+        self.current().map(|t| t.master.eviction_stats())
     }
 
     /// Begins a term whose gate is closed until the machine says otherwise.

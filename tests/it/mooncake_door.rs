@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use standfast_wire::calls as w;
 use standfast_wire::types::{
-    ClientStatus, Descriptor, ErrorCode, ObjectMeta, ReplicaStatus, ReplicaType, ReplicateConfig,
+    ClientStatus, Descriptor, ErrorCode, ObjectMeta, ReplicaStatus, ReplicaType, ReplicateConfig, Segment,
     SegmentStatus, SoftPinAction, Uuid,
 };
 use standfast_wire::{Form, List, Method, RequestHeader, frame};
@@ -16,6 +17,8 @@ use crate::mooncake::{Client, ME, TENANT, exist, mount, plain, put_end, put_star
 use crate::node::{Node, PATIENCE};
 
 const DOOR: &str = "--mooncake 127.0.0.1:0";
+/// All that the door takes, but for two that work.
+const IDLE_CONNECTIONS: usize = 9_998;
 
 async fn primary() -> (Node, Client) {
     let node = Node::start(&format!("--node a --role primary {DOOR}"));
@@ -161,6 +164,44 @@ async fn a_batch_of_66_000_keys_is_one_call() {
     assert_eq!(removed, [Ok(()), Err(ErrorCode::OBJECT_NOT_FOUND)]);
 }
 
+/// SEMANTICS 2.2: what the first success chose holds for the call, also where the door cuts it into batches.
+#[tokio::test]
+async fn objects_that_want_one_node_get_one_across_batches() {
+    let (_node, mut client) = primary().await;
+    let names: Vec<String> = (0..8).map(|i| format!("host-{i}:1")).collect();
+    for (i, name) in names.iter().enumerate() {
+        let segment = Segment {
+            id: Uuid { first: i as u64 + 1, second: 0 },
+            name: name.as_bytes(),
+            base: (i as u64 + 1) << 40,
+            te_endpoint: name.as_bytes(),
+            ..mount(1 << 30).segment
+        };
+        let mounted = client.call(&w::MountSegment { segment, client_id: ME }).await.expect("a result");
+        assert_eq!(result_of!(MountSegment, mounted), Ok(()));
+    }
+    let names: Vec<String> = (0..30_001).map(|i| format!("key-{i}")).collect();
+    let keys: Vec<&[u8]> = names.iter().map(String::as_bytes).collect();
+    let sizes = vec![8; keys.len()];
+    let together = w::BatchPutStart {
+        client_id: ME,
+        keys: List::new(&keys),
+        slice_lengths: List::new(&sizes),
+        config: ReplicateConfig { prefer_alloc_in_same_node: true, ..plain() },
+        tenant_id: TENANT,
+    };
+    let started = client.call(&together).await.expect("a result");
+    let mut endpoints: Vec<Vec<u8>> = Vec::new();
+    for placed in result_of!(BatchPutStart, started) {
+        let replica = placed.expect("placed").iter().next().expect("one replica");
+        let Descriptor::Memory(memory) = replica.descriptor_variant else { unreachable!("{replica:?}") };
+        endpoints.push(memory.buffer_descriptor.transport_endpoint.to_vec());
+    }
+    assert_eq!(endpoints.len(), 30_001);
+    endpoints.dedup();
+    assert_eq!(endpoints.len(), 1, "{endpoints:?}");
+}
+
 /// SEMANTICS 2.2, as a master without NoF and DFS answers.
 #[tokio::test]
 async fn configs_are_refused_as_a_stock_master_refuses_them() {
@@ -273,14 +314,8 @@ async fn calls_that_cannot_be_understood_get_the_protocols_errors() {
     let exist = Method::ExistKey.contract().function_id;
     let unknown = "15000b00070000002800000000000000 77facf9d 04 800c 00 1f";
     let arguments = "15000400070000001800000000000000 77facf9d 04 800c 00 0f";
-    let cases: [(&str, Vec<u8>, &str, &str); 4] = [
+    let cases: [(&str, Vec<u8>, &str, &str); 3] = [
         ("unknown function", request(1, b"any", 3, 0), unknown, "the rpc function not registered"),
-        (
-            "not in the hall",
-            request(Method::ReportSsdCapacity.contract().function_id, &ssd(), 28, 0),
-            unknown,
-            "the rpc function not registered",
-        ),
         ("garbage", request(exist, b"garbage", 7, 0), arguments, "invalid rpc arg"),
         ("nothing", request(exist, b"", 0, 0), arguments, "invalid rpc arg"),
     ];
@@ -293,13 +328,6 @@ async fn calls_that_cannot_be_understood_get_the_protocols_errors() {
     let ready = Method::ServiceReady.contract().function_id;
     client.send_bytes(&request(ready, b"attached", 0, 8)).await;
     assert!(client.receive().await.expect("open").1.is_ok());
-}
-
-fn ssd() -> Vec<u8> {
-    let mut bytes = Vec::new();
-    let call = w::ReportSsdCapacity { client_id: ME, ssd_total_capacity_bytes: 1 };
-    frame::write_request(&mut bytes, 7, &call, Form::SHORT).expect("fits");
-    bytes.split_off(20)
 }
 
 fn unhex(text: &str) -> Vec<u8> {
@@ -448,6 +476,86 @@ async fn idle_connections_cost_little_and_too_many_are_closed_at_once() {
     held.truncate(1);
     let again = async { while !Client::connect(&small.mooncake).await.is_served().await {} };
     tokio::time::timeout(PATIENCE, again).await.expect("served again");
+}
+
+/// As many as the door takes: they cost little, and the one that works is served.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_thousand_idle_connections_hurt_nobody() {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("a limit");
+    setrlimit(Resource::RLIMIT_NOFILE, soft.max(12_000).min(hard), hard).expect("raised");
+    // The door leaves half of a system's files to others.
+    let connections = IDLE_CONNECTIONS.min(hard as usize / 2 - 2);
+    let (node, mut working) = primary().await;
+    working.call(&mount(1 << 20)).await.expect("mounted");
+    let before = node.resident_bytes();
+    let mut idle = Vec::new();
+    while idle.len() < connections {
+        // Some say hello, most never say a word.
+        let mut client = Client::connect(&node.mooncake).await;
+        if idle.len() % 10 == 0 {
+            client.call(&w::ServiceReady).await.expect("served");
+        }
+        idle.push(client);
+    }
+    for key in [&b"a"[..], b"b"] {
+        let started = working.call(&put_start(key)).await.expect("a result");
+        assert!(result_of!(PutStart, started).is_ok());
+        let ended = working.call(&put_end(key)).await.expect("a result");
+        assert_eq!(result_of!(PutEnd, ended), Ok(()));
+    }
+    let each = node.resident_bytes().saturating_sub(before) / idle.len() as u64;
+    assert!(each < 8 << 10, "{each} bytes a connection");
+    let last = idle.last_mut().expect("some");
+    assert!(last.is_served().await, "the newest of them is served as well");
+    assert!(node.status(false).await.identity.is_some(), "operators get in");
+}
+
+/// Whoever announces much and sends little holds what he sent, not what he announced.
+#[tokio::test]
+async fn lengths_that_lie_take_no_memory() {
+    let (node, mut other) = primary().await;
+    let before = node.resident_bytes();
+    let header = RequestHeader { msg_type: 0, seq_num: 0, function_id: 1, length: 8 << 20, attach_length: 0 };
+    let mut liars = Vec::new();
+    for _ in 0..500 {
+        let mut client = Client::connect(&node.mooncake).await;
+        client.send_bytes(&header.to_bytes()).await;
+        client.send_bytes(&[0; 1000]).await;
+        liars.push(client);
+    }
+    assert!(other.call(&w::ServiceReady).await.is_ok());
+    let took = node.resident_bytes().saturating_sub(before);
+    assert!(took < 64 << 20, "{took} bytes for 4 GB announced");
+    for mut liar in liars {
+        assert!(liar.receive().await.is_none(), "closed once its time is over");
+    }
+}
+
+#[tokio::test]
+async fn names_must_be_text_and_keys_need_not() {
+    let (_node, mut client) = primary().await;
+    let named = |name: &'static [u8]| {
+        let segment = Segment { name, ..mount(1 << 20).segment };
+        w::MountSegment { segment, client_id: ME }
+    };
+    let refused = client.call(&named(b"host\xff:1")).await.expect("a result");
+    assert_eq!(result_of!(MountSegment, refused), Err(ErrorCode::INVALID_PARAMS));
+    let mounted = client.call(&named(b"host:1")).await.expect("a result");
+    assert_eq!(result_of!(MountSegment, mounted), Ok(()));
+    let keys: [&[u8]; 3] = [b"\xff\xfe", b"\0", b"\xf0\x28\x8c\x28"];
+    for key in keys {
+        client.call(&put_start(key)).await.expect("a result");
+        let ended = client.call(&put_end(key)).await.expect("a result");
+        assert_eq!(result_of!(PutEnd, ended), Ok(()), "{key:?}");
+    }
+    let found =
+        client.call(&w::GetReplicaListByRegex { regex: b".*", tenant_id: TENANT }).await.expect("a result");
+    assert!(result_of!(GetReplicaListByRegex, found).is_ok());
+    let wrong = client.call(&w::RemoveByRegex { regex: b"\xff(", force: true, tenant_id: TENANT }).await;
+    assert_eq!(result_of!(RemoveByRegex, wrong.expect("a result")), Err(ErrorCode::INVALID_PARAMS));
+    let removed =
+        client.call(&w::BatchRemove { keys: List::new(&keys), force: true, tenant_id: TENANT }).await;
+    assert!(result_of!(BatchRemove, removed.expect("a result")).iter().eq([Ok(()); 3]));
 }
 
 #[tokio::test]

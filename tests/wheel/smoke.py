@@ -11,13 +11,15 @@ import socket
 import sys
 import time
 
-from mooncake.store import MooncakeDistributedStore, ReplicateConfig
+from mooncake.store import MooncakeDistributedStore, ReplicateConfig, TaskStatus
 
 WHEEL = "mooncake-transfer-engine-non-cuda"
 SEGMENT_BYTES = 64 << 20
 BUFFER_BYTES = 16 << 20
 OBJECT_HAS_LEASE = -706
+OBJECT_NOT_FOUND = -704
 CLIENT_TTL_S = 10
+TASK_LIMIT_S = 30
 
 
 class Check:
@@ -123,6 +125,40 @@ def removed_in_numbers(check, writer, reader):
     check.bytes("get after remove_all", reader.get("after"), b"value")
 
 
+def moved_by_tasks(check, writer, reader):
+    """The client that lends the source polls for the task, carries it out and says so."""
+    other = client(check, sys.argv[1], SEGMENT_BYTES)
+    value = os.urandom(70_000)
+    here = writer.get_hostname()
+    config = ReplicateConfig()
+    config.preferred_segment = here
+    check.put(writer, "copied", value, config)
+    created = writer.create_copy_task("copied", [other.get_hostname()])
+    ended(check, "copy", writer, created, TaskStatus.SUCCESS)
+    check.equal("replicas after the copy", len(reader.get_replica_desc("copied")), 2)
+    check.put(writer, "moved", value, config)
+    created = writer.create_move_task("moved", here, other.get_hostname())
+    ended(check, "move", writer, created, TaskStatus.SUCCESS)
+    check.equal("replicas after the move", len(reader.get_replica_desc("moved")), 1)
+    check.equal("task for nothing", writer.create_copy_task("nobody", [here])[1], OBJECT_NOT_FOUND)
+    check.equal("remove copied", writer.remove("copied", True), 0)
+    check.bytes("get moved", reader.get("moved"), value)
+    check.equal("close of the other lender", other.close(), 0)
+
+
+def ended(check, what, store, created, expected):
+    task, code = created
+    check.equal(f"{what} task", code, 0)
+    until = time.monotonic() + TASK_LIMIT_S
+    while time.monotonic() < until:
+        state, code = store.query_task(task)
+        check.equal(f"state of the {what}", code, 0)
+        if code != 0 or state.status in (TaskStatus.SUCCESS, TaskStatus.FAILED):
+            break
+        time.sleep(0.1)
+    check.equal(f"end of the {what}", state and state.status, expected)
+
+
 def outlives_its_ttl(check, writer, reader):
     """A client that pings keeps what it lends; without pings it is forgotten after 10 s."""
     value = os.urandom(1000)
@@ -137,7 +173,7 @@ def main():
     check = Check()
     writer = client(check, sys.argv[1], SEGMENT_BYTES)
     reader = client(check, sys.argv[1], 0)
-    for part in (single, pinned, batches, replaced, removed_in_numbers, outlives_its_ttl):
+    for part in (single, pinned, batches, replaced, moved_by_tasks, removed_in_numbers, outlives_its_ttl):
         part(check, writer, reader)
     check.equal("close of the reader", reader.close(), 0)
     check.equal("close of the writer", writer.close(), 0)

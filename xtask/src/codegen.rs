@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 use protox::prost::Message;
 
 /// All of the contract.
-const FILES: [&str; 7] = [
+const FILES: [&str; 9] = [
     "telemetry.proto",
     "state.proto",
     "promotion.proto",
@@ -20,6 +20,8 @@ const FILES: [&str; 7] = [
     "master.proto",
     "replication.proto",
     "admin.proto",
+    "etcd.proto",
+    "witness.proto",
 ];
 
 /// The descriptor set, for reflection and for the test that freezes `status.proto`.

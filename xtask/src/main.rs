@@ -4,6 +4,7 @@
 
 mod codegen;
 mod e2e;
+mod etcd;
 mod fix;
 mod process;
 mod run;
@@ -34,7 +35,7 @@ enum Command {
         full: bool,
     },
     /// Install what tests need besides Rust: the Mooncake wheel into target/venv,
-    /// and the Debian packages that it loads
+    /// the Debian packages that it loads, and etcd
     Setup,
     /// Generate code, apply clippy's suggestions, format
     Fix,
@@ -65,7 +66,7 @@ enum Command {
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Verify { full } => verify::run(full),
-        Command::Setup => wheel::python().map(|_| ExitCode::SUCCESS),
+        Command::Setup => setup(),
         Command::Fix => fix::run(),
         Command::Codegen { check } => codegen::run(check).map(|()| ExitCode::SUCCESS),
         Command::Sim { args } => sim::run(&args),
@@ -75,4 +76,11 @@ fn main() -> ExitCode {
         eprintln!("error: {error:#}");
         ExitCode::FAILURE
     })
+}
+
+/// Tries everything, also after something could not be had.
+fn setup() -> anyhow::Result<ExitCode> {
+    let etcd = etcd::install();
+    wheel::python()?;
+    etcd.map(|()| ExitCode::SUCCESS)
 }

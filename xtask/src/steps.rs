@@ -33,6 +33,8 @@ pub(crate) enum Work {
     CodegenCheck,
     /// Runs the end-to-end demo cases.
     Demo { runs: u32 },
+    /// Looks for etcd, without which the step `tests` leaves out the cases of a real one.
+    Etcd,
     /// Runs the released Mooncake client; skipped where its wheel cannot be had.
     Wheel { runs: u32 },
 }
@@ -79,6 +81,7 @@ pub(crate) fn steps(scale: &Scale) -> Vec<Step> {
         program("docs", docs, Count::ExitCode),
         // The house rules (tests/tidy.rs) are among these.
         program("tests", tests, Count::TestResults),
+        Step { name: "etcd", work: Work::Etcd },
         program("doc tests", cargo("test --workspace --doc --no-fail-fast --locked"), Count::DocTestResults),
         // The same seed twice comes first: without it a failing seed could not be run again.
         program("sim determinism", sim::command(&["--check-determinism"]), Count::ClosingLine),

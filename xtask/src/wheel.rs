@@ -35,25 +35,11 @@ pub(crate) fn python() -> Result<PathBuf> {
     install.args(["-m", "pip", "install", "--quiet", WHEEL]);
     ensure!(run::status(install)?.success(), "cannot install {WHEEL}; cure: give pip access to an index");
     if !has_wheel(&python) {
-        install_libraries()?;
+        // The wheel links against these even where no such hardware is.
+        run::apt_install(&LIBRARIES).with_context(|| format!("{WHEEL} needs shared libraries"))?;
     }
     ensure!(has_wheel(&python), "{WHEEL} is installed, but cannot be imported");
     Ok(python)
-}
-
-/// The wheel links against these even where no such hardware is.
-fn install_libraries() -> Result<()> {
-    let refused = format!("{WHEEL} needs shared libraries; cure: apt-get install {}", LIBRARIES.join(" "));
-    for arguments in [&["update", "--quiet=2"][..], &["install", "--yes", "--quiet=2"]] {
-        let mut apt = Command::new("apt-get");
-        apt.args(arguments).stdin(Stdio::null()).env("DEBIAN_FRONTEND", "noninteractive");
-        if arguments[0] == "install" {
-            apt.args(LIBRARIES);
-        }
-        let done = run::status(apt).with_context(|| refused.clone())?;
-        ensure!(done.success(), "{refused}");
-    }
-    Ok(())
 }
 
 fn has_wheel(python: &Path) -> bool {

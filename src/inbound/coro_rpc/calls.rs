@@ -13,29 +13,31 @@ use standfast_wire::{Form, List, Request, RequestHeader, RpcError};
 
 use super::convert as c;
 use super::hall::{Fail, Hall, NotServing, Start, check_elements, results};
+use super::off;
+use super::stock::counted_as;
 use crate::ports::Clock;
 use crate::shell::MasterService;
 
 /// A response frame in the making.
-struct Reply {
+pub(super) struct Reply {
     seq: u32,
     bytes: Vec<u8>,
 }
 
 impl Reply {
-    fn put<'a, W: w::Call<'a>>(&mut self, response: &W::Response) -> Result<(), Fail> {
+    pub(super) fn put<'a, W: w::Call<'a>>(&mut self, response: &W::Response) -> Result<(), Fail> {
         Ok(frame::write_response::<W>(&mut self.bytes, self.seq, response, Form::SHORT)?)
     }
 }
 
 /// Answers requests.
 pub(super) struct Calls<C> {
-    hall: Hall<C>,
+    service: Arc<MasterService<C>>,
 }
 
 impl<C: Clock> Calls<C> {
     pub(super) fn new(hall: Arc<MasterService<C>>) -> Self {
-        Self { hall: Hall::new(hall) }
+        Self { service: hall }
     }
 
     /// The response frame to one request.
@@ -43,7 +45,20 @@ impl<C: Clock> Calls<C> {
         let Frame { header, payload } = frame;
         let mut reply = Reply { seq: header.seq_num, bytes: Vec::new() };
         let failed = match Request::decode(header.function_id, payload) {
-            Ok((request, _)) => self.carry_out(request, payload, &mut reply).await.err(),
+            Ok((request, _)) => {
+                let (hall, method) = (Hall::new(Arc::clone(&self.service)), request.method());
+                let listed = listed(&request);
+                let done = Self::carry_out(&hall, request, payload, &mut reply).await;
+                if let Some((op, batch)) = counted_as(method) {
+                    let (answered, failed) = hall.tally();
+                    let items = listed.unwrap_or(answered).max(1);
+                    // A call that has no result at all failed, whatever it was about.
+                    let failed =
+                        if done.is_err() || failed == answered && failed > 0 { items } else { failed };
+                    self.service.traffic().stock(op, batch, items, failed);
+                }
+                done.err()
+            }
             Err(wrong) => {
                 tracing::debug!("{wrong}");
                 Some(Fail::Rpc(wrong.rpc_error()))
@@ -60,11 +75,15 @@ impl<C: Clock> Calls<C> {
         }
     }
 
-    /// The table. A call that the hall does not have is not registered here.
-    async fn carry_out(&self, request: Request<'_>, payload: &Bytes, reply: &mut Reply) -> Result<(), Fail> {
+    /// The table. Calls that the hall does not have are answered in `off`.
+    async fn carry_out(
+        hall: &Hall<C>,
+        request: Request<'_>,
+        payload: &Bytes,
+        reply: &mut Reply,
+    ) -> Result<(), Fail> {
         // A key is a slice of the frame, not a copy.
         let key = |key: &[u8]| payload.slice_ref(key);
-        let hall = &self.hall;
         match request {
             Request::ServiceReady(_) => reply.put::<w::ServiceReady>(&Ok(SERVICE_VERSION.as_bytes())),
             Request::GetStorageConfig(_) => {
@@ -89,7 +108,6 @@ impl<C: Clock> Calls<C> {
                 let hosts = hall.single(Ok(Call::BatchQueryIp { clients }), pick).await?;
                 c::with_hosts(&hosts, |hosts| reply.put::<w::BatchQueryIp>(&hosts))
             }
-            Request::FetchTasks(_) => reply.put::<w::FetchTasks>(&Ok(List::default())),
             Request::MountSegment(r) => {
                 let call = c::segment(&r.segment)
                     .map(|segment| Call::MountSegment { client: c::client(r.client_id), segment });
@@ -125,7 +143,7 @@ impl<C: Clock> Calls<C> {
                 reply.put::<w::QuerySegmentStatusById>(&status.map(c::segment_status))
             }
             Request::QuerySegmentStatus(r) => {
-                let segment = SegmentKey::Name(String::from_utf8_lossy(r.segment_name).into_owned());
+                let segment = SegmentKey::Name(c::name(r.segment_name));
                 let call = Call::QuerySegmentStatus { segment };
                 let status = hall.single(Ok(call), results!(QuerySegmentStatus)).await?;
                 reply.put::<w::QuerySegmentStatus>(&status.map(c::segment_status))
@@ -253,8 +271,90 @@ impl<C: Clock> Calls<C> {
                 let revoked = hall.revoke(c::client(r.client_id), ReplicaType::All, keys).await?;
                 reply.put::<w::BatchUpsertRevoke>(&List::new(&revoked))
             }
-            _ => Err(Fail::Rpc(RpcError::function_not_registered())),
+
+            Request::CopyStart(r) => {
+                check_elements(r.tgt_segments.len())?;
+                let call = Call::CopyStart {
+                    client: c::client(r.client_id),
+                    key: key(r.key),
+                    source: c::name(r.src_segment),
+                    targets: r.tgt_segments.iter().map(c::name).collect(),
+                };
+                let started = hall.single(Ok(call), results!(CopyStart)).await?;
+                c::with_copy(&started, |buffers| reply.put::<w::CopyStart>(&buffers))
+            }
+            Request::CopyEnd(r) => {
+                let call = Call::CopyEnd { client: c::client(r.client_id), key: key(r.key) };
+                reply.put::<w::CopyEnd>(&hall.single(Ok(call), results!(CopyEnd)).await?)
+            }
+            Request::CopyRevoke(r) => {
+                let call = Call::CopyRevoke { client: c::client(r.client_id), key: key(r.key) };
+                reply.put::<w::CopyRevoke>(&hall.single(Ok(call), results!(CopyRevoke)).await?)
+            }
+            Request::MoveStart(r) => {
+                let call = Call::MoveStart {
+                    client: c::client(r.client_id),
+                    key: key(r.key),
+                    source: c::name(r.src_segment),
+                    target: c::name(r.tgt_segment),
+                };
+                let started = hall.single(Ok(call), results!(MoveStart)).await?;
+                reply.put::<w::MoveStart>(&c::by_ref(&started).map(c::move_buffers))
+            }
+            Request::MoveEnd(r) => {
+                let call = Call::MoveEnd { client: c::client(r.client_id), key: key(r.key) };
+                reply.put::<w::MoveEnd>(&hall.single(Ok(call), results!(MoveEnd)).await?)
+            }
+            Request::MoveRevoke(r) => {
+                let call = Call::MoveRevoke { client: c::client(r.client_id), key: key(r.key) };
+                reply.put::<w::MoveRevoke>(&hall.single(Ok(call), results!(MoveRevoke)).await?)
+            }
+            Request::CreateCopyTask(r) => {
+                check_elements(r.targets.len())?;
+                let targets = r.targets.iter().map(c::name).collect();
+                let call = Call::CreateCopyTask { key: key(r.key), targets };
+                let created = hall.single(Ok(call), results!(CreateCopyTask)).await?;
+                reply.put::<w::CreateCopyTask>(&created.map(c::task_id))
+            }
+            Request::CreateMoveTask(r) => {
+                let (source, target) = (c::name(r.source), c::name(r.target));
+                let call = Call::CreateMoveTask { key: key(r.key), source, target };
+                let created = hall.single(Ok(call), results!(CreateMoveTask)).await?;
+                reply.put::<w::CreateMoveTask>(&created.map(c::task_id))
+            }
+            Request::QueryTask(r) => {
+                let call = Call::QueryTask { id: c::task(r.task_id) };
+                let found = hall.single(Ok(call), results!(QueryTask)).await?;
+                reply.put::<w::QueryTask>(&c::by_ref(&found).map(c::task_state))
+            }
+            Request::FetchTasks(r) => {
+                let call = Call::FetchTasks { client: c::client(r.client_id), max: r.batch_size };
+                let pick = |response| results!(FetchTasks)(response).map(Ok);
+                let fetched = hall.single(Ok(call), pick).await?;
+                let views =
+                    c::by_ref(&fetched).map(|tasks| tasks.iter().map(c::assignment).collect::<Vec<_>>());
+                reply.put::<w::FetchTasks>(&c::by_ref(&views).map(|views| List::new(views)))
+            }
+            Request::MarkTaskToComplete(r) => {
+                let call = c::task_status(r.request.status).map(|status| Call::MarkTaskToComplete {
+                    client: c::client(r.client_id),
+                    id: c::task(r.request.id),
+                    status,
+                    message: c::name(r.request.message),
+                });
+                reply.put::<w::MarkTaskToComplete>(&hall.single(call, results!(MarkTaskToComplete)).await?)
+            }
+            request => off::answer(hall, request, payload, reply).await,
         }
+    }
+}
+
+/// Items of a batch that has one result for all of them.
+fn listed(request: &Request<'_>) -> Option<u64> {
+    match request {
+        Request::BatchQueryIp(r) => Some(r.client_ids.len() as u64),
+        Request::BatchReplicaClear(r) => Some(r.object_keys.len() as u64),
+        _ => None,
     }
 }
 
@@ -263,6 +363,6 @@ fn one<T>(element: T) -> std::iter::Once<T> {
 }
 
 /// The result of a batch of one.
-fn only<T: Copy>(results: &[Expected<T>]) -> Expected<T> {
+pub(super) fn only<T: Copy>(results: &[Expected<T>]) -> Expected<T> {
     results.first().copied().unwrap_or(Err(ErrorCode::INTERNAL_ERROR))
 }

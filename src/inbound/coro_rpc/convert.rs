@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 
 use standfast_kernel::api::{
     EndItem, PingReply, PutItem, Refusal, ReplicaDescriptor, ReplicaList, ReplicaType, ReplicateConfig,
-    StorageConfig,
+    StorageConfig, TaskAssignment, TaskState, TransferBuffers,
 };
-use standfast_kernel::types::{self as k, ClientId, SegmentId, SegmentSpec};
+use standfast_kernel::types::{self as k, ClientId, SegmentId, SegmentSpec, TaskId, WallTime};
 use standfast_wire::List;
 use standfast_wire::struct_pack::Expected;
 use standfast_wire::types as w;
@@ -32,6 +32,12 @@ fn uuid(id: w::Uuid) -> k::Uuid {
 /// Names must be text, because operators read them.
 pub(super) fn text(bytes: &[u8]) -> Expected<String> {
     std::str::from_utf8(bytes).map(str::to_owned).map_err(|_| ErrorCode::INVALID_PARAMS)
+}
+
+/// The name of something that may not be there. What is no text names nothing,
+/// because all names that are given are text.
+pub(super) fn name(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }
 
 pub(super) fn segment(s: &w::Segment<'_>) -> Expected<SegmentSpec> {
@@ -110,13 +116,13 @@ pub(super) fn config(
         dfs_replica_num: count(c.dfs_replica_num),
         // A name that is not text belongs to no segment.
         preferred_segments: c.preferred_segments.iter().filter_map(|name| text(name).ok()).collect(),
-        preferred_segment: String::from_utf8_lossy(c.preferred_segment).into_owned(),
+        preferred_segment: name(c.preferred_segment),
         soft_pin_action: c.soft_pin_action.0.into(),
         soft_pin_ttl_ms: c.soft_pin_ttl_ms,
         with_hard_pin: c.with_hard_pin,
         data_type: k::DataType(c.data_type.0),
         group_ids: c.group_ids.map(|groups| groups.iter().map(|group| payload.slice_ref(group)).collect()),
-        host_id: String::from_utf8_lossy(c.host_id).into_owned(),
+        host_id: name(c.host_id),
         prefer_alloc_in_same_node: c.prefer_alloc_in_same_node,
     })
 }
@@ -198,6 +204,65 @@ pub(super) fn with_found<T>(
         Err(code) => Err(*code),
     });
     show(&lists.collect::<Vec<_>>())
+}
+
+/// Shows what to copy from and to, as the protocol's views of it.
+pub(super) fn with_copy<T>(
+    started: &Expected<TransferBuffers>,
+    show: impl FnOnce(Expected<w::CopyStartResponse<'_>>) -> T,
+) -> T {
+    let buffers = match started {
+        Ok(buffers) => buffers,
+        Err(code) => return show(Err(*code)),
+    };
+    let targets: Vec<_> = buffers.targets.iter().map(descriptor).collect();
+    show(Ok(w::CopyStartResponse { source: descriptor(&buffers.source), targets: List::new(&targets) }))
+}
+
+pub(super) fn move_buffers(buffers: &TransferBuffers) -> w::MoveStartResponse<'_> {
+    let target = buffers.targets.first().map(descriptor);
+    w::MoveStartResponse { source: descriptor(&buffers.source), target }
+}
+
+pub(super) fn task(id: w::Uuid) -> TaskId {
+    TaskId::from(uuid(id))
+}
+
+pub(super) fn task_id(id: TaskId) -> w::Uuid {
+    let k::Uuid { first, second } = id.uuid();
+    w::Uuid { first, second }
+}
+
+/// A status that Mooncake does not have ends no task.
+pub(super) fn task_status(status: w::TaskStatus) -> Expected<k::TaskStatus> {
+    let code = u8::try_from(status.0).ok();
+    code.and_then(k::TaskStatus::from_code).ok_or(ErrorCode::INVALID_PARAMS)
+}
+
+pub(super) fn assignment(task: &TaskAssignment) -> w::TaskAssignment<'_> {
+    w::TaskAssignment {
+        id: task_id(task.id),
+        r#type: w::TaskType(task.kind as i32),
+        payload: task.payload.as_bytes(),
+        created_at_ms_epoch: epoch_ms(task.created),
+        max_retry_attempts: task.retries,
+    }
+}
+
+pub(super) fn task_state(task: &TaskState) -> w::QueryTaskResponse<'_> {
+    w::QueryTaskResponse {
+        id: task_id(task.id),
+        r#type: w::TaskType(task.kind as i32),
+        status: w::TaskStatus(task.status as i32),
+        created_at_ms_epoch: epoch_ms(task.created),
+        last_updated_at_ms_epoch: epoch_ms(task.updated),
+        assigned_client: w::Uuid { first: task.client.0.first, second: task.client.0.second },
+        message: task.message.as_bytes(),
+    }
+}
+
+fn epoch_ms(time: WallTime) -> i64 {
+    count(time.0 / 1_000)
 }
 
 /// Shows what matched, as the protocol's views of it.

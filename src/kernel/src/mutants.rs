@@ -65,6 +65,14 @@ mutants! {
     SegidNotUid,
     /// PROTOCOL A7, SEMANTICS R13: returned memory is used at once.
     ColdNoHold,
+    /// PROTOCOL I4: transactions of a new epoch do not compare the in-sync set.
+    TakeNoIsrCmp,
+    /// PROTOCOL C5: the client key is written without comparing the epoch.
+    PublishNoEpoch,
+    /// PROTOCOL C5: the client key is deleted without comparing which one it is.
+    RetireAnyView,
+    /// PROTOCOL C5: the client key is written over the former one.
+    PutOverView,
 }
 
 #[cfg(feature = "mutants")]

@@ -4,9 +4,11 @@
 mod cli;
 mod client;
 mod clock;
+mod copying;
 mod counters;
 mod host;
 mod invariants;
+mod lender;
 mod links;
 mod memory;
 mod mutation;

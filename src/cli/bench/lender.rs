@@ -1,0 +1,107 @@
+//! Lends memory that nobody has, and says every second that it is there.
+
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use super::door::{Door, Replica, Segment};
+use super::target::Protocol;
+
+/// Segments, so that placement has a choice.
+const SEGMENTS: u64 = 4;
+/// Bytes of each.
+const SEGMENT_BYTES: u64 = 64 << 30;
+/// As Mooncake's clients do; a lender that is silent for 10 s loses its segments.
+const PING_EVERY: Duration = Duration::from_secs(1);
+
+/// All that is lent by one run.
+pub(super) const LENT_BYTES: u64 = SEGMENTS * SEGMENT_BYTES;
+
+/// The segments of a run. No other run has their names.
+pub(super) fn segments(run: u32) -> Vec<Segment> {
+    let segment = |i: u64| Segment {
+        id: u64::from(run) << 8 | i,
+        name: format!("bench-{run:08x}-{i}.invalid:1"),
+        base: (i + 1) << 44,
+        bytes: SEGMENT_BYTES,
+    };
+    (0..SEGMENTS).map(segment).collect()
+}
+
+/// Whether so many bytes at that address lie in one of the segments.
+pub(super) fn is_lent(segments: &[Segment], replica: &Replica<'_>) -> bool {
+    let (from, end) = (replica.address, replica.address.checked_add(replica.bytes));
+    segments.iter().any(|s| {
+        s.name.as_bytes() == replica.endpoint
+            && from >= s.base
+            && end.is_some_and(|end| end <= s.base + s.bytes)
+    })
+}
+
+/// A lender that lives until it leaves.
+pub(super) struct Lender {
+    stop: CancellationToken,
+    pings: JoinHandle<Result<(), String>>,
+}
+
+impl Lender {
+    /// Lends the segments of this run.
+    pub(super) async fn start(protocol: Protocol, addr: &str, run: u32) -> Result<Self, String> {
+        let mut door = Door::open(protocol, addr, u64::from(run)).await?;
+        let segments = segments(run);
+        for segment in &segments {
+            let mounted = door.mount(segment).await.map_err(|fault| fault.to_string())?;
+            mounted.map_err(|refused| format!("a segment is refused: {refused}"))?;
+        }
+        // A client lives from its first ReMountSegment on (SEMANTICS 0.11).
+        ping(&mut door, &segments).await?;
+        let stop = CancellationToken::new();
+        let pings = tokio::spawn(live(door, segments, stop.clone()));
+        Ok(Self { stop, pings })
+    }
+
+    /// Takes the segments back; what went wrong since they were lent.
+    pub(super) async fn leave(self) -> Result<(), String> {
+        self.stop.cancel();
+        self.pings.await.unwrap_or_else(|_| Err("the lender's task was lost".to_owned()))
+    }
+}
+
+async fn ping(door: &mut Door, segments: &[Segment]) -> Result<(), String> {
+    if door.ping().await.map_err(|fault| fault.to_string())? {
+        let again = door.remount(segments).await.map_err(|fault| fault.to_string())?;
+        again.map_err(|refused| format!("the segments are refused: {refused}"))?;
+    }
+    Ok(())
+}
+
+async fn live(mut door: Door, segments: Vec<Segment>, stop: CancellationToken) -> Result<(), String> {
+    while stop.run_until_cancelled(sleep(PING_EVERY)).await.is_some() {
+        ping(&mut door, &segments).await?;
+    }
+    for segment in &segments {
+        let gone = door.unmount(segment).await.map_err(|fault| fault.to_string())?;
+        gone.map_err(|refused| format!("a segment is not taken back: {refused}"))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_was_lent_is_good() {
+        let segments = segments(7);
+        let replica = |endpoint, address, bytes| Replica { endpoint, address, bytes, is_complete: false };
+        let (name, base) = (segments[1].name.as_bytes(), segments[1].base);
+        assert!(is_lent(&segments, &replica(name, base, 100)));
+        assert!(is_lent(&segments, &replica(name, base + SEGMENT_BYTES - 100, 100)));
+        assert!(!is_lent(&segments, &replica(name, base + SEGMENT_BYTES - 99, 100)));
+        assert!(!is_lent(&segments, &replica(name, segments[0].base, 100)), "another segment's");
+        assert!(!is_lent(&segments, &replica(b"elsewhere:1", base, 100)));
+        assert!(!is_lent(&segments, &replica(name, u64::MAX, 100)));
+    }
+}
