@@ -179,9 +179,9 @@ impl Act {
         Ok((Some(self), Vec::new()))
     }
 
-    /// The dry run has come back.
-    pub(crate) fn planned(&mut self, reply: Result<PromoteReply, String>) {
-        if self.stage != Stage::Asking {
+    /// The dry run of the node at `addr` has come back. It may be one that was asked for before this dialog.
+    pub(crate) fn planned(&mut self, addr: &str, reply: Result<PromoteReply, String>) {
+        if self.stage != Stage::Asking || addr != self.addr {
             return;
         }
         self.stage = match reply {

@@ -60,6 +60,8 @@ pub(crate) fn answers(frame: &Frame) -> Answers {
 impl Answers {
     pub(crate) fn safe_tone(&self) -> Tone {
         match self.safe {
+            // With the primary silent, the standby's word is all there is.
+            Some(true) if self.primary.is_none() || self.primary_stale_ms.is_some() => Tone::Warn,
             Some(true) => Tone::Ok,
             Some(false) => Tone::Crit,
             None => Tone::Unknown,

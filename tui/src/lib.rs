@@ -25,6 +25,8 @@ mod json;
 mod judge;
 mod keys;
 mod look;
+#[cfg(test)]
+mod manual_tests;
 mod model;
 mod msg;
 mod record;

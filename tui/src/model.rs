@@ -133,7 +133,7 @@ impl Model {
             dialog: Dialog::None,
             notice: None,
             look: setup.look,
-            range_ms: RANGES[1],
+            range_ms: RANGES[0],
             rate_ms: setup.rate_ms,
             allow_actions: setup.allow_actions,
             replay: None,

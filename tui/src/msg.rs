@@ -62,8 +62,13 @@ pub enum Msg {
         /// Milliseconds until the next.
         retry_in_ms: u64,
     },
-    /// What a dry run came to; an error says why nobody knows.
-    Planned(Result<PromoteReply, String>),
+    /// What a dry run came to.
+    Planned {
+        /// Whom we asked.
+        addr: String,
+        /// An error says why nobody knows.
+        reply: Result<PromoteReply, String>,
+    },
     /// What an act came to.
     Acted(Outcome),
     /// A file was written, or why not.

@@ -170,7 +170,10 @@ impl Console {
                 }
                 // The console may end before they do; then nobody waits for the answer.
                 Effect::Plan { addr, reason } => {
-                    spawn_for(post, async move { Msg::Planned(conn::plan(&addr, &actor, &reason).await) });
+                    spawn_for(post, async move {
+                        let reply = conn::plan(&addr, &actor, &reason).await;
+                        Msg::Planned { addr, reply }
+                    });
                 }
                 Effect::Act(confirmed) => {
                     spawn_for(post, async move { Msg::Acted(conn::act(&confirmed, &actor).await) });

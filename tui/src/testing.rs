@@ -2,8 +2,9 @@
 
 use standfast_proto::v1::{
     AckMode, ClientCounts, Event, Identity, InSyncCopy, InSyncSet, Lag, Leadership, LinkState, Loss,
-    NodeStatus, Peer, Phase, Positions, PromotionPlan, Reason, Rehearsal, Rights, Role, RoleChange,
-    RoleChangeKind, SegmentStatus, Severity, StatusUpdate, Store, StreamState, Timestamp, Upstream, Verdict,
+    NodeStatus, Peer, Phase, Positions, PromoteReply, PromotionPlan, Reason, Rehearsal, Rights, Role,
+    RoleChange, RoleChangeKind, SegmentStatus, Severity, StatusUpdate, Store, StreamState, Timestamp,
+    Upstream, Verdict,
 };
 
 use crate::look::Look;
@@ -191,6 +192,11 @@ impl Bench {
 
     pub(crate) fn lost(&mut self, addr: &str, why: &str) {
         self.take(Msg::Lost { addr: addr.into(), why: why.into(), attempts: 1, retry_in_ms: 100 });
+    }
+
+    /// A dry run has come back.
+    pub(crate) fn planned(&mut self, addr: &str, reply: Result<PromoteReply, String>) {
+        self.take(Msg::Planned { addr: addr.into(), reply });
     }
 
     pub(crate) fn key(&mut self, key: Key) -> Vec<Effect> {

@@ -38,9 +38,9 @@ pub fn update(model: &mut Model, wall: Time, msg: Msg) -> Vec<Effect> {
             intake::lost(model, &addr, &why, attempts, retry_in_ms);
             Vec::new()
         }
-        Msg::Planned(reply) => {
+        Msg::Planned { addr, reply } => {
             if let Dialog::Act(act) = &mut model.dialog {
-                act.planned(reply);
+                act.planned(&addr, reply);
             }
             Vec::new()
         }

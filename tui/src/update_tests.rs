@@ -213,7 +213,7 @@ fn nothing_is_done_before_the_dry_run_and_the_whole_name() {
     assert_eq!(effects, [Effect::Plan { addr: "h:2".into(), reason: "asked in the console".into() }]);
     assert_eq!(bench.keys("kv"), [], "typed before the dry run came back");
     assert_eq!(bench.key(Key::Enter), []);
-    bench.take(Msg::Planned(Ok(accepted())));
+    bench.planned("h:2", Ok(accepted()));
     assert!(bench.screen(80, 24).contains("WOULD LOSE            0 keys"));
     for wrong in ["", "k", "KV", "kvv"] {
         bench.keys(wrong);
@@ -245,7 +245,7 @@ fn a_refused_dry_run_ends_with_the_next_command() {
     assert_eq!(effects, [Effect::Plan { addr: "h:2".into(), reason: "rack 3 is down".into() }]);
     let reasons =
         crate::testing::refusing(standby("b", 1, 1, 0), "not in sync").rehearsal.expect("one").reasons;
-    bench.take(Msg::Planned(Ok(PromoteReply { reasons, ..PromoteReply::default() })));
+    bench.planned("h:2", Ok(PromoteReply { reasons, ..PromoteReply::default() }));
     let screen = bench.screen(80, 24);
     assert!(
         screen.contains("REFUSED: nothing was changed") && screen.contains("next: standfast status"),
@@ -254,7 +254,7 @@ fn a_refused_dry_run_ends_with_the_next_command() {
     assert_eq!(bench.keys("kv"), []);
     bench.key(Key::Enter);
     bench.keys("F");
-    bench.take(Msg::Planned(Err("reset".into())));
+    bench.planned("h:2", Err("reset".into()));
     assert!(
         bench.screen(80, 24).contains("dry_run_failed: reset"),
         "a dry run changes nothing, whatever came of it"
@@ -266,7 +266,7 @@ fn an_unknown_outcome_is_not_called_a_failure() {
     let mut bench = Bench::new(true);
     bench.pair_for(3, 0);
     bench.keys("F");
-    bench.take(Msg::Planned(Ok(accepted())));
+    bench.planned("h:2", Ok(accepted()));
     bench.keys("kv");
     bench.key(Key::Enter);
     let cure = "standfast status --connect h:2".to_owned();
@@ -296,6 +296,10 @@ fn of_several_standbys_one_is_chosen() {
     bench.key(Key::Down);
     let effects = bench.key(Key::Enter);
     assert_eq!(effects, [Effect::Plan { addr: "h:3".into(), reason: "asked in the console".into() }]);
+    bench.planned("h:2", Ok(accepted()));
+    assert!(bench.screen(80, 24).contains("Dry run: the node is asked"), "that was another node's answer");
+    bench.planned("h:3", Ok(accepted()));
+    assert!(bench.screen(80, 24).contains("DRY RUN accepted"));
     bench.key(Key::Esc);
     bench.keys("D");
     bench.key(Key::Enter);

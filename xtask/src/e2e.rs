@@ -10,13 +10,15 @@ use serde_json::{Value, json};
 
 use crate::run::{Stopwatch, build_binary, pause, show};
 use crate::tally::Tally;
-use crate::{process, verdict, wheel};
+use crate::{console, process, tmux, verdict, verify, wheel};
 
 /// The suites there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Suite {
     /// `standfast demo`, whole and sabotaged
     Demo,
+    /// `standfast console` in a terminal: watch, and fail over by keyboard
+    Console,
     /// The released Mooncake client against `standfast serve --mooncake`
     Wheel,
 }
@@ -55,6 +57,14 @@ pub(crate) struct CaseResult {
 pub(crate) fn run(suite: Suite, runs: u32, json: bool) -> Result<ExitCode> {
     let results = match suite {
         Suite::Demo => demo_cases(runs)?,
+        Suite::Console => match tmux::present() {
+            Ok(()) => console_cases(runs)?,
+            Err(error) => {
+                let (tally, notes) = verify::skipped(&format!("{error:#}"), verify::is_strict());
+                println!("{}\n{tally}", notes.join("\n"));
+                return Ok(if tally.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+            }
+        },
         Suite::Wheel => wheel_cases(&wheel::python()?, runs)?,
     };
     let (tally, notes) = summary(&results);
@@ -87,6 +97,23 @@ pub(crate) fn demo_cases(runs: u32) -> Result<Vec<CaseResult>> {
     Ok(results)
 }
 
+/// Builds the binary and plays each case of the console `runs` times.
+pub(crate) fn console_cases(runs: u32) -> Result<Vec<CaseResult>> {
+    let binary = build_binary()?;
+    let mut results = Vec::new();
+    for run in 1..=runs {
+        for case in console::CASES {
+            let watch = Stopwatch::start();
+            let reasons = console::play(&binary, case)?;
+            let seconds = watch.elapsed().as_secs_f64();
+            let word = if reasons.is_empty() { "ok" } else { "FAILED" };
+            eprintln!("console {} ({run} of {runs}) {word} in {seconds:.1} s", case.name);
+            results.push(CaseResult { name: case.name, run, seconds, reasons });
+        }
+    }
+    Ok(results)
+}
+
 /// Runs the smoke test of the wheel `runs` times.
 pub(crate) fn wheel_cases(python: &Path, runs: u32) -> Result<Vec<CaseResult>> {
     let mut results = Vec::new();
@@ -112,6 +139,7 @@ pub(crate) fn summary(results: &[CaseResult]) -> (Tally, Vec<String>) {
 fn to_json(suite: Suite, results: &[CaseResult], tally: Tally) -> Value {
     let suite = match suite {
         Suite::Demo => "demo",
+        Suite::Console => "console",
         Suite::Wheel => "wheel",
     };
     let cases: Vec<Value> = results

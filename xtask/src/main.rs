@@ -3,6 +3,7 @@
 //! Progress goes to stderr. stdout carries the result: a table, a closing line, or one line of JSON.
 
 mod codegen;
+mod console;
 mod e2e;
 mod etcd;
 mod fix;
@@ -11,6 +12,7 @@ mod run;
 mod sim;
 mod steps;
 mod tally;
+mod tmux;
 mod verdict;
 mod verify;
 mod wheel;
@@ -35,7 +37,7 @@ enum Command {
         full: bool,
     },
     /// Install what tests need besides Rust: the Mooncake wheel into target/venv,
-    /// the Debian packages that it loads, and etcd
+    /// the Debian packages that it loads, etcd and tmux
     Setup,
     /// Generate code, apply clippy's suggestions, format
     Fix,
@@ -81,6 +83,8 @@ fn main() -> ExitCode {
 /// Tries everything, also after something could not be had.
 fn setup() -> anyhow::Result<ExitCode> {
     let etcd = etcd::install();
+    let tmux = tmux::install();
     wheel::python()?;
+    tmux?;
     etcd.map(|()| ExitCode::SUCCESS)
 }

@@ -33,6 +33,8 @@ pub(crate) enum Work {
     CodegenCheck,
     /// Runs the end-to-end demo cases.
     Demo { runs: u32 },
+    /// Plays the console in a terminal; skipped where tmux is not installed.
+    Console { runs: u32 },
     /// Looks for etcd, without which the step `tests` leaves out the cases of a real one.
     Etcd,
     /// Runs the released Mooncake client; skipped where its wheel cannot be had.
@@ -88,6 +90,7 @@ pub(crate) fn steps(scale: &Scale) -> Vec<Step> {
         program("sim seeds", sim::command(&["--seeds", &seeds]), Count::ClosingLine),
         program("sim mutants", sim::command(&["--mutants"]), Count::ClosingLine),
         Step { name: "e2e demo", work: Work::Demo { runs: scale.e2e_runs } },
+        Step { name: "e2e console", work: Work::Console { runs: scale.e2e_runs } },
         Step { name: "e2e wheel", work: Work::Wheel { runs: scale.e2e_runs } },
     ]
 }

@@ -54,6 +54,15 @@ pub(super) fn page(scene: &Scene<'_>) -> Page {
     pieces.push(pair(scene.look, "used", bytes(store.used_bytes), known(store.used_bytes)));
     pieces.push(pair(scene.look, "free now", bytes(store.allocatable_bytes), known(store.allocatable_bytes)));
     head.extend(flow(pieces, scene.columns));
+    if let Some(eviction) = &store.eviction {
+        let pieces = vec![
+            pair(scene.look, "evicted", format!("{} objects", eviction.objects), Tone::Plain),
+            pair(scene.look, "", bytes(Some(eviction.bytes)), Tone::Plain),
+            pair(scene.look, "passes", eviction.passes.to_string(), Tone::Plain),
+            pair(scene.look, "given up because of age", eviction.discarded.to_string(), Tone::Plain),
+        ];
+        head.extend(flow(pieces, scene.columns));
+    }
     if let Some(time) = &store.reattach_time {
         let mut pieces = vec![pair(scene.look, "back after a promotion within", String::new(), Tone::Plain)];
         for share in [50, 95, 99] {

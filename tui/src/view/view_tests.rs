@@ -8,7 +8,7 @@ use standfast_proto::v1::{LinkState, Role, RoleChange, Severity};
 
 use super::{VIEWS, failover, screen};
 use crate::look::{Environment, Theme};
-use crate::msg::{Key, Msg};
+use crate::msg::Key;
 use crate::testing::{Bench, event, failover as change, node, primary, refusing, standby};
 
 const SIZES: [(u16, u16); 4] = [(60, 20), (80, 24), (120, 40), (200, 50)];
@@ -113,7 +113,7 @@ fn the_dialog_shows_the_dry_run_before_it_asks_for_the_name() {
     bench.keys("F");
     let plan = standby("b", 1, 1000, 0).rehearsal.expect("has one").plan;
     let reply = standfast_proto::v1::PromoteReply { accepted: true, plan, ..Default::default() };
-    bench.take(Msg::Planned(Ok(reply)));
+    bench.planned("h:2", Ok(reply));
     bench.keys("k");
     golden("dialog-failover", &mut bench, &SIZES);
     bench.key(Key::Esc);
