@@ -18,7 +18,7 @@ use crate::msg::{Effect, Msg};
 use crate::record::{ReadError, Recorder, Recording};
 use crate::recorder;
 use crate::replay::Replay;
-use crate::terminal::{Screen, message};
+use crate::terminal::{Screen, messages};
 use crate::time::Time;
 use crate::update::update;
 use crate::view::screen;
@@ -235,7 +235,7 @@ pub async fn run(options: &Options) -> Result<(), RunError> {
             () = stop.asked() => break,
             event = keys.next() => match event {
                 Some(Ok(event)) => {
-                    if let Some(msg) = message(&event) {
+                    for msg in messages(&event) {
                         console.take(msg);
                         draw_at = Instant::now();
                     }

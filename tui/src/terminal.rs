@@ -71,11 +71,15 @@ fn give_back() {
 }
 
 /// What an event of the terminal means to the console.
-pub(crate) fn message(event: &Event) -> Option<Msg> {
+pub(crate) fn messages(event: &Event) -> Vec<Msg> {
     match event {
-        Event::Resize(columns, rows) => Some(Msg::Resize(*columns, *rows)),
-        Event::Key(key) if key.kind != KeyEventKind::Release => key_of(*key).map(Msg::Key),
-        _ => None,
+        Event::Resize(columns, rows) => vec![Msg::Resize(*columns, *rows)],
+        Event::Key(key) if key.kind != KeyEventKind::Release => {
+            // A terminal sends Esc and a key typed soon after it like Alt and that key.
+            let escape = key.modifiers.contains(KeyModifiers::ALT).then_some(Key::Esc);
+            escape.into_iter().chain(key_of(*key)).map(Msg::Key).collect()
+        }
+        _ => Vec::new(),
     }
 }
 
@@ -97,4 +101,25 @@ fn key_of(key: KeyEvent) -> Option<Key> {
         KeyCode::End => Key::End,
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys(code: KeyCode, modifiers: KeyModifiers) -> Vec<Key> {
+        let messages = messages(&Event::Key(KeyEvent::new(code, modifiers)));
+        messages
+            .into_iter()
+            .filter_map(|msg| if let Msg::Key(key) = msg { Some(key) } else { None })
+            .collect()
+    }
+
+    #[test]
+    fn escape_and_a_key_soon_after_it_are_two_keys() {
+        assert_eq!(keys(KeyCode::Char('1'), KeyModifiers::ALT), [Key::Esc, Key::Char('1')]);
+        assert_eq!(keys(KeyCode::Char('F'), KeyModifiers::SHIFT), [Key::Char('F')]);
+        assert_eq!(keys(KeyCode::Char('c'), KeyModifiers::CONTROL), [Key::Ctrl('c')]);
+        assert_eq!(keys(KeyCode::F(1), KeyModifiers::NONE), []);
+    }
 }
