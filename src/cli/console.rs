@@ -69,7 +69,7 @@ pub(crate) struct ConsoleArgs {
 pub(crate) async fn run(client: &ClientArgs, args: &ConsoleArgs) -> Result<Exit, Failure> {
     let options = options(client, args, &|name| std::env::var(name).ok());
     if args.once {
-        let model = standfast_tui::once(&options).await.map_err(failure)?;
+        let model = standfast_tui::once(&options).await.map_err(|error| failure(&error))?;
         let shown = if client.json {
             text::print(&[json_line(&model).to_string()])
         } else {
@@ -88,17 +88,17 @@ pub(crate) async fn run(client: &ClientArgs, args: &ConsoleArgs) -> Result<Exit,
             .cure("standfast console --once --json"));
     }
     if args.headless {
-        return standfast_tui::headless(&options).await.map(|()| Exit::Ok).map_err(failure);
+        return standfast_tui::headless(&options).await.map(|()| Exit::Ok).map_err(|error| failure(&error));
     }
     if !std::io::stdout().is_terminal() || !std::io::stdin().is_terminal() {
         return Err(
             Failure::new(Exit::Usage, "the console needs a terminal").cure("standfast console --once")
         );
     }
-    standfast_tui::run(&options).await.map(|()| Exit::Ok).map_err(failure)
+    standfast_tui::run(&options).await.map(|()| Exit::Ok).map_err(|error| failure(&error))
 }
 
-fn failure(error: RunError) -> Failure {
+fn failure(error: &RunError) -> Failure {
     let exit = match error {
         RunError::Terminal(_) => Exit::Bad,
         RunError::Record(..) | RunError::Replay(_) => Exit::Usage,

@@ -12,6 +12,7 @@ mod mooncake_master;
 mod operate;
 mod status;
 mod text;
+mod trace;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -85,6 +86,8 @@ enum Command {
     Status(status::StatusArgs),
     /// Make a standby the primary
     Failover(operate::FailoverArgs),
+    /// The path of one write through all nodes, stage by stage
+    Trace(trace::TraceArgs),
     /// Take a standby out of the in-sync set, so that writes go on without it
     Detach(operate::DetachArgs),
     /// Watch a cluster in the terminal, and fail over by keyboard
@@ -144,6 +147,7 @@ pub fn run() -> ExitCode {
         }
         Command::Status(args) => block_on(status::run(&client, &args)),
         Command::Failover(args) => block_on(operate::failover(&client, &args)),
+        Command::Trace(args) => block_on(trace::run(&client, &args)),
         Command::Detach(args) => block_on(operate::detach(&client, &args)),
         Command::Console(args) => block_on(console::run(&client, &args)),
         Command::Demo(args) => block_on(demo::run(&client, args)),

@@ -4,6 +4,7 @@ use crate::act::Deed;
 use crate::look::{Theme, Tone};
 use crate::model::{Model, RATES};
 use crate::msg::Effect;
+use crate::trace::Lookup;
 use crate::update::{act, seek, set_filter, set_rate};
 use crate::view::VIEWS;
 
@@ -32,6 +33,7 @@ pub(crate) const COMMANDS: &[Command] = &[
     Command { name: "back", args: "SECONDS", help: "Shows what was known so long ago", run: back },
     Command { name: "save", args: "FILE", help: "Writes the screen as text", run: save_text },
     Command { name: "json", args: "FILE", help: "Writes the state as one line of JSON", run: save_json },
+    Command { name: "trace", args: "[SEQ]", help: "Follows one write through the cluster", run: trace },
     Command { name: "speed", args: "FACTOR", help: "Speed of a replay, 0.25 to 64", run: speed },
     Command {
         name: "failover",
@@ -122,6 +124,25 @@ pub(crate) fn file(model: &Model, args: &str, ending: &str) -> String {
     } else {
         args.to_owned()
     }
+}
+
+/// Asks every node that answers: each tells its own part.
+fn trace(model: &mut Model, args: &str) -> Done {
+    if model.replay.is_some() {
+        return Err("a recording holds no traces".to_owned());
+    }
+    let newest = || {
+        let primary = model.live.primary().and_then(crate::frame::Node::status)?;
+        primary.positions.as_ref()?.tail.checked_sub(1)
+    };
+    let seq = if args.is_empty() { newest() } else { args.parse().ok() };
+    let seq =
+        seq.ok_or_else(|| format!("`{args}` is no seq: expected a number, or nothing for the newest write"))?;
+    let fresh = model.live.nodes.iter().filter(|node| node.is_fresh(model.live.at));
+    let addrs: Vec<String> = fresh.map(|node| node.addr.to_string()).collect();
+    model.trace = Some(Lookup::new(seq, addrs.clone()));
+    model.view = VIEWS.iter().position(|view| view.name == "traces").unwrap_or(model.view);
+    Ok(vec![Effect::Trace { seq, addrs }])
 }
 
 fn speed(model: &mut Model, args: &str) -> Done {

@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use standfast_proto::v1::admin_client::AdminClient;
+use standfast_proto::v1::recorder_client::RecorderClient;
 use standfast_proto::v1::status_client::StatusClient;
 use standfast_proto::v1::{
-    DetachRequest, PromoteReply, PromoteRequest, Reason, Refusal, StatusUpdate, WatchStatusRequest,
+    DetachRequest, GetTraceRequest, PromoteReply, PromoteRequest, Reason, Refusal, StatusUpdate,
+    WatchStatusRequest, WriteTrace,
 };
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
@@ -136,6 +138,16 @@ pub(crate) async fn plan(addr: &str, actor: &str, reason: &str) -> Result<Promot
     let request = PromoteRequest { actor: actor.to_owned(), reason: reason.to_owned(), dry_run: true };
     let reply = within(AdminClient::new(channel).promote(request)).await;
     reply.map_err(|status| sentence(&status))
+}
+
+/// What the node's flight recorder knows of the write `seq`.
+///
+/// # Errors
+/// A sentence that says why nobody knows.
+pub(crate) async fn trace(addr: &str, seq: u64) -> Result<Box<WriteTrace>, String> {
+    let channel = open(addr).await?;
+    let answer = within(RecorderClient::new(channel).get_trace(GetTraceRequest { seq })).await;
+    answer.map(Box::new).map_err(|status| sentence(&status))
 }
 
 /// Does what was confirmed, and says what became of it.

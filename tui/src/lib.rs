@@ -40,6 +40,7 @@ mod terminal;
 #[cfg(test)]
 mod testing;
 mod time;
+mod trace;
 mod update;
 #[cfg(test)]
 mod update_tests;

@@ -12,6 +12,7 @@ use crate::look::{Look, Tone};
 use crate::msg::Recorded;
 use crate::replay::Replay;
 use crate::time::Time;
+use crate::trace::Lookup;
 use crate::view::VIEWS;
 
 /// Nodes watched at most: a hint that lies must not send us around for ever.
@@ -108,6 +109,8 @@ pub struct Model {
     pub(crate) allow_actions: bool,
     pub(crate) replay: Option<Replay>,
     pub(crate) recorded: Option<Recorded>,
+    /// The write that was looked up last.
+    pub(crate) trace: Option<Lookup>,
     /// Columns and rows.
     pub(crate) size: (u16, u16),
     /// Other addresses of nodes that are known already.
@@ -138,6 +141,7 @@ impl Model {
             allow_actions: setup.allow_actions,
             replay: None,
             recorded: None,
+            trace: None,
             size: (80, 24),
             aliases: BTreeSet::new(),
         }

@@ -1,6 +1,6 @@
 //! What may happen to the console, and what it asks to be done.
 
-use standfast_proto::v1::{DetachReply, PromoteReply, Reason, StatusUpdate};
+use standfast_proto::v1::{DetachReply, PromoteReply, Reason, StatusUpdate, WriteTrace};
 
 use crate::act::Confirmed;
 
@@ -71,6 +71,15 @@ pub enum Msg {
     },
     /// What an act came to.
     Acted(Outcome),
+    /// What a node's flight recorder tells of one write.
+    Traced {
+        /// The write.
+        seq: u64,
+        /// Whom we asked.
+        addr: String,
+        /// An error says why nobody knows.
+        answer: Result<Box<WriteTrace>, String>,
+    },
     /// A file was written, or why not.
     Saved(Result<String, String>),
     /// The state of the recording, for the header.
@@ -126,6 +135,13 @@ pub enum Effect {
     },
     /// Do what the operator has confirmed.
     Act(Confirmed),
+    /// Ask the flight recorders of these nodes for one write.
+    Trace {
+        /// The write.
+        seq: u64,
+        /// Addresses.
+        addrs: Vec<String>,
+    },
     /// Write the screen as text.
     SaveText(String),
     /// Write the state as one line of JSON.

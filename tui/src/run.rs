@@ -178,6 +178,14 @@ impl Console {
                 Effect::Act(confirmed) => {
                     spawn_for(post, async move { Msg::Acted(conn::act(&confirmed, &actor).await) });
                 }
+                Effect::Trace { seq, addrs } => {
+                    for addr in addrs {
+                        spawn_for(post.clone(), async move {
+                            let answer = conn::trace(&addr, seq).await;
+                            Msg::Traced { seq, addr, answer }
+                        });
+                    }
+                }
                 Effect::SaveText(path) => self.save(path, screen::text(&self.model)),
                 Effect::SaveJson(path) => {
                     let line = format!("{}\n", crate::json::line(&self.model));

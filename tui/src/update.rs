@@ -48,6 +48,13 @@ pub fn update(model: &mut Model, wall: Time, msg: Msg) -> Vec<Effect> {
             acted(model, outcome);
             Vec::new()
         }
+        Msg::Traced { seq, addr, answer } => {
+            // It may be about a write that was looked up before.
+            if let Some(lookup) = model.trace.as_mut().filter(|lookup| lookup.seq == seq) {
+                lookup.answers.insert(addr, answer.map(|trace| *trace));
+            }
+            Vec::new()
+        }
         Msg::Saved(Ok(path)) => {
             model.say(Tone::Ok, format!("written: {path}"));
             Vec::new()

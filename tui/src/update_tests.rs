@@ -311,6 +311,25 @@ fn of_several_standbys_one_is_chosen() {
     assert_eq!((confirmed.deed(), confirmed.target(), confirmed.addr()), (Deed::Detach, "b", "h:1"));
 }
 
+#[test]
+fn a_write_is_asked_for_at_every_node_that_answers() {
+    let mut bench = Bench::asking(false, &["h:1", "h:2", "h:3"]);
+    bench.pair_for(3, 0);
+    bench.keys(":trace");
+    let addrs = vec!["h:1".to_owned(), "h:2".to_owned()];
+    assert_eq!(bench.key(Key::Enter), [Effect::Trace { seq: 1239, addrs: addrs.clone() }], "the newest");
+    bench.keys(":trace 8");
+    assert_eq!(bench.key(Key::Enter), [Effect::Trace { seq: 8, addrs }]);
+    let late = Msg::Traced { seq: 1239, addr: "h:1".into(), answer: Err("late".into()) };
+    bench.take(late);
+    let screen = bench.screen(80, 24);
+    assert!(screen.contains("WRITE 8") && screen.contains("waiting for the nodes"), "{screen}");
+    assert!(!screen.contains("late"), "that was another write's answer: {screen}");
+    bench.keys(":trace x");
+    assert_eq!(bench.key(Key::Enter), []);
+    assert!(bench.screen(80, 24).contains("`x` is no seq"));
+}
+
 /// A day at one update a second from four nodes, with an event a second.
 #[test]
 fn a_day_takes_bounded_memory() {

@@ -67,14 +67,25 @@ fn fail_over(binary: &Path, case: &Case, mark: &str) -> Result<()> {
         "2/2",
     ])?;
     (case.check)(&terminal)?;
-    for (key, shown) in
-        [("2", "assigned"), ("5", "MAY BE PROMOTED"), ("6", "SEGMENTS"), ("9", "TIME"), ("?", "KEYS")]
-    {
+    for (key, shown) in [
+        ("2", "assigned"),
+        ("5", "MAY BE PROMOTED"),
+        ("6", "SEGMENTS"),
+        ("7", ":trace SEQ"),
+        ("9", "TIME"),
+        ("?", "KEYS"),
+    ] {
         terminal.press(&[key])?;
         terminal.until(&[shown])?;
         (case.check)(&terminal)?;
     }
     terminal.press(&["Escape", "1"])?;
+
+    terminal.type_text(":trace 1")?;
+    terminal.press(&["Enter"])?;
+    terminal.until(&["WRITE 1", "a (primary)", "b (standby)"])?;
+    (case.check)(&terminal)?;
+    terminal.press(&["1"])?;
 
     a.kill()?;
     terminal.until(&["last heard", "no primary answers", "1/2"])?;

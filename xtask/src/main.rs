@@ -16,6 +16,7 @@ mod tmux;
 mod verdict;
 mod verify;
 mod wheel;
+mod wheel_cases;
 
 use std::process::ExitCode;
 

@@ -10,6 +10,7 @@ mod overview;
 mod parts;
 mod replication;
 pub(crate) mod screen;
+mod traces;
 #[cfg(test)]
 mod view_tests;
 
@@ -23,6 +24,7 @@ use crate::history::History;
 use crate::journal::Journal;
 use crate::look::Look;
 use crate::model::Model;
+use crate::trace::Lookup;
 
 /// A view.
 pub(crate) struct View {
@@ -43,6 +45,7 @@ pub(crate) struct Scene<'a> {
     pub(crate) since: &'a Since,
     pub(crate) look: &'a Look,
     pub(crate) filter: &'a Filter,
+    pub(crate) trace: Option<&'a Lookup>,
     pub(crate) range_ms: u64,
     pub(crate) columns: usize,
 }
@@ -54,7 +57,7 @@ pub(crate) struct Page {
     pub(crate) rows: Vec<Line<'static>>,
 }
 
-/// The digits are those of the design; 3 (op log), 4 (verification) and 7 (traces) come with their data.
+/// The digits are those of the design; 3 (op log) and 4 (verification) come with their data.
 pub(crate) const VIEWS: &[View] = &[
     View {
         key: '1',
@@ -85,6 +88,13 @@ pub(crate) const VIEWS: &[View] = &[
         page: clients::page,
     },
     View {
+        key: '7',
+        name: "traces",
+        title: "Traces",
+        about: "One write by its seq, as a waterfall across the nodes",
+        page: traces::page,
+    },
+    View {
         key: '8',
         name: "findings",
         title: "Findings",
@@ -110,6 +120,7 @@ impl<'a> Scene<'a> {
             since: &model.since,
             look: &model.look,
             filter: &model.gaze().filter,
+            trace: model.trace.as_ref(),
             range_ms: model.range_ms,
             columns,
         }

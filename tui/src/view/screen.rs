@@ -143,17 +143,17 @@ fn header(model: &Model, columns: usize) -> Line<'static> {
 }
 
 fn tabs(model: &Model, columns: usize) -> Line<'static> {
-    let whole: usize = VIEWS.iter().map(|view| view.title.len() + 4).sum();
+    let whole: usize = VIEWS.iter().map(|view| view.title.len() + 4).sum::<usize>() - 2;
     let mut spans = Vec::new();
     for (nr, view) in VIEWS.iter().enumerate() {
         let current = nr == model.view;
         let text = if whole <= columns || current {
-            format!(" {} {} ", view.key, view.title)
+            format!("{} {}", view.key, view.title)
         } else {
-            format!(" {} ", view.key)
+            view.key.to_string()
         };
         spans.push(model.look.paint(if current { Tone::Focus } else { Tone::Label }, text));
-        spans.push(Span::raw(" "));
+        spans.push(Span::raw("  "));
     }
     clip(Line::from(spans), columns)
 }

@@ -140,7 +140,7 @@ fn ascii_is_ascii_in_every_view() {
     }
     let mut bench = after_failover();
     bench.model.look.ascii = true;
-    bench.model.view = 2;
+    bench.keys("5");
     golden("failover-ascii", &mut bench, &[(60, 20), (80, 24)]);
 }
 
@@ -163,6 +163,16 @@ fn mono_draws_no_colour_and_still_marks_what_is_stale() {
     bench.model.view = 0;
     let screen = bench.screen(80, 24);
     assert!(screen.lines().any(|line| line.starts_with("a ") && line.ends_with("ago")), "{screen}");
+}
+
+#[test]
+fn a_write_is_drawn_across_the_nodes() {
+    let mut bench = pair();
+    bench.model.trace = Some(crate::trace::tests::lookup());
+    bench.keys("7");
+    golden("traces-write", &mut bench, &SIZES);
+    bench.model.look.ascii = true;
+    assert!(bench.screen(80, 24).is_ascii());
 }
 
 #[test]
