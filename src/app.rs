@@ -10,7 +10,7 @@ use standfast_kernel::coordination::Revision;
 use standfast_kernel::node::{Node, NodeConfig};
 use standfast_kernel::oplog::LogLimits;
 use standfast_kernel::replication::{Identity, ReplicationConfig, ReplicationTimes};
-use standfast_kernel::types::{CopyId, Epoch, limits};
+use standfast_kernel::types::{CopyId, Epoch};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, mpsc, watch};
@@ -19,18 +19,20 @@ use tokio_util::task::TaskTracker;
 
 use crate::config::{HTTP_DEFAULT, LogFormat, ServeArgs, ServeConfig, StartRole, WitnessArgs};
 use crate::inbound::{admin, coro_rpc, grpc};
-use crate::outbound::{BootClock, GrpcPeer, OsEntropy, epoch_of};
-use crate::ports::{Clock, Entropy};
+use crate::outbound::{BootClock, GrpcPeer, OsEntropy, WebhookSender, epoch_of};
+use crate::ports::{Clock, Entropy, Notifier};
 use crate::shell::{
-    Driver, DriverParts, HotStandbyService, MasterService, NodeHandle, ReplicationService, ServingCell,
-    StatusBoard, StatusFacts, Traffic, WriteTraces,
+    ConnIds, Driver, DriverParts, FullSyncService, HotStandbyService, MasterService, NodeHandle,
+    ReplicationService, ServingCell, StatusBoard, StatusFacts, Traffic, WriteTraces,
 };
 use crate::telemetry::otel::Exporter;
-use crate::telemetry::{self, Instruments};
+use crate::telemetry::{self, Instruments, LogControl};
 use crate::witness;
 
 /// Commands on their way to the node before senders must wait.
 const COMMANDS_MAX: usize = 1024;
+/// How often suppressed log lines are counted in the log.
+const SUPPRESSED_EVERY: Duration = Duration::from_secs(10);
 /// How long open calls may take to end when the node stops.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(3);
 
@@ -44,15 +46,15 @@ pub fn serve(args: &ServeArgs) -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    telemetry::init(config.log_format == LogFormat::Json);
+    let logs = telemetry::init(config.log_format == LogFormat::Json, || BootClock.now());
     stop_on_bugs();
-    block_on(run(config))
+    block_on(run(config, logs))
 }
 
 /// Runs a witness until it is told to stop: `standfast witness`.
 #[must_use]
 pub fn witness(args: &WitnessArgs) -> ExitCode {
-    telemetry::init(args.log_format == LogFormat::Json);
+    let _ = telemetry::init(args.log_format == LogFormat::Json, || BootClock.now());
     stop_on_bugs();
     block_on(run_witness(args.clone()))
 }
@@ -121,14 +123,15 @@ struct App {
     mooncake: Option<coro_rpc::Port>,
     http: Option<TcpListener>,
     exporter: Option<Exporter>,
+    webhook: Option<WebhookSender>,
     serving: watch::Receiver<Option<Epoch>>,
     driver: Driver<BootClock, GrpcPeer>,
     handle: NodeHandle,
     ready: serde_json::Value,
 }
 
-async fn run(config: ServeConfig) -> anyhow::Result<()> {
-    let App { listener, services, mooncake, http, exporter, serving, driver, handle, ready } =
+async fn run(config: ServeConfig, logs: LogControl) -> anyhow::Result<()> {
+    let App { listener, services, mooncake, http, exporter, webhook, serving, driver, handle, ready } =
         build(config).await?;
     let stop = CancellationToken::new();
     let tasks = TaskTracker::new();
@@ -140,11 +143,16 @@ async fn run(config: ServeConfig) -> anyhow::Result<()> {
         let clock = Arc::clone(&services.clock);
         tasks.spawn(exporter.run(move || (clock.now(), clock.wall()), stop.clone()));
     }
+    if let Some(webhook) = webhook {
+        tasks.spawn(webhook.run(stop.clone()));
+    }
+    tasks.spawn(tell_suppressed(logs.clone(), stop.clone()));
     if let Some(listener) = http {
         let admin = admin::Admin {
             board: Arc::clone(&services.board),
             hall: Arc::clone(&services.hall),
             clock: Arc::clone(&services.clock),
+            logs,
         };
         let stop = stop.clone().cancelled_owned();
         tasks.spawn(async move {
@@ -211,10 +219,18 @@ async fn build(config: ServeConfig) -> anyhow::Result<App> {
     };
     let store = Arc::clone(node.store());
     let tracer = instruments.tracer.clone();
-    let board = StatusBoard::new(facts, store, Arc::clone(&serving), Arc::clone(&traffic), tracer.clone());
+    let (sender, notifier) = match config.webhook.clone().map(WebhookSender::new).transpose()? {
+        Some((sender, webhook)) => (Some(sender), Some(Arc::new(webhook) as Arc<dyn Notifier>)),
+        None => (None, None),
+    };
+    let (seen, counted) = (Arc::clone(&serving), Arc::clone(&traffic));
+    let board = StatusBoard::new(facts, store, seen, counted, tracer.clone(), notifier);
     let board = Arc::new(board);
     let shared: Arc<dyn Clock> = Arc::clone(&clock) as Arc<dyn Clock>;
-    let replication = ReplicationService::new(tx.clone(), Arc::clone(&shared), instruments.clone());
+    let ids = ConnIds::default();
+    let replication =
+        ReplicationService::new(tx.clone(), ids.clone(), Arc::clone(&shared), instruments.clone());
+    let copies = FullSyncService::new(tx.clone(), ids, Arc::clone(&clock));
     let recorder = Arc::clone(&instruments.recorder);
     let traces = WriteTraces::new(Arc::clone(&board), node.log().clone(), Arc::clone(&recorder));
     let hall = MasterService::new(
@@ -232,15 +248,46 @@ async fn build(config: ServeConfig) -> anyhow::Result<App> {
         clock: Arc::clone(&clock),
         link,
         peers: replication.clone(),
+        copies: copies.clone(),
         serving: Arc::clone(&serving),
         board: Arc::clone(&board),
         appended,
         recorder,
         commands,
     });
-    let services =
-        grpc::Services { hall: Arc::new(hall), replication, board, traces, node: handle.clone(), clock };
-    Ok(App { listener, services, mooncake, http, exporter, serving: serving.watch(), driver, handle, ready })
+    let services = grpc::Services {
+        hall: Arc::new(hall),
+        replication,
+        copies,
+        board,
+        traces,
+        node: handle.clone(),
+        clock,
+    };
+    Ok(App {
+        listener,
+        services,
+        mooncake,
+        http,
+        exporter,
+        webhook: sender,
+        serving: serving.watch(),
+        driver,
+        handle,
+        ready,
+    })
+}
+
+/// Says from time to time how many log lines were too many.
+async fn tell_suppressed(logs: LogControl, stop: CancellationToken) {
+    let mut told = 0;
+    while stop.run_until_cancelled(tokio::time::sleep(SUPPRESSED_EVERY)).await.is_some() {
+        let suppressed = logs.suppressed();
+        if suppressed > told {
+            tracing::warn!(lines = suppressed - told, "log lines were suppressed: one place wrote too many");
+            told = suppressed;
+        }
+    }
 }
 
 /// The flight recorder, and the exporter of spans where there is a collector.
@@ -296,9 +343,11 @@ fn node_config(config: &ServeConfig, me: Identity, seed: u64) -> NodeConfig {
             times: ReplicationTimes { heartbeat: config.heartbeat, grant: config.grant },
             ack: config.ack,
             read_ttl_max: config.master.times.read_ttl,
+            ship: config.ship,
+            loss: config.loss,
         },
         master: config.master.clone(),
-        log: LogLimits { entries: limits::LOG_ENTRIES_MAX, bytes: config.log_bytes },
+        log: LogLimits { bytes: config.log_bytes, ..LogLimits::default() },
         bootstrap: config.role == StartRole::Primary,
         has_peer: config.peer.is_some(),
         seed,

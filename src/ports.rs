@@ -41,6 +41,12 @@ pub trait PeerLink: Send + Sync + 'static {
         frames: mpsc::Receiver<v1::StandbyFrame>,
     ) -> impl Future<Output = Result<mpsc::Receiver<Result<v1::PrimaryFrame, LinkFault>>, LinkFault>> + Send;
 
+    /// Asks for a copy of the state; returns what comes back. Dropping it ends it.
+    fn full_sync(
+        &self,
+        request: v1::FullSyncRequest,
+    ) -> impl Future<Output = Result<mpsc::Receiver<Result<v1::FullSyncFrame, LinkFault>>, LinkFault>> + Send;
+
     /// The address that it dials.
     fn address(&self) -> &str;
 }
@@ -123,4 +129,13 @@ pub trait Coordinator: Send + Sync + 'static {
 
     /// Where it is, for people.
     fn location(&self) -> &str;
+}
+
+/// Somebody who is told about role changes.
+pub trait Notifier: Send + Sync + 'static {
+    /// Leaves a message, one line of JSON; never waits.
+    fn tell(&self, message: String);
+
+    /// Messages that arrived, and those that did not.
+    fn counts(&self) -> (u64, u64);
 }

@@ -3,6 +3,7 @@
 //! stdout carries only the result, progress goes to stderr. Exit codes are those of `exit::Exit`.
 
 mod bench;
+mod bundle;
 mod client;
 mod console;
 mod demo;
@@ -88,6 +89,8 @@ enum Command {
     Failover(operate::FailoverArgs),
     /// The path of one write through all nodes, stage by stage
     Trace(trace::TraceArgs),
+    /// Gather what every node tells into one archive
+    SupportBundle(bundle::BundleArgs),
     /// Take a standby out of the in-sync set, so that writes go on without it
     Detach(operate::DetachArgs),
     /// Watch a cluster in the terminal, and fail over by keyboard
@@ -147,6 +150,7 @@ pub fn run() -> ExitCode {
         }
         Command::Status(args) => block_on(status::run(&client, &args)),
         Command::Failover(args) => block_on(operate::failover(&client, &args)),
+        Command::SupportBundle(args) => block_on(bundle::run(&client, &args)),
         Command::Trace(args) => block_on(trace::run(&client, &args)),
         Command::Detach(args) => block_on(operate::detach(&client, &args)),
         Command::Console(args) => block_on(console::run(&client, &args)),

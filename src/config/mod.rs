@@ -12,7 +12,8 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use standfast_kernel::lab::Sabotage;
 use standfast_kernel::master::MasterConfig;
-use standfast_kernel::types::{AckMode, ClusterId, NodeId};
+use standfast_kernel::replication::{LossBound, ShipConfig};
+use standfast_kernel::types::{AckMode, ClusterId, NodeId, limits};
 
 use crate::telemetry::otel::{Collector, SAMPLE_DEFAULT, Sampling};
 pub use master::MasterArgs;
@@ -75,6 +76,22 @@ pub struct ServeArgs {
     /// How it decides.
     #[command(flatten)]
     pub master: MasterArgs,
+    /// Most entries in one batch to a standby
+    #[arg(long, value_name = "N", default_value_t = limits::SHIP_ENTRIES_MAX as u64)]
+    pub batch_entries: u64,
+    /// Most entries sent to a standby and not yet acknowledged
+    #[arg(long, value_name = "N", default_value_t = limits::SHIP_WINDOW_ENTRIES)]
+    pub window_entries: u64,
+    /// How long a batch that is not full waits for more entries, in milliseconds;
+    /// 0 sends at once
+    #[arg(long, value_name = "MS", default_value_t = 0)]
+    pub linger_ms: u64,
+    /// In async mode: entries that an in-sync standby may lack before writes are refused
+    #[arg(long, value_name = "N", default_value_t = limits::LOSS_ENTRIES_MAX)]
+    pub max_loss_entries: u64,
+    /// In async mode: age of the oldest of them, in milliseconds
+    #[arg(long, value_name = "MS", default_value_t = limits::LOSS_AGE_MAX.as_millis() as u64)]
+    pub max_loss_ms: u64,
     /// Bound of the op log, in MiB
     #[arg(long, value_name = "MIB", default_value_t = 256)]
     pub log_mib: u64,
@@ -85,6 +102,9 @@ pub struct ServeArgs {
     /// slow:50ms, failed, prefix:KEY; several separated by commas
     #[arg(long, value_name = "RULES", default_value = SAMPLE_DEFAULT)]
     pub trace_sample: Sampling,
+    /// URL that is told about role changes, as JSON by POST
+    #[arg(long, value_name = "URL")]
+    pub webhook: Option<WebhookUrl>,
     /// Format of log lines on stderr
     #[arg(long, value_enum, default_value = "text")]
     pub log_format: LogFormat,
@@ -143,6 +163,10 @@ pub struct ServeConfig {
     pub heartbeat: Duration,
     /// G.
     pub grant: Duration,
+    /// How entries are gathered and sent.
+    pub ship: ShipConfig,
+    /// In async mode: what a failover may lose.
+    pub loss: LossBound,
     /// How it decides.
     pub master: MasterConfig,
     /// Bound of the log in bytes.
@@ -151,6 +175,8 @@ pub struct ServeConfig {
     pub otlp: Option<Collector>,
     /// Which requests are traced.
     pub sampling: Sampling,
+    /// Who is told about role changes.
+    pub webhook: Option<WebhookUrl>,
     /// Format of log lines.
     pub log_format: LogFormat,
     /// Planted fault.
@@ -181,6 +207,11 @@ impl TryFrom<&ServeArgs> for ServeConfig {
         };
         range("--heartbeat-ms", a.heartbeat_ms, 5, 10_000);
         range("--grant-ms", a.grant_ms, 20, 60_000);
+        range("--batch-entries", a.batch_entries, 1, limits::SHIP_ENTRIES_MAX as u64);
+        range("--window-entries", a.window_entries, 1, limits::SHIP_WINDOW_ENTRIES);
+        range("--linger-ms", a.linger_ms, 0, 1_000);
+        range("--max-loss-entries", a.max_loss_entries, 1, u64::MAX / 2);
+        range("--max-loss-ms", a.max_loss_ms, 10, 24 * 3_600_000);
         range("--log-mib", a.log_mib, 1, 65_536);
         if a.grant_ms < a.heartbeat_ms.saturating_mul(4) {
             wrong.push(format!(
@@ -204,13 +235,44 @@ impl TryFrom<&ServeArgs> for ServeConfig {
             ack: a.ack,
             heartbeat: Duration::from_millis(a.heartbeat_ms),
             grant: Duration::from_millis(a.grant_ms),
+            ship: ShipConfig {
+                batch_entries: a.batch_entries as usize,
+                window_entries: a.window_entries,
+                linger: Duration::from_millis(a.linger_ms),
+            },
+            loss: LossBound { entries: a.max_loss_entries, age: Duration::from_millis(a.max_loss_ms) },
             master,
             log_bytes: (a.log_mib as usize) << 20,
             otlp: a.otlp.clone(),
             sampling: a.trace_sample.clone(),
+            webhook: a.webhook.clone(),
             log_format: a.log_format,
             sabotage: a.sabotage,
         })
+    }
+}
+
+/// A URL that messages are posted to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WebhookUrl(String);
+
+impl WebhookUrl {
+    /// As text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::str::FromStr for WebhookUrl {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let host = text.strip_prefix("http://").and_then(|rest| rest.split('/').next());
+        match host.filter(|host| is_host_port(host)) {
+            Some(_) => Ok(Self(text.to_owned())),
+            None => Err(format!("`{text}` is no webhook: expected http://host:port/path")),
+        }
     }
 }
 
@@ -270,6 +332,8 @@ mod tests {
             ("--node a --role primary --enable-lab --sabotage x", "`drop-entry`"),
             ("--node a --role primary --grpc here", "invalid socket address"),
             ("--node a --role primary --otlp h:4317", "expected http://host:4317"),
+            ("--node a --role primary --webhook https://h/x", "`https://h/x` is no webhook"),
+            ("--node a --role primary --webhook h:80", "expected http://host:port/path"),
             ("--node a --role primary --trace-sample ratio:7", "`ratio:7` is no sampling rule"),
             ("--node a --role primary --mooncake 50051", "invalid socket address"),
             ("--node a --role primary --placement cxl", "`free_ratio_first`"),

@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use standfast_kernel::machine::Machine;
 use standfast_kernel::node::{Node, NodeAction, NodeEvent, PromoteCall, RoleChange};
-use standfast_kernel::replication::{Gate, PrimaryFrame, StandbyFrame};
+use standfast_kernel::replication::{
+    Admission, CopyFrame, CopyRequest, Detached, Gate, PrimaryFrame, StandbyFrame,
+};
 use standfast_kernel::supervisor::Verdict;
 use standfast_kernel::types::{AckMode, ConnId, Instant, NodeId, Seq};
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc, oneshot};
 
-use super::{HotStandbyService, ReplicationService, ServingCell, StatusBoard};
+use super::{FullSyncService, HotStandbyService, ReplicationService, ServingCell, StatusBoard};
 use crate::ports::{Clock, PeerLink};
 use crate::telemetry::Recorder;
 use crate::telemetry::otel::TraceContext;
@@ -32,6 +34,10 @@ pub enum Command {
     LinkDown(u64, String),
     /// The dialled link's other end said something.
     Link(u64, PrimaryFrame, Arrival),
+    /// Part of a copy of the primary's state came; room for another once it is taken in.
+    Copy(u64, CopyFrame, OwnedSemaphorePermit),
+    /// A peer asks for a copy of the state.
+    CopyAsked(ConnId, Box<CopyRequest>),
     /// A peer that dialled said something.
     Peer(ConnId, StandbyFrame),
     /// That peer is gone.
@@ -53,8 +59,8 @@ pub enum Command {
         node: NodeId,
         /// Who asks.
         actor: String,
-        /// Whether it was a member; `None` from a node that is not primary.
-        answer: oneshot::Sender<Option<bool>>,
+        /// What came of it; `None` from a node that is not primary.
+        answer: oneshot::Sender<Option<Detached>>,
     },
     /// Somebody is about to look: publish the view of now.
     Refresh(oneshot::Sender<()>),
@@ -108,7 +114,7 @@ impl NodeHandle {
     ///
     /// # Errors
     /// When the node stops first.
-    pub async fn detach(&self, node: NodeId, actor: String) -> Result<Option<bool>, StoppedNode> {
+    pub async fn detach(&self, node: NodeId, actor: String) -> Result<Option<Detached>, StoppedNode> {
         let (answer, rx) = oneshot::channel();
         self.ask(Command::Detach { node, actor, answer }).await?;
         rx.await.map_err(|_| StoppedNode)
@@ -150,6 +156,8 @@ pub struct DriverParts<C, L> {
     pub link: HotStandbyService<L>,
     /// Incoming connections.
     pub peers: ReplicationService,
+    /// Copies of the state on their way to peers.
+    pub copies: FullSyncService<C>,
     /// Where requests find the master.
     pub serving: Arc<ServingCell>,
     /// Where operators look.
@@ -167,7 +175,7 @@ pub struct Driver<C, L> {
     parts: DriverParts<C, L>,
     asked: u64,
     promotes: BTreeMap<u64, oneshot::Sender<(Verdict, Option<RoleChange>)>>,
-    detaches: BTreeMap<u64, oneshot::Sender<Option<bool>>>,
+    detaches: BTreeMap<u64, oneshot::Sender<Option<Detached>>>,
     next_tick: Instant,
     /// When the frame came in that is being handled.
     received: Option<Instant>,
@@ -262,7 +270,13 @@ impl<C: Clock, L: PeerLink> Driver<C, L> {
             Command::Link(g, frame, arrival) if self.parts.link.is_current(g) => {
                 return self.frame(frame, arrival);
             }
-            Command::LinkUp(_) | Command::LinkDown(..) | Command::Link(..) | Command::Stop => return,
+            Command::Copy(g, frame, _permit) if self.parts.link.is_current(g) => NodeEvent::Copy(frame),
+            Command::CopyAsked(conn, request) => NodeEvent::CopyAsked(conn, request),
+            Command::LinkUp(_)
+            | Command::LinkDown(..)
+            | Command::Link(..)
+            | Command::Copy(..)
+            | Command::Stop => return,
             Command::Refresh(done) => {
                 self.parts.board.publish(self.parts.node.view(self.parts.clock.now()));
                 let _ = done.send(());
@@ -320,10 +334,16 @@ impl<C: Clock, L: PeerLink> Driver<C, L> {
         let parts = &mut self.parts;
         match action {
             NodeAction::Dial => parts.link.dial(),
+            NodeAction::Fetch(request) => parts.link.receive_full_dump(*request),
             NodeAction::Send(frame) => parts.link.send(frame, self.received),
+            NodeAction::SendCopy(conn, frame) => parts.copies.send(conn, frame),
+            NodeAction::Copy(conn, dump) => parts.copies.copy(conn, *dump),
             NodeAction::Hangup => parts.link.hangup(),
             NodeAction::SendPeer(conn, frame) => parts.peers.send(conn, frame),
-            NodeAction::ClosePeer(conn) => parts.peers.close(conn, None),
+            NodeAction::ClosePeer(conn) => {
+                parts.peers.close(conn, None);
+                parts.copies.close(conn);
+            }
             NodeAction::Serve(master) => {
                 let closed = Gate {
                     epoch: master.epoch(),
@@ -331,6 +351,7 @@ impl<C: Clock, L: PeerLink> Driver<C, L> {
                     rights_until: Instant(0),
                     commit: Seq::FIRST,
                     ack: AckMode::Sync,
+                    admission: Admission::OPEN,
                 };
                 parts.serving.serve(master, parts.node.log().clone(), closed);
             }
@@ -356,12 +377,14 @@ impl<C: Clock, L: PeerLink> Driver<C, L> {
                 }
             }
             NodeAction::Happened(what) => {
-                parts.board.journal().happened(parts.clock.wall(), parts.node.max_epoch(), what);
+                let (epoch, seq) = (parts.node.max_epoch(), parts.node.log().tail());
+                parts.board.journal().happened(parts.clock.wall(), epoch, seq, what);
             }
             NodeAction::Changed(change) => {
                 parts.board.journal().changed(
                     parts.clock.wall(),
                     parts.node.identity().node.as_str(),
+                    parts.node.log().tail(),
                     change,
                 );
             }
@@ -377,6 +400,9 @@ fn is_news(action: &NodeAction) -> bool {
             true
         }
         NodeAction::Dial
+        | NodeAction::Fetch(_)
+        | NodeAction::SendCopy(..)
+        | NodeAction::Copy(..)
         | NodeAction::Send(_)
         | NodeAction::Hangup
         | NodeAction::SendPeer(..)

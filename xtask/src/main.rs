@@ -2,8 +2,10 @@
 //!
 //! Progress goes to stderr. stdout carries the result: a table, a closing line, or one line of JSON.
 
+mod bench;
 mod codegen;
 mod console;
+mod coverage;
 mod e2e;
 mod etcd;
 mod fix;
@@ -38,7 +40,7 @@ enum Command {
         full: bool,
     },
     /// Install what tests need besides Rust: the Mooncake wheel into target/venv,
-    /// the Debian packages that it loads, etcd and tmux
+    /// the Debian packages that it loads, etcd, tmux, and cargo-tarpaulin
     Setup,
     /// Generate code, apply clippy's suggestions, format
     Fix,
@@ -53,6 +55,18 @@ enum Command {
     Sim {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
+    },
+    /// Count the lines of the kernel and the wire protocol that tests run
+    Coverage {
+        /// Print one line of JSON instead of text
+        #[arg(long)]
+        json: bool,
+    },
+    /// Measure the kernel's figures and write docs/figures.json
+    Bench {
+        /// Print one line of JSON instead of text
+        #[arg(long)]
+        json: bool,
     },
     /// Run one suite of end-to-end cases against real processes
     E2e {
@@ -73,6 +87,8 @@ fn main() -> ExitCode {
         Command::Fix => fix::run(),
         Command::Codegen { check } => codegen::run(check).map(|()| ExitCode::SUCCESS),
         Command::Sim { args } => sim::run(&args),
+        Command::Coverage { json } => coverage::run(json),
+        Command::Bench { json } => bench::run(json),
         Command::E2e { suite, runs, json } => e2e::run(suite, runs, json),
     };
     done.unwrap_or_else(|error| {
@@ -87,5 +103,6 @@ fn setup() -> anyhow::Result<ExitCode> {
     let tmux = tmux::install();
     wheel::python()?;
     tmux?;
+    coverage::setup()?;
     etcd.map(|()| ExitCode::SUCCESS)
 }

@@ -1,9 +1,9 @@
 //! Groups (PROTOCOL K5). The objects of a group live in the shard of the group,
 //! so that one lock covers them. Both indexes here are derived.
 
+use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
@@ -82,6 +82,11 @@ impl Routes {
             known.remove();
         }
         self.count.store(by_key.len(), Ordering::Release);
+    }
+
+    pub(super) fn clear(&self) {
+        self.by_key.write().clear();
+        self.count.store(0, Ordering::Release);
     }
 
     /// All routes in key order, for comparison with a rebuild.
