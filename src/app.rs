@@ -1,29 +1,33 @@
 //! The composition root: every concrete type is built here, once.
 
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use standfast_kernel::coordination::Revision;
 use standfast_kernel::node::{Node, NodeConfig};
 use standfast_kernel::oplog::LogLimits;
 use standfast_kernel::replication::{Identity, ReplicationConfig, ReplicationTimes};
-use standfast_kernel::types::{CopyId, Epoch, limits};
+use standfast_kernel::types::{CopyId, Epoch};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::config::{LogFormat, ServeArgs, ServeConfig, StartRole};
-use crate::inbound::{coro_rpc, grpc};
+use crate::config::{HTTP_DEFAULT, LogFormat, ServeArgs, ServeConfig, StartRole, WitnessArgs};
+use crate::inbound::{admin, coro_rpc, grpc};
 use crate::outbound::{BootClock, GrpcPeer, OsEntropy, epoch_of};
 use crate::ports::{Clock, Entropy};
 use crate::shell::{
-    Driver, DriverParts, HotStandbyService, MasterService, NodeHandle, ReplicationService, ServingCell,
-    StatusBoard, StatusFacts, Traffic,
+    ConnIds, Driver, DriverParts, FullSyncService, HotStandbyService, MasterService, NodeHandle,
+    ReplicationService, ServingCell, StatusBoard, StatusFacts, Traffic, WriteTraces,
 };
-use crate::telemetry;
+use crate::telemetry::otel::Exporter;
+use crate::telemetry::{self, Instruments};
+use crate::witness;
 
 /// Commands on their way to the node before senders must wait.
 const COMMANDS_MAX: usize = 1024;
@@ -42,6 +46,18 @@ pub fn serve(args: &ServeArgs) -> ExitCode {
     };
     telemetry::init(config.log_format == LogFormat::Json);
     stop_on_bugs();
+    block_on(run(config))
+}
+
+/// Runs a witness until it is told to stop: `standfast witness`.
+#[must_use]
+pub fn witness(args: &WitnessArgs) -> ExitCode {
+    telemetry::init(args.log_format == LogFormat::Json);
+    stop_on_bugs();
+    block_on(run_witness(args.clone()))
+}
+
+fn block_on(program: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(e) => {
@@ -49,13 +65,42 @@ pub fn serve(args: &ServeArgs) -> ExitCode {
             return ExitCode::from(1);
         }
     };
-    match runtime.block_on(run(config)) {
+    match runtime.block_on(program) {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
             eprintln!("error: {e:#}");
             ExitCode::from(1)
         }
     }
+}
+
+async fn run_witness(args: WitnessArgs) -> anyhow::Result<()> {
+    let witness = witness::open(args.file.clone(), args.start_revision.map(Revision))?;
+    let listener =
+        TcpListener::bind(args.listen).await.with_context(|| format!("cannot listen on {}", args.listen))?;
+    let address = listener.local_addr().context("cannot read the port")?.to_string();
+    let ready = serde_json::json!({
+        "schema": 1, "witness": address, "revision": witness.revision().0, "pid": std::process::id(),
+    });
+    tracing::warn!(
+        "this witness is a single point: while it is away no standby takes over, and if {} is lost, so is the \
+         record of who leads",
+        args.file.display()
+    );
+    println!("{ready}");
+    let stop = stop_signal()?;
+    witness.serve(listener, stop).await
+}
+
+/// Resolves when the process is asked to stop.
+fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = tokio::signal::ctrl_c() => {}
+        }
+    })
 }
 
 /// A broken invariant must end the process, whichever task or thread finds it:
@@ -74,6 +119,8 @@ struct App {
     listener: TcpListener,
     services: grpc::Services<BootClock>,
     mooncake: Option<coro_rpc::Port>,
+    http: Option<TcpListener>,
+    exporter: Option<Exporter>,
     serving: watch::Receiver<Option<Epoch>>,
     driver: Driver<BootClock, GrpcPeer>,
     handle: NodeHandle,
@@ -81,19 +128,36 @@ struct App {
 }
 
 async fn run(config: ServeConfig) -> anyhow::Result<()> {
-    let App { listener, services, mooncake, serving, driver, handle, ready } = build(config).await?;
+    let App { listener, services, mooncake, http, exporter, serving, driver, handle, ready } =
+        build(config).await?;
     let stop = CancellationToken::new();
     let tasks = TaskTracker::new();
     let node = tasks.spawn(driver.run());
     if let Some(port) = mooncake {
         tasks.spawn(coro_rpc::serve(port, Arc::clone(&services.hall), serving, stop.clone()));
     }
+    if let Some(exporter) = exporter {
+        let clock = Arc::clone(&services.clock);
+        tasks.spawn(exporter.run(move || (clock.now(), clock.wall()), stop.clone()));
+    }
+    if let Some(listener) = http {
+        let admin = admin::Admin {
+            board: Arc::clone(&services.board),
+            hall: Arc::clone(&services.hall),
+            clock: Arc::clone(&services.clock),
+        };
+        let stop = stop.clone().cancelled_owned();
+        tasks.spawn(async move {
+            if let Err(e) = admin::serve(listener, admin, stop).await {
+                tracing::error!("the HTTP door failed: {e}");
+            }
+        });
+    }
     let door = tasks.spawn(grpc::serve(listener, services, stop.clone().cancelled_owned()));
     println!("{ready}");
-    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let asked = stop_signal()?;
     let ended = tokio::select! {
-        _ = terminate.recv() => Ok(()),
-        _ = tokio::signal::ctrl_c() => Ok(()),
+        () = asked => Ok(()),
         ended = node => ended.context("the node's loop ended"),
         ended = door => ended.context("the gRPC door ended").and_then(|r| r.context("the gRPC door failed")),
     };
@@ -116,6 +180,8 @@ async fn build(config: ServeConfig) -> anyhow::Result<App> {
         coro_rpc::Port::bind(at).with_context(|| format!("cannot bind {at} for Mooncake's clients"))
     });
     let mooncake = mooncake.transpose()?;
+    let http = listen_http(config.http).await?;
+    let http_address = http.as_ref().and_then(|l| l.local_addr().ok()).map(|a| a.to_string());
     let mooncake_address = mooncake.as_ref().map(|port| port.address().to_string());
     refuse_second_founder(&config).await?;
     let (clock, entropy) = (Arc::new(BootClock), OsEntropy);
@@ -127,8 +193,9 @@ async fn build(config: ServeConfig) -> anyhow::Result<App> {
     };
     let ready = serde_json::json!({
         "schema": 1, "node": me.node.as_str(), "role": role_name(config.role), "grpc": address,
-        "mooncake": mooncake_address, "pid": std::process::id(),
+        "mooncake": mooncake_address, "http": http_address, "pid": std::process::id(),
     });
+    let (exporter, instruments) = instruments(&config)?;
     let node = Node::new(node_config(&config, me.clone(), entropy.random() as u64));
     let (tx, commands) = mpsc::channel(COMMANDS_MAX);
     let serving = Arc::new(ServingCell::default());
@@ -138,33 +205,82 @@ async fn build(config: ServeConfig) -> anyhow::Result<App> {
         me,
         ack: config.ack,
         mooncake: mooncake_address,
+        http: http_address,
         peer: config.peer.clone(),
         started: clock.wall(),
     };
     let store = Arc::clone(node.store());
-    let board = Arc::new(StatusBoard::new(facts, store, Arc::clone(&serving), Arc::clone(&traffic)));
-    let replication = ReplicationService::new(tx.clone());
+    let tracer = instruments.tracer.clone();
+    let board = StatusBoard::new(facts, store, Arc::clone(&serving), Arc::clone(&traffic), tracer.clone());
+    let board = Arc::new(board);
+    let shared: Arc<dyn Clock> = Arc::clone(&clock) as Arc<dyn Clock>;
+    let ids = ConnIds::default();
+    let replication =
+        ReplicationService::new(tx.clone(), ids.clone(), Arc::clone(&shared), instruments.clone());
+    let copies = FullSyncService::new(tx.clone(), ids, Arc::clone(&clock));
+    let recorder = Arc::clone(&instruments.recorder);
+    let traces = WriteTraces::new(Arc::clone(&board), node.log().clone(), Arc::clone(&recorder));
     let hall = MasterService::new(
         Arc::clone(&clock),
         Arc::clone(&serving),
         Arc::clone(&board),
         traffic,
         Arc::clone(&appended),
+        instruments,
     );
     let handle = NodeHandle::new(tx.clone());
-    let link = HotStandbyService::new(config.peer.map(GrpcPeer::new), tx);
+    let link = HotStandbyService::new(config.peer.map(GrpcPeer::new), tx, shared, tracer);
     let driver = Driver::new(DriverParts {
         node,
         clock: Arc::clone(&clock),
         link,
         peers: replication.clone(),
+        copies: copies.clone(),
         serving: Arc::clone(&serving),
         board: Arc::clone(&board),
         appended,
+        recorder,
         commands,
     });
-    let services = grpc::Services { hall: Arc::new(hall), replication, board, node: handle.clone(), clock };
-    Ok(App { listener, services, mooncake, serving: serving.watch(), driver, handle, ready })
+    let services = grpc::Services {
+        hall: Arc::new(hall),
+        replication,
+        copies,
+        board,
+        traces,
+        node: handle.clone(),
+        clock,
+    };
+    Ok(App { listener, services, mooncake, http, exporter, serving: serving.watch(), driver, handle, ready })
+}
+
+/// The flight recorder, and the exporter of spans where there is a collector.
+fn instruments(config: &ServeConfig) -> anyhow::Result<(Option<Exporter>, Instruments)> {
+    let mut instruments = Instruments::default();
+    let Some(collector) = &config.otlp else { return Ok((None, instruments)) };
+    let names = (config.cluster.as_str(), config.node.as_str());
+    let recorder = Arc::clone(&instruments.recorder);
+    let (exporter, tracer) = Exporter::new(collector, config.sampling.clone(), names, recorder)?;
+    instruments.tracer = Some(Arc::new(tracer));
+    Ok((Some(exporter), instruments))
+}
+
+/// Listens for HTTP. A second node on one machine finds the default port taken:
+/// it runs without, and says so; an address that was asked for must be free.
+async fn listen_http(at: Option<SocketAddr>) -> anyhow::Result<Option<TcpListener>> {
+    if let Some(at) = at {
+        let listener = TcpListener::bind(at).await;
+        return listener.map(Some).with_context(|| format!("cannot listen on {at} for HTTP"));
+    }
+    match TcpListener::bind(HTTP_DEFAULT).await {
+        Ok(listener) => Ok(Some(listener)),
+        Err(e) => {
+            tracing::warn!(
+                "no metrics and no probes: cannot listen on {HTTP_DEFAULT}: {e}; give --http ADDR"
+            );
+            Ok(None)
+        }
+    }
 }
 
 /// A first primary founds a cluster. Where the peer has seen an epoch there is
@@ -191,9 +307,11 @@ fn node_config(config: &ServeConfig, me: Identity, seed: u64) -> NodeConfig {
             times: ReplicationTimes { heartbeat: config.heartbeat, grant: config.grant },
             ack: config.ack,
             read_ttl_max: config.master.times.read_ttl,
+            ship: config.ship,
+            loss: config.loss,
         },
         master: config.master.clone(),
-        log: LogLimits { entries: limits::LOG_ENTRIES_MAX, bytes: config.log_bytes },
+        log: LogLimits { bytes: config.log_bytes, ..LogLimits::default() },
         bootstrap: config.role == StartRole::Primary,
         has_peer: config.peer.is_some(),
         seed,
@@ -207,3 +325,6 @@ fn role_name(role: StartRole) -> &'static str {
         StartRole::Standby => "standby",
     }
 }
+
+#[cfg(test)]
+mod conformance_tests;

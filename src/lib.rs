@@ -3,8 +3,8 @@
 //!
 //! Decisions live in the pure crate `standfast-kernel`; here is everything that
 //! touches the world. Doors ([`inbound`]) decode, call the hall ([`shell`]) and
-//! encode; [`outbound`] adapts clocks and peers to the [`ports`]; [`app`] builds
-//! every concrete type once. ARCHITECTURE.md is the map.
+//! encode; [`outbound`] adapts clocks, peers and coordinators to the [`ports`];
+//! [`witness`] is a small coordinator; [`app`] builds every concrete type once. ARCHITECTURE.md is the map.
 
 pub mod app;
 pub mod cli;
@@ -14,3 +14,4 @@ pub mod outbound;
 pub mod ports;
 pub mod shell;
 pub mod telemetry;
+pub mod witness;

@@ -3,6 +3,7 @@
 
 use std::future::Future;
 
+use standfast_kernel::coordination::{Records, Revision, Transaction, TransactionOutcome};
 use standfast_kernel::types::{Instant, WallTime};
 use standfast_proto::v1;
 use tokio::sync::mpsc;
@@ -40,6 +41,92 @@ pub trait PeerLink: Send + Sync + 'static {
         frames: mpsc::Receiver<v1::StandbyFrame>,
     ) -> impl Future<Output = Result<mpsc::Receiver<Result<v1::PrimaryFrame, LinkFault>>, LinkFault>> + Send;
 
+    /// Asks for a copy of the state; returns what comes back. Dropping it ends it.
+    fn full_sync(
+        &self,
+        request: v1::FullSyncRequest,
+    ) -> impl Future<Output = Result<mpsc::Receiver<Result<v1::FullSyncFrame, LinkFault>>, LinkFault>> + Send;
+
     /// The address that it dials.
     fn address(&self) -> &str;
+}
+
+/// Why the coordinator could not be asked, or its answer not used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CoordinatorFault {
+    /// No answer; another attempt may have one.
+    #[error("coordinator {endpoint}: {what}")]
+    NoAnswer {
+        /// Whom it was asked.
+        endpoint: String,
+        /// What went wrong.
+        what: String,
+    },
+    /// It does not let us.
+    #[error("coordinator {endpoint} refuses: {what}")]
+    Refused {
+        /// Whom it was asked.
+        endpoint: String,
+        /// What it said.
+        what: String,
+    },
+    /// A record is not what this program writes: somebody else did.
+    #[error("the coordinator's key `{key}` holds `{value}`: expected {expected}")]
+    BadRecord {
+        /// The key.
+        key: String,
+        /// What it holds, shortened if long.
+        value: String,
+        /// What would have been understood, and why this was not.
+        expected: String,
+    },
+    /// Its revisions went back: it was restored from a backup, or replaced. No
+    /// epoch is safe until they have passed the former ones (PROTOCOL C4).
+    #[error("the coordinator was at revision {had} and is at {now}: it lost what was written since")]
+    MovedBack {
+        /// The highest revision seen.
+        had: Revision,
+        /// The revision now.
+        now: Revision,
+    },
+}
+
+/// What a watch tells. A hint, never a ground for a decision (PROTOCOL C3).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum News {
+    /// These records are, or were, so at that revision. The first news, and the
+    /// first after each loss, names every record that leadership rests on.
+    Seen(Records),
+    /// The watch broke; it is begun anew by itself.
+    Lost(CoordinatorFault),
+}
+
+/// Records that are read as a whole, by people and for the display.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shelf {
+    /// Changes of the holder, oldest first.
+    History,
+    /// What each standby's rehearsal found.
+    Rehearsals,
+}
+
+/// Keeps the records of one cluster; linearizable, and may be slow or away.
+pub trait Coordinator: Send + Sync + 'static {
+    /// The records that leadership rests on, linearizably and at one revision.
+    fn read(&self) -> impl Future<Output = Result<Records, CoordinatorFault>> + Send;
+
+    /// All records of one kind. What cannot be understood is left out and logged:
+    /// nothing is decided by these.
+    fn list(&self, shelf: Shelf) -> impl Future<Output = Result<Records, CoordinatorFault>> + Send;
+
+    /// Carries out a transaction, once, within the call deadline. Without an
+    /// answer the outcome is unknown and may still come (PROTOCOL C1).
+    fn transact(&self, transaction: &Transaction) -> impl Future<Output = TransactionOutcome> + Send;
+
+    /// Watches the records until the receiver is dropped. A slow receiver slows
+    /// the watch.
+    fn follow(&self) -> mpsc::Receiver<News>;
+
+    /// Where it is, for people.
+    fn location(&self) -> &str;
 }

@@ -16,5 +16,16 @@ pub mod v1 {
     include!("generated/standfast.v1.rs");
 }
 
+/// The part of etcd's v3 API that Standfast speaks, to etcd and as the witness.
+#[expect(unused_qualifications, reason = "generated code spells paths out, to be safe under any imports")]
+pub mod etcdserverpb {
+    include!("generated/etcdserverpb.rs");
+}
+
+/// The entries of the witness's file.
+pub mod witness {
+    include!("generated/witness.rs");
+}
+
 /// The encoded `FileDescriptorSet` of the package, for gRPC reflection and for tests of the contract.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!("generated/descriptor.bin");

@@ -11,6 +11,7 @@ mod mooncake_master;
 mod operate;
 mod status;
 mod text;
+mod trace;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -20,7 +21,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::app;
-use crate::config::{self, ServeArgs};
+use crate::config::{self, ServeArgs, WitnessArgs};
 use exit::{Exit, Failure};
 
 const AFTER_HELP: &str = "\
@@ -78,10 +79,14 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "STOCK FLAGS")]
         words: Vec<String>,
     },
+    /// Run a small coordinator: one process, one file, a single point
+    Witness(WitnessArgs),
     /// Who leads, how far behind the standbys are, what is wrong
     Status(status::StatusArgs),
     /// Make a standby the primary
     Failover(operate::FailoverArgs),
+    /// The path of one write through all nodes, stage by stage
+    Trace(trace::TraceArgs),
     /// Take a standby out of the in-sync set, so that writes go on without it
     Detach(operate::DetachArgs),
     /// Start two nodes, kill the primary under load and see that nothing is lost
@@ -127,12 +132,19 @@ pub fn run() -> ExitCode {
             }
             return app::serve(&args);
         }
+        Command::Witness(args) => {
+            if args.exit_with_stdin {
+                std::thread::spawn(stop_with_stdin);
+            }
+            return app::witness(&args);
+        }
         // Only a global flag before the command's name leads here.
         Command::MooncakeMaster { .. } => {
             Err(Failure::new(Exit::Usage, "mooncake-master takes no flags before its name"))
         }
         Command::Status(args) => block_on(status::run(&client, &args)),
         Command::Failover(args) => block_on(operate::failover(&client, &args)),
+        Command::Trace(args) => block_on(trace::run(&client, &args)),
         Command::Detach(args) => block_on(operate::detach(&client, &args)),
         Command::Demo(args) => block_on(demo::run(&client, args)),
         Command::Bench(args) => block_on(bench::run(&client, &args)),

@@ -6,13 +6,16 @@ mod master;
 pub mod stock;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use standfast_kernel::lab::Sabotage;
 use standfast_kernel::master::MasterConfig;
-use standfast_kernel::types::{AckMode, ClusterId, NodeId};
+use standfast_kernel::replication::{LossBound, ShipConfig};
+use standfast_kernel::types::{AckMode, ClusterId, NodeId, limits};
 
+use crate::telemetry::otel::{Collector, SAMPLE_DEFAULT, Sampling};
 pub use master::MasterArgs;
 
 /// Role that a node starts in, until a coordinator decides.
@@ -33,6 +36,9 @@ pub enum LogFormat {
     Json,
 }
 
+/// Where HTTP is served unless `--http` says otherwise.
+pub const HTTP_DEFAULT: &str = "127.0.0.1:9003";
+
 /// Flags of `standfast serve`, as given.
 #[derive(Debug, Clone, Args)]
 pub struct ServeArgs {
@@ -51,6 +57,9 @@ pub struct ServeArgs {
     /// Address of the port for Mooncake's own clients; none unless given, port 0 takes any
     #[arg(long, value_name = "ADDR")]
     pub mooncake: Option<SocketAddr>,
+    /// Address of the HTTP port for metrics and health [default: 127.0.0.1:9003]; port 0 takes any
+    #[arg(long, value_name = "ADDR")]
+    pub http: Option<SocketAddr>,
     /// Address of the other node's gRPC port; a standby follows it
     #[arg(long, value_name = "HOST:PORT")]
     pub peer: Option<String>,
@@ -67,9 +76,32 @@ pub struct ServeArgs {
     /// How it decides.
     #[command(flatten)]
     pub master: MasterArgs,
+    /// Most entries in one batch to a standby
+    #[arg(long, value_name = "N", default_value_t = limits::SHIP_ENTRIES_MAX as u64)]
+    pub batch_entries: u64,
+    /// Most entries sent to a standby and not yet acknowledged
+    #[arg(long, value_name = "N", default_value_t = limits::SHIP_WINDOW_ENTRIES)]
+    pub window_entries: u64,
+    /// How long a batch that is not full waits for more entries, in milliseconds;
+    /// 0 sends at once
+    #[arg(long, value_name = "MS", default_value_t = 0)]
+    pub linger_ms: u64,
+    /// In async mode: entries that an in-sync standby may lack before writes are refused
+    #[arg(long, value_name = "N", default_value_t = limits::LOSS_ENTRIES_MAX)]
+    pub max_loss_entries: u64,
+    /// In async mode: age of the oldest of them, in milliseconds
+    #[arg(long, value_name = "MS", default_value_t = limits::LOSS_AGE_MAX.as_millis() as u64)]
+    pub max_loss_ms: u64,
     /// Bound of the op log, in MiB
     #[arg(long, value_name = "MIB", default_value_t = 256)]
     pub log_mib: u64,
+    /// Collector of traces: http://host:4317 (gRPC) or http://host:4318/v1/traces
+    #[arg(long, value_name = "URL")]
+    pub otlp: Option<Collector>,
+    /// Which requests are traced, while there is a collector: always, ratio:0.01,
+    /// slow:50ms, failed, prefix:KEY; several separated by commas
+    #[arg(long, value_name = "RULES", default_value = SAMPLE_DEFAULT)]
+    pub trace_sample: Sampling,
     /// Format of log lines on stderr
     #[arg(long, value_enum, default_value = "text")]
     pub log_format: LogFormat,
@@ -80,6 +112,27 @@ pub struct ServeArgs {
     #[arg(long, value_name = "FAULT", requires = "enable_lab")]
     pub sabotage: Option<Sabotage>,
     /// Stop when stdin ends: whoever started this node is gone then, however it went
+    #[arg(long, hide = true)]
+    pub exit_with_stdin: bool,
+}
+
+/// Flags of `standfast witness`.
+#[derive(Debug, Clone, Args)]
+pub struct WitnessArgs {
+    /// Address to listen on; port 0 takes any
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:50060")]
+    pub listen: SocketAddr,
+    /// The file that it keeps its records in; begun if there is none
+    #[arg(long, value_name = "FILE")]
+    pub file: PathBuf,
+    /// Begin a new file at this revision: above the highest epoch of the nodes,
+    /// when the former file is lost
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..1 << 62))]
+    pub start_revision: Option<u64>,
+    /// Format of log lines on stderr
+    #[arg(long, value_enum, default_value = "text")]
+    pub log_format: LogFormat,
+    /// Stop when stdin ends: whoever started this witness is gone then, however it went
     #[arg(long, hide = true)]
     pub exit_with_stdin: bool,
 }
@@ -97,6 +150,8 @@ pub struct ServeConfig {
     pub grpc: SocketAddr,
     /// Where Mooncake's own clients are served.
     pub mooncake: Option<SocketAddr>,
+    /// Where metrics, health and administration are served; [`HTTP_DEFAULT`] unless given.
+    pub http: Option<SocketAddr>,
     /// Whom to follow.
     pub peer: Option<String>,
     /// When replies go out.
@@ -105,10 +160,18 @@ pub struct ServeConfig {
     pub heartbeat: Duration,
     /// G.
     pub grant: Duration,
+    /// How entries are gathered and sent.
+    pub ship: ShipConfig,
+    /// In async mode: what a failover may lose.
+    pub loss: LossBound,
     /// How it decides.
     pub master: MasterConfig,
     /// Bound of the log in bytes.
     pub log_bytes: usize,
+    /// Where spans go.
+    pub otlp: Option<Collector>,
+    /// Which requests are traced.
+    pub sampling: Sampling,
     /// Format of log lines.
     pub log_format: LogFormat,
     /// Planted fault.
@@ -139,6 +202,11 @@ impl TryFrom<&ServeArgs> for ServeConfig {
         };
         range("--heartbeat-ms", a.heartbeat_ms, 5, 10_000);
         range("--grant-ms", a.grant_ms, 20, 60_000);
+        range("--batch-entries", a.batch_entries, 1, limits::SHIP_ENTRIES_MAX as u64);
+        range("--window-entries", a.window_entries, 1, limits::SHIP_WINDOW_ENTRIES);
+        range("--linger-ms", a.linger_ms, 0, 1_000);
+        range("--max-loss-entries", a.max_loss_entries, 1, u64::MAX / 2);
+        range("--max-loss-ms", a.max_loss_ms, 10, 24 * 3_600_000);
         range("--log-mib", a.log_mib, 1, 65_536);
         if a.grant_ms < a.heartbeat_ms.saturating_mul(4) {
             wrong.push(format!(
@@ -157,12 +225,21 @@ impl TryFrom<&ServeArgs> for ServeConfig {
             role: a.role,
             grpc: a.grpc,
             mooncake: a.mooncake,
+            http: a.http,
             peer: a.peer.clone(),
             ack: a.ack,
             heartbeat: Duration::from_millis(a.heartbeat_ms),
             grant: Duration::from_millis(a.grant_ms),
+            ship: ShipConfig {
+                batch_entries: a.batch_entries as usize,
+                window_entries: a.window_entries,
+                linger: Duration::from_millis(a.linger_ms),
+            },
+            loss: LossBound { entries: a.max_loss_entries, age: Duration::from_millis(a.max_loss_ms) },
             master,
             log_bytes: (a.log_mib as usize) << 20,
+            otlp: a.otlp.clone(),
+            sampling: a.trace_sample.clone(),
             log_format: a.log_format,
             sabotage: a.sabotage,
         })
@@ -201,6 +278,7 @@ mod tests {
             (c.ack, c.grant, c.cluster.as_str()),
             (AckMode::Sync, Duration::from_millis(500), "mooncake_cluster")
         );
+        assert_eq!(c.master, MasterConfig::default(), "the flags' defaults are the kernel's");
     }
 
     #[test]
@@ -223,9 +301,13 @@ mod tests {
             ("--node a --role primary --sabotage lose-ack", "--enable-lab"),
             ("--node a --role primary --enable-lab --sabotage x", "`drop-entry`"),
             ("--node a --role primary --grpc here", "invalid socket address"),
+            ("--node a --role primary --otlp h:4317", "expected http://host:4317"),
+            ("--node a --role primary --trace-sample ratio:7", "`ratio:7` is no sampling rule"),
             ("--node a --role primary --mooncake 50051", "invalid socket address"),
             ("--node a --role primary --placement cxl", "`free_ratio_first`"),
             ("--node a --role primary --client-ttl-ms 5", "--client-ttl-ms is 5: expected 100 to"),
+            ("--node a --role primary --eviction-ratio 1.5", "--eviction-ratio is 1.5: expected 0 to 1"),
+            ("--node a --role primary --eviction-watermark NaN", "--eviction-watermark is NaN"),
             (
                 "--node a --role primary --put-release-ms 30000",
                 "put release timeout `30000 ms` is not valid: expected more than the put discard timeout",

@@ -1,9 +1,11 @@
 //! Adapters of the ports to the real world.
 
 mod clock;
+mod coordinator;
 mod entropy;
 mod peer;
 
 pub use clock::BootClock;
+pub use coordinator::{CoordinatorOptions, Credentials, EtcdCoordinator};
 pub use entropy::OsEntropy;
 pub use peer::{GrpcPeer, epoch_of, root_cause};

@@ -6,13 +6,17 @@ use std::time::Duration;
 
 use standfast_kernel::machine::Machine;
 use standfast_kernel::node::{Node, NodeAction, NodeEvent, PromoteCall, RoleChange};
-use standfast_kernel::replication::{Gate, PrimaryFrame, StandbyFrame};
+use standfast_kernel::replication::{
+    Admission, CopyFrame, CopyRequest, Detached, Gate, PrimaryFrame, StandbyFrame,
+};
 use standfast_kernel::supervisor::Verdict;
 use standfast_kernel::types::{AckMode, ConnId, Instant, NodeId, Seq};
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc, oneshot};
 
-use super::{HotStandbyService, ReplicationService, ServingCell, StatusBoard};
+use super::{FullSyncService, HotStandbyService, ReplicationService, ServingCell, StatusBoard};
 use crate::ports::{Clock, PeerLink};
+use crate::telemetry::Recorder;
+use crate::telemetry::otel::TraceContext;
 
 /// The machine is woken at least this often, for maintenance and the status.
 const TICK_MAX: Duration = Duration::from_millis(50);
@@ -29,7 +33,11 @@ pub enum Command {
     /// The dialled link ended.
     LinkDown(u64, String),
     /// The dialled link's other end said something.
-    Link(u64, PrimaryFrame),
+    Link(u64, PrimaryFrame, Arrival),
+    /// Part of a copy of the primary's state came; room for another once it is taken in.
+    Copy(u64, CopyFrame, OwnedSemaphorePermit),
+    /// A peer asks for a copy of the state.
+    CopyAsked(ConnId, Box<CopyRequest>),
     /// A peer that dialled said something.
     Peer(ConnId, StandbyFrame),
     /// That peer is gone.
@@ -51,13 +59,22 @@ pub enum Command {
         node: NodeId,
         /// Who asks.
         actor: String,
-        /// Whether it was a member; `None` from a node that is not primary.
-        answer: oneshot::Sender<Option<bool>>,
+        /// What came of it; `None` from a node that is not primary.
+        answer: oneshot::Sender<Option<Detached>>,
     },
     /// Somebody is about to look: publish the view of now.
     Refresh(oneshot::Sender<()>),
     /// The node stops.
     Stop,
+}
+
+/// How a frame came in.
+#[derive(Debug, Clone, Copy)]
+pub struct Arrival {
+    /// When it was read.
+    pub at: Instant,
+    /// The span of the batch, where it is traced.
+    pub trace: Option<TraceContext>,
 }
 
 /// The node has stopped and hears nothing any more.
@@ -97,7 +114,7 @@ impl NodeHandle {
     ///
     /// # Errors
     /// When the node stops first.
-    pub async fn detach(&self, node: NodeId, actor: String) -> Result<Option<bool>, StoppedNode> {
+    pub async fn detach(&self, node: NodeId, actor: String) -> Result<Option<Detached>, StoppedNode> {
         let (answer, rx) = oneshot::channel();
         self.ask(Command::Detach { node, actor, answer }).await?;
         rx.await.map_err(|_| StoppedNode)
@@ -139,12 +156,16 @@ pub struct DriverParts<C, L> {
     pub link: HotStandbyService<L>,
     /// Incoming connections.
     pub peers: ReplicationService,
+    /// Copies of the state on their way to peers.
+    pub copies: FullSyncService<C>,
     /// Where requests find the master.
     pub serving: Arc<ServingCell>,
     /// Where operators look.
     pub board: Arc<StatusBoard>,
     /// Rung by requests that appended.
     pub appended: Arc<Notify>,
+    /// When writes passed their stages.
+    pub recorder: Arc<Recorder>,
     /// The inbox.
     pub commands: mpsc::Receiver<Command>,
 }
@@ -154,15 +175,26 @@ pub struct Driver<C, L> {
     parts: DriverParts<C, L>,
     asked: u64,
     promotes: BTreeMap<u64, oneshot::Sender<(Verdict, Option<RoleChange>)>>,
-    detaches: BTreeMap<u64, oneshot::Sender<Option<bool>>>,
+    detaches: BTreeMap<u64, oneshot::Sender<Option<Detached>>>,
     next_tick: Instant,
+    /// When the frame came in that is being handled.
+    received: Option<Instant>,
+    committed: Seq,
 }
 
 impl<C: Clock, L: PeerLink> Driver<C, L> {
     /// A loop over these parts.
     #[must_use]
     pub fn new(parts: DriverParts<C, L>) -> Self {
-        Self { parts, asked: 0, promotes: BTreeMap::new(), detaches: BTreeMap::new(), next_tick: Instant(0) }
+        Self {
+            parts,
+            asked: 0,
+            promotes: BTreeMap::new(),
+            detaches: BTreeMap::new(),
+            next_tick: Instant(0),
+            received: None,
+            committed: Seq::FIRST,
+        }
     }
 
     /// Runs until it is told to stop.
@@ -196,6 +228,9 @@ impl<C: Clock, L: PeerLink> Driver<C, L> {
     }
 
     fn tick(&mut self, now: Instant) {
+        if self.next_tick > Instant(0) {
+            self.parts.board.loop_delay().note(now.since(self.next_tick));
+        }
         let wall = self.parts.clock.wall();
         self.handle(NodeEvent::Tick(wall));
         let deadline = self.parts.node.deadline().unwrap_or(Instant::MAX);
@@ -232,8 +267,16 @@ impl<C: Clock, L: PeerLink> Driver<C, L> {
                 self.parts.link.hangup();
                 NodeEvent::LinkDown(why)
             }
-            Command::Link(g, frame) if self.parts.link.is_current(g) => NodeEvent::Link(frame),
-            Command::LinkUp(_) | Command::LinkDown(..) | Command::Link(..) | Command::Stop => return,
+            Command::Link(g, frame, arrival) if self.parts.link.is_current(g) => {
+                return self.frame(frame, arrival);
+            }
+            Command::Copy(g, frame, _permit) if self.parts.link.is_current(g) => NodeEvent::Copy(frame),
+            Command::CopyAsked(conn, request) => NodeEvent::CopyAsked(conn, request),
+            Command::LinkUp(_)
+            | Command::LinkDown(..)
+            | Command::Link(..)
+            | Command::Copy(..)
+            | Command::Stop => return,
             Command::Refresh(done) => {
                 self.parts.board.publish(self.parts.node.view(self.parts.clock.now()));
                 let _ = done.send(());
@@ -253,6 +296,22 @@ impl<C: Clock, L: PeerLink> Driver<C, L> {
             }
         };
         self.handle(event);
+    }
+
+    /// Takes in a frame of the primary, and stamps a batch once it is applied.
+    fn frame(&mut self, frame: PrimaryFrame, arrival: Arrival) {
+        let batch = match &frame {
+            PrimaryFrame::Batch(b) if b.batch.count > 0 => Some((b.batch.first(), b.batch.end())),
+            PrimaryFrame::Batch(_) | PrimaryFrame::Welcome(_) => None,
+        };
+        let begun = self.parts.clock.now();
+        self.received = Some(arrival.at);
+        self.handle(NodeEvent::Link(frame));
+        self.received = None;
+        if let Some((first, end)) = batch.filter(|(_, end)| *end <= self.parts.node.log().tail()) {
+            let times = [arrival.at, begun, self.parts.clock.now()];
+            self.parts.recorder.applied(first, end, times, arrival.trace);
+        }
     }
 
     fn handle(&mut self, event: NodeEvent) {
@@ -275,10 +334,16 @@ impl<C: Clock, L: PeerLink> Driver<C, L> {
         let parts = &mut self.parts;
         match action {
             NodeAction::Dial => parts.link.dial(),
-            NodeAction::Send(frame) => parts.link.send(frame),
+            NodeAction::Fetch(request) => parts.link.receive_full_dump(*request),
+            NodeAction::Send(frame) => parts.link.send(frame, self.received),
+            NodeAction::SendCopy(conn, frame) => parts.copies.send(conn, frame),
+            NodeAction::Copy(conn, dump) => parts.copies.copy(conn, *dump),
             NodeAction::Hangup => parts.link.hangup(),
             NodeAction::SendPeer(conn, frame) => parts.peers.send(conn, frame),
-            NodeAction::ClosePeer(conn) => parts.peers.close(conn, None),
+            NodeAction::ClosePeer(conn) => {
+                parts.peers.close(conn, None);
+                parts.copies.close(conn);
+            }
             NodeAction::Serve(master) => {
                 let closed = Gate {
                     epoch: master.epoch(),
@@ -286,10 +351,17 @@ impl<C: Clock, L: PeerLink> Driver<C, L> {
                     rights_until: Instant(0),
                     commit: Seq::FIRST,
                     ack: AckMode::Sync,
+                    admission: Admission::OPEN,
                 };
                 parts.serving.serve(master, parts.node.log().clone(), closed);
             }
-            NodeAction::Gate(gate) => parts.serving.set_gate(gate, now),
+            NodeAction::Gate(gate) => {
+                parts.serving.set_gate(gate, now);
+                if gate.commit > self.committed {
+                    self.committed = gate.commit;
+                    parts.recorder.committed(gate.commit, now);
+                }
+            }
             NodeAction::StopServing => parts.serving.stop(),
             NodeAction::Promoted(request, verdict, change) => {
                 parts.board.publish(parts.node.view(now));
@@ -326,6 +398,9 @@ fn is_news(action: &NodeAction) -> bool {
             true
         }
         NodeAction::Dial
+        | NodeAction::Fetch(_)
+        | NodeAction::SendCopy(..)
+        | NodeAction::Copy(..)
         | NodeAction::Send(_)
         | NodeAction::Hangup
         | NodeAction::SendPeer(..)

@@ -1,11 +1,14 @@
 //! What happened on this node: a bounded list for operators, and log lines.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use parking_lot::Mutex;
 use standfast_kernel::node::{Happening, RoleChange, Severity};
 use standfast_kernel::types::{Epoch, WallTime, limits};
 use standfast_proto::v1;
+
+use crate::telemetry::otel::Tracer;
 
 /// Role changes kept.
 const HISTORY_MAX: usize = 64;
@@ -13,6 +16,7 @@ const HISTORY_MAX: usize = 64;
 /// Events and role changes, newest last.
 #[derive(Debug, Default)]
 pub struct Journal {
+    tracer: Option<Arc<Tracer>>,
     inner: Mutex<Inner>,
 }
 
@@ -21,9 +25,16 @@ struct Inner {
     next: u64,
     events: VecDeque<v1::Event>,
     history: VecDeque<v1::RoleChange>,
+    /// Since the process started, also of what the history no longer keeps.
+    changes: Vec<v1::RoleChangeCount>,
 }
 
 impl Journal {
+    /// Empty; role changes are traced where there is a tracer.
+    pub(super) fn new(tracer: Option<Arc<Tracer>>) -> Self {
+        Self { tracer, inner: Mutex::default() }
+    }
+
     pub(super) fn happened(&self, at: WallTime, epoch: Epoch, what: Happening) {
         let severity = match what.severity {
             Severity::Info => v1::Severity::Info,
@@ -62,7 +73,7 @@ impl Journal {
             phase
         });
         let phases: Vec<v1::Phase> = phases.collect();
-        let record = v1::RoleChange {
+        let mut record = v1::RoleChange {
             epoch: change.epoch.0,
             previous_epoch: Some(change.epoch.0 - 1).filter(|e| *e > 0),
             kind: kind.into(),
@@ -77,7 +88,24 @@ impl Journal {
             succeeded: Some(true),
             ..v1::RoleChange::default()
         };
-        push_bounded(&mut self.inner.lock().history, record, HISTORY_MAX);
+        record.trace_id = self.tracer.as_ref().map(|t| format!("{:032x}", t.changed(&record).trace_id));
+        let mut inner = self.inner.lock();
+        let same = |c: &&mut v1::RoleChangeCount| c.kind == record.kind && c.drill == record.drill;
+        match inner.changes.iter_mut().find(same) {
+            Some(counted) => counted.count += 1,
+            None => inner.changes.push(v1::RoleChangeCount {
+                kind: record.kind,
+                drill: record.drill,
+                succeeded: true,
+                count: 1,
+            }),
+        }
+        push_bounded(&mut inner.history, record, HISTORY_MAX);
+    }
+
+    /// How many role changes there were, by kind.
+    pub(super) fn changes(&self) -> Vec<v1::RoleChangeCount> {
+        self.inner.lock().changes.clone()
     }
 
     /// Events after this number, oldest first.

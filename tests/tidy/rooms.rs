@@ -21,19 +21,35 @@ pub(crate) const ROOMS: &[Room] = &[
     // The root package.
     room(
         "app",
-        &["cli", "config", "inbound", "kernel", "outbound", "ports", "proto", "shell", "telemetry", "wire"],
+        &[
+            "cli",
+            "config",
+            "inbound",
+            "kernel",
+            "outbound",
+            "ports",
+            "proto",
+            "shell",
+            "telemetry",
+            "wire",
+            "witness",
+        ],
     ),
     // outbound: commands dial nodes as nodes do. wire: the bench drives any master that speaks Mooncake's protocol.
     room("cli", &["app", "config", "outbound", "proto", "wire"]),
-    // kernel::master: what a master may be told is checked where it is defined.
-    room("config", &["kernel::lab", "kernel::master"]),
-    room("inbound", &["kernel::api", "ports", "proto", "shell", "wire"]),
+    // kernel::master: what a master may be told is checked where it is defined. telemetry: what a collector and a
+    // sampling rule are.
+    room("config", &["kernel::lab", "kernel::master", "kernel::replication", "telemetry"]),
+    // telemetry: the HTTP door encodes the status as metrics.
+    room("inbound", &["kernel::api", "ports", "proto", "shell", "telemetry", "wire"]),
     room("main", &["app", "cli", "config"]),
-    room("outbound", &["config", "ports", "proto"]),
-    room("ports", &["proto"]),
+    // The coordinator's records are the kernel's; they become text in `outbound`.
+    room("outbound", &["config", "kernel::coordination", "ports", "proto"]),
+    room("ports", &["kernel::coordination", "proto"]),
     // proto: the peers' stream is served by the shell; its messages arrive through a `convert.rs`.
     room("shell", &["kernel", "ports", "proto", "telemetry"]),
-    room("telemetry", &[]),
+    // proto: metrics are made of the status message and of nothing else.
+    room("telemetry", &["proto"]),
     // The kernel: types <- oplog <- store <- master; oplog, store <- replication; types <- supervisor.
     room("kernel::types", &[]),
     room("kernel::limits", &[]),
@@ -47,9 +63,12 @@ pub(crate) const ROOMS: &[Room] = &[
     room("kernel::store", &["kernel::oplog"]),
     room("kernel::master", &["kernel::api", "kernel::oplog", "kernel::store"]),
     room("kernel::replication", &["kernel::oplog", "kernel::store"]),
+    room("kernel::coordination", &[]),
     room("kernel::supervisor", &[]),
     // Puts the machines together.
     room("kernel::node", &["kernel"]),
+    // A coordinator of its own, with no part in a node: the kernel's model of one, on a file.
+    room("witness", &["kernel::coordination", "proto"]),
     // Mooncake's protocol, sans-IO: knows nobody.
     room("wire", &[]),
 ];

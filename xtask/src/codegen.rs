@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 use protox::prost::Message;
 
 /// All of the contract.
-const FILES: [&str; 7] = [
+const FILES: [&str; 10] = [
     "telemetry.proto",
     "state.proto",
     "promotion.proto",
@@ -20,6 +20,9 @@ const FILES: [&str; 7] = [
     "master.proto",
     "replication.proto",
     "admin.proto",
+    "etcd.proto",
+    "witness.proto",
+    "trace.proto",
 ];
 
 const OPLOG_TABLE: &str = "docs/oplog.md";

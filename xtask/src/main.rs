@@ -6,6 +6,7 @@ mod bench;
 mod codegen;
 mod coverage;
 mod e2e;
+mod etcd;
 mod fix;
 mod process;
 mod run;
@@ -15,6 +16,7 @@ mod tally;
 mod verdict;
 mod verify;
 mod wheel;
+mod wheel_cases;
 
 use std::process::ExitCode;
 
@@ -36,7 +38,7 @@ enum Command {
         full: bool,
     },
     /// Install what tests need besides Rust: the Mooncake wheel into target/venv,
-    /// the Debian packages that it loads, and cargo-tarpaulin
+    /// the Debian packages that it loads, etcd, and cargo-tarpaulin
     Setup,
     /// Generate code, apply clippy's suggestions, format
     Fix,
@@ -79,7 +81,7 @@ enum Command {
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Verify { full } => verify::run(full),
-        Command::Setup => wheel::python().and_then(|_| coverage::setup()).map(|()| ExitCode::SUCCESS),
+        Command::Setup => setup(),
         Command::Fix => fix::run(),
         Command::Codegen { check } => codegen::run(check).map(|()| ExitCode::SUCCESS),
         Command::Sim { args } => sim::run(&args),
@@ -91,4 +93,12 @@ fn main() -> ExitCode {
         eprintln!("error: {error:#}");
         ExitCode::FAILURE
     })
+}
+
+/// Tries everything, also after something could not be had.
+fn setup() -> anyhow::Result<ExitCode> {
+    let etcd = etcd::install();
+    wheel::python()?;
+    coverage::setup()?;
+    etcd.map(|()| ExitCode::SUCCESS)
 }

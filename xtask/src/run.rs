@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 /// The repository's root: the parent of this crate's folder.
 pub(crate) fn root() -> &'static Path {
@@ -95,6 +95,25 @@ impl Stopwatch {
 #[expect(clippy::disallowed_methods, reason = "xtask has no runtime whose worker this could block")]
 pub(crate) fn pause(duration: Duration) {
     std::thread::sleep(duration);
+}
+
+/// Installs Debian packages.
+///
+/// # Errors
+/// When that is not allowed, or not possible; says what to type.
+pub(crate) fn apt_install(packages: &[&str]) -> Result<()> {
+    let cure = format!("cure: apt-get install {}", packages.join(" "));
+    for arguments in
+        [&["update", "--quiet=2"][..], &["install", "--yes", "--no-install-recommends", "--quiet=2"]]
+    {
+        let mut apt = Command::new("apt-get");
+        apt.args(arguments).stdin(Stdio::null()).env("DEBIAN_FRONTEND", "noninteractive");
+        if arguments[0] == "install" {
+            apt.args(packages);
+        }
+        ensure!(status(apt).with_context(|| cure.clone())?.success(), "{cure}");
+    }
+    Ok(())
 }
 
 #[cfg(test)]

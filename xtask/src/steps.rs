@@ -10,6 +10,8 @@ pub(crate) struct Scale {
     pub(crate) seeds: u32,
     /// Runs of each end-to-end case.
     pub(crate) e2e_runs: u32,
+    /// Whether the wheel does all that it can, or a smoke test.
+    pub(crate) whole_wheel: bool,
     /// Hostile frames for the wire tests; `None` leaves it to the tests' own default.
     pub(crate) wire_mutations: Option<u32>,
     /// Whether the lines that tests run are counted: it builds everything once more.
@@ -17,10 +19,11 @@ pub(crate) struct Scale {
 }
 
 /// `cargo xtask verify`.
-pub(crate) const QUICK: Scale = Scale { seeds: 200, e2e_runs: 1, wire_mutations: None, coverage: false };
+pub(crate) const QUICK: Scale =
+    Scale { seeds: 200, e2e_runs: 1, whole_wheel: false, wire_mutations: None, coverage: false };
 /// `cargo xtask verify --full`.
 pub(crate) const FULL: Scale =
-    Scale { seeds: 2_000, e2e_runs: 5, wire_mutations: Some(1_000_000), coverage: true };
+    Scale { seeds: 2_000, e2e_runs: 5, whole_wheel: true, wire_mutations: Some(1_000_000), coverage: true };
 
 /// One line of the final table.
 pub(crate) struct Step {
@@ -36,8 +39,10 @@ pub(crate) enum Work {
     CodegenCheck,
     /// Runs the end-to-end demo cases.
     Demo { runs: u32 },
+    /// Installs etcd unless it is there; skipped where it cannot be had.
+    Etcd,
     /// Runs the released Mooncake client; skipped where its wheel cannot be had.
-    Wheel { runs: u32 },
+    Wheel { full: bool },
     /// Counts the lines that tests run; skipped where the tool is not installed.
     Coverage,
 }
@@ -82,6 +87,8 @@ pub(crate) fn steps(scale: &Scale) -> Vec<Step> {
         component("clippy", cargo("clippy --workspace --all-targets --locked -- -D warnings"), CLIPPY),
         Step { name: "codegen", work: Work::CodegenCheck },
         program("docs", docs, Count::ExitCode),
+        // Without it the next step leaves out the cases of a real one.
+        Step { name: "etcd", work: Work::Etcd },
         // The house rules (tests/tidy.rs) are among these.
         program("tests", tests, Count::TestResults),
         program("doc tests", cargo("test --workspace --doc --no-fail-fast --locked"), Count::DocTestResults),
@@ -96,7 +103,7 @@ pub(crate) fn steps(scale: &Scale) -> Vec<Step> {
         program("sim seeds", sim::command(&["--seeds", &seeds]), Count::ClosingLine),
         program("sim mutants", sim::command(&["--mutants"]), Count::ClosingLine),
         Step { name: "e2e demo", work: Work::Demo { runs: scale.e2e_runs } },
-        Step { name: "e2e wheel", work: Work::Wheel { runs: scale.e2e_runs } },
+        Step { name: "e2e wheel", work: Work::Wheel { full: scale.whole_wheel } },
     ];
     if scale.coverage {
         steps.push(Step { name: "coverage", work: Work::Coverage });

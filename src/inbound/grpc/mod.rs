@@ -2,9 +2,11 @@
 
 mod admin;
 mod convert;
+mod health;
 mod master;
 mod replication;
 mod server;
 mod status;
+mod trace;
 
 pub use server::{Services, serve};

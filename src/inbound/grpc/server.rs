@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use standfast_proto::v1::admin_server::AdminServer;
 use standfast_proto::v1::master_server::MasterServer;
+use standfast_proto::v1::recorder_server::RecorderServer;
 use standfast_proto::v1::replication_server::ReplicationServer;
 use standfast_proto::v1::status_server::StatusServer;
 use tokio::net::TcpListener;
@@ -13,11 +14,15 @@ use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::Server;
 
 use super::admin::AdminDoor;
+use super::health;
 use super::master::MasterDoor;
 use super::replication::ReplicationDoor;
 use super::status::StatusDoor;
+use super::trace::TraceDoor;
 use crate::ports::Clock;
-use crate::shell::{MasterService, NodeHandle, ReplicationService, StatusBoard};
+use crate::shell::{
+    FullSyncService, MasterService, NodeHandle, ReplicationService, StatusBoard, WriteTraces,
+};
 
 /// Largest request of a client: 10,000 keys of 400 bytes, or 1,000 of the longest.
 const REQUEST_BYTES_MAX: usize = 8 << 20;
@@ -34,8 +39,12 @@ pub struct Services<C> {
     pub hall: Arc<MasterService<C>>,
     /// For peers.
     pub replication: ReplicationService,
+    /// For peers that need a copy of the state.
+    pub copies: FullSyncService<C>,
     /// For operators who look.
     pub board: Arc<StatusBoard>,
+    /// For operators who look at one write.
+    pub traces: WriteTraces,
     /// For operators who act.
     pub node: NodeHandle,
     /// Time.
@@ -51,24 +60,31 @@ pub async fn serve<C: Clock>(
     services: Services<C>,
     stop: impl Future<Output = ()> + Send,
 ) -> Result<(), tonic::transport::Error> {
-    let Services { hall, replication, board, node, clock } = services;
+    let Services { hall, replication, copies, board, traces, node, clock } = services;
+    let traces = TraceDoor { traces, clock: Arc::clone(&clock) };
     let incoming = TcpListenerStream::new(listener).map(|socket| {
         let socket = socket?;
         socket.set_nodelay(true)?;
         Ok::<_, std::io::Error>(socket)
     });
-    let refresh = node.clone();
+    let (reporter, health) = health::service();
+    let keeper = health::keep(reporter, Arc::clone(&board), Arc::clone(&clock));
     let recounting = tokio::sync::Mutex::default();
-    let status = StatusDoor { board: Arc::clone(&board), node: refresh, clock, recounting };
-    Server::builder()
+    let status = StatusDoor { board: Arc::clone(&board), node: node.clone(), clock, recounting };
+    let server = Server::builder()
         .initial_stream_window_size(WINDOW_BYTES)
         .initial_connection_window_size(WINDOW_BYTES)
         .max_concurrent_streams(STREAMS_MAX)
         .http2_keepalive_interval(Some(KEEPALIVE))
         .add_service(MasterServer::new(MasterDoor { hall }).max_decoding_message_size(REQUEST_BYTES_MAX))
-        .add_service(ReplicationServer::new(ReplicationDoor { service: replication }))
+        .add_service(ReplicationServer::new(ReplicationDoor { service: replication, copies }))
         .add_service(StatusServer::new(status))
         .add_service(AdminServer::new(AdminDoor { node, board }))
-        .serve_with_incoming_shutdown(incoming, stop)
-        .await
+        .add_service(RecorderServer::new(traces))
+        .add_service(health)
+        .serve_with_incoming_shutdown(incoming, stop);
+    tokio::select! {
+        ended = server => ended,
+        () = keeper => Ok(()),
+    }
 }

@@ -7,7 +7,7 @@
 //!
 //! Rooms, each of which may import only those before it:
 //! [`types`] <- [`oplog`] <- [`store`] <- [`master`]; [`replication`] stands on
-//! `oplog` and `store`; [`supervisor`] on `types`; [`node`] composes them all.
+//! `oplog` and `store`; [`coordination`] and [`supervisor`] on `types`; [`node`] composes them all.
 
 #![warn(missing_docs)]
 
@@ -15,6 +15,7 @@
 mod invariant;
 
 pub mod api;
+pub mod coordination;
 pub mod lab;
 pub mod machine;
 pub mod master;

@@ -127,6 +127,8 @@ impl Bench {
         let tail = self.log.tail();
         let done = self.master.execute(self.now, WallTime(7), request);
         assert_eq!(done.appended, self.log.tail() > tail, "{request:?}");
+        let appended: Vec<u64> = done.entries.iter().map(|s| s.0).collect();
+        assert_eq!(appended, (tail.0..self.log.tail().0).collect::<Vec<_>>(), "{request:?}");
         assert!(request.is_mutation() || !done.appended, "a read logged: {request:?}");
         assert!(done.depends_on <= self.log.tail());
         self.sound();

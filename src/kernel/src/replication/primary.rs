@@ -5,22 +5,33 @@
 //! compare-and-set: a standby joins the in-sync set by itself once it holds the
 //! committed prefix, and leaves it only when an operator detaches it (PROTOCOL 11).
 
-use std::collections::{BTreeMap, VecDeque};
+mod full_sync;
+mod ship;
 
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use super::copies::Copies;
+use super::dump::Dump;
 use super::frames::{
-    Ack, BatchFrame, Hello, InSyncRecord, PrimaryFrame, StandbyFrame, Start, StreamRefusal, Welcome,
+    Ack, CopyFrame, CopyRequest, FullSyncReason, Hello, InSyncRecord, PrimaryFrame, StandbyFrame, Start,
+    StreamRefusal, Welcome,
 };
+use super::gate::Admission;
 use super::view::{AbsentView, PeerState, PeerView, PrimaryView};
-use super::{Gate, Identity, PROTOCOL_VERSION, ReplicationConfig};
+use super::{Gate, Identity, LossBound, PROTOCOL_VERSION, ReplicationConfig};
 use crate::machine::Machine;
 use crate::oplog::OpLogManager;
-use crate::types::{ConnId, CopyId, Epoch, Instant, KeyHash, LogPos, NodeId, Seq, limits};
+use crate::store::MetadataStore;
+use crate::types::{AckMode, ConnId, CopyId, Epoch, Instant, KeyHash, LogPos, NodeId, Seq, limits};
 
 /// What can happen to a primary.
 #[derive(Debug)]
 pub enum PrimaryEvent {
     /// A frame came in on a connection; the first must be a Hello.
     Frame(ConnId, StandbyFrame),
+    /// A standby asks for a copy of the state, on a connection of its own.
+    CopyAsked(ConnId, Box<CopyRequest>),
     /// A connection ended.
     Closed(ConnId),
     /// Entries were appended.
@@ -36,6 +47,10 @@ pub enum PrimaryEvent {
 pub enum PrimaryAction {
     /// Send this.
     Send(ConnId, PrimaryFrame),
+    /// Send this to a standby that asked for a copy of the state.
+    SendCopy(ConnId, CopyFrame),
+    /// Send all this behind it, as fast as it leaves.
+    Copy(ConnId, NodeId, Box<Dump>),
     /// End this connection.
     Close(ConnId, &'static str),
     /// Answers are judged by this from now on.
@@ -44,8 +59,17 @@ pub enum PrimaryAction {
     StepDown(Epoch),
     /// A copy joined (true) or left (false) the in-sync set.
     Membership(NodeId, CopyId, bool),
-    /// Answer to [`PrimaryEvent::Detach`]: whether it was a member.
-    Detached(NodeId, bool),
+    /// Answer to [`PrimaryEvent::Detach`].
+    Detached(NodeId, Detached),
+}
+
+/// What came of taking a standby out of the in-sync set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Detached {
+    /// It was in it.
+    pub was_member: bool,
+    /// It was connected, and the word is on its way.
+    pub told: bool,
 }
 
 /// What a primary starts from.
@@ -57,21 +81,30 @@ pub struct PrimaryStart {
     pub serve_at: Instant,
 }
 
+/// Why a copying was given up.
+const COPY_ABORTED: &str =
+    "the copying is given up: the log has reached its bound while it waited for the standby";
+
 /// The machine.
 #[derive(Debug)]
 pub struct Primary {
     me: Identity,
     config: ReplicationConfig,
+    store: Arc<MetadataStore>,
     log: OpLogManager,
     epoch: Epoch,
     serve_at: Instant,
     peers: BTreeMap<ConnId, Peer>,
+    /// Copies of the state that standbys are given.
+    copies: Copies,
     /// In-sync copies other than the own one.
     isr: BTreeMap<CopyId, Member>,
     /// Grows with each change of `isr`.
     revision: u64,
     commit: Seq,
     last_gate: Option<Gate>,
+    /// When the event came that is at work.
+    now: Instant,
 }
 
 #[derive(Debug)]
@@ -92,19 +125,30 @@ struct Peer {
     /// Revision of the in-sync set that it was told.
     told: Option<u64>,
     sent_at: Instant,
+    /// Since when entries have waited for more of them.
+    gathers_since: Option<Instant>,
     /// Batches not yet acknowledged: exclusive end, and when it was sent.
     in_flight: VecDeque<(Seq, Instant)>,
     heard: Instant,
     quarantined: u32,
+    sealed: bool,
 }
 
 impl Primary {
     /// Begins to ship this log.
     #[must_use]
-    pub fn new(me: Identity, config: ReplicationConfig, log: OpLogManager, start: &PrimaryStart) -> Self {
+    pub fn new(
+        me: Identity,
+        config: ReplicationConfig,
+        store: Arc<MetadataStore>,
+        log: OpLogManager,
+        start: &PrimaryStart,
+    ) -> Self {
         Self {
             me,
             config,
+            store,
+            copies: Copies::default(),
             epoch: start.epoch,
             serve_at: start.serve_at,
             peers: BTreeMap::new(),
@@ -113,6 +157,7 @@ impl Primary {
             commit: log.tail(),
             log,
             last_gate: None,
+            now: Instant(0),
         }
     }
 
@@ -124,7 +169,7 @@ impl Primary {
 
     /// Connections of standbys.
     pub fn connections(&self) -> impl Iterator<Item = ConnId> {
-        self.peers.keys().copied()
+        self.peers.keys().copied().chain(self.copies.connections())
     }
 
     /// By what answers are judged at this moment.
@@ -137,7 +182,24 @@ impl Primary {
             rights_until: grants.min().unwrap_or(Instant::MAX),
             commit: self.commit,
             ack: self.config.ack,
+            admission: self.admission(),
         }
+    }
+
+    /// How far writes may go on: not beyond what the log can keep for in-sync
+    /// standbys (PROTOCOL S7), and in async mode not beyond what a failover may
+    /// lose (PROTOCOL A6).
+    fn admission(&self) -> Admission {
+        let LossBound { entries, age } = self.config.loss;
+        let mut admission = Admission { full: self.log.marks().is_over, ..Admission::OPEN };
+        if self.config.ack == AckMode::Async {
+            let matched = self.isr.values().map(|m| m.matched).min();
+            admission.tail_max = matched.map_or(Seq(u64::MAX), |m| Seq(m.0.saturating_add(entries)));
+            let members = self.peers.values().filter(|p| self.isr.contains_key(&p.hello.copy));
+            let oldest = members.filter_map(|p| p.in_flight.front().map(|(_, sent)| *sent)).min();
+            admission.until = oldest.map_or(Instant::MAX, |sent| sent.plus(age));
+        }
+        admission
     }
 
     /// What operators see.
@@ -155,6 +217,8 @@ impl Primary {
             grant_left: p.grant_until.since(now),
             in_sync: self.isr.contains_key(&p.hello.copy),
             quarantined: p.quarantined,
+            sealed: p.sealed,
+            lag_bytes: self.log.bytes_from(p.matched),
         });
         let gone = self.isr.iter().filter(|(copy, _)| self.peers.values().all(|p| p.hello.copy != **copy));
         PrimaryView {
@@ -169,12 +233,15 @@ impl Primary {
                     last_contact: now.since(m.heard),
                 })
                 .collect(),
+            copies: self.copies.view(now),
         }
     }
 
     fn state_of(&self, p: &Peer) -> PeerState {
         if p.quarantined > 0 {
             PeerState::Quarantined
+        } else if !p.sealed {
+            PeerState::Sealing
         } else if p.matched == self.log.tail() || self.isr.contains_key(&p.hello.copy) {
             PeerState::Streaming
         } else {
@@ -202,6 +269,7 @@ impl Primary {
         if mutant!(ForgetOnHello) {
             self.forget_former(&hello.node, hello.copy, out);
         }
+        self.copies.connected(&hello.node, hello.copy, conn);
         let zero = Instant(0);
         let peer = Peer {
             next,
@@ -209,9 +277,11 @@ impl Primary {
             grant_until: zero,
             told: None,
             sent_at: zero,
+            gathers_since: None,
             in_flight: VecDeque::new(),
             heard: now,
             quarantined: 0,
+            sealed: hello.unsealed.is_none(),
             hello,
         };
         self.peers.insert(conn, peer);
@@ -239,31 +309,54 @@ impl Primary {
         }
     }
 
-    fn judge(&self, hello: &Hello) -> Start {
+    /// Whether a node may be talked to at all.
+    fn stranger(&self, hello: &Hello) -> Option<StreamRefusal> {
         if hello.cluster != self.me.cluster.as_str() {
-            return Start::Refused(StreamRefusal::Cluster(self.me.cluster.to_string()));
+            return Some(StreamRefusal::Cluster(self.me.cluster.to_string()));
         }
         if hello.version != PROTOCOL_VERSION || hello.shard_hash != shard_hash() {
-            return Start::Refused(StreamRefusal::Version);
+            return Some(StreamRefusal::Version);
         }
         let others = self.peers.values().filter(|p| p.hello.node != hello.node).count();
-        if others >= limits::STANDBYS_MAX {
-            return Start::Refused(StreamRefusal::TooMany);
+        (others >= limits::STANDBYS_MAX).then_some(StreamRefusal::TooMany)
+    }
+
+    /// PROTOCOL S1: *stream from*, or *full sync, because*.
+    fn judge(&mut self, hello: &Hello) -> Start {
+        if let Some(refusal) = self.stranger(hello) {
+            return Start::Refused(refusal);
         }
-        let Some(last) = hello.last else {
-            return Start::FullSync("its copy is not a prefix of any log".into());
+        let last = match self.continues(hello) {
+            Ok(last) => last,
+            Err(why) => return self.order_full_sync(hello.copy, why),
+        };
+        Start::Stream(last.end())
+    }
+
+    /// The last entry that this copy holds of the own log, if the next one is held.
+    fn continues(&mut self, hello: &Hello) -> Result<LogPos, FullSyncReason> {
+        let trim = self.log.marks().trim;
+        let last = match (hello.last, hello.unsealed) {
+            (Some(LogPos::NONE), _) if trim > Seq::FIRST => return Err(FullSyncReason::Empty(trim)),
+            (Some(last), _) => last,
+            (None, Some((session, last))) => {
+                let known = self.copies.find(&hello.node, hello.copy, session).is_some();
+                if !known {
+                    return Err(FullSyncReason::Unsealed);
+                }
+                last
+            }
+            (None, None) if hello.quarantined => return Err(FullSyncReason::Quarantined),
+            (None, None) => return Err(FullSyncReason::Unsealed),
         };
         if !self.log.contains(last) && !mutant!(NoLogmatch) {
-            return Start::FullSync("its last entry is not in the primary's log".into());
+            let (tail, last) = (self.log.tail(), self.log.last());
+            return Err(FullSyncReason::Diverged { epochs: self.log.epochs_upto(last), tail });
         }
-        let next = last.end();
-        if next < self.log.marks().trim {
-            return Start::FullSync("the entries that it lacks are trimmed away".into());
+        if last.end() < trim || last.end() > self.log.tail() {
+            return Err(FullSyncReason::Trimmed(trim));
         }
-        if next > self.log.tail() {
-            return Start::FullSync("its log is longer than the primary's".into());
-        }
-        Start::Stream(next)
+        Ok(last)
     }
 
     fn welcome(&self, conn: ConnId, start: Start, out: &mut Vec<PrimaryAction>) {
@@ -285,6 +378,7 @@ impl Primary {
         }
         peer.heard = now;
         peer.quarantined = ack.quarantined;
+        peer.sealed = ack.sealed;
         peer.matched = peer.matched.max(ack.matched);
         while peer.in_flight.front().is_some_and(|(end, _)| *end <= peer.matched) {
             peer.in_flight.pop_front();
@@ -294,6 +388,7 @@ impl Primary {
         peer.grant_until = peer.grant_until.max(grant);
         let (matched, grant_until) = (peer.matched, peer.grant_until);
         let (node, copy) = (peer.hello.node.clone(), peer.hello.copy);
+        self.copies.replayed(&node, copy, matched);
         if let Some(member) = self.isr.get_mut(&copy) {
             member.matched = member.matched.max(matched);
             member.grant_until = member.grant_until.max(grant_until);
@@ -309,71 +404,25 @@ impl Primary {
     fn admit(&mut self, now: Instant, conn: ConnId, out: &mut Vec<PrimaryAction>) {
         let Some(p) = self.peers.get(&conn) else { return };
         let holds_all = p.matched >= self.commit || mutant!(AdmitEarly);
-        if !holds_all || p.grant_until <= now || p.quarantined > 0 {
+        if !holds_all || p.grant_until <= now || p.quarantined > 0 || !p.sealed {
             return;
         }
         let (node, copy) = (p.hello.node.clone(), p.hello.copy);
         let member =
             Member { node: node.clone(), matched: p.matched, grant_until: p.grant_until, heard: now };
         self.isr.insert(copy, member);
+        self.copies.finish(&node);
         self.revision += 1;
         out.push(PrimaryAction::Membership(node, copy, true));
     }
 
-    /// Sends what the peer's window allows.
-    fn ship(&mut self, now: Instant, conn: ConnId, out: &mut Vec<PrimaryAction>) {
-        let tail = self.log.tail();
-        while let Some(peer) = self.peers.get(&conn) {
-            let room = limits::SHIP_WINDOW_ENTRIES.saturating_sub(peer.next.since(peer.matched));
-            let full = room == 0 || peer.in_flight.len() >= limits::SHIP_WINDOW_FRAMES;
-            if peer.next >= tail || full {
-                return;
-            }
-            if !self.send_batch(now, conn, limits::SHIP_ENTRIES_MAX.min(room as usize), out) {
-                return;
-            }
-        }
-    }
-
-    /// Sends one batch of up to `max` entries; 0 makes it a heartbeat.
-    fn send_batch(&mut self, now: Instant, conn: ConnId, max: usize, out: &mut Vec<PrimaryAction>) -> bool {
-        let Some(peer) = self.peers.get_mut(&conn) else { return false };
-        let read = if max == 0 {
-            Some(crate::oplog::Batch { prev: LogPos::NONE, count: 0, entries: bytes::Bytes::new() })
-        } else {
-            self.log.get_entries_since(peer.next, max, limits::SHIP_BYTES_MAX)
-        };
-        let Some(batch) = read else {
-            self.drop_peer(conn, "fell behind the log's trim", out);
-            return false;
-        };
-        if batch.count > 0 {
-            peer.next = batch.end();
-            peer.in_flight.push_back((batch.end(), now));
-        }
-        peer.sent_at = now;
-        let marks = self.log.marks();
-        let frame = BatchFrame {
-            epoch: self.epoch,
-            batch,
-            token: now.0,
-            commit: self.commit,
-            tail: marks.tail,
-            trim: marks.trim,
-            record: (peer.told != Some(self.revision))
-                .then(|| record(&self.me, &self.config, self.revision, &self.isr)),
-        };
-        peer.told = Some(self.revision);
-        out.push(PrimaryAction::Send(conn, PrimaryFrame::Batch(frame)));
-        true
-    }
-
     fn drop_peer(&mut self, conn: ConnId, why: &'static str, out: &mut Vec<PrimaryAction>) {
         self.peers.remove(&conn);
+        self.copies.closed(self.now, conn);
         out.push(PrimaryAction::Close(conn, why));
     }
 
-    fn detach(&mut self, node: &NodeId, out: &mut Vec<PrimaryAction>) -> bool {
+    fn detach(&mut self, node: &NodeId, out: &mut Vec<PrimaryAction>) -> Detached {
         let copies: Vec<CopyId> =
             self.isr.iter().filter(|(_, m)| m.node == *node).map(|(copy, _)| *copy).collect();
         let conns: Vec<ConnId> =
@@ -381,31 +430,18 @@ impl Primary {
         for copy in &copies {
             self.leave(*copy, out);
         }
+        let (was_member, told) = (!copies.is_empty(), !conns.is_empty());
         for conn in conns {
             self.welcome(conn, Start::Refused(StreamRefusal::Detached), out);
             self.drop_peer(conn, "detached by an operator", out);
         }
-        !copies.is_empty()
+        Detached { was_member, told }
     }
 
     fn leave(&mut self, copy: CopyId, out: &mut Vec<PrimaryAction>) {
         if let Some(member) = self.isr.remove(&copy) {
             self.revision += 1;
             out.push(PrimaryAction::Membership(member.node, copy, false));
-        }
-    }
-
-    fn heartbeats(&mut self, now: Instant, out: &mut Vec<PrimaryAction>) {
-        let due: Vec<ConnId> = self
-            .peers
-            .iter()
-            .filter(|(_, p)| {
-                p.told != Some(self.revision) || now >= p.sent_at.plus(self.config.times.heartbeat)
-            })
-            .map(|(conn, _)| *conn)
-            .collect();
-        for conn in due {
-            self.send_batch(now, conn, 0, out);
         }
     }
 
@@ -428,12 +464,15 @@ impl Machine for Primary {
     type Action = PrimaryAction;
 
     fn on(&mut self, now: Instant, event: PrimaryEvent, out: &mut Vec<PrimaryAction>) {
+        self.now = now;
         let mut detached = None;
         match event {
             PrimaryEvent::Frame(conn, StandbyFrame::Hello(hello)) => self.hello(now, conn, hello, out),
             PrimaryEvent::Frame(conn, StandbyFrame::Ack(ack)) => self.ack(now, conn, &ack, out),
+            PrimaryEvent::CopyAsked(conn, request) => self.copy_asked(now, conn, *request, out),
             PrimaryEvent::Closed(conn) => {
                 self.peers.remove(&conn);
+                self.copies.closed(now, conn);
             }
             PrimaryEvent::Appended => {
                 let conns: Vec<ConnId> = self.peers.keys().copied().collect();
@@ -442,19 +481,26 @@ impl Machine for Primary {
                 }
             }
             PrimaryEvent::Detach(node) => {
-                let was_member = self.detach(&node, out);
-                detached = Some(PrimaryAction::Detached(node, was_member));
+                let done = self.detach(&node, out);
+                detached = Some(PrimaryAction::Detached(node, done));
             }
             PrimaryEvent::Tick => {}
         }
+        self.copies.expire(now);
+        self.ship_gathered(now, out);
         self.heartbeats(now, out);
         self.settle(out);
+        let aborted = self.pin();
+        out.extend(aborted.into_iter().map(|conn| PrimaryAction::Close(conn, COPY_ABORTED)));
         // Answered last: whoever hears of it finds the gate open.
         out.extend(detached);
     }
 
     fn deadline(&self) -> Option<Instant> {
-        self.peers.values().map(|p| p.sent_at.plus(self.config.times.heartbeat)).min()
+        let heartbeat = self.peers.values().map(|p| p.sent_at.plus(self.config.times.heartbeat)).min();
+        let linger = self.peers.values().filter_map(|p| p.gathers_since).min();
+        let lingered = linger.map(|since| since.plus(self.config.ship.linger));
+        heartbeat.into_iter().chain(lingered).chain(self.copies.deadline()).min()
     }
 }
 

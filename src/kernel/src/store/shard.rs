@@ -1,6 +1,7 @@
 //! One shard of the object map.
 
 mod purge;
+mod snapshot;
 
 use crate::sync::atomic::{AtomicU64, Ordering};
 use std::collections::BTreeMap;
