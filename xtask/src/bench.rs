@@ -21,9 +21,9 @@ const TIMES: &[(&str, &str, f64, f64)] = &[
     ("put_pair_in_batches_of_128", "master/put_pair_128", 128.0, 1_500.0),
     ("exist", "master/exist_1", 1.0, 300.0),
     ("exist_in_batches_of_128", "master/exist_128", 128.0, 200.0),
-    ("encode_crc_append", "log/append", 1.0, 120.0),
-    ("digest", "digest/object", 1.0, 20.0),
-    ("allocate_and_free", "allocator/allocate_and_free", 1.0, 400.0),
+    ("encode_crc_append", "log_append", 1.0, 120.0),
+    ("digest", "digest_object", 1.0, 20.0),
+    ("allocate_and_free", "allocator_allocate_and_free", 1.0, 400.0),
     // 100,000 writes of two entries, four mounts and the beginning of the term.
     ("apply", "standby/apply", 200_005.0, 600.0),
 ];
