@@ -102,6 +102,11 @@ fn the_kernel_depends_on_nothing_impure() {
 }
 
 #[test]
+fn the_console_depends_on_the_contract_only() {
+    each(|file| file.path == "tui/Cargo.toml", manifest::console_dependencies);
+}
+
+#[test]
 fn no_path_of_a_machine() {
     each(|_| true, text::machine_paths);
 }

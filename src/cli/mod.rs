@@ -5,6 +5,7 @@
 mod bench;
 mod bundle;
 mod client;
+mod console;
 mod demo;
 mod duration;
 mod exit;
@@ -97,6 +98,8 @@ enum Command {
     Verify(verify::VerifyArgs),
     /// Damage a node on purpose, to see that it is found
     Lab(verify::LabArgs),
+    /// Watch a cluster in the terminal, and fail over by keyboard
+    Console(console::ConsoleArgs),
     /// Start two nodes, kill the primary under load and see that nothing is lost
     Demo(demo::DemoArgs),
     /// Drive masters side by side: keys a second, CPU a key
@@ -157,6 +160,7 @@ pub fn run() -> ExitCode {
         Command::Detach(args) => block_on(operate::detach(&client, &args)),
         Command::Verify(args) => block_on(verify::verify(&client, &args)),
         Command::Lab(args) => block_on(verify::lab(&client, &args)),
+        Command::Console(args) => block_on(console::run(&client, &args)),
         Command::Demo(args) => block_on(demo::run(&client, args)),
         Command::Bench(args) => block_on(bench::run(&client, &args)),
     };

@@ -183,6 +183,8 @@ pub struct Driver<C, L> {
     next_tick: Instant,
     /// When the frame came in that is being handled.
     received: Option<Instant>,
+    /// The batch in that frame, and when its turn came.
+    arriving: Option<(Seq, Seq, Instant, Arrival)>,
     committed: Seq,
 }
 
@@ -197,6 +199,7 @@ impl<C: Clock, L: PeerLink> Driver<C, L> {
             detaches: BTreeMap::new(),
             next_tick: Instant(0),
             received: None,
+            arriving: None,
             committed: Seq::FIRST,
         }
     }
@@ -315,11 +318,16 @@ impl<C: Clock, L: PeerLink> Driver<C, L> {
             | PrimaryFrame::Beacons(_)
             | PrimaryFrame::Verified(_) => None,
         };
-        let begun = self.parts.clock.now();
+        self.arriving = batch.map(|(first, end)| (first, end, self.parts.clock.now(), arrival));
         self.received = Some(arrival.at);
         self.handle(NodeEvent::Link(frame));
         self.received = None;
-        if let Some((first, end)) = batch.filter(|(_, end)| *end <= self.parts.node.log().tail()) {
+    }
+
+    /// Stamps the batch that was just applied, before its acknowledgement leaves.
+    fn stamp_applied(&mut self) {
+        let Some((first, end, begun, arrival)) = self.arriving.take() else { return };
+        if end <= self.parts.node.log().tail() {
             let times = [arrival.at, begun, self.parts.clock.now()];
             self.parts.recorder.applied(first, end, times, arrival.trace);
         }
@@ -329,6 +337,7 @@ impl<C: Clock, L: PeerLink> Driver<C, L> {
         let now = self.parts.clock.now();
         let mut actions = Vec::new();
         self.parts.node.on(now, event, &mut actions);
+        self.stamp_applied();
         let news = actions.iter().any(is_news);
         for action in actions {
             self.carry_out(now, action);

@@ -5,6 +5,7 @@ mod bench;
 mod cable;
 mod cli_operate;
 mod collector;
+mod console;
 #[expect(clippy::panic, reason = "helpers of tests end them so, with what they saw")]
 mod coordinator;
 mod demo;

@@ -9,6 +9,7 @@ const CRATES: &[(&str, &str)] = &[
     ("standfast", ""),
     ("standfast_kernel", "kernel"),
     ("standfast_proto", "proto"),
+    ("standfast_tui", "tui"),
     ("standfast_wire", "wire"),
     ("standfast_sim", "sim"),
 ];
@@ -47,6 +48,8 @@ impl Module {
             ("kernel", inner)
         } else if let Some(inner) = file.strip_prefix("src/wire/src/") {
             ("wire", inner)
+        } else if let Some(inner) = file.strip_prefix("tui/src/") {
+            ("tui", inner)
         } else {
             ("", file.strip_prefix("src/").unwrap_or(file))
         };
@@ -54,7 +57,7 @@ impl Module {
         if path.last().is_some_and(|last| last == "mod") {
             path.pop();
         }
-        if path == ["lib"] && krate != "wire" {
+        if path == ["lib"] && !matches!(krate, "tui" | "wire") {
             return Ok(None);
         }
         let name = room_name(krate, &path[0]);
@@ -71,7 +74,7 @@ impl Module {
         let (krate, inner) = self.resolve(named)?;
         let shown = named.segments.join("::");
         let to = match inner.first().map(String::as_str) {
-            _ if matches!(krate, "proto" | "wire" | "sim") => krate.to_owned(),
+            _ if matches!(krate, "proto" | "sim" | "tui" | "wire") => krate.to_owned(),
             None | Some("*") if krate == self.krate && !named.from_use => return None,
             None | Some("*") => {
                 return Some(format!("`{shown}` hides which room it reaches: import from a room"));
@@ -147,6 +150,8 @@ fn edges_in_the_table_pass() {
         ("src/outbound/peer.rs", "use crate::{config::C, ports::P}; use standfast_kernel::types::Seq;"),
         ("src/app.rs", "use crate::{cli, inbound, outbound}; use standfast_kernel::store::S;"),
         ("src/main.rs", "use standfast::{app, cli};"),
+        ("src/cli/console.rs", "use standfast_tui::Options;"),
+        ("tui/src/view/mod.rs", "use crate::model::Model; use standfast_proto::v1;"),
         ("src/config/load.rs", "#[cfg(test)] mod tests { use crate::shell::X; }"),
     ] {
         assert_eq!(messages(path, text), Vec::<String>::new(), "{path}: {text}");
@@ -170,6 +175,9 @@ fn edges_outside_the_table_are_found_however_they_are_written() {
         ("src/telemetry/catalog.rs", "pub use standfast_kernel::store::digest as d;"),
         ("src/wire/src/frame.rs", "use standfast_kernel::types::Seq; use standfast_proto::v1;"),
         ("src/main.rs", "use standfast::shell;"),
+        ("src/shell/driver.rs", "use standfast_tui::Time;"),
+        ("tui/src/update.rs", "use standfast_kernel::store::MetadataStore;"),
+        ("tui/src/update.rs", "use standfast::cli;"),
     ] {
         let found = messages(path, text);
         assert!(found.iter().any(|message| message.contains("may not import")), "{path}: {text}: {found:?}");

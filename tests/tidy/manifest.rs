@@ -106,6 +106,22 @@ pub(crate) fn kernel_dependencies(path: &str, text: &str) -> Vec<Finding> {
     findings
 }
 
+/// The console reads the contract and nothing of the server, so that it can never show what a node did not say.
+pub(crate) fn console_dependencies(path: &str, text: &str) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for line in lines(text) {
+        let name = line.text.split(['.', '=', ' ']).next().unwrap_or_default();
+        if is_dependencies(line.section) && name.starts_with("standfast") && name != "standfast-proto" {
+            findings.push(Finding::new(
+                path,
+                line.nr,
+                format!("the console knows the contract only: no `{name}`"),
+            ));
+        }
+    }
+    findings
+}
+
 #[cfg(test)]
 const GOOD: &str = "[package]\nname = \"x\"\nversion.workspace = true\nedition.workspace = true\n\
     rust-version.workspace = true\nlicense.workspace = true\npublish.workspace = true\n\
@@ -114,7 +130,7 @@ const GOOD: &str = "[package]\nname = \"x\"\nversion.workspace = true\nedition.w
 
 #[test]
 fn a_good_manifest_passes() {
-    for rule in [inherits, versions, kernel_dependencies] {
+    for rule in [inherits, versions, kernel_dependencies, console_dependencies] {
         assert_eq!(rule("Cargo.toml", GOOD), []);
     }
     assert_eq!(inherits("Cargo.toml", "[workspace]\nmembers = []"), []);
@@ -149,5 +165,13 @@ fn an_impure_dependency_is_found() {
         assert_eq!(kernel_dependencies("Cargo.toml", &bad).len(), 1, "{name}");
         let bad = format!("[dev-dependencies]\n{name} = {{ workspace = true }}");
         assert_eq!(kernel_dependencies("Cargo.toml", &bad).len(), 1, "{name}");
+    }
+}
+
+#[test]
+fn a_console_that_knows_the_server_is_found() {
+    for name in ["standfast", "standfast-kernel", "standfast-wire"] {
+        let bad = format!("[dependencies]\nstandfast-proto.workspace = true\n{name}.workspace = true");
+        assert_eq!(console_dependencies("Cargo.toml", &bad).len(), 1, "{name}");
     }
 }

@@ -35,9 +35,9 @@ pub(crate) const ROOMS: &[Room] = &[
             "witness",
         ],
     ),
-    // outbound: commands dial nodes as nodes do. wire: the bench drives any master that speaks Mooncake's protocol.
-    // telemetry: the support bundle holds messages as JSON.
-    room("cli", &["app", "config", "outbound", "proto", "telemetry", "wire"]),
+    // outbound: commands dial nodes as nodes do. tui: the console is a command. wire: the bench drives any master that
+    // speaks Mooncake's protocol. telemetry: the support bundle holds messages as JSON.
+    room("cli", &["app", "config", "outbound", "proto", "telemetry", "tui", "wire"]),
     // kernel::master: what a master may be told is checked where it is defined. telemetry: what a collector and a
     // sampling rule are.
     room("config", &["kernel::lab", "kernel::master", "kernel::replication", "telemetry"]),
@@ -68,6 +68,8 @@ pub(crate) const ROOMS: &[Room] = &[
     room("kernel::supervisor", &[]),
     // Puts the machines together.
     room("kernel::node", &["kernel"]),
+    // The operator's console: reads the contract, never the server.
+    room("tui", &["proto"]),
     // A coordinator of its own, with no part in a node: the kernel's model of one, on a file.
     room("witness", &["kernel::coordination", "proto"]),
     // Mooncake's protocol, sans-IO: knows nobody.
@@ -113,16 +115,23 @@ fn the_designs_edges_hold_and_their_reverses_do_not() {
         ("inbound", "shell"),
         ("outbound", "ports"),
         ("app", "inbound"),
+        ("cli", "tui"),
+        ("tui", "proto"),
     ] {
         let edge = |a: &str, b: &str| allowed(find(a).expect(a), b);
         assert!(edge(from, to), "{from} -> {to}");
-        if from != "app" {
+        if from != "app" && to != "proto" {
             assert!(!edge(to, from), "{to} -> {from}");
         }
     }
-    for (from, to) in
-        [("inbound", "kernel::store"), ("outbound", "shell"), ("kernel::supervisor", "kernel::oplog")]
-    {
+    for (from, to) in [
+        ("inbound", "kernel::store"),
+        ("outbound", "shell"),
+        ("kernel::supervisor", "kernel::oplog"),
+        ("tui", "shell"),
+        ("tui", "kernel::store"),
+        ("shell", "tui"),
+    ] {
         assert!(!allowed(find(from).expect(from), to), "{from} -> {to}");
     }
 }

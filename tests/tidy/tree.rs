@@ -46,7 +46,8 @@ impl File {
 
     /// Rust that ships: rooms and purity are about this.
     pub(crate) fn is_production(&self) -> bool {
-        self.is_own_rust() && self.path.starts_with("src/") && !is_test(&self.path)
+        let ships = self.path.starts_with("src/") || self.path.starts_with("tui/src/");
+        self.is_own_rust() && ships && !is_test(&self.path)
     }
 
     pub(crate) fn is_manifest(&self) -> bool {
@@ -105,6 +106,7 @@ fn test_paths_are_told_from_production() {
     let production = |path: &str| File { path: path.to_owned(), text: String::new() }.is_production();
     assert!(production("src/kernel/src/store/shard.rs"));
     assert!(production("src/contest.rs"));
+    assert!(production("tui/src/view/events.rs"));
     for path in [
         "src/shell/tests.rs",
         "src/kernel/src/store/shard_tests.rs",

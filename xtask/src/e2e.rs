@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::run::{Stopwatch, build_binary, cargo, pause, show, stream};
 use crate::tally::Tally;
-use crate::{process, verdict, wheel, wheel_cases};
+use crate::{console, process, tmux, verdict, verify, wheel, wheel_cases};
 
 /// The suites there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -19,6 +19,8 @@ pub(crate) enum Suite {
     Demo,
     /// Standbys that join, die and return while writes go on, at a million objects
     Replication,
+    /// `standfast console` in a terminal: watch, and fail over by keyboard
+    Console,
     /// The released Mooncake client, all that it does, also with a standby
     Wheel,
     /// The last three releases of it, as the support table shows them
@@ -60,6 +62,14 @@ pub(crate) fn run(suite: Suite, runs: u32, json: bool) -> Result<ExitCode> {
     let results = match suite {
         Suite::Demo => demo_cases(runs)?,
         Suite::Replication => vec![replication(runs, MANY_OBJECTS)?],
+        Suite::Console => match tmux::present() {
+            Ok(()) => console_cases(runs)?,
+            Err(error) => {
+                let (tally, notes) = verify::skipped(&format!("{error:#}"), verify::is_strict());
+                println!("{}\n{tally}", notes.join("\n"));
+                return Ok(if tally.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+            }
+        },
         Suite::Wheel => wheel_cases(&wheel::python()?, runs, true)?,
         Suite::Wheels => releases(runs)?,
     };
@@ -129,6 +139,23 @@ fn replication(runs: u32, objects: u64) -> Result<CaseResult> {
     Ok(CaseResult { name: "replication", run: 1, seconds: watch.elapsed().as_secs_f64(), reasons })
 }
 
+/// Builds the binary and plays each case of the console `runs` times.
+pub(crate) fn console_cases(runs: u32) -> Result<Vec<CaseResult>> {
+    let binary = build_binary()?;
+    let mut results = Vec::new();
+    for run in 1..=runs {
+        for case in console::CASES {
+            let watch = Stopwatch::start();
+            let reasons = console::play(&binary, case)?;
+            let seconds = watch.elapsed().as_secs_f64();
+            let word = if reasons.is_empty() { "ok" } else { "FAILED" };
+            eprintln!("console {} ({run} of {runs}) {word} in {seconds:.1} s", case.name);
+            results.push(CaseResult { name: case.name, run, seconds, reasons });
+        }
+    }
+    Ok(results)
+}
+
 /// Runs the cases of the wheel `runs` times: all of them, or the quick ones.
 pub(crate) fn wheel_cases(python: &Path, runs: u32, full: bool) -> Result<Vec<CaseResult>> {
     let mut results = Vec::new();
@@ -178,6 +205,7 @@ fn to_json(suite: Suite, results: &[CaseResult], tally: Tally) -> Value {
     let suite = match suite {
         Suite::Demo => "demo",
         Suite::Replication => "replication",
+        Suite::Console => "console",
         Suite::Wheel => "wheel",
         Suite::Wheels => "wheels",
     };

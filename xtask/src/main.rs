@@ -4,6 +4,7 @@
 
 mod bench;
 mod codegen;
+mod console;
 mod coverage;
 mod e2e;
 mod etcd;
@@ -13,6 +14,7 @@ mod run;
 mod sim;
 mod steps;
 mod tally;
+mod tmux;
 mod verdict;
 mod verify;
 mod wheel;
@@ -38,7 +40,7 @@ enum Command {
         full: bool,
     },
     /// Install what tests need besides Rust: the Mooncake wheel into target/venv,
-    /// the Debian packages that it loads, etcd, and cargo-tarpaulin
+    /// the Debian packages that it loads, etcd, tmux, and cargo-tarpaulin
     Setup,
     /// Generate code, apply clippy's suggestions, format
     Fix,
@@ -98,7 +100,9 @@ fn main() -> ExitCode {
 /// Tries everything, also after something could not be had.
 fn setup() -> anyhow::Result<ExitCode> {
     let etcd = etcd::install();
+    let tmux = tmux::install();
     wheel::python()?;
+    tmux?;
     coverage::setup()?;
     etcd.map(|()| ExitCode::SUCCESS)
 }

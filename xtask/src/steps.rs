@@ -53,6 +53,8 @@ pub(crate) enum Work {
     CodegenCheck,
     /// Runs the end-to-end demo cases.
     Demo { runs: u32 },
+    /// Plays the console in a terminal; skipped where tmux is not installed.
+    Console { runs: u32 },
     /// Installs etcd unless it is there; skipped where it cannot be had.
     Etcd,
     /// Runs the released Mooncake client; skipped where its wheel cannot be had.
@@ -122,6 +124,7 @@ pub(crate) fn steps(scale: &Scale) -> Vec<Step> {
             e2e::replication_command(scale.e2e_runs, scale.objects),
             Count::TestResults,
         ),
+        Step { name: "e2e console", work: Work::Console { runs: scale.e2e_runs } },
         Step { name: "e2e wheel", work: Work::Wheel { full: scale.whole_wheel } },
     ];
     if scale.coverage {

@@ -8,7 +8,7 @@ use anyhow::{Result, ensure};
 use crate::run::Stopwatch;
 use crate::steps::{Component, Count, FULL, QUICK, Step, Work, steps};
 use crate::tally::Tally;
-use crate::{codegen, coverage, e2e, etcd, run, wheel};
+use crate::{codegen, coverage, e2e, etcd, run, tmux, wheel};
 
 /// At most so many names of failed cases are repeated in the table.
 const FAILURES_SHOWN_MAX: usize = 20;
@@ -24,8 +24,7 @@ struct Outcome {
 
 /// Runs all steps and prints the table; fails when any case failed.
 pub(crate) fn run(full: bool) -> Result<ExitCode> {
-    // Where nobody reads the output, a missing tool must not pass for a checked one.
-    let strict = std::env::var("CI").is_ok_and(|ci| ci == "true");
+    let strict = is_strict();
     let watch = Stopwatch::start();
     let steps = steps(if full { &FULL } else { &QUICK });
     let count = steps.len();
@@ -42,6 +41,11 @@ pub(crate) fn run(full: bool) -> Result<ExitCode> {
     Ok(if total.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// Where nobody reads the output, a missing tool must not pass for a checked one.
+pub(crate) fn is_strict() -> bool {
+    std::env::var("CI").is_ok_and(|ci| ci == "true")
+}
+
 fn run_step(step: Step, strict: bool) -> Outcome {
     let watch = Stopwatch::start();
     let done = match step.work {
@@ -52,6 +56,10 @@ fn run_step(step: Step, strict: bool) -> Outcome {
         Work::Program { command, count, .. } => run_program(*command, count),
         Work::CodegenCheck => codegen::run(true).map(|()| (Tally::one(true), Vec::new())),
         Work::Demo { runs } => e2e::demo_cases(runs).map(|results| e2e::summary(&results)),
+        Work::Console { runs } => match tmux::install() {
+            Ok(()) => e2e::console_cases(runs).map(|results| e2e::summary(&results)),
+            Err(error) => Ok(skipped(&format!("{error:#}"), strict)),
+        },
         Work::Etcd => match etcd::install() {
             Ok(()) => Ok((Tally::one(true), Vec::new())),
             Err(error) => Ok(skipped(&format!("{error:#}"), strict)),
@@ -75,7 +83,8 @@ fn is_installed(component: Component) -> bool {
     probe.output().is_ok_and(|output| output.status.success())
 }
 
-fn skipped(why: &str, strict: bool) -> (Tally, Vec<String>) {
+/// What a step comes to that could not be run.
+pub(crate) fn skipped(why: &str, strict: bool) -> (Tally, Vec<String>) {
     let note = format!("skipped: {why}");
     let failed = u64::from(strict);
     (Tally { passed: 0, failed, skipped: 1 - failed }, vec![note])

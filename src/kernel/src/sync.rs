@@ -26,6 +26,7 @@ pub mod atomic {
 #[cfg(not(feature = "shuttle"))]
 mod primitives {
     pub(super) use parking_lot::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
+    #[cfg(debug_assertions)]
     pub(super) use std::thread_local;
 }
 
@@ -34,6 +35,7 @@ mod primitives {
     use std::sync::PoisonError;
 
     pub(super) use shuttle::sync::{MutexGuard, RwLockReadGuard, RwLockWriteGuard};
+    #[cfg(debug_assertions)]
     pub(super) use shuttle::thread_local;
 
     /// Locks without poison, as parking_lot's are.

@@ -355,6 +355,39 @@ fn the_table_of_what_is_logged_is_exact() {
     assert!(told.iter().map(|(_, op)| op.name()).collect::<BTreeSet<_>>().len() == OpType::ALL.len() - 1);
 }
 
+/// Sound entries that do not belong here: each is refused and changes nothing,
+/// or it fits and leaves the books in order. Nothing panics. What carves regions
+/// is left out: a wrong region shows after its home has changed, and that copy is
+/// quarantined as a whole.
+#[test]
+fn entries_of_another_history_change_nothing_where_they_do_not_fit() {
+    let (mut refused, mut fitted) = (0, 0);
+    for seed in 1..=6 {
+        let run = |seed| numbers(seed).skip(1).take(300).fold(History::new(false), History::step);
+        let (here, other) = (run(seed), run(seed + 100));
+        let (store, tail) = (&here.b.store, here.b.log.tail().0);
+        let bytes = other.b.entries_since(Seq::FIRST);
+        for entry in split_entries(&bytes) {
+            let mut entry = decode(entry.expect("whole")).expect("own bytes");
+            if matches!(entry.op.kind(), OpType::PutStart | OpType::TransferStart) {
+                continue;
+            }
+            entry.pos = LogPos { epoch: Epoch(1_000), seq: tail + entry.pos.seq };
+            let before = store.recount();
+            match store.apply(&entry) {
+                Ok(()) => fitted += 1,
+                Err(error) => {
+                    assert_eq!(store.recount(), before, "{error}: {:?}", entry.op);
+                    refused += 1;
+                }
+            }
+        }
+        here.b.sound();
+        conserved(&here.b);
+    }
+    assert!(refused > 100 && fitted > 20, "{refused} refused, {fitted} fitted");
+}
+
 #[test]
 fn the_document_is_the_table() {
     let document = include_str!("../../../../docs/oplog.md");

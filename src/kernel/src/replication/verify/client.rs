@@ -291,7 +291,8 @@ impl VerificationClient {
     }
 
     fn judge_answer(&mut self, now: Instant, answer: &VerificationResponse) {
-        if !self.stands_at(self.store.mark(answer.home).last, answer.mark.last) {
+        let stands = self.stands_at(self.store.mark(answer.home).last, answer.mark.last);
+        if !stands && !mutant!(BeaconAnyPosition) {
             return self.inconclusive(now, answer.home);
         }
         match &answer.outcome {

@@ -1,0 +1,152 @@
+//! Values as text. What is unknown is `?`, never 0.
+
+/// How an unknown value is shown.
+pub(crate) const UNKNOWN: &str = "?";
+
+/// A number, or `?`.
+pub(crate) fn number(value: Option<u64>) -> String {
+    value.map_or_else(|| UNKNOWN.to_owned(), |value| value.to_string())
+}
+
+/// Milliseconds as a short duration with its unit, or `?`.
+pub(crate) fn millis(value: Option<u64>) -> String {
+    micros(value.map(|ms| ms.saturating_mul(1000)))
+}
+
+/// Microseconds as a short duration with its unit, or `?`.
+pub(crate) fn micros(value: Option<u64>) -> String {
+    let Some(us) = value else { return UNKNOWN.to_owned() };
+    match us {
+        0..10_000 => format!("{}.{} ms", us / 1000, us % 1000 / 100),
+        10_000..1_000_000 => format!("{} ms", us / 1000),
+        1_000_000..60_000_000 => format!("{}.{} s", us / 1_000_000, us % 1_000_000 / 100_000),
+        60_000_000..3_600_000_000 => format!("{}m{:02}s", us / 60_000_000, us / 1_000_000 % 60),
+        3_600_000_000..86_400_000_000 => format!("{}h{:02}m", us / 3_600_000_000, us / 60_000_000 % 60),
+        _ => format!("{}d{:02}h", us / 86_400_000_000, us / 3_600_000_000 % 24),
+    }
+}
+
+/// Microseconds as seconds with three digits, or `?`.
+pub(crate) fn seconds(value: Option<u64>) -> String {
+    value
+        .map_or_else(|| UNKNOWN.to_owned(), |us| format!("{}.{:03} s", us / 1_000_000, us % 1_000_000 / 1000))
+}
+
+/// Bytes with a binary unit, or `?`.
+pub(crate) fn bytes(value: Option<u64>) -> String {
+    let Some(bytes) = value else { return UNKNOWN.to_owned() };
+    let units = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    let mut scaled = bytes as f64;
+    let mut unit = "B";
+    for next in units {
+        if scaled < 1024.0 {
+            break;
+        }
+        scaled /= 1024.0;
+        unit = next;
+    }
+    if unit == "B" { format!("{bytes} B") } else { format!("{scaled:.1} {unit}") }
+}
+
+/// A rate or another figure that need not be exact.
+pub(crate) fn figure(value: Option<f64>) -> String {
+    match value {
+        None => UNKNOWN.to_owned(),
+        Some(v) if v >= 10_000_000.0 => format!("{:.0}M", v / 1e6),
+        Some(v) if v >= 10_000.0 => format!("{:.0}k", v / 1e3),
+        Some(v) if v >= 10.0 || v == 0.0 => format!("{v:.0}"),
+        Some(v) => format!("{v:.1}"),
+    }
+}
+
+/// `1 key`, `2 keys`.
+pub(crate) fn plural(count: usize, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}
+
+/// Columns that `text` takes.
+pub(crate) fn width(text: &str) -> usize {
+    ratatui::text::Line::raw(text).width()
+}
+
+/// At most `columns` wide; what is cut off is marked with `~`. Characters that a terminal would obey become `?`.
+pub(crate) fn cut(text: &str, columns: usize) -> String {
+    let clean: String = text.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
+    if width(&clean) <= columns {
+        return clean;
+    }
+    let mut short = String::new();
+    for c in clean.chars() {
+        if width(&short) + width(c.encode_utf8(&mut [0; 4])) + 1 > columns {
+            break;
+        }
+        short.push(c);
+    }
+    if columns > 0 {
+        short.push('~');
+    }
+    short
+}
+
+/// Breaks `text` at spaces into lines of at most `columns`; a longer word is cut.
+pub(crate) fn wrap(text: &str, columns: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut line = String::new();
+    for word in text.split_whitespace() {
+        let word = cut(word, columns);
+        if !line.is_empty() && width(&line) + 1 + width(&word) > columns {
+            lines.push(std::mem::take(&mut line));
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(&word);
+    }
+    lines.push(line);
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_is_not_zero() {
+        assert_eq!((number(None), number(Some(0))), ("?".to_owned(), "0".to_owned()));
+        assert_eq!((seconds(None), seconds(Some(0))), ("?".to_owned(), "0.000 s".to_owned()));
+        assert_eq!((bytes(None), bytes(Some(0))), ("?".to_owned(), "0 B".to_owned()));
+        assert_eq!((figure(None), figure(Some(0.0))), ("?".to_owned(), "0".to_owned()));
+    }
+
+    #[test]
+    fn durations_keep_two_figures_at_least() {
+        for (us, want) in [
+            (900, "0.9 ms"),
+            (12_400, "12 ms"),
+            (1_250_000, "1.2 s"),
+            (61_000_000, "1m01s"),
+            (3_720_000_000, "1h02m"),
+            (90_000_000_000, "1d01h"),
+        ] {
+            assert_eq!(micros(Some(us)), want);
+        }
+        assert_eq!(bytes(Some(1536)), "1.5 KiB");
+        assert_eq!(figure(Some(123_456.0)), "123k");
+    }
+
+    #[test]
+    fn a_terminal_is_given_nothing_to_obey() {
+        assert_eq!(cut("a\u{1b}[2J", 10), "a?[2J");
+        assert_eq!(cut("standby-17", 6), "stand~");
+        assert_eq!(cut("\u{4e16}\u{754c}", 3), "\u{4e16}~", "a wide character counts twice");
+    }
+
+    #[test]
+    fn wrapping_loses_no_word() {
+        let text = "word ".repeat(30);
+        let lines = wrap(&text, 22);
+        assert!(lines.iter().all(|line| width(line) <= 22), "{lines:?}");
+        assert_eq!(lines.join(" ").split(' ').count(), 30);
+        assert_eq!(wrap("", 10), [""]);
+    }
+}

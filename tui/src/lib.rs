@@ -1,0 +1,59 @@
+//! The operator's console: watch lag, judge whether one may fail over, and fail over, in a terminal.
+//!
+//! ```text
+//! node tasks --Msg--> update(Model, time, Msg) -> Effects --> node tasks, admin calls, files
+//!                        |
+//!                        v
+//!                     view functions of the Model --> lines --> terminal, text, JSON
+//! ```
+//!
+//! The model changes in [`update()`] and nowhere else; it and the views are pure: no clock, no I/O. The screen never
+//! waits for a node. What is unknown is `?`, what is old is dimmed and carries its age.
+
+mod act;
+mod backoff;
+mod command;
+mod conn;
+mod filter;
+mod findings;
+mod format;
+mod frame;
+mod history;
+mod intake;
+mod journal;
+mod json;
+mod judge;
+mod keys;
+mod look;
+#[cfg(test)]
+mod manual_tests;
+mod model;
+mod msg;
+mod record;
+mod recorder;
+mod replay;
+#[cfg(test)]
+mod replay_tests;
+mod run;
+mod table;
+mod terminal;
+#[cfg(test)]
+mod testing;
+mod time;
+mod trace;
+mod update;
+#[cfg(test)]
+mod update_tests;
+mod view;
+
+pub use act::{Confirmed, Deed};
+pub use json::{Health, health, line as json_line};
+pub use look::{Environment, Look, Theme};
+pub use model::{Model, RATES, Retained, Setup};
+pub use msg::{Effect, Key, Msg, Outcome, Recorded};
+pub use record::{BYTES_MAX as RECORD_BYTES_MAX, Mark, ReadError, Record, Recorder, Recording};
+pub use replay::Replay;
+pub use run::{Options, RunError, headless, once, run};
+pub use time::Time;
+pub use update::update;
+pub use view::screen::text as screen_text;

@@ -1,0 +1,149 @@
+//! What may happen to the console, and what it asks to be done.
+
+use standfast_proto::v1::{DetachReply, PromoteReply, Reason, StatusUpdate, WriteTrace};
+
+use crate::act::Confirmed;
+
+/// A key, as far as the console knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Key {
+    /// A character, with shift already in it.
+    Char(char),
+    /// A character typed with Ctrl.
+    Ctrl(char),
+    /// Takes what was typed.
+    Enter,
+    /// Closes what is open.
+    Esc,
+    /// Takes back a character.
+    Backspace,
+    /// The next view.
+    Tab,
+    /// The view before.
+    BackTab,
+    /// One row up.
+    Up,
+    /// One row down.
+    Down,
+    /// A screen up.
+    PageUp,
+    /// A screen down.
+    PageDown,
+    /// The first row.
+    Home,
+    /// The last row.
+    End,
+}
+
+/// Everything that changes the model.
+#[derive(Debug, Clone)]
+pub enum Msg {
+    /// Time has passed.
+    Tick,
+    /// A key was pressed.
+    Key(Key),
+    /// The terminal has so many columns and rows.
+    Resize(u16, u16),
+    /// A node sent its status.
+    Said {
+        /// Whom we asked.
+        addr: String,
+        /// What came.
+        update: Box<StatusUpdate>,
+    },
+    /// The connection to a node failed or ended.
+    Lost {
+        /// Whom we asked.
+        addr: String,
+        /// A sentence.
+        why: String,
+        /// Failed attempts in a row.
+        attempts: u32,
+        /// Milliseconds until the next.
+        retry_in_ms: u64,
+    },
+    /// What a dry run came to.
+    Planned {
+        /// Whom we asked.
+        addr: String,
+        /// An error says why nobody knows.
+        reply: Result<PromoteReply, String>,
+    },
+    /// What an act came to.
+    Acted(Outcome),
+    /// What a node's flight recorder tells of one write.
+    Traced {
+        /// The write.
+        seq: u64,
+        /// Whom we asked.
+        addr: String,
+        /// An error says why nobody knows.
+        answer: Result<Box<WriteTrace>, String>,
+    },
+    /// A file was written, or why not.
+    Saved(Result<String, String>),
+    /// The state of the recording, for the header.
+    Recorded(Recorded),
+}
+
+/// How a recording goes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Recorded {
+    /// Size of the file.
+    pub bytes: u64,
+    /// Messages that the disk was too slow for.
+    pub dropped: u64,
+    /// Writing has failed; nothing is recorded any more.
+    pub failed: bool,
+}
+
+/// What became of an act.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// The node is the primary.
+    Promoted(PromoteReply),
+    /// The standby is out of the in-sync set.
+    Detached(DetachReply),
+    /// Nothing was done.
+    Refused(Vec<Reason>),
+    /// Nobody knows whether it took effect.
+    Unknown {
+        /// A sentence.
+        why: String,
+        /// The next command to type.
+        cure: String,
+    },
+}
+
+/// What `update` asks the outside to do.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// End the console.
+    Quit,
+    /// Keep asking this address.
+    Watch(String),
+    /// Ask it no more.
+    Forget(String),
+    /// Ask all nodes at this interval, in milliseconds.
+    Rate(u64),
+    /// Run a promotion of the node at this address up to the point of no return.
+    Plan {
+        /// The standby's address.
+        addr: String,
+        /// For the audit.
+        reason: String,
+    },
+    /// Do what the operator has confirmed.
+    Act(Confirmed),
+    /// Ask the flight recorders of these nodes for one write.
+    Trace {
+        /// The write.
+        seq: u64,
+        /// Addresses.
+        addrs: Vec<String>,
+    },
+    /// Write the screen as text.
+    SaveText(String),
+    /// Write the state as one line of JSON.
+    SaveJson(String),
+}

@@ -1,0 +1,333 @@
+//! The one place where the model changes: a function of the model, the time and a message.
+
+use crate::act::{Act, Deed};
+use crate::command;
+use crate::filter::Filter;
+use crate::intake;
+use crate::keys::{self, Action, When};
+use crate::look::Tone;
+use crate::model::{Dialog, Model, Prompt, RANGES, RATES};
+use crate::msg::{Effect, Key, Msg, Outcome};
+use crate::time::Time;
+use crate::view::{VIEWS, page_rows};
+
+/// A step of `[` and `]` in a replay.
+const REPLAY_STEP_MS: u64 = 10_000;
+/// A line that is typed is never longer.
+const TYPED_MAX: usize = 200;
+
+/// Takes `msg` in at `wall`; says what the outside must do.
+pub fn update(model: &mut Model, wall: Time, msg: Msg) -> Vec<Effect> {
+    model.wall = wall;
+    match &mut model.replay {
+        None => set_now(model, wall),
+        Some(replay) => {
+            replay.tick(wall);
+            catch_up(model);
+        }
+    }
+    let effects = match msg {
+        Msg::Tick => Vec::new(),
+        Msg::Key(key) => on_key(model, key),
+        Msg::Resize(columns, rows) => {
+            model.size = (columns, rows);
+            Vec::new()
+        }
+        Msg::Said { addr, update } => intake::said(model, &addr, *update),
+        Msg::Lost { addr, why, attempts, retry_in_ms } => {
+            intake::lost(model, &addr, &why, attempts, retry_in_ms);
+            Vec::new()
+        }
+        Msg::Planned { addr, reply } => {
+            if let Dialog::Act(act) = &mut model.dialog {
+                act.planned(&addr, reply);
+            }
+            Vec::new()
+        }
+        Msg::Acted(outcome) => {
+            acted(model, outcome);
+            Vec::new()
+        }
+        Msg::Traced { seq, addr, answer } => {
+            // It may be about a write that was looked up before.
+            if let Some(lookup) = model.trace.as_mut().filter(|lookup| lookup.seq == seq) {
+                lookup.answers.insert(addr, answer.map(|trace| *trace));
+            }
+            Vec::new()
+        }
+        Msg::Saved(Ok(path)) => {
+            model.say(Tone::Ok, format!("written: {path}"));
+            Vec::new()
+        }
+        Msg::Saved(Err(why)) => {
+            model.say(Tone::Crit, why);
+            Vec::new()
+        }
+        Msg::Recorded(state) => {
+            model.recorded = Some(state);
+            Vec::new()
+        }
+    };
+    intake::sample(model);
+    effects
+}
+
+fn set_now(model: &mut Model, now: Time) {
+    model.now = now;
+    model.live.at = now;
+}
+
+/// Takes in what the recording holds up to the moment shown.
+fn catch_up(model: &mut Model) {
+    let Some(replay) = &mut model.replay else { return };
+    let (due, at) = (replay.due(), replay.at());
+    for record in due {
+        set_now(model, Time(record.at_ms));
+        if let Some(update) = record.update {
+            // In a recording there is nobody to watch.
+            drop(intake::said(model, &record.addr, update));
+        } else if let Some(why) = record.lost {
+            intake::lost(model, &record.addr, &why, 1, 0);
+        }
+        intake::sample(model);
+    }
+    set_now(model, at);
+}
+
+fn acted(model: &mut Model, outcome: Outcome) {
+    let tone = match outcome {
+        Outcome::Promoted(_) | Outcome::Detached(_) => Tone::Ok,
+        Outcome::Refused(_) | Outcome::Unknown { .. } => Tone::Crit,
+    };
+    if let Dialog::Act(act) = &mut model.dialog {
+        let word = match tone {
+            Tone::Ok => "done",
+            _ => "not done, or unknown",
+        };
+        let said = format!("{} {}: {word}", act.deed.word(), act.target);
+        act.acted(outcome);
+        model.say(tone, said);
+    }
+}
+
+fn on_key(model: &mut Model, key: Key) -> Vec<Effect> {
+    if key == Key::Ctrl('c') {
+        return vec![Effect::Quit];
+    }
+    match std::mem::take(&mut model.dialog) {
+        Dialog::None => on_view_key(model, key),
+        Dialog::Help(row) => {
+            model.dialog = match key {
+                Key::Down | Key::Char('j') => Dialog::Help(row + 1),
+                Key::PageDown | Key::Char(' ') => Dialog::Help(row + 10),
+                Key::Up | Key::Char('k') => Dialog::Help(row.saturating_sub(1)),
+                Key::PageUp => Dialog::Help(row.saturating_sub(10)),
+                _ => Dialog::None,
+            };
+            Vec::new()
+        }
+        Dialog::Prompt { kind, text } => on_prompt_key(model, kind, text, key),
+        Dialog::Act(act) => match act.key(key, &model.live) {
+            Ok((act, effects)) => {
+                model.dialog = act.map_or(Dialog::None, |act| Dialog::Act(Box::new(act)));
+                effects
+            }
+            Err(why) => {
+                model.say(Tone::Crit, why);
+                Vec::new()
+            }
+        },
+    }
+}
+
+fn on_prompt_key(model: &mut Model, kind: Prompt, mut text: String, key: Key) -> Vec<Effect> {
+    match key {
+        Key::Esc => return Vec::new(),
+        Key::Enter => {
+            let done = match kind {
+                Prompt::Filter => set_filter(model, &text),
+                Prompt::Command => command::run(model, &text),
+            };
+            return done.unwrap_or_else(|why| {
+                model.say(Tone::Warn, why);
+                Vec::new()
+            });
+        }
+        Key::Char(c) if text.len() < TYPED_MAX => text.push(c),
+        // One more than there is closes the prompt.
+        Key::Backspace if text.pop().is_none() => return Vec::new(),
+        _ => {}
+    }
+    model.dialog = Dialog::Prompt { kind, text };
+    Vec::new()
+}
+
+fn on_view_key(model: &mut Model, key: Key) -> Vec<Effect> {
+    let (acting, replay) = (model.allow_actions, model.replay.is_some());
+    let holds = |when: When| match when {
+        When::Always => true,
+        When::Acting => acting,
+        When::Replay => replay,
+    };
+    let action = keys::find(key, holds);
+    if action.is_none()
+        && matches!(keys::find(key, |when| when != When::Replay), Some(Action::Failover | Action::Detach))
+    {
+        let why =
+            if replay { "a recording cannot be acted upon" } else { "read-only: start with --allow-actions" };
+        model.say(Tone::Warn, why);
+    }
+    action.map_or_else(Vec::new, |action| perform(model, action))
+}
+
+fn perform(model: &mut Model, action: Action) -> Vec<Effect> {
+    match action {
+        Action::Quit => return vec![Effect::Quit],
+        Action::Close => close(model),
+        Action::Help => model.dialog = Dialog::Help(0),
+        Action::View(digit) => match VIEWS.iter().position(|view| view.key == digit) {
+            Some(view) => model.view = view,
+            None => model.say(Tone::Warn, format!("there is no view {digit} yet")),
+        },
+        Action::NextView => model.view = (model.view + 1) % VIEWS.len(),
+        Action::PreviousView => model.view = (model.view + VIEWS.len() - 1) % VIEWS.len(),
+        Action::Filter => {
+            let text = model.gaze().filter.text().to_owned();
+            model.dialog = Dialog::Prompt { kind: Prompt::Filter, text };
+        }
+        Action::Command => model.dialog = Dialog::Prompt { kind: Prompt::Command, text: String::new() },
+        Action::Pause => pause(model),
+        Action::Older => step(model, false),
+        Action::Newer => step(model, true),
+        Action::Slower => return set_rate(model, model.rate_ms.saturating_mul(2)),
+        Action::Faster => return set_rate(model, model.rate_ms / 2),
+        Action::Range => {
+            let at = RANGES.iter().position(|range| *range > model.range_ms);
+            model.range_ms = RANGES[at.unwrap_or(0)];
+        }
+        Action::Theme => {
+            model.look.theme = model.look.theme.next();
+            model.say(Tone::Plain, format!("theme {}", model.look.theme.word()));
+        }
+        Action::Ascii => model.look.ascii = !model.look.ascii,
+        Action::SaveText => return vec![Effect::SaveText(command::file(model, "", "txt"))],
+        Action::SaveJson => return vec![Effect::SaveJson(command::file(model, "", "json"))],
+        Action::Up => scroll(model, |row, _| row.saturating_sub(1)),
+        Action::Down => scroll(model, |row, _| row + 1),
+        Action::PageUp => scroll(model, usize::saturating_sub),
+        Action::PageDown => scroll(model, |row, page| row + page),
+        Action::Top => scroll(model, |_, _| 0),
+        Action::Bottom => scroll(model, |_, _| usize::MAX),
+        Action::Failover | Action::Detach => {
+            let deed = if action == Action::Failover { Deed::Failover } else { Deed::Detach };
+            return act(model, deed, "", "").unwrap_or_else(|why| {
+                model.say(Tone::Crit, why);
+                Vec::new()
+            });
+        }
+        Action::SpeedDown | Action::SpeedUp => {
+            if let Some(replay) = &mut model.replay {
+                if action == Action::SpeedUp { replay.faster() } else { replay.slower() }
+            }
+        }
+        Action::PreviousMark | Action::NextMark => {
+            let mark = model.replay.as_ref().and_then(|replay| {
+                if action == Action::NextMark { replay.mark_after() } else { replay.mark_before() }
+            });
+            match mark.map(|mark| mark.at) {
+                Some(at) => seek(model, at),
+                None => model.say(Tone::Plain, "no failover there"),
+            }
+        }
+    }
+    Vec::new()
+}
+
+/// Esc goes one step back to the plain present.
+fn close(model: &mut Model) {
+    if model.notice().is_some() {
+        model.notice = None;
+    } else if model.gaze().filter.is_active() {
+        model.gaze_mut().filter = Filter::default();
+    } else {
+        model.hold = None;
+    }
+}
+
+fn pause(model: &mut Model) {
+    match &mut model.replay {
+        Some(replay) => replay.playing = !replay.playing,
+        None => model.hold = if model.hold.is_some() { None } else { Some(model.live.clone()) },
+    }
+}
+
+/// Back or forward in time; past the newest frame is the present.
+fn step(model: &mut Model, forward: bool) {
+    if let Some(replay) = &model.replay {
+        let at = replay.at();
+        seek(model, if forward { at.plus(REPLAY_STEP_MS) } else { at.minus(REPLAY_STEP_MS) });
+        return;
+    }
+    let at = model.shown().at;
+    if forward {
+        model.hold = model.history.after(at).filter(|_| model.hold.is_some()).cloned();
+    } else if let Some(frame) = model.history.before(at) {
+        model.hold = Some(frame.clone());
+    } else {
+        model.say(Tone::Plain, "nothing older is kept");
+    }
+}
+
+/// Shows what was known at `to`.
+pub(crate) fn seek(model: &mut Model, to: Time) {
+    if let Some(replay) = &mut model.replay {
+        replay.seek(to);
+        let at = replay.at();
+        intake::forget(model, at);
+        catch_up(model);
+    } else {
+        model.hold = if to < model.now { model.history.at(to).cloned() } else { None };
+    }
+}
+
+fn scroll(model: &mut Model, to: impl Fn(usize, usize) -> usize) {
+    let (rows, page) = page_rows(model);
+    let gaze = model.gaze_mut();
+    gaze.scroll = to(gaze.scroll, page).min(rows.saturating_sub(page));
+}
+
+/// # Errors
+/// When it is no regular expression.
+pub(crate) fn set_filter(model: &mut Model, text: &str) -> Result<Vec<Effect>, String> {
+    let filter = Filter::parse(text)?;
+    let gaze = model.gaze_mut();
+    gaze.filter = filter;
+    gaze.scroll = 0;
+    Ok(Vec::new())
+}
+
+pub(crate) fn set_rate(model: &mut Model, ms: u64) -> Vec<Effect> {
+    if model.replay.is_some() {
+        model.say(Tone::Warn, "a recording has the rate that it was made with");
+        return Vec::new();
+    }
+    model.rate_ms = ms.clamp(*RATES.start(), *RATES.end());
+    model.say(Tone::Plain, format!("an update each {}", crate::format::millis(Some(model.rate_ms))));
+    vec![Effect::Rate(model.rate_ms)]
+}
+
+/// Begins an act on what is known now, whatever the screen shows.
+///
+/// # Errors
+/// Why not.
+pub(crate) fn act(model: &mut Model, deed: Deed, target: &str, reason: &str) -> Result<Vec<Effect>, String> {
+    if model.replay.is_some() {
+        return Err("a recording cannot be acted upon".to_owned());
+    }
+    if !model.allow_actions {
+        return Err("read-only: start with --allow-actions".to_owned());
+    }
+    let (act, effects) = Act::begin(deed, &model.live, target, reason)?;
+    model.dialog = Dialog::Act(Box::new(act));
+    Ok(effects)
+}

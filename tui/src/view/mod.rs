@@ -1,0 +1,140 @@
+//! The views: pure functions of what is known. A new one is a file here and a row of [`VIEWS`].
+
+mod clients;
+mod dialog;
+mod events;
+mod failover;
+mod findings;
+mod help;
+mod overview;
+mod parts;
+mod replication;
+pub(crate) mod screen;
+mod traces;
+#[cfg(test)]
+mod view_tests;
+
+pub(crate) use parts::role as role_word;
+use ratatui::text::Line;
+
+use crate::filter::Filter;
+use crate::findings::Since;
+use crate::frame::Frame;
+use crate::history::History;
+use crate::journal::Journal;
+use crate::look::Look;
+use crate::model::Model;
+use crate::trace::Lookup;
+
+/// A view.
+pub(crate) struct View {
+    /// The digit that shows it.
+    pub(crate) key: char,
+    pub(crate) name: &'static str,
+    pub(crate) title: &'static str,
+    /// One sentence, for the help and docs/console.md.
+    pub(crate) about: &'static str,
+    page: fn(&Scene<'_>) -> Page,
+}
+
+/// What a view may look at.
+pub(crate) struct Scene<'a> {
+    pub(crate) frame: &'a Frame,
+    pub(crate) history: &'a History,
+    pub(crate) journal: &'a Journal,
+    pub(crate) since: &'a Since,
+    pub(crate) look: &'a Look,
+    pub(crate) filter: &'a Filter,
+    pub(crate) trace: Option<&'a Lookup>,
+    pub(crate) range_ms: u64,
+    pub(crate) columns: usize,
+}
+
+/// What a view draws: a head that stays, and rows that scroll.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Page {
+    pub(crate) head: Vec<Line<'static>>,
+    pub(crate) rows: Vec<Line<'static>>,
+}
+
+/// The digits are those of the design; 3 (op log) and 4 (verification) come with their data.
+pub(crate) const VIEWS: &[View] = &[
+    View {
+        key: '1',
+        name: "overview",
+        title: "Overview",
+        about: "Who leads, may I fail over, how far behind, what would be lost, what is wrong",
+        page: overview::page,
+    },
+    View {
+        key: '2',
+        name: "replication",
+        title: "Replication",
+        about: "The pipeline of each standby, its lag in entries, bytes and time, and their past",
+        page: replication::page,
+    },
+    View {
+        key: '5',
+        name: "failover",
+        title: "Failover",
+        about: "Who could be promoted and why not; past role changes by phase; RTO and RPO",
+        page: failover::page,
+    },
+    View {
+        key: '6',
+        name: "clients",
+        title: "Clients",
+        about: "Clients and their segments: lent, used, away",
+        page: clients::page,
+    },
+    View {
+        key: '7',
+        name: "traces",
+        title: "Traces",
+        about: "One write by its seq, as a waterfall across the nodes",
+        page: traces::page,
+    },
+    View {
+        key: '8',
+        name: "findings",
+        title: "Findings",
+        about: "What is wrong, since when, and what to type next",
+        page: findings::page,
+    },
+    View {
+        key: '9',
+        name: "events",
+        title: "Events",
+        about: "What happened, a column for each node",
+        page: events::page,
+    },
+];
+
+impl<'a> Scene<'a> {
+    /// What `model` shows in a space of `columns`.
+    pub(crate) fn of(model: &'a Model, columns: usize) -> Self {
+        Self {
+            frame: model.shown(),
+            history: &model.history,
+            journal: &model.journal,
+            since: &model.since,
+            look: &model.look,
+            filter: &model.gaze().filter,
+            trace: model.trace.as_ref(),
+            range_ms: model.range_ms,
+            columns,
+        }
+    }
+}
+
+/// The page of the view that `model` shows.
+pub(crate) fn page(model: &Model, columns: usize) -> Page {
+    (VIEWS[model.view].page)(&Scene::of(model, columns))
+}
+
+/// Rows of the page that is shown, and how many of them are seen at once.
+pub(crate) fn page_rows(model: &Model) -> (usize, usize) {
+    let (columns, rows) = screen::body(model.size);
+    let page = page(model, columns);
+    (page.rows.len(), rows.saturating_sub(page.head.len()).max(1))
+}
