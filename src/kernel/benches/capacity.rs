@@ -51,7 +51,7 @@ fn call(master: &Master, request: &Request) -> Response {
 /// A primary whose log ring is small, so that it is no part of what is measured.
 fn primary(segments: u64) -> (Master, Arc<MetadataStore>) {
     let store = Arc::new(MetadataStore::new(&"bench".parse().unwrap_or_else(|_| panic!("a name"))));
-    let log = OpLogManager::new(LogLimits { entries: 4_096, bytes: 1 << 20 });
+    let log = OpLogManager::new(LogLimits { entries: 4_096, bytes: 1 << 20, ..LogLimits::default() });
     let start = MasterStart { epoch: Epoch(1), since: NOW, hold_until: NOW, seed: 1, sabotage: None };
     let eviction = EvictionRules { ratio: 1e-6, ..EvictionRules::DEFAULT };
     let times = MasterTimes { eviction, ..MasterTimes::default() };
