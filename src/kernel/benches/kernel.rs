@@ -237,7 +237,7 @@ fn digest(c: &mut Criterion) {
     let Ok(cluster) = "bench".parse() else { panic!("a name") };
     let digester = Digester::new(&cluster);
     let homes = (0..1_024).filter_map(HomeId::from_index).map(|home| primary.store.shard(home));
-    let Some(shard) = homes.into_iter().find(|shard| shard.read().len() > 0) else { panic!("no object") };
+    let Some(shard) = homes.into_iter().find(|shard| !shard.read().is_empty()) else { panic!("no object") };
     let shard = shard.read();
     let Some(object) = shard.objects().next() else { panic!("no object") };
     c.bench_function("digest/object", |b| b.iter(|| digester.object(black_box(object))));
