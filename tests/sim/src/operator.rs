@@ -79,6 +79,9 @@ impl World {
     /// Whether this process holds everything that was promised and may lead.
     pub(crate) fn holds_all(&self, i: usize) -> bool {
         let Some(p) = &self.hosts[i].process else { return false };
+        if self.params.coordinated {
+            return self.coordinator.surely_in_sync(p.copy);
+        }
         let op = &self.operator;
         let claims = op.claim == Some((i, p.copy));
         let eligible = p.node.verdict().is_yes()
@@ -201,6 +204,9 @@ impl World {
         for i in 0..NODES {
             self.look_after(i)?;
         }
+        if self.params.coordinated {
+            return Ok(());
+        }
         self.look_after_primary();
         self.look_after_members();
         Ok(())
@@ -228,6 +234,9 @@ impl World {
                 self.at(t, Event::Heal(crate::nemesis::Healing::Restart(i)));
                 return Ok(());
             }
+        }
+        if self.params.coordinated {
+            return Ok(());
         }
         let wanted = if latest == i { (i + 1 + self.rng.below(2) as usize) % NODES } else { latest };
         let settled = latest == i && self.hosts[i].target != i && !self.rng.chance(50);

@@ -63,6 +63,14 @@ impl World {
                     format!("promotion {request}: {} reasons against", verdict.reasons.len())
                 });
             }
+            NodeAction::Transact(id, transaction) => self.transact(i, id, transaction),
+            NodeAction::ReadRecords => self.read_records(i),
+            NodeAction::Follow(address) => {
+                if let Some(n) = self.hosts.iter().position(|h| format!("{}:1", h.name) == address) {
+                    self.hosts[i].target = n;
+                }
+            }
+            NodeAction::Published(_) => {}
             NodeAction::Detached(_, was) => self.note(At::Node(i), || format!("detached: {was:?}")),
             NodeAction::Happened(happening) => return self.happened(i, &happening),
             NodeAction::Changed(change) => return self.changed(i, &change),
@@ -94,13 +102,24 @@ impl World {
             Some(Role::Candidate) => Count::BecameCandidate,
             Some(Role::Standby) | None => Count::SteppedDown,
         });
+        if self.hosts[i].process.as_ref().is_some_and(|p| p.node.is_waiting_to_lead()) {
+            self.counters.hit(Count::NotElected);
+        }
         self.stepped_down(i);
     }
 
     fn changed(&mut self, i: usize, change: &RoleChange) -> Outcome {
-        self.fence.leads(change.epoch, i)?;
+        let highest = self.fence.leads(change.epoch, i, self.params.coordinated)?;
         self.follow_log(i)?;
         let Some(process) = &mut self.hosts[i].process else { return Ok(()) };
+        if !highest {
+            // Its record was overtaken before it learned of it; nobody grants to it (PROTOCOL C2).
+            process.has_led = true;
+            return Ok(());
+        }
+        if self.params.coordinated {
+            self.counters.hit(Count::TakeoverByRecord);
+        }
         process.has_led = true;
         let (log, copy) = (process.node.log().clone(), process.copy);
         let began = process.shadow.began(change.epoch).unwrap_or_default();
@@ -196,7 +215,7 @@ impl World {
             let Waiting { req, response, epoch, saw, home, byte_critical } = waiting;
             self.fence.answered(epoch, copy, i)?;
             self.promises.fresh(&log, req.must_see, home, i)?;
-            self.promises.answered(saw, byte_critical);
+            self.promises.answered(saw, byte_critical, epoch < self.operator.latest.0);
             self.reply(i, &req, Answer::Response(response, home));
         }
         Ok(())

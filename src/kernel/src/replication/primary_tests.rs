@@ -21,7 +21,7 @@ fn bench() -> Bench {
 fn bench_over(log: OpLogManager) -> Bench {
     append(&log, 1, 4);
     append(&log, 3, 2);
-    let start = PrimaryStart { epoch: Epoch(3), serve_at: ms(1000) };
+    let start = PrimaryStart { epoch: Epoch(3), serve_at: ms(1000), now: ms(0), keeping: Keeping::Manual };
     let me = Identity {
         cluster: "test".parse().expect("a name"),
         node: node("p"),
@@ -33,7 +33,7 @@ fn bench_over(log: OpLogManager) -> Bench {
         ack: AckMode::Sync,
         read_ttl_max: Duration::from_secs(10),
     };
-    Bench { primary: Primary::new(me, config, log.clone(), &start), log, now: 1000 }
+    Bench { primary: Primary::new(me, config, log.clone(), start), log, now: 1000 }
 }
 
 fn append(log: &OpLogManager, epoch: u64, n: usize) {
@@ -105,6 +105,10 @@ fn line(action: &PrimaryAction) -> String {
             format!("{} {what} e{} @{token} commit {} tail {}{record}", c.0, f.epoch, f.commit, f.tail)
         }
         PrimaryAction::Close(c, why) => format!("{} close: {why}", c.0),
+        PrimaryAction::Propose(isr) => {
+            let copies: Vec<_> = isr.members.iter().map(|m| m.copy.0.to_string()).collect();
+            format!("propose [{}]", copies.join(" "))
+        }
         PrimaryAction::Gate(g) => {
             format!(
                 "gate e{} {}..{} commit {}",

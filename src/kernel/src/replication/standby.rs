@@ -27,6 +27,8 @@ pub enum StandbyEvent {
     Frame(PrimaryFrame),
     /// No more acknowledgements or grants: this node is a candidate (PROTOCOL T2).
     StopGranting,
+    /// Follow whoever leads, from now on: dial anew.
+    Follow,
     /// Time has passed.
     Tick,
 }
@@ -76,6 +78,8 @@ pub struct Standby {
     granting: bool,
     right_end: Instant,
     heard: Option<Instant>,
+    /// When a primary last spoke as one.
+    led_at: Option<Instant>,
     /// When a frame last showed that nothing was missing here.
     equal_at: Option<Instant>,
     primary: Option<Progress>,
@@ -124,6 +128,7 @@ impl Standby {
             granting: true,
             right_end: start.right_end,
             heard: None,
+            led_at: None,
             equal_at: None,
             primary: None,
             record: None,
@@ -160,6 +165,25 @@ impl Standby {
     #[must_use]
     pub fn in_sync(&self) -> bool {
         self.record.as_ref().is_some_and(|r| r.holds(self.me.copy)) && self.quarantine.is_empty()
+    }
+
+    /// When a primary last spoke as one: not when a node said that it is none.
+    #[must_use]
+    pub fn led_at(&self) -> Option<Instant> {
+        self.led_at
+    }
+
+    /// The copy that was last followed.
+    #[must_use]
+    pub fn holder_copy(&self) -> Option<CopyId> {
+        self.holder.as_ref().map(|(_, _, copy)| *copy)
+    }
+
+    /// Why this copy cannot serve; `None` when it can.
+    #[must_use]
+    pub fn unfit(&self) -> Option<String> {
+        let bad = self.quarantine.first()?;
+        Some(format!("entry {} is quarantined: this copy has a hole", bad.seq))
     }
 
     /// Entries set aside.
@@ -239,6 +263,7 @@ impl Standby {
         match w.start {
             Start::Stream(from) if from == self.applier.applied() || mutant!(NoLogmatch) => {
                 self.link = Link::Streaming { epoch: w.epoch };
+                self.led_at = Some(now);
                 self.failures = 0;
                 self.why_not = None;
                 out.push(StandbyAction::Streaming(w.node, w.epoch, from));
@@ -325,7 +350,7 @@ impl Standby {
             let why = format!("follows epoch {epoch}, but epoch {} was seen", self.max_epoch);
             return self.blocked(now, why, out);
         }
-        self.heard = Some(now);
+        (self.heard, self.led_at) = (Some(now), Some(now));
         self.primary = Some(Progress { tail: frame.tail, commit: frame.commit });
         self.record = frame.record.clone().or(self.record.take());
         let token = frame.token;
@@ -440,6 +465,11 @@ impl Machine for Standby {
                 self.granting = false;
                 self.down(now);
                 out.push(StandbyAction::Hangup("candidate for promotion".into()));
+            }
+            StandbyEvent::Follow => {
+                (self.granting, self.failures) = (true, 0);
+                self.link = Link::Down { retry_at: now };
+                out.push(StandbyAction::Hangup("follows whoever leads".into()));
             }
             StandbyEvent::Tick => self.tick(now, out),
         }
