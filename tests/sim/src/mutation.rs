@@ -45,10 +45,18 @@ mod hunt {
             | Mutant::AsyncInplace
             | Mutant::InplaceUnderLease
             | Mutant::AttemptsForgot => return None,
-            // The simulation has no coordinator yet; `kernel/tests/publish.rs` catches the client key's.
-            Mutant::TakeNoIsrCmp | Mutant::PublishNoEpoch | Mutant::RetireAnyView | Mutant::PutOverView => {
-                return None;
-            }
+            // Nobody publishes here; `kernel/tests/publish.rs` catches these.
+            Mutant::PublishNoEpoch | Mutant::RetireAnyView | Mutant::PutOverView => return None,
+            // No member is silent yet: degraded pairs go on without it.
+            Mutant::SilentNoWait => return None,
+            Mutant::TakeNoIsrCmp => hunt(&[Leader], &[PromiseKept, NoAnswerAfterFence], 200),
+            Mutant::NonIsrTakeover => hunt(&[Leader], &[PromiseKept, NoAnswerAfterFence], 100),
+            Mutant::CasTimeoutIsNo => hunt(&[Leader], &[PromiseKept, NoAnswerAfterFence], 300),
+            Mutant::LeaseFromReply => hunt(&[Leader], &[NoAnswerAfterFence, StaleRead], 300),
+            Mutant::LeaseKeepOnTimeout => hunt(&[Leader], &[NoAnswerAfterFence, StaleRead], 300),
+            Mutant::SoloNoLease => hunt(&[Leader], &[NoAnswerAfterFence, StaleRead], 300),
+            Mutant::ShrinkEarly => hunt(&[Leader], &[PromiseKept, NoAnswerAfterFence], 300),
+            Mutant::GrowLate => hunt(&[Leader], &[PromiseKept, NoAnswerAfterFence], 300),
             // Waits that do not cover a slow clock: two speak at once, or bytes are reused under a lease.
             Mutant::Drift0 => hunt(&[Drift], &[NoAnswerAfterFence, NoReuseUnderRight, NoWrongBytes], 200),
             Mutant::AnyOneAck => hunt(&[Sync, Switch], &[PromiseKept], 50),
