@@ -1,5 +1,6 @@
 //! The composition root: every concrete type is built here, once.
 
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,8 +17,8 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::config::{LogFormat, ServeArgs, ServeConfig, StartRole, WitnessArgs};
-use crate::inbound::{coro_rpc, grpc};
+use crate::config::{HTTP_DEFAULT, LogFormat, ServeArgs, ServeConfig, StartRole, WitnessArgs};
+use crate::inbound::{admin, coro_rpc, grpc};
 use crate::outbound::{BootClock, GrpcPeer, OsEntropy, epoch_of};
 use crate::ports::{Clock, Entropy};
 use crate::shell::{
@@ -116,6 +117,7 @@ struct App {
     listener: TcpListener,
     services: grpc::Services<BootClock>,
     mooncake: Option<coro_rpc::Port>,
+    http: Option<TcpListener>,
     serving: watch::Receiver<Option<Epoch>>,
     driver: Driver<BootClock, GrpcPeer>,
     handle: NodeHandle,
@@ -123,12 +125,25 @@ struct App {
 }
 
 async fn run(config: ServeConfig) -> anyhow::Result<()> {
-    let App { listener, services, mooncake, serving, driver, handle, ready } = build(config).await?;
+    let App { listener, services, mooncake, http, serving, driver, handle, ready } = build(config).await?;
     let stop = CancellationToken::new();
     let tasks = TaskTracker::new();
     let node = tasks.spawn(driver.run());
     if let Some(port) = mooncake {
         tasks.spawn(coro_rpc::serve(port, Arc::clone(&services.hall), serving, stop.clone()));
+    }
+    if let Some(listener) = http {
+        let admin = admin::Admin {
+            board: Arc::clone(&services.board),
+            hall: Arc::clone(&services.hall),
+            clock: Arc::clone(&services.clock),
+        };
+        let stop = stop.clone().cancelled_owned();
+        tasks.spawn(async move {
+            if let Err(e) = admin::serve(listener, admin, stop).await {
+                tracing::error!("the HTTP door failed: {e}");
+            }
+        });
     }
     let door = tasks.spawn(grpc::serve(listener, services, stop.clone().cancelled_owned()));
     println!("{ready}");
@@ -157,6 +172,8 @@ async fn build(config: ServeConfig) -> anyhow::Result<App> {
         coro_rpc::Port::bind(at).with_context(|| format!("cannot bind {at} for Mooncake's clients"))
     });
     let mooncake = mooncake.transpose()?;
+    let http = listen_http(config.http).await?;
+    let http_address = http.as_ref().and_then(|l| l.local_addr().ok()).map(|a| a.to_string());
     let mooncake_address = mooncake.as_ref().map(|port| port.address().to_string());
     refuse_second_founder(&config).await?;
     let (clock, entropy) = (Arc::new(BootClock), OsEntropy);
@@ -168,7 +185,7 @@ async fn build(config: ServeConfig) -> anyhow::Result<App> {
     };
     let ready = serde_json::json!({
         "schema": 1, "node": me.node.as_str(), "role": role_name(config.role), "grpc": address,
-        "mooncake": mooncake_address, "pid": std::process::id(),
+        "mooncake": mooncake_address, "http": http_address, "pid": std::process::id(),
     });
     let node = Node::new(node_config(&config, me.clone(), entropy.random() as u64));
     let (tx, commands) = mpsc::channel(COMMANDS_MAX);
@@ -179,6 +196,7 @@ async fn build(config: ServeConfig) -> anyhow::Result<App> {
         me,
         ack: config.ack,
         mooncake: mooncake_address,
+        http: http_address,
         peer: config.peer.clone(),
         started: clock.wall(),
     };
@@ -205,7 +223,25 @@ async fn build(config: ServeConfig) -> anyhow::Result<App> {
         commands,
     });
     let services = grpc::Services { hall: Arc::new(hall), replication, board, node: handle.clone(), clock };
-    Ok(App { listener, services, mooncake, serving: serving.watch(), driver, handle, ready })
+    Ok(App { listener, services, mooncake, http, serving: serving.watch(), driver, handle, ready })
+}
+
+/// Listens for HTTP. A second node on one machine finds the default port taken:
+/// it runs without, and says so; an address that was asked for must be free.
+async fn listen_http(at: Option<SocketAddr>) -> anyhow::Result<Option<TcpListener>> {
+    if let Some(at) = at {
+        let listener = TcpListener::bind(at).await;
+        return listener.map(Some).with_context(|| format!("cannot listen on {at} for HTTP"));
+    }
+    match TcpListener::bind(HTTP_DEFAULT).await {
+        Ok(listener) => Ok(Some(listener)),
+        Err(e) => {
+            tracing::warn!(
+                "no metrics and no probes: cannot listen on {HTTP_DEFAULT}: {e}; give --http ADDR"
+            );
+            Ok(None)
+        }
+    }
 }
 
 /// A first primary founds a cluster. Where the peer has seen an epoch there is
@@ -248,3 +284,6 @@ fn role_name(role: StartRole) -> &'static str {
         StartRole::Standby => "standby",
     }
 }
+
+#[cfg(test)]
+mod conformance_tests;

@@ -3,10 +3,14 @@
 use std::time::Duration;
 
 use clap::Args;
-use standfast_kernel::master::{ClientTimes, MasterConfig, MasterTimes, Placement};
+use standfast_kernel::master::{ClientTimes, EvictionRules, MasterConfig, MasterTimes, Placement, TaskRules};
 
 /// A day, in milliseconds.
 const DAY_MS: u64 = 24 * 3_600_000;
+/// What a time-out of 0 stands for: none, within a node's life.
+const NEVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+/// Most tasks of one kind.
+const TASKS_MAX: u64 = 1_000_000;
 
 /// Flags, as given. Names and defaults of the values are those of a stock master (SEMANTICS 7.4).
 #[derive(Debug, Clone, Args)]
@@ -32,6 +36,33 @@ pub struct MasterArgs {
     /// How segments are chosen: `random`, `free_ratio_first` or `local_first`
     #[arg(long, value_name = "STRATEGY", default_value = "random")]
     pub placement: Placement,
+    /// Share of the objects that a pass of eviction takes, 0 to 1
+    #[arg(long, value_name = "SHARE", default_value_t = 0.05)]
+    pub eviction_ratio: f64,
+    /// Share of the memory above which eviction begins, 0 to 1
+    #[arg(long, value_name = "SHARE", default_value_t = 0.9)]
+    pub eviction_watermark: f64,
+    /// Whether soft-pinned objects may be evicted when nothing else is left
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
+    pub evict_soft_pinned: bool,
+    /// Copy and move tasks that may wait
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    pub tasks_pending_max: u64,
+    /// Copy and move tasks that may be at work
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    pub tasks_processing_max: u64,
+    /// Ended tasks that are remembered
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    pub tasks_ended_max: u64,
+    /// A task that waits for longer has failed, in milliseconds; 0: none
+    #[arg(long, value_name = "MS", default_value_t = 300_000)]
+    pub task_pending_timeout_ms: u64,
+    /// A task that is at work for longer has failed, in milliseconds; 0: none
+    #[arg(long, value_name = "MS", default_value_t = 300_000)]
+    pub task_processing_timeout_ms: u64,
+    /// How often a client tries a task
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub task_retries: u32,
 }
 
 impl MasterArgs {
@@ -44,18 +75,44 @@ impl MasterArgs {
             ("--put-release-ms", self.put_release_ms, 10, 30 * DAY_MS),
             ("--soft-pin-ttl-ms", self.soft_pin_ttl_ms, 0, 365 * DAY_MS),
             ("--soft-pin-ttl-max-ms", self.soft_pin_ttl_max_ms, 0, 365 * DAY_MS),
+            ("--tasks-pending-max", self.tasks_pending_max, 0, TASKS_MAX),
+            ("--tasks-processing-max", self.tasks_processing_max, 0, TASKS_MAX),
+            ("--tasks-ended-max", self.tasks_ended_max, 0, TASKS_MAX),
+            ("--task-pending-timeout-ms", self.task_pending_timeout_ms, 0, 365 * DAY_MS),
+            ("--task-processing-timeout-ms", self.task_processing_timeout_ms, 0, 365 * DAY_MS),
         ] {
             if !(min..=max).contains(&value) {
                 wrong.push(format!("{flag} is {value}: expected {min} to {max}"));
             }
         }
+        for (flag, value) in
+            [("--eviction-ratio", self.eviction_ratio), ("--eviction-watermark", self.eviction_watermark)]
+        {
+            if !(0.0..=1.0).contains(&value) {
+                wrong.push(format!("{flag} is {value}: expected 0 to 1"));
+            }
+        }
         let ms = Duration::from_millis;
+        let timeout = |value| if value == 0 { NEVER } else { ms(value) };
         let times = MasterTimes {
             read_ttl: ms(self.read_ttl_ms),
             put_discard: ms(self.put_discard_ms),
             put_release: ms(self.put_release_ms),
             soft_pin_ttl: ms(self.soft_pin_ttl_ms),
             soft_pin_ttl_max: ms(self.soft_pin_ttl_max_ms),
+            eviction: EvictionRules {
+                ratio: self.eviction_ratio,
+                high_watermark: self.eviction_watermark,
+                soft_pinned: self.evict_soft_pinned,
+            },
+            tasks: TaskRules {
+                pending_max: self.tasks_pending_max as usize,
+                processing_max: self.tasks_processing_max as usize,
+                ended_max: self.tasks_ended_max as usize,
+                pending_timeout: timeout(self.task_pending_timeout_ms),
+                processing_timeout: timeout(self.task_processing_timeout_ms),
+                retries: self.task_retries,
+            },
             ..MasterTimes::default()
         };
         if let Err(bad) = times.check() {

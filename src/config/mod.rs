@@ -34,6 +34,9 @@ pub enum LogFormat {
     Json,
 }
 
+/// Where HTTP is served unless `--http` says otherwise.
+pub const HTTP_DEFAULT: &str = "127.0.0.1:9003";
+
 /// Flags of `standfast serve`, as given.
 #[derive(Debug, Clone, Args)]
 pub struct ServeArgs {
@@ -52,6 +55,9 @@ pub struct ServeArgs {
     /// Address of the port for Mooncake's own clients; none unless given, port 0 takes any
     #[arg(long, value_name = "ADDR")]
     pub mooncake: Option<SocketAddr>,
+    /// Address of the HTTP port for metrics and health [default: 127.0.0.1:9003]; port 0 takes any
+    #[arg(long, value_name = "ADDR")]
+    pub http: Option<SocketAddr>,
     /// Address of the other node's gRPC port; a standby follows it
     #[arg(long, value_name = "HOST:PORT")]
     pub peer: Option<String>,
@@ -119,6 +125,8 @@ pub struct ServeConfig {
     pub grpc: SocketAddr,
     /// Where Mooncake's own clients are served.
     pub mooncake: Option<SocketAddr>,
+    /// Where metrics, health and administration are served; [`HTTP_DEFAULT`] unless given.
+    pub http: Option<SocketAddr>,
     /// Whom to follow.
     pub peer: Option<String>,
     /// When replies go out.
@@ -179,6 +187,7 @@ impl TryFrom<&ServeArgs> for ServeConfig {
             role: a.role,
             grpc: a.grpc,
             mooncake: a.mooncake,
+            http: a.http,
             peer: a.peer.clone(),
             ack: a.ack,
             heartbeat: Duration::from_millis(a.heartbeat_ms),
@@ -223,6 +232,7 @@ mod tests {
             (c.ack, c.grant, c.cluster.as_str()),
             (AckMode::Sync, Duration::from_millis(500), "mooncake_cluster")
         );
+        assert_eq!(c.master, MasterConfig::default(), "the flags' defaults are the kernel's");
     }
 
     #[test]
@@ -248,6 +258,8 @@ mod tests {
             ("--node a --role primary --mooncake 50051", "invalid socket address"),
             ("--node a --role primary --placement cxl", "`free_ratio_first`"),
             ("--node a --role primary --client-ttl-ms 5", "--client-ttl-ms is 5: expected 100 to"),
+            ("--node a --role primary --eviction-ratio 1.5", "--eviction-ratio is 1.5: expected 0 to 1"),
+            ("--node a --role primary --eviction-watermark NaN", "--eviction-watermark is NaN"),
             (
                 "--node a --role primary --put-release-ms 30000",
                 "put release timeout `30000 ms` is not valid: expected more than the put discard timeout",

@@ -1,4 +1,5 @@
 //! Doors: decode, call the hall, encode. A door decides nothing.
 
+pub mod admin;
 pub mod coro_rpc;
 pub mod grpc;

@@ -196,6 +196,9 @@ impl<C: Clock, L: PeerLink> Driver<C, L> {
     }
 
     fn tick(&mut self, now: Instant) {
+        if self.next_tick > Instant(0) {
+            self.parts.board.loop_delay().note(now.since(self.next_tick));
+        }
         let wall = self.parts.clock.wall();
         self.handle(NodeEvent::Tick(wall));
         let deadline = self.parts.node.deadline().unwrap_or(Instant::MAX);

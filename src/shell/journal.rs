@@ -21,6 +21,8 @@ struct Inner {
     next: u64,
     events: VecDeque<v1::Event>,
     history: VecDeque<v1::RoleChange>,
+    /// Since the process started, also of what the history no longer keeps.
+    changes: Vec<v1::RoleChangeCount>,
 }
 
 impl Journal {
@@ -77,7 +79,23 @@ impl Journal {
             succeeded: Some(true),
             ..v1::RoleChange::default()
         };
-        push_bounded(&mut self.inner.lock().history, record, HISTORY_MAX);
+        let mut inner = self.inner.lock();
+        let same = |c: &&mut v1::RoleChangeCount| c.kind == record.kind && c.drill == record.drill;
+        match inner.changes.iter_mut().find(same) {
+            Some(counted) => counted.count += 1,
+            None => inner.changes.push(v1::RoleChangeCount {
+                kind: record.kind,
+                drill: record.drill,
+                succeeded: true,
+                count: 1,
+            }),
+        }
+        push_bounded(&mut inner.history, record, HISTORY_MAX);
+    }
+
+    /// How many role changes there were, by kind.
+    pub(super) fn changes(&self) -> Vec<v1::RoleChangeCount> {
+        self.inner.lock().changes.clone()
     }
 
     /// Events after this number, oldest first.

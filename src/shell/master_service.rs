@@ -8,7 +8,7 @@ use standfast_kernel::types::limits;
 use tokio::sync::Notify;
 
 use super::serving::{ServingCell, Wait};
-use super::{StatusBoard, Traffic};
+use super::{Door, StatusBoard, Traffic};
 use crate::ports::Clock;
 
 /// How long a call may wait for its position before its outcome is unknown.
@@ -54,15 +54,21 @@ impl<C: Clock> MasterService<C> {
         Self { clock, serving, board, traffic, appended }
     }
 
-    /// Executes one request.
+    /// What became of calls.
+    #[must_use]
+    pub fn traffic(&self) -> &Traffic {
+        &self.traffic
+    }
+
+    /// Executes one request that came through `door`.
     ///
     /// # Errors
     /// A refusal is definite; [`Fault::Unknown`] is not.
-    pub async fn call(&self, request: Request) -> Result<Response, Fault> {
-        self.traffic.received(&request);
+    pub async fn call(&self, door: Door, request: Request) -> Result<Response, Fault> {
+        self.traffic.received(door, &request);
         let answer = self.execute(&request).await;
         match &answer {
-            Ok(response) => self.traffic.answered(request.name(), request.is_mutation(), response),
+            Ok(response) => self.traffic.answered(door, request.name(), request.is_mutation(), response),
             Err(Fault::Refused(_) | Fault::TooMany(_)) => self.traffic.refused(),
             Err(Fault::Unknown(_)) => self.traffic.unknown(),
         }

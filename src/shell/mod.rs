@@ -3,6 +3,7 @@
 
 mod convert;
 mod driver;
+mod health;
 mod hot_standby_service;
 mod journal;
 mod master_service;
@@ -12,10 +13,11 @@ mod status;
 mod traffic;
 
 pub use driver::{Command, Driver, DriverParts, NodeHandle, StoppedNode};
+pub use health::{Judgement, MaxLag};
 pub use hot_standby_service::HotStandbyService;
 pub use journal::Journal;
 pub use master_service::{Fault, MasterService, call_timeout};
 pub use replication_service::{PeerStream, ReplicationService};
 pub use serving::ServingCell;
 pub use status::{StatusBoard, StatusFacts};
-pub use traffic::Traffic;
+pub use traffic::{Door, Traffic};

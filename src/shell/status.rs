@@ -19,6 +19,7 @@ use standfast_proto::v1;
 
 use super::convert::ack_to_wire;
 use super::{Journal, ServingCell, Traffic};
+use crate::telemetry::{self, Times};
 
 /// What never changes while the process lives.
 #[derive(Debug)]
@@ -29,6 +30,8 @@ pub struct StatusFacts {
     pub ack: AckMode,
     /// Address of the Mooncake port, if it has one.
     pub mooncake: Option<String>,
+    /// Address of the HTTP port, if it has one.
+    pub http: Option<String>,
     /// Whom it dials.
     pub peer: Option<String>,
     /// When it started.
@@ -44,6 +47,7 @@ pub struct StatusBoard {
     serving: Arc<ServingCell>,
     traffic: Arc<Traffic>,
     journal: Journal,
+    loop_delay: Times,
 }
 
 impl StatusBoard {
@@ -55,7 +59,18 @@ impl StatusBoard {
         serving: Arc<ServingCell>,
         traffic: Arc<Traffic>,
     ) -> Self {
-        Self { facts, view: RwLock::new(None), store, serving, traffic, journal: Journal::default() }
+        let (journal, loop_delay) = (Journal::default(), Times::default());
+        Self { facts, view: RwLock::new(None), store, serving, traffic, journal, loop_delay }
+    }
+
+    /// How late the loop's timer fired.
+    pub(super) fn loop_delay(&self) -> &Times {
+        &self.loop_delay
+    }
+
+    /// The node's view, once there is one.
+    pub(super) fn view(&self) -> Option<Arc<NodeView>> {
+        self.view.read().clone()
     }
 
     /// What happened.
@@ -100,6 +115,8 @@ impl StatusBoard {
             store: Some(self.store_status(recount)),
             events: self.journal.events_after(events_after.unwrap_or(0)),
             history: self.journal.history(),
+            role_changes: self.journal.changes(),
+            health: Some(v1::Health { loop_delay: Some(self.loop_delay.reading()), ..telemetry::process() }),
             traffic: Some(self.traffic.status(self.serving.pending())),
             coordinator: Some(v1::Coordinator { kind: "manual".into(), ..v1::Coordinator::default() }),
             ..v1::NodeStatus::default()
@@ -114,7 +131,7 @@ impl StatusBoard {
     }
 
     fn identity(&self) -> v1::Identity {
-        let StatusFacts { me, mooncake, started, .. } = &self.facts;
+        let StatusFacts { me, mooncake, http, started, .. } = &self.facts;
         v1::Identity {
             cluster: me.cluster.to_string(),
             node: me.node.to_string(),
@@ -124,9 +141,9 @@ impl StatusBoard {
             build: if cfg!(debug_assertions) { "debug" } else { "release" }.to_owned(),
             grpc_addr: Some(me.address.clone()),
             mooncake_addr: mooncake.clone(),
+            http_addr: http.clone(),
             started_unix_us: started.0 as i64,
             protocol_version: PROTOCOL_VERSION,
-            ..v1::Identity::default()
         }
     }
 
@@ -186,6 +203,7 @@ impl StatusBoard {
             capacity_bytes: segments.iter().fold(0, |sum, s| s.size_bytes.saturating_add(sum)),
             allocatable_bytes: Some(segments.iter().map(|s| s.size_bytes - used(s)).sum()),
             segments: segments.len() as u64,
+            clients: Some(self.clients()),
             limbo_regions: counted.as_ref().map(|r| r.limbo),
             digest: Some(format!("{digest:032x}")),
             recount: counted.as_ref().map(|r| format!("{:032x}", r.recount)),
@@ -197,7 +215,14 @@ impl StatusBoard {
         }
     }
 
-    fn segments(&self) -> Vec<v1::SegmentStatus> {
+    fn clients(&self) -> v1::ClientCounts {
+        let table = self.store.segments().read();
+        let known = table.clients().len() as u64;
+        let ok = table.clients().filter(|c| c.ok).count() as u64;
+        v1::ClientCounts { known: Some(known), ok: Some(ok), needing_remount: Some(known - ok) }
+    }
+
+    pub(super) fn segments(&self) -> Vec<v1::SegmentStatus> {
         let table = self.store.segments().read();
         let allocators = self.store.allocators().lock();
         let describe = |m: &standfast_kernel::store::Mount| v1::SegmentStatus {
@@ -210,6 +235,7 @@ impl StatusBoard {
             used_bytes: allocators.get(m.uid).map(|a: &OffsetAllocator| a.size() - a.free_bytes()),
             state: segment_state(m).to_owned(),
             client_away_ms: None,
+            base: Some(m.segment.base),
         };
         table.mounts().map(describe).collect()
     }

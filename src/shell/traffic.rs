@@ -5,12 +5,59 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use standfast_kernel::api::{Request, Response};
 use standfast_proto::v1;
 
-const CALLS: [&str; 6] = ["MountSegment", "PutStart", "PutEnd", "GetReplicaList", "ExistKey", "Remove"];
+use crate::telemetry::catalog::STOCK_CALLS;
+
+const CALLS: [&str; 20] = [
+    "MountSegment",
+    "ReMountSegment",
+    "UnmountSegment",
+    "GracefulUnmountSegment",
+    "QuerySegmentStatus",
+    "Ping",
+    "BatchQueryIp",
+    "GetFsdir",
+    "GetStorageConfig",
+    "PutStart",
+    "UpsertStart",
+    "PutEnd",
+    "PutRevoke",
+    "GetReplicaList",
+    "ExistKey",
+    "Remove",
+    "GetReplicaListByRegex",
+    "RemoveByRegex",
+    "RemoveAll",
+    "BatchReplicaClear",
+];
+
+/// Through which door a call came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Door {
+    /// Our own contract.
+    Grpc,
+    /// Mooncake's protocol.
+    Mooncake,
+    /// The HTTP port.
+    Http,
+}
+
+impl Door {
+    const ALL: [Self; 3] = [Self::Grpc, Self::Mooncake, Self::Http];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Grpc => "grpc",
+            Self::Mooncake => "mooncake",
+            Self::Http => "http",
+        }
+    }
+}
 
 /// What became of calls and of their elements.
 #[derive(Debug, Default)]
 pub struct Traffic {
-    calls: [Call; CALLS.len()],
+    calls: [[Call; CALLS.len()]; Door::ALL.len()],
+    stock: [Stock; STOCK_CALLS.len()],
     acked_writes: AtomicU64,
     refused: AtomicU64,
     unknown: AtomicU64,
@@ -23,21 +70,45 @@ struct Call {
     failed: AtomicU64,
 }
 
+#[derive(Debug, Default)]
+struct Stock {
+    requests: AtomicU64,
+    failures: AtomicU64,
+    partial_successes: AtomicU64,
+    items: AtomicU64,
+    failed_items: AtomicU64,
+}
+
 impl Traffic {
     /// A call came in.
-    pub(super) fn received(&self, request: &Request) {
-        self.call(request.name(), |c| add(&c.requests, 1));
+    pub(super) fn received(&self, door: Door, request: &Request) {
+        self.call(door, request.name(), |c| add(&c.requests, 1));
     }
 
     /// A call was answered.
-    pub(super) fn answered(&self, name: &str, mutation: bool, response: &Response) {
+    pub(super) fn answered(&self, door: Door, name: &str, mutation: bool, response: &Response) {
         let (ok, failed) = outcomes(response);
-        self.call(name, |c| {
+        self.call(door, name, |c| {
             add(&c.ok, ok);
             add(&c.failed, failed);
         });
         if mutation {
             add(&self.acked_writes, ok);
+        }
+    }
+
+    /// A call of Mooncake's protocol was answered, of whose items so many failed;
+    /// counted as the stock master does.
+    pub fn stock(&self, op: &str, batch: bool, items: u64, failed: u64) {
+        let Some(at) = STOCK_CALLS.iter().position(|c| c.op == op && c.batch == batch) else { return };
+        let counts = &self.stock[at];
+        add(&counts.requests, 1);
+        add(&counts.items, items);
+        add(&counts.failed_items, failed);
+        match failed {
+            0 => {}
+            _ if failed < items => add(&counts.partial_successes, 1),
+            _ => add(&counts.failures, 1),
         }
     }
 
@@ -51,30 +122,42 @@ impl Traffic {
         add(&self.unknown, 1);
     }
 
-    fn call(&self, name: &str, count: impl FnOnce(&Call)) {
+    fn call(&self, door: Door, name: &str, count: impl FnOnce(&Call)) {
         if let Some(i) = CALLS.iter().position(|c| *c == name) {
-            count(&self.calls[i]);
+            count(&self.calls[door as usize][i]);
         }
     }
 
     /// For the status.
     pub(super) fn status(&self, pending: u64) -> v1::Traffic {
-        let calls = CALLS.iter().zip(&self.calls).map(|(name, c)| v1::CallStatus {
-            call: snake_case(name),
-            door: "grpc".to_owned(),
+        let of_door = |door: Door| {
+            CALLS.iter().zip(&self.calls[door as usize]).map(move |(name, c)| v1::CallStatus {
+                call: snake_case(name),
+                door: door.word().to_owned(),
+                requests: get(&c.requests),
+                elements: vec![
+                    v1::Counter { label: "ok".into(), value: get(&c.ok) },
+                    v1::Counter { label: "error".into(), value: get(&c.failed) },
+                ],
+                ..v1::CallStatus::default()
+            })
+        };
+        let stock = STOCK_CALLS.iter().zip(&self.stock).map(|(call, c)| v1::StockCall {
+            op: call.op.to_owned(),
+            batch: call.batch,
             requests: get(&c.requests),
-            elements: vec![
-                v1::Counter { label: "ok".into(), value: get(&c.ok) },
-                v1::Counter { label: "error".into(), value: get(&c.failed) },
-            ],
-            ..v1::CallStatus::default()
+            failures: get(&c.failures),
+            partial_successes: get(&c.partial_successes),
+            items: get(&c.items),
+            failed_items: get(&c.failed_items),
         });
         v1::Traffic {
-            calls: calls.collect(),
+            calls: Door::ALL.into_iter().flat_map(of_door).collect(),
             acked_writes: Some(get(&self.acked_writes)),
             refused: Some(get(&self.refused)),
             unknown_outcomes: Some(get(&self.unknown)),
             pending_replies: Some(pending),
+            stock_calls: stock.collect(),
             ..v1::Traffic::default()
         }
     }
@@ -142,12 +225,31 @@ mod tests {
     #[test]
     fn the_words_are_those_of_the_contract() {
         let traffic = Traffic::default();
-        traffic.received(&Request::ExistKey { keys: Vec::new() });
+        traffic.received(Door::Grpc, &Request::ExistKey { keys: Vec::new() });
         let status = traffic.status(0);
         let called: Vec<&v1::CallStatus> = status.calls.iter().filter(|call| call.requests > 0).collect();
         assert_eq!((called.len(), &*called[0].call, &*called[0].door), (1, "exist_key", "grpc"));
         let words = status.calls.iter().map(|call| &call.call);
         assert!(words.clone().all(|word| word.chars().all(|c| c.is_ascii_lowercase() || c == '_')));
         assert!(words.clone().any(|word| word == "get_replica_list"));
+    }
+
+    #[test]
+    fn every_call_of_the_hall_is_counted_and_is_in_the_catalogue() {
+        let status = Traffic::default().status(0);
+        let words: Vec<&str> = status.calls.iter().take(CALLS.len()).map(|call| &*call.call).collect();
+        assert_eq!(words, crate::telemetry::catalog::CALLS);
+    }
+
+    #[test]
+    fn a_batch_of_which_some_items_failed_is_a_partial_success() {
+        let traffic = Traffic::default();
+        for (items, failed) in [(3, 0), (3, 1), (3, 3)] {
+            traffic.stock("put_start", true, items, failed);
+        }
+        let status = traffic.status(0);
+        let c = status.stock_calls.iter().find(|c| c.op == "put_start" && c.batch).expect("counted");
+        assert_eq!((c.requests, c.failures, c.partial_successes), (3, 1, 1));
+        assert_eq!((c.items, c.failed_items), (9, 4));
     }
 }

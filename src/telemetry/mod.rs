@@ -1,4 +1,18 @@
-//! What the node tells about itself while it runs: log lines, on stderr.
+//! What the node tells about itself while it runs: metrics, health of the
+//! process, and log lines on stderr.
+
+pub mod catalog;
+mod exposition;
+mod histogram;
+mod json;
+mod metrics;
+mod process;
+
+pub use exposition::{CONTENT_TYPE, Exposition};
+pub use histogram::Times;
+pub use json::{NoJson, to_json};
+pub use metrics::exposition;
+pub use process::reading as process;
 
 use std::io::IsTerminal as _;
 

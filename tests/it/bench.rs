@@ -48,12 +48,10 @@ async fn every_call_over_either_protocol_and_nothing_stays() {
             assert!(err.contains("ours: round 2 of 2"), "{err}");
         }
     }
-    let at = a.status(true).await;
-    assert_eq!(at.store.as_ref().expect("store").objects, 0, "the bench has removed what it put");
-    let tail = at.positions.expect("positions").tail;
-    let other = b.until("all of it", |s| s.positions.is_some_and(|p| p.applied >= tail)).await;
-    let (ours, theirs) = (at.store.expect("store"), other.store.expect("store"));
-    assert_eq!((ours.recount, ours.digest), (theirs.digest.clone(), theirs.digest));
+    let (ours, theirs) = a.compared_with(&b).await;
+    assert_eq!(ours.objects, 0, "the bench has removed what it put");
+    assert_eq!((&ours.recount, &ours.digest), (&theirs.recount, &theirs.digest));
+    assert_eq!(ours.digest, ours.recount);
 }
 
 #[tokio::test]

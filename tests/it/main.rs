@@ -2,15 +2,20 @@
 
 mod bad_input;
 mod bench;
+mod cable;
 mod cli_operate;
 #[expect(clippy::panic, reason = "helpers of tests end them so, with what they saw")]
 mod coordinator;
 mod demo;
 mod eviction;
 mod failover;
+mod health;
+mod metrics;
 mod mooncake;
 mod mooncake_door;
+mod mooncake_off;
 mod mooncake_transfer;
 mod node;
+mod scrape;
 mod stock;
 mod stopped;

@@ -314,14 +314,8 @@ async fn calls_that_cannot_be_understood_get_the_protocols_errors() {
     let exist = Method::ExistKey.contract().function_id;
     let unknown = "15000b00070000002800000000000000 77facf9d 04 800c 00 1f";
     let arguments = "15000400070000001800000000000000 77facf9d 04 800c 00 0f";
-    let cases: [(&str, Vec<u8>, &str, &str); 4] = [
+    let cases: [(&str, Vec<u8>, &str, &str); 3] = [
         ("unknown function", request(1, b"any", 3, 0), unknown, "the rpc function not registered"),
-        (
-            "not in the hall",
-            request(Method::ReportSsdCapacity.contract().function_id, &ssd(), 28, 0),
-            unknown,
-            "the rpc function not registered",
-        ),
         ("garbage", request(exist, b"garbage", 7, 0), arguments, "invalid rpc arg"),
         ("nothing", request(exist, b"", 0, 0), arguments, "invalid rpc arg"),
     ];
@@ -334,13 +328,6 @@ async fn calls_that_cannot_be_understood_get_the_protocols_errors() {
     let ready = Method::ServiceReady.contract().function_id;
     client.send_bytes(&request(ready, b"attached", 0, 8)).await;
     assert!(client.receive().await.expect("open").1.is_ok());
-}
-
-fn ssd() -> Vec<u8> {
-    let mut bytes = Vec::new();
-    let call = w::ReportSsdCapacity { client_id: ME, ssd_total_capacity_bytes: 1 };
-    frame::write_request(&mut bytes, 7, &call, Form::SHORT).expect("fits");
-    bytes.split_off(20)
 }
 
 fn unhex(text: &str) -> Vec<u8> {

@@ -22,6 +22,8 @@ pub(crate) struct Node {
     pub(crate) addr: String,
     /// Address of the Mooncake port; empty when it has none.
     pub(crate) mooncake: String,
+    /// Address of the HTTP port.
+    pub(crate) http: String,
 }
 
 impl Node {
@@ -38,7 +40,8 @@ impl Node {
     }
 
     fn start_as(mut command: Command, flags: &str) -> Self {
-        command.arg("serve").args(["--grpc", "127.0.0.1:0"]).args(flags.split_whitespace());
+        command.arg("serve").args(["--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0"]);
+        command.args(flags.split_whitespace());
         Self::start_words(command)
     }
 
@@ -53,7 +56,8 @@ impl Node {
         assert_eq!((&ready["schema"], &ready["pid"]), (&1.into(), &child.id().into()));
         let addr = ready["grpc"].as_str().expect("its address").to_owned();
         let mooncake = ready["mooncake"].as_str().unwrap_or_default().to_owned();
-        Self { child, addr, mooncake }
+        let http = ready["http"].as_str().unwrap_or_default().to_owned();
+        Self { child, addr, mooncake, http }
     }
 
     /// A primary and an in-sync standby.
@@ -114,6 +118,20 @@ impl Node {
         };
         let watched = tokio::time::timeout(PATIENCE, watch).await;
         watched.map_err(|_| format!("never: {what}")).expect("in time")
+    }
+
+    /// What both nodes hold at one position. The primary goes on freeing what has waited, so
+    /// they are asked until their answers meet.
+    pub(crate) async fn compared_with(&self, other: &Self) -> (v1::Store, v1::Store) {
+        let meet = async {
+            loop {
+                let (ours, theirs) = (self.status(true).await, other.status(true).await);
+                if applied(&ours) == applied(&theirs) {
+                    return (ours.store.expect("store"), theirs.store.expect("store"));
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, meet).await.expect("the copies meet in time")
     }
 
     pub(crate) async fn promote(&self) -> v1::PromoteReply {
@@ -177,4 +195,8 @@ pub(crate) fn refusal<T: std::fmt::Debug>(answer: Result<T, tonic::Status>) -> (
         .ok_or_else(|| format!("no detail in {status:?}"))
         .expect("a detail");
     (status.code(), refusal)
+}
+
+fn applied(status: &v1::NodeStatus) -> u64 {
+    status.positions.as_ref().expect("positions").applied
 }

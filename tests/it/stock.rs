@@ -60,9 +60,11 @@ async fn the_link_name_takes_the_stock_flags_and_file_and_serves_clients() {
         "-rpc_address=127.0.0.1",
         "--cluster_id=kv",
         "--nolog_prefix",
+        "--metrics_port=0",
     ]);
     command.arg(format!("--config_path={}", config.display()));
     let node = Node::start_words(command);
+    assert!(node.http.starts_with("0.0.0.0:"), "metrics are where a stock master has them: {}", node.http);
     let mut client = Client::connect_when_served(&node.mooncake).await;
     for answer in [
         client.call(&mount(1 << 20)).await,
@@ -83,7 +85,7 @@ async fn two_stock_lines_and_five_words_of_ours_are_a_pair() {
     let start = |more: &str| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_standfast"));
         command
-            .args(["mooncake-master", "--port=0", "--rpc_address=127.0.0.1"])
+            .args(["mooncake-master", "--port=0", "--rpc_address=127.0.0.1", "--metrics_port=0"])
             .args(more.split_whitespace());
         Node::start_words(command)
     };

@@ -39,14 +39,16 @@ pub(crate) const ROOMS: &[Room] = &[
     room("cli", &["app", "config", "outbound", "proto", "wire"]),
     // kernel::master: what a master may be told is checked where it is defined.
     room("config", &["kernel::lab", "kernel::master"]),
-    room("inbound", &["kernel::api", "ports", "proto", "shell", "wire"]),
+    // telemetry: the HTTP door encodes the status as metrics.
+    room("inbound", &["kernel::api", "ports", "proto", "shell", "telemetry", "wire"]),
     room("main", &["app", "cli", "config"]),
     // The coordinator's records are the kernel's; they become text in `outbound`.
     room("outbound", &["config", "kernel::coordination", "ports", "proto"]),
     room("ports", &["kernel::coordination", "proto"]),
     // proto: the peers' stream is served by the shell; its messages arrive through a `convert.rs`.
     room("shell", &["kernel", "ports", "proto", "telemetry"]),
-    room("telemetry", &[]),
+    // proto: metrics are made of the status message and of nothing else.
+    room("telemetry", &["proto"]),
     // The kernel: types <- oplog <- store <- master; oplog, store <- replication; types <- supervisor.
     room("kernel::types", &[]),
     room("kernel::limits", &[]),

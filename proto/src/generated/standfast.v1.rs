@@ -85,13 +85,37 @@ pub struct Traffic {
     /// Where writes spend their time.
     #[prost(message, repeated, tag = "8")]
     pub write_stages: ::prost::alloc::vec::Vec<Stage>,
+    /// Calls over Mooncake's protocol, as the stock master counts them.
+    #[prost(message, repeated, tag = "9")]
+    pub stock_calls: ::prost::alloc::vec::Vec<StockCall>,
+}
+/// One operation of Mooncake's protocol, in its single or its batch form.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StockCall {
+    /// The stock name: `put_start`, ...
+    #[prost(string, tag = "1")]
+    pub op: ::prost::alloc::string::String,
+    #[prost(bool, tag = "2")]
+    pub batch: bool,
+    #[prost(uint64, tag = "3")]
+    pub requests: u64,
+    /// Calls in which everything failed.
+    #[prost(uint64, tag = "4")]
+    pub failures: u64,
+    /// Batches in which something failed, but not everything.
+    #[prost(uint64, tag = "5")]
+    pub partial_successes: u64,
+    #[prost(uint64, tag = "6")]
+    pub items: u64,
+    #[prost(uint64, tag = "7")]
+    pub failed_items: u64,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CallStatus {
     /// `put_start`, `put_end`, ...
     #[prost(string, tag = "1")]
     pub call: ::prost::alloc::string::String,
-    /// `grpc` or `mooncake`.
+    /// `grpc`, `mooncake` or `http`.
     #[prost(string, tag = "2")]
     pub door: ::prost::alloc::string::String,
     #[prost(uint64, tag = "3")]
@@ -398,6 +422,9 @@ pub struct SegmentStatus {
     /// Absent = the client is not known to be away.
     #[prost(uint64, optional, tag = "9")]
     pub client_away_ms: ::core::option::Option<u64>,
+    /// First address, in the lender's address space.
+    #[prost(uint64, optional, tag = "10")]
+    pub base: ::core::option::Option<u64>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Reason {

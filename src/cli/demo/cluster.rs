@@ -113,7 +113,16 @@ fn command(plan: &Plan<'_>) -> std::io::Result<Command> {
     let mut command = Command::new(std::env::current_exe()?);
     let role = if plan.peer.is_some() { "standby" } else { "primary" };
     command.args(["serve", "--node", plan.name, "--cluster", CLUSTER, "--role", role]);
-    command.args(["--grpc", "127.0.0.1:0", "--ack", plan.ack.word(), "--read-ttl-ms", READ_TTL_MS]);
+    command.args([
+        "--grpc",
+        "127.0.0.1:0",
+        "--http",
+        "127.0.0.1:0",
+        "--ack",
+        plan.ack.word(),
+        "--read-ttl-ms",
+        READ_TTL_MS,
+    ]);
     if let Some(peer) = plan.peer {
         command.args(["--peer", peer]);
     }

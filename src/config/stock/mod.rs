@@ -124,6 +124,14 @@ impl Translation {
                 self.words.extend([flag.to_owned(), value]);
             }
         }
+        let host = given.value("metrics_host");
+        match (host.parse().ok().or_else(|| around.host(host)), port(given, "metrics_port", &mut wrong)) {
+            (Some(ip), Some(port)) => {
+                self.words.extend(["--http".to_owned(), SocketAddr::new(ip, port).to_string()]);
+            }
+            (None, _) => wrong.push(format!("--metrics_host is `{host}`: it has no address on this machine")),
+            (Some(_), None) => {}
+        }
         if !given.value("standfast_peer").is_empty() {
             self.words.extend(["--peer".to_owned(), given.value("standfast_peer").to_owned()]);
         }

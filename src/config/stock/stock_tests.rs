@@ -89,7 +89,7 @@ fn stock_command_lines_start_the_node_that_they_describe() {
     let cases: [Case; 20] = [
         ("", any, 50051, 50052, "mooncake_cluster", defaults, 0),
         ("--rpc_port=50061", any, 50061, 50062, "mooncake_cluster", defaults, 0),
-        ("-rpc_port 50061 -metrics_port 9013", any, 50061, 50062, "mooncake_cluster", defaults, 1),
+        ("-rpc_port 50061 -metrics_port 9013", any, 50061, 50062, "mooncake_cluster", defaults, 0),
         ("--port=50061", any, 50061, 50062, "mooncake_cluster", defaults, 0),
         ("--port=1 --rpc_port=50061", any, 50061, 50062, "mooncake_cluster", defaults, 0),
         ("--rpc-port 50061 --standfast_port=7", any, 50061, 7, "mooncake_cluster", defaults, 0),
@@ -175,6 +175,20 @@ fn stock_command_lines_start_the_node_that_they_describe() {
 }
 
 #[test]
+fn metrics_are_where_a_stock_master_has_them() {
+    let cases = [
+        ("", "0.0.0.0:9003"),
+        ("--metrics_port 9013", "0.0.0.0:9013"),
+        ("--metrics_host=127.0.0.1 --metrics_port=0", "127.0.0.1:0"),
+    ];
+    for (line, at) in cases {
+        assert_eq!(served(line).0.http, at.parse().ok(), "{line}");
+    }
+    let wrong = said("--metrics_port=65536").expect_err("no port");
+    assert!(wrong[0].contains("--metrics_port is 65536: expected a port"), "{wrong:?}");
+}
+
+#[test]
 fn a_standby_needs_three_words_more() {
     let line = "--rpc_port=50061 --standfast_role=standby --standfast_peer=h:50052 --standfast_node=b --standfast_ack=async";
     let (config, notes) = served(line);
@@ -183,6 +197,22 @@ fn a_standby_needs_three_words_more() {
         (StartRole::Standby, Some("h:50052"), "b")
     );
     assert_eq!(notes, Vec::<String>::new());
+}
+
+#[test]
+fn what_decides_about_memory_and_tasks_is_taken_over() {
+    let (config, notes) = served(
+        "--eviction_ratio=0.1 -eviction_high_watermark_ratio 0.95 --noallow_evict_soft_pinned_objects \
+         --max_total_pending_tasks=7 --pending_task_timeout_sec=0 --processing_task_timeout_sec=60 \
+         --default_kv_soft_pin_ttl=10m --max_kv_soft_pin_ttl=48h --allocation_strategy=local_first",
+    );
+    let times = config.master.times;
+    assert!((times.eviction.ratio - 0.1).abs() < 1e-9 && (times.eviction.high_watermark - 0.95).abs() < 1e-9);
+    assert_eq!((times.eviction.soft_pinned, times.tasks.pending_max), (false, 7));
+    assert!(times.tasks.pending_timeout.as_secs() > 9 * 365 * 24 * 3600, "0 is no time-out");
+    assert_eq!(times.tasks.processing_timeout.as_secs(), 60);
+    assert_eq!((times.soft_pin_ttl.as_secs(), times.soft_pin_ttl_max.as_secs()), (600, 48 * 3600));
+    assert_eq!((format!("{:?}", config.master.placement).as_str(), notes.len()), ("LocalFirst", 0));
 }
 
 #[test]

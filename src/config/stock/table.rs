@@ -41,8 +41,6 @@ const THREADS: &str = "there is one worker a core";
 const REPLICATION: &str = "replication is always on; see --standfast_ack";
 const LOGS: &str = "logs go to stderr; RUST_LOG chooses the level";
 const NOF: &str = "there are no NVMe-over-Fabric segments here, as in the released wheel";
-const EVICTION: &str = "nothing is evicted yet: a full pool refuses puts";
-const TASKS: &str = "there are no copy and move tasks yet";
 
 /// In the order of the stock master's own help; ours come last.
 pub(super) const FLAGS: &[Flag] = &[
@@ -56,7 +54,7 @@ pub(super) const FLAGS: &[Flag] = &[
             "there are no CXL and SSD segments to choose",
         ),
     ),
-    flag("allow_evict_soft_pinned_objects", Bool, "true", Tuning(EVICTION)),
+    flag("allow_evict_soft_pinned_objects", Bool, "true", Serve("--evict-soft-pinned")),
     flag("batch_oplog_retry_timeout_sec", Uint, "180", Tuning(REPLICATION)),
     flag("client_ttl", Int, "10", ServeSeconds("--client-ttl-ms")),
     flag("cluster_id", Text, "mooncake_cluster", Serve("--cluster")),
@@ -87,8 +85,8 @@ pub(super) const FLAGS: &[Flag] = &[
     flag("enable_snapshot", Bool, "false", Lacks("no snapshot is written; a standby keeps the state")),
     flag("enable_snapshot_restore", Bool, "false", Lacks("no snapshot is read; a standby keeps the state")),
     flag("etcd_endpoints", Text, "", Only("enable_ha")),
-    flag("eviction_high_watermark_ratio", Double, "0.9", Tuning(EVICTION)),
-    flag("eviction_ratio", Double, "0.05", Tuning(EVICTION)),
+    flag("eviction_high_watermark_ratio", Double, "0.9", Serve("--eviction-watermark")),
+    flag("eviction_ratio", Double, "0.05", Serve("--eviction-ratio")),
     flag("global_file_segment_size", Int, "9223372036854775807", Only("root_fs_dir")),
     flag("ha_backend_connstring", Text, "", Only("enable_ha")),
     flag("ha_backend_type", Text, "etcd", Only("enable_ha")),
@@ -106,19 +104,19 @@ pub(super) const FLAGS: &[Flag] = &[
     flag("kv_events_queue_capacity", Uint, "65536", Only("enable_kv_events")),
     flag("kv_events_tenant_id", Text, "default", Only("enable_kv_events")),
     flag("max_kv_soft_pin_ttl", Duration, "86400000", Serve("--soft-pin-ttl-max-ms")),
-    flag("max_retry_attempts", Uint, "10", Tuning(TASKS)),
+    flag("max_retry_attempts", Uint, "10", Serve("--task-retries")),
     flag("max_threads", Int, "16", Tuning(THREADS)),
-    flag("max_total_finished_tasks", Uint, "10000", Tuning(TASKS)),
-    flag("max_total_pending_tasks", Uint, "10000", Tuning(TASKS)),
-    flag("max_total_processing_tasks", Uint, "10000", Tuning(TASKS)),
+    flag("max_total_finished_tasks", Uint, "10000", Serve("--tasks-ended-max")),
+    flag("max_total_pending_tasks", Uint, "10000", Serve("--tasks-pending-max")),
+    flag("max_total_processing_tasks", Uint, "10000", Serve("--tasks-processing-max")),
     flag(
         "memory_allocator",
         Text,
         "offset",
         Choice(None, &["offset"], "it is deprecated, and cuts memory into slabs of 16 MiB"),
     ),
-    flag("metrics_host", Text, "0.0.0.0", Tuning("there is no HTTP port yet")),
-    flag("metrics_port", Int, "9003", Tuning("there is no HTTP port yet")),
+    flag("metrics_host", Text, "0.0.0.0", Handled),
+    flag("metrics_port", Int, "9003", Handled),
     flag("nof_eviction_high_watermark_ratio", Double, "0.9", Tuning(NOF)),
     flag("nof_eviction_ratio", Double, "0.05", Tuning(NOF)),
     flag("nof_heartbeat_failures_threshold", Uint, "3", Tuning(NOF)),
@@ -130,11 +128,11 @@ pub(super) const FLAGS: &[Flag] = &[
     flag("offloading_queue_limit", Uint, "50000", Only("enable_offload")),
     flag("oplog_batch_max_entries", Uint, "1024", Tuning(REPLICATION)),
     flag("oplog_poll_interval_ms", Int, "1000", Tuning(REPLICATION)),
-    flag("pending_task_timeout_sec", Uint, "300", Tuning(TASKS)),
+    flag("pending_task_timeout_sec", Uint, "300", ServeSeconds("--task-pending-timeout-ms")),
     flag("pod_name", Text, "", Only("enable_ha")),
     flag("pod_namespace", Text, "", Only("enable_ha")),
     flag("port", Int, "50051", Handled),
-    flag("processing_task_timeout_sec", Uint, "300", Tuning(TASKS)),
+    flag("processing_task_timeout_sec", Uint, "300", ServeSeconds("--task-processing-timeout-ms")),
     flag("promotion_admission_threshold", Uint, "2", Only("promotion_on_hit")),
     flag("promotion_max_per_heartbeat", Uint, "1", Only("promotion_on_hit")),
     flag("promotion_on_hit", Bool, "false", Lacks("nothing is kept on clients' SSDs")),

@@ -13,29 +13,31 @@ use standfast_wire::{Form, List, Request, RequestHeader, RpcError};
 
 use super::convert as c;
 use super::hall::{Fail, Hall, NotServing, Start, check_elements, results};
+use super::off;
+use super::stock::counted_as;
 use crate::ports::Clock;
 use crate::shell::MasterService;
 
 /// A response frame in the making.
-struct Reply {
+pub(super) struct Reply {
     seq: u32,
     bytes: Vec<u8>,
 }
 
 impl Reply {
-    fn put<'a, W: w::Call<'a>>(&mut self, response: &W::Response) -> Result<(), Fail> {
+    pub(super) fn put<'a, W: w::Call<'a>>(&mut self, response: &W::Response) -> Result<(), Fail> {
         Ok(frame::write_response::<W>(&mut self.bytes, self.seq, response, Form::SHORT)?)
     }
 }
 
 /// Answers requests.
 pub(super) struct Calls<C> {
-    hall: Hall<C>,
+    service: Arc<MasterService<C>>,
 }
 
 impl<C: Clock> Calls<C> {
     pub(super) fn new(hall: Arc<MasterService<C>>) -> Self {
-        Self { hall: Hall::new(hall) }
+        Self { service: hall }
     }
 
     /// The response frame to one request.
@@ -43,7 +45,20 @@ impl<C: Clock> Calls<C> {
         let Frame { header, payload } = frame;
         let mut reply = Reply { seq: header.seq_num, bytes: Vec::new() };
         let failed = match Request::decode(header.function_id, payload) {
-            Ok((request, _)) => self.carry_out(request, payload, &mut reply).await.err(),
+            Ok((request, _)) => {
+                let (hall, method) = (Hall::new(Arc::clone(&self.service)), request.method());
+                let listed = listed(&request);
+                let done = Self::carry_out(&hall, request, payload, &mut reply).await;
+                if let Some((op, batch)) = counted_as(method) {
+                    let (answered, failed) = hall.tally();
+                    let items = listed.unwrap_or(answered).max(1);
+                    // A call that has no result at all failed, whatever it was about.
+                    let failed =
+                        if done.is_err() || failed == answered && failed > 0 { items } else { failed };
+                    self.service.traffic().stock(op, batch, items, failed);
+                }
+                done.err()
+            }
             Err(wrong) => {
                 tracing::debug!("{wrong}");
                 Some(Fail::Rpc(wrong.rpc_error()))
@@ -60,11 +75,15 @@ impl<C: Clock> Calls<C> {
         }
     }
 
-    /// The table. A call that the hall does not have is not registered here.
-    async fn carry_out(&self, request: Request<'_>, payload: &Bytes, reply: &mut Reply) -> Result<(), Fail> {
+    /// The table. Calls that the hall does not have are answered in `off`.
+    async fn carry_out(
+        hall: &Hall<C>,
+        request: Request<'_>,
+        payload: &Bytes,
+        reply: &mut Reply,
+    ) -> Result<(), Fail> {
         // A key is a slice of the frame, not a copy.
         let key = |key: &[u8]| payload.slice_ref(key);
-        let hall = &self.hall;
         match request {
             Request::ServiceReady(_) => reply.put::<w::ServiceReady>(&Ok(SERVICE_VERSION.as_bytes())),
             Request::GetStorageConfig(_) => {
@@ -325,8 +344,17 @@ impl<C: Clock> Calls<C> {
                 });
                 reply.put::<w::MarkTaskToComplete>(&hall.single(call, results!(MarkTaskToComplete)).await?)
             }
-            _ => Err(Fail::Rpc(RpcError::function_not_registered())),
+            request => off::answer(hall, request, payload, reply).await,
         }
+    }
+}
+
+/// Items of a batch that has one result for all of them.
+fn listed(request: &Request<'_>) -> Option<u64> {
+    match request {
+        Request::BatchQueryIp(r) => Some(r.client_ids.len() as u64),
+        Request::BatchReplicaClear(r) => Some(r.object_keys.len() as u64),
+        _ => None,
     }
 }
 
@@ -335,6 +363,6 @@ fn one<T>(element: T) -> std::iter::Once<T> {
 }
 
 /// The result of a batch of one.
-fn only<T: Copy>(results: &[Expected<T>]) -> Expected<T> {
+pub(super) fn only<T: Copy>(results: &[Expected<T>]) -> Expected<T> {
     results.first().copied().unwrap_or(Err(ErrorCode::INTERNAL_ERROR))
 }

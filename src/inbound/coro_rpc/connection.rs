@@ -2,7 +2,6 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 
@@ -103,7 +102,8 @@ impl<C: Clock> Connection<C> {
                 return Err(End::Attachment(attached));
             }
             let calls = Arc::clone(&self.calls);
-            let mut call = pin!(calls.answer(&frame));
+            // Boxed, so that an idle connection keeps no room for a call.
+            let mut call = Box::pin(calls.answer(&frame));
             let reply = match poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx))).await {
                 Poll::Ready(reply) => reply?,
                 Poll::Pending => {

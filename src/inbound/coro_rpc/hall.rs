@@ -1,6 +1,7 @@
 //! Asking the hall: one call of the protocol may be several batches of it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use standfast_kernel::api::{
@@ -17,7 +18,7 @@ use standfast_wire::types::ErrorCode;
 use super::convert as c;
 use super::limits::{ELEMENTS_MAX, REPLY_REPLICAS_MAX};
 use crate::ports::Clock;
-use crate::shell::{Fault, MasterService};
+use crate::shell::{Door, Fault, MasterService};
 
 /// This node does not decide (any more): the connection is closed without an
 /// answer, and the client looks for the primary again.
@@ -69,18 +70,48 @@ pub(super) enum Start {
     Upsert,
 }
 
-/// The hall, asked in this protocol's units.
+/// The hall, asked in this protocol's units on behalf of one call.
 pub(super) struct Hall<C> {
     service: Arc<MasterService<C>>,
+    /// Items answered so far, and those of them with an error.
+    items: AtomicU64,
+    failed: AtomicU64,
 }
 
 impl<C: Clock> Hall<C> {
     pub(super) fn new(service: Arc<MasterService<C>>) -> Self {
-        Self { service }
+        Self { service, items: AtomicU64::new(0), failed: AtomicU64::new(0) }
+    }
+
+    /// How many items were answered, and how many of them with an error.
+    pub(super) fn tally(&self) -> (u64, u64) {
+        (self.items.load(Ordering::Relaxed), self.failed.load(Ordering::Relaxed))
+    }
+
+    fn count<T, E>(&self, results: &[Result<T, E>]) {
+        self.items.fetch_add(results.len() as u64, Ordering::Relaxed);
+        self.failed.fetch_add(results.iter().filter(|r| r.is_err()).count() as u64, Ordering::Relaxed);
     }
 
     pub(super) async fn exist(&self, keys: impl ExactSizeIterator<Item = Bytes>) -> Results<bool> {
         self.in_batches(keys, |_, keys| Call::ExistKey { keys }, results!(ExistKey)).await
+    }
+
+    /// Whether there is an object under each key; that asking grants a lease does no harm.
+    pub(super) async fn found(&self, keys: impl ExactSizeIterator<Item = Bytes>) -> Results<()> {
+        let exist = self.exist(keys).await?;
+        let found = |exists: Expected<bool>| match exists {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(ErrorCode::OBJECT_NOT_FOUND),
+            Err(code) => Err(code),
+        };
+        Ok(exist.into_iter().map(found).collect())
+    }
+
+    /// Why nothing can be done about an object: it is not there, or this.
+    pub(super) async fn refuse(&self, key: Bytes, code: ErrorCode) -> Result<ErrorCode, Fail> {
+        let found = self.found(std::iter::once(key)).await?;
+        Ok(found.first().and_then(|found| found.err()).unwrap_or(code))
     }
 
     pub(super) async fn get(&self, keys: impl ExactSizeIterator<Item = Bytes>) -> Results<ReplicaList> {
@@ -110,7 +141,11 @@ impl<C: Clock> Hall<C> {
     ) -> Results<Vec<ReplicaDescriptor>> {
         let mut config = match config {
             Ok(config) => config,
-            Err(code) => return Ok(vec![Err(code); items.len()]),
+            Err(code) => {
+                let results = vec![Err(code); items.len()];
+                self.count(&results);
+                return Ok(results);
+            }
         };
         // Refused before anything is allocated.
         let replicas = items.len().saturating_mul((config.replica_num as usize).min(REPLICAS_MAX));
@@ -166,14 +201,15 @@ impl<C: Clock> Hall<C> {
         call: Expected<Call>,
         pick: impl FnOnce(Response) -> Result<Result<R, Refusal>, Fail>,
     ) -> Result<Expected<R>, Fail> {
-        let call = match call {
-            Ok(call) => call,
-            Err(code) => return Ok(Err(code)),
+        let result = match call {
+            Ok(call) => match self.service.call(Door::Mooncake, call).await {
+                Ok(response) => pick(response)?.map_err(|refusal| c::code(&refusal)),
+                Err(fault) => Err(refused(&fault)?),
+            },
+            Err(code) => Err(code),
         };
-        match self.service.call(call).await {
-            Ok(response) => Ok(pick(response)?.map_err(|refusal| c::code(&refusal))),
-            Err(fault) => Ok(Err(refused(&fault)?)),
-        }
+        self.count(std::slice::from_ref(&result));
+        Ok(result)
     }
 
     /// As many batches of the hall as a call of this protocol takes. Elements
@@ -192,7 +228,7 @@ impl<C: Clock> Hall<C> {
         loop {
             let batch: Vec<T> = items.by_ref().take(BATCH_ITEMS_MAX).collect();
             let count = batch.len();
-            match self.service.call(call(&results, batch)).await {
+            match self.service.call(Door::Mooncake, call(&results, batch)).await {
                 Ok(response) => {
                     results.extend(pick(response)?.into_iter().map(|r| r.map_err(|r| c::code(&r))));
                 }
@@ -202,6 +238,7 @@ impl<C: Clock> Hall<C> {
                 }
             }
             if items.len() == 0 {
+                self.count(&results);
                 return Ok(results);
             }
             // Between two large batches others get their turn.

@@ -2,16 +2,18 @@
 //! call. `docs/wire.md` describes the bytes.
 //!
 //! [`Port`] holds the address, [`serve`] listens on it while this node serves,
-//! `connection` talks to one client, `calls` is the table of calls, `hall` asks for
-//! what they need.
+//! `connection` talks to one client, `calls` is the table of calls, `off` answers
+//! those of features that are not here, `hall` asks for what they need.
 
 mod calls;
 mod connection;
 mod convert;
 mod hall;
 mod limits;
+mod off;
 mod port;
 mod server;
+mod stock;
 
 pub use port::Port;
 pub use server::serve;

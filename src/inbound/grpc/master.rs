@@ -9,7 +9,7 @@ use tonic::{Request, Response, Status};
 
 use super::convert as c;
 use crate::ports::Clock;
-use crate::shell::MasterService;
+use crate::shell::{Door, MasterService};
 
 /// The client API over gRPC.
 pub(super) struct MasterDoor<C> {
@@ -22,7 +22,7 @@ impl<C: Clock> MasterDoor<C> {
         call: Call,
         encode: impl FnOnce(standfast_kernel::api::Response) -> Result<R, Status>,
     ) -> Result<Response<R>, Status> {
-        let response = self.hall.call(call).await.map_err(|f| c::fault(&f))?;
+        let response = self.hall.call(Door::Grpc, call).await.map_err(|f| c::fault(&f))?;
         encode(response).map(Response::new)
     }
 }

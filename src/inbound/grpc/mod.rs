@@ -2,6 +2,7 @@
 
 mod admin;
 mod convert;
+mod health;
 mod master;
 mod replication;
 mod server;

@@ -13,6 +13,7 @@ use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::Server;
 
 use super::admin::AdminDoor;
+use super::health;
 use super::master::MasterDoor;
 use super::replication::ReplicationDoor;
 use super::status::StatusDoor;
@@ -57,10 +58,11 @@ pub async fn serve<C: Clock>(
         socket.set_nodelay(true)?;
         Ok::<_, std::io::Error>(socket)
     });
-    let refresh = node.clone();
+    let (reporter, health) = health::service();
+    let keeper = health::keep(reporter, Arc::clone(&board), Arc::clone(&clock));
     let recounting = tokio::sync::Mutex::default();
-    let status = StatusDoor { board: Arc::clone(&board), node: refresh, clock, recounting };
-    Server::builder()
+    let status = StatusDoor { board: Arc::clone(&board), node: node.clone(), clock, recounting };
+    let server = Server::builder()
         .initial_stream_window_size(WINDOW_BYTES)
         .initial_connection_window_size(WINDOW_BYTES)
         .max_concurrent_streams(STREAMS_MAX)
@@ -69,6 +71,10 @@ pub async fn serve<C: Clock>(
         .add_service(ReplicationServer::new(ReplicationDoor { service: replication }))
         .add_service(StatusServer::new(status))
         .add_service(AdminServer::new(AdminDoor { node, board }))
-        .serve_with_incoming_shutdown(incoming, stop)
-        .await
+        .add_service(health)
+        .serve_with_incoming_shutdown(incoming, stop);
+    tokio::select! {
+        ended = server => ended,
+        () = keeper => Ok(()),
+    }
 }

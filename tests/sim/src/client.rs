@@ -1,19 +1,23 @@
 //! Clients: one call at a time, a call that times out is *unknown*. A client
 //! that puts speaks under a new id for each write, because attempts carry no
-//! id of their own (SEMANTICS R21).
+//! id of their own; but where R21 is tested, all under one.
 
 use std::collections::BTreeMap;
 
-use standfast_kernel::api::{EndItem, PutItem, ReplicaType, ReplicateConfig, Request, Response};
+use standfast_kernel::api::{
+    EndItem, PutItem, ReplicaDescriptor, ReplicaType, ReplicateConfig, Request, Response,
+};
 use standfast_kernel::types::{ClientId, Instant, LogPos, Uuid};
 
 use crate::clock::{Clock, DRIFT_PPM_MAX, MS, SECOND};
+use crate::copying::Copying;
 use crate::counters::Count;
 use crate::invariants::Outcome;
 use crate::memory::{CELL, Memory, Nonce, SEGMENTS, Span};
 use crate::net::{CLIENTS, NODES};
 use crate::rng::Rng;
 use crate::scenario::RPC_TIMEOUT;
+use crate::shell::is_about_segments;
 use crate::trace::At;
 use crate::transfer::{Reading, Writing};
 use crate::world::{Event, Phase, World};
@@ -52,6 +56,7 @@ pub(crate) enum Task {
     Calling(Call),
     Writing(Writing),
     Reading(Reading),
+    Copying(Copying),
 }
 
 #[derive(Debug)]
@@ -74,7 +79,12 @@ pub(crate) struct Client {
     home: usize,
     writes: u64,
     calls: u64,
-    to_mount: Vec<usize>,
+    /// Segments that it has not lent yet, those that it lends, and those that it took back.
+    pub(crate) to_mount: Vec<usize>,
+    pub(crate) lent: Vec<usize>,
+    pub(crate) taken_back: Vec<usize>,
+    /// Per key: a segment in which it was shown a replica.
+    pub(crate) seen_in: BTreeMap<u64, usize>,
     /// True time of the last definite answer.
     pub(crate) answered_at: u64,
     /// Per key: what this client has been told; the world keeps the union.
@@ -84,7 +94,7 @@ pub(crate) struct Client {
 /// Tries of one call before its client turns to something else.
 const TRIES_MAX: u32 = 6;
 /// The segment table, among keys.
-const MOUNTS: u64 = u64::MAX;
+pub(crate) const MOUNTS: u64 = u64::MAX;
 
 impl Client {
     pub(crate) fn new(c: usize, rng: &mut Rng) -> Self {
@@ -97,8 +107,17 @@ impl Client {
             writes: 0,
             calls: 0,
             to_mount: (0..SEGMENTS).filter(|s| s % CLIENTS == c).collect(),
+            lent: Vec::new(),
+            taken_back: Vec::new(),
+            seen_in: BTreeMap::new(),
             answered_at: 0,
             told: BTreeMap::new(),
+        }
+    }
+
+    pub(crate) fn saw(&mut self, key: u64, replicas: &[ReplicaDescriptor]) {
+        if let Some(segment) = replicas.first().and_then(Memory::segment_of) {
+            self.seen_in.insert(key, segment);
         }
     }
 }
@@ -108,8 +127,13 @@ pub(crate) fn key_name(key: u64) -> String {
 }
 
 /// The id of client `c` for its write `nonce`; 0 for everything else.
-fn client_id(c: usize, nonce: Nonce) -> ClientId {
+pub(crate) fn client_id(c: usize, nonce: Nonce) -> ClientId {
     ClientId(Uuid { first: c as u64 + 1, second: nonce })
+}
+
+/// The key that a write is of.
+pub(crate) fn key_of(nonce: Nonce) -> u64 {
+    if nonce == 0 { u64::MAX } else { nonce >> 8 & 0xff }
 }
 
 impl World {
@@ -141,6 +165,7 @@ impl World {
             }
             Task::Writing(writing) => self.write_on(c, writing),
             Task::Reading(reading) => return self.read_on(c, reading),
+            Task::Copying(copying) => self.copy_on(c, copying),
         }
         Ok(())
     }
@@ -148,50 +173,63 @@ impl World {
     fn begin(&mut self, c: usize) {
         let key = self.rng.below(self.params.keys);
         let name = || bytes_of(&key_name(key));
-        if let Some(s) = self.next_mount(c) {
-            let request = Request::MountSegment { client: client_id(c, 0), segment: Memory::segment(s) };
-            return self.call(c, MOUNTS, request, s as u64, 0);
+        if self.begin_lending(c) {
+            return;
         }
         let weights = self.params.workload;
-        let (request, nonce) = match self.rng.weighted(&weights) {
-            0 => return self.begin_put(c, key),
-            1 => (Request::GetReplicaList { keys: vec![name()] }, 0),
-            2 => (Request::ExistKey { keys: vec![name()] }, 0),
-            3 => (Request::Remove { keys: vec![name()], force: false }, 0),
-            _ => (Request::Remove { keys: vec![name()], force: true }, 0),
+        let request = match self.rng.weighted(&weights) {
+            0 => return self.begin_put(c, key, false),
+            1 => Request::GetReplicaList { keys: vec![name()] },
+            2 => Request::ExistKey { keys: vec![name()] },
+            3 => Request::Remove { keys: vec![name()], force: false },
+            4 => Request::Remove { keys: vec![name()], force: true },
+            5 => return self.begin_put(c, key, true),
+            6 => return self.begin_copy(c, key),
+            _ => return self.take_back(c),
         };
-        self.call(c, key, request, nonce, 0);
+        self.call(c, key, request, 0, 0);
     }
 
-    /// The first segment at once, others in the course of the history.
-    fn next_mount(&mut self, c: usize) -> Option<usize> {
-        let first = *self.clients[c].to_mount.first()?;
-        let later = first >= CLIENTS;
-        (!later || self.rng.chance(5)).then_some(first)
-    }
-
-    fn begin_put(&mut self, c: usize, key: u64) {
+    /// Names a write after its key and its client.
+    pub(crate) fn next_nonce(&mut self, c: usize, key: u64) -> Nonce {
         self.clients[c].writes += 1;
-        let nonce = self.clients[c].writes << 8 | (c as u64 + 1);
-        let size = self.rng.range(4, 25) * CELL;
-        let request = Request::PutStart {
-            client: client_id(c, nonce),
-            config: ReplicateConfig {
-                replica_num: 1 + self.rng.below(2) as u32,
-                ..ReplicateConfig::default()
-            },
-            items: vec![PutItem { key: bytes_of(&key_name(key)), size }],
+        self.clients[c].writes << 16 | key << 8 | (c as u64 + 1)
+    }
+
+    /// The id under which a write is made.
+    fn writer(&self, c: usize, nonce: Nonce) -> ClientId {
+        if self.params.shared_writer { client_id(0, u64::MAX) } else { client_id(c, nonce) }
+    }
+
+    fn begin_put(&mut self, c: usize, key: u64, upsert: bool) {
+        let nonce = self.next_nonce(c, key);
+        // Often the same size, so that an upsert may stay where it is.
+        let cells = if self.rng.chance(500) { 4 + 2 * (key % 8) } else { self.rng.range(4, 25) };
+        let items = vec![PutItem { key: bytes_of(&key_name(key)), size: cells * CELL }];
+        let client = self.writer(c, nonce);
+        let replica_num = 1 + self.rng.below(2) as u32;
+        let config = ReplicateConfig { replica_num, ..ReplicateConfig::default() };
+        let request = if upsert {
+            Request::UpsertStart { client, config, items }
+        } else {
+            Request::PutStart { client, config, items }
         };
         self.call(c, key, request, nonce, 0);
     }
 
     pub(crate) fn end_put(&mut self, c: usize, key: u64, nonce: Nonce) {
         let items = vec![EndItem { key: bytes_of(&key_name(key)), checksum: Some(nonce) }];
-        let (client, replica_type) = (client_id(c, nonce), ReplicaType::All);
+        let (client, replica_type) = (self.writer(c, nonce), ReplicaType::All);
         self.call(c, key, Request::PutEnd { client, items, replica_type }, nonce, 0);
     }
 
-    fn call(&mut self, c: usize, key: u64, request: Request, nonce: Nonce, tries: u32) {
+    pub(crate) fn revoke_put(&mut self, c: usize, key: u64, nonce: Nonce) {
+        let keys = vec![bytes_of(&key_name(key))];
+        let (client, replica_type) = (self.writer(c, nonce), ReplicaType::All);
+        self.call(c, key, Request::PutRevoke { client, keys, replica_type }, nonce, 0);
+    }
+
+    pub(crate) fn call(&mut self, c: usize, key: u64, request: Request, nonce: Nonce, tries: u32) {
         let roam = self.params.roam.then(|| self.rng.below(NODES as u64) as usize);
         let must_see = self.told(key);
         let client = &mut self.clients[c];
@@ -224,13 +262,27 @@ impl World {
     fn retry(&mut self, c: usize, call: Call) {
         let unsettled = self.phase == Phase::Settling;
         let limit = if matches!(call.request, Request::GetReplicaList { .. }) { 2 } else { TRIES_MAX };
-        if call.tries >= limit || unsettled || matches!(call.request, Request::PutStart { .. }) {
+        if call.tries >= limit || unsettled || self.begins(&call.request) {
             return self.idle(c);
         }
         if matches!(call.request, Request::PutEnd { .. }) {
             self.counters.hit(Count::PutEndRetried);
         }
         self.call(c, call.key, call.request, call.nonce, call.tries + 1);
+    }
+
+    /// A call that is not made again when its outcome is unknown: what it would
+    /// hand out is somebody's already. Nor is what would be charged to the next
+    /// attempt of the same client.
+    fn begins(&self, request: &Request) -> bool {
+        match request {
+            Request::PutStart { .. }
+            | Request::UpsertStart { .. }
+            | Request::CopyStart { .. }
+            | Request::MoveStart { .. } => true,
+            Request::PutEnd { .. } | Request::PutRevoke { .. } => self.params.shared_writer,
+            _ => false,
+        }
     }
 
     pub(crate) fn replied(&mut self, reply: Reply) -> Outcome {
@@ -258,7 +310,8 @@ impl World {
                 self.counters.hit(Count::AnswerDelivered);
                 self.clients[c].answered_at = self.t;
                 self.clients[c].home = node;
-                let told = self.clients[c].told.entry(call.key).or_insert(saw);
+                let about = if is_about_segments(&response) { MOUNTS } else { call.key };
+                let told = self.clients[c].told.entry(about).or_insert(saw);
                 *told = (*told).max(saw);
                 return self.answered(c, &call, response);
             }
@@ -285,11 +338,38 @@ impl World {
             Response::MountSegment(answer) => {
                 if answer.is_ok() {
                     self.counters.hit(Count::MountAcked);
-                    self.clients[c].to_mount.retain(|s| *s as u64 != call.nonce);
+                    self.clients[c].lends(call.nonce as usize);
                 }
                 self.idle(c);
             }
-            Response::PutStart(mut answers) => return self.put_started(c, call, answers.pop()),
+            Response::ReMountSegment(_) => {
+                self.counters.hit(Count::ReMountAcked);
+                self.idle(c);
+            }
+            Response::UnmountSegment(_) => {
+                self.counters.hit(Count::UnmountAcked);
+                self.idle(c);
+            }
+            Response::PutStart(mut answers) | Response::UpsertStart(mut answers) => {
+                return self.put_started(c, call, answers.pop());
+            }
+            Response::PutRevoke(answers) => {
+                let ok = answers.iter().all(Result::is_ok);
+                self.counters.hit(if ok { Count::RevokeAcked } else { Count::RevokeRefused });
+                self.idle(c);
+            }
+            Response::CopyStart(answer) | Response::MoveStart(answer) => {
+                return self.copy_started(c, call, answer);
+            }
+            Response::CopyEnd(answer) | Response::MoveEnd(answer) => {
+                let ok = answer.is_ok();
+                self.counters.hit(if ok { Count::TransferEnded } else { Count::TransferBroken });
+                self.idle(c);
+            }
+            Response::CopyRevoke(_) | Response::MoveRevoke(_) => {
+                self.counters.hit(Count::TransferRevoked);
+                self.idle(c);
+            }
             Response::PutEnd(answers) => {
                 let ok = answers.iter().all(Result::is_ok);
                 self.counters.hit(if ok { Count::PutEndAcked } else { Count::PutEndOfLostWrite });
@@ -306,26 +386,16 @@ impl World {
                 self.idle(c);
             }
             // Not asked by the clients of this simulation.
-            Response::ReMountSegment(_)
-            | Response::UnmountSegment(_)
-            | Response::GracefulUnmountSegment(_)
+            Response::GracefulUnmountSegment(_)
             | Response::QuerySegmentStatus(_)
             | Response::Ping(_)
             | Response::BatchQueryIp(_)
             | Response::GetFsdir(_)
             | Response::GetStorageConfig(_)
-            | Response::UpsertStart(_)
-            | Response::PutRevoke(_)
             | Response::GetReplicaListByRegex(_)
             | Response::RemoveByRegex(_)
             | Response::RemoveAll(_)
             | Response::BatchReplicaClear(_)
-            | Response::CopyStart(_)
-            | Response::CopyEnd(_)
-            | Response::CopyRevoke(_)
-            | Response::MoveStart(_)
-            | Response::MoveEnd(_)
-            | Response::MoveRevoke(_)
             | Response::CreateCopyTask(_)
             | Response::CreateMoveTask(_)
             | Response::QueryTask(_)
@@ -336,11 +406,11 @@ impl World {
     }
 }
 
-fn bytes_of(text: &str) -> bytes::Bytes {
+pub(crate) fn bytes_of(text: &str) -> bytes::Bytes {
     bytes::Bytes::copy_from_slice(text.as_bytes())
 }
 
 /// Spans of an address list that the lenders really have.
-pub(crate) fn spans(replicas: &[standfast_kernel::api::ReplicaDescriptor]) -> Option<Vec<Span>> {
+pub(crate) fn spans(replicas: &[ReplicaDescriptor]) -> Option<Vec<Span>> {
     replicas.iter().map(Memory::span).collect()
 }

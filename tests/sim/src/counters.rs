@@ -20,14 +20,17 @@ counters! {
     // What nodes did.
     BecamePrimary, BecameCandidate, SteppedDown, OldPrimaryReturned, JoinedIsr, LeftIsr,
     PromotionRefused, Redirected, FullSyncNeeded, DialRefused, DialTimedOut, LinkUp, PeerClosed, LinkDown,
-    EntriesAppended, EntriesApplied, PreemptLogged, FreeLogged,
+    EntriesAppended, EntriesApplied, PreemptLogged, FreeLogged, InPlaceLogged, AbandonLogged, ResolveLogged,
+    EvictLogged, DiscardLogged, SegmentGoneLogged, PurgeLogged, HoldEndLogged,
     // What the coordinator went through, and what came of it.
     CoordinatorCut, CoordinatorAway, CoordinatorSlow, CoordinatorTimeout, CommittedLate,
     TakeoverByRecord, NotElected,
     // What clients did and were told.
     RequestSent, AnswerDelivered, NotPrimary, Unavailable, OutcomeUnknown, ConnectionClosed, ReplyNeverSent,
-    MountAcked, PutStartAcked, PutStartOnTwoSegments, PutExists, PutNoSpace, PutEndAcked, PutEndOfLostWrite,
-    PutEndRetried, WriterGaveUp, GetAcked, GetNotFound, GetNotReady, ReadFinished, ReadCutByLease,
+    MountAcked, ReMountAcked, UnmountAcked, PutStartAcked, UpsertStartAcked, PutStartOnTwoSegments, PutExists, PutNoSpace, PutEndAcked, PutEndOfLostWrite,
+    PutEndRetried, WriterGaveUp, RevokeAcked, RevokeRefused,
+    CopyStarted, MoveStarted, TransferRefused, TransferEnded, TransferBroken, TransferRevoked,
+    GetAcked, GetNotFound, GetNotReady, ReadFinished, ReadCutByLease,
     ExistTrue, ExistFalse, RemoveAcked, RemoveForced, RemoveLeased, RemoveNotFound,
     // What was checked.
     PromotionChecked, StateCompared, AuditDone, MemoryReused,

@@ -65,6 +65,24 @@ impl Memory {
         })
     }
 
+    /// The segment that a replica is in.
+    pub(crate) fn segment_of(replica: &ReplicaDescriptor) -> Option<usize> {
+        let segment = (replica.address / SPACING).checked_sub(1)? as usize;
+        (segment < SEGMENTS).then_some(segment)
+    }
+
+    /// What the first cell holds.
+    pub(crate) fn first(&self, span: Span) -> Nonce {
+        self.cells[span.first]
+    }
+
+    /// Copies cells one by one, whatever they hold.
+    pub(crate) fn copy(&mut self, from: Span, to: Span) {
+        for i in 0..from.len.min(to.len) {
+            self.cells[to.first + i] = self.cells[from.first + i];
+        }
+    }
+
     pub(crate) fn write(&mut self, span: Span, nonce: Nonce) {
         self.cells[span.first..span.first + span.len].fill(nonce);
     }

@@ -33,6 +33,10 @@ pub(crate) enum Scenario {
     Leases,
     /// Directed: standbys die and return at once on links whose streams overtake each other.
     Rejoin,
+    /// Directed: the threads of one client write the same keys at once, slowly (SEMANTICS R21).
+    Attempts,
+    /// Directed: lenders take memory back and lend it again while it is used.
+    Lenders,
 }
 
 /// Those that a plain run consists of.
@@ -40,8 +44,14 @@ pub(crate) const STANDARD: &[Scenario] =
     &[Scenario::Sync, Scenario::Async, Scenario::Switch, Scenario::Leader, Scenario::LeaderAsync];
 /// Those that aim at one rule. A plain run has a few seeds of each: a mutant that only they catch proves
 /// something only if they are clean without it.
-pub(crate) const DIRECTED: &[Scenario] =
-    &[Scenario::Drift, Scenario::LongLog, Scenario::Leases, Scenario::Rejoin];
+pub(crate) const DIRECTED: &[Scenario] = &[
+    Scenario::Drift,
+    Scenario::LongLog,
+    Scenario::Leases,
+    Scenario::Rejoin,
+    Scenario::Attempts,
+    Scenario::Lenders,
+];
 const ALL: &[Scenario] = &[
     Scenario::Sync,
     Scenario::Async,
@@ -52,6 +62,8 @@ const ALL: &[Scenario] = &[
     Scenario::LongLog,
     Scenario::Leases,
     Scenario::Rejoin,
+    Scenario::Attempts,
+    Scenario::Lenders,
 ];
 
 /// Short enough that memory is reused hard (SEMANTICS 1.8 has the real ones).
@@ -84,8 +96,12 @@ pub(crate) struct Params {
     pub(crate) think: (u64, u64),
     /// Fixed rates of the nodes' clocks, in parts per million.
     pub(crate) rates: Option<[i64; NODES]>,
-    /// Weights of put, get, exist, remove, forced remove.
-    pub(crate) workload: [u64; 5],
+    /// Weights of put, get, exist, remove, forced remove, upsert, copy or move, unmount.
+    pub(crate) workload: [u64; 8],
+    /// Per thousand: writers that take so long that they may be preempted.
+    pub(crate) slow_permille: u64,
+    /// All writers speak under one client id, as the threads of one process do.
+    pub(crate) shared_writer: bool,
     pub(crate) keys: u64,
     /// Clients ask any node instead of the one that answered last.
     pub(crate) roam: bool,
@@ -115,7 +131,9 @@ impl Params {
             delay: Delay { min: 100_000, max: 900_000, tail_permille: 0, tail_max: 0 },
             think: (2 * MS, 30 * MS),
             rates: None,
-            workload: [40, 25, 10, 10, 15],
+            workload: [300, 250, 100, 100, 120, 100, 150, 3],
+            slow_permille: 60,
+            shared_writer: false,
             keys: 10,
             roam: false,
             prefill: 0,
@@ -147,7 +165,7 @@ impl Params {
                 rates: Some([-DRIFT_PPM_MAX, DRIFT_PPM_MAX, DRIFT_PPM_MAX]),
                 delay: Delay { min: MS / 20, max: MS / 4, tail_permille: 0, tail_max: 0 },
                 think: (MS / 4, MS),
-                workload: [1, 0, 99, 0, 0],
+                workload: [1, 0, 99, 0, 0, 0, 0, 0],
                 roam: true,
                 ..mixed
             },
@@ -166,7 +184,7 @@ impl Params {
                 fault_gap: (300 * MS, 900 * MS),
                 faults: vec![(Fault::FalsePromotion, 1)],
                 think: (MS / 2, 3 * MS),
-                workload: [40, 40, 0, 10, 10],
+                workload: [30, 40, 0, 10, 10, 10, 0, 0],
                 keys: 6,
                 // Discard gives room back, so most calls are writes, and those take their time.
                 requests_min: 1_000,
@@ -178,6 +196,25 @@ impl Params {
                 faults: vec![(Fault::CrashStandby, 3), (Fault::FalsePromotion, 2)],
                 delay: Delay { min: MS / 10, max: MS, tail_permille: 150, tail_max: 250 * MS },
                 away_max: 12 * MS,
+                requests_min: 500,
+                ..mixed
+            },
+            // No outcome is unknown here: an end that is repeated would be charged to the next attempt.
+            Scenario::Attempts => Self {
+                faulty_ns: 30 * SECOND,
+                faults: vec![(Fault::Drift, 1)],
+                workload: [20, 40, 0, 0, 5, 35, 0, 0],
+                slow_permille: 500,
+                shared_writer: true,
+                keys: 3,
+                requests_min: 300,
+                ..mixed
+            },
+            Scenario::Lenders => Self {
+                faulty_ns: 30 * SECOND,
+                faults: vec![(Fault::FalsePromotion, 1)],
+                workload: [400, 400, 0, 20, 20, 60, 100, 12],
+                slow_permille: 200,
                 requests_min: 500,
                 ..mixed
             },
@@ -197,6 +234,8 @@ impl fmt::Display for Scenario {
             Self::LongLog => "long-log",
             Self::Leases => "leases",
             Self::Rejoin => "rejoin",
+            Self::Attempts => "attempts",
+            Self::Lenders => "lenders",
         })
     }
 }

@@ -143,6 +143,7 @@ impl World {
             let Some(Ok(list)) = answers.pop() else { continue };
             let nonce = list.checksum.unwrap_or_default();
             for span in spans(&list.replicas).unwrap_or_default() {
+                let nonce = self.published(key, span, nonce)?;
                 let foreign = self.memory.foreign(span, nonce);
                 Invariant::NoWrongBytes.check(foreign.is_none(), || {
                     format!("at rest, object {key} shows {span:?}: write {foreign:?} is there, not {nonce}")

@@ -171,6 +171,14 @@ impl World {
             match kind {
                 OpType::Preempt => self.counters.hit(Count::PreemptLogged),
                 OpType::Free => self.counters.hit(Count::FreeLogged),
+                OpType::UpsertInPlace => self.counters.hit(Count::InPlaceLogged),
+                OpType::Abandon => self.counters.hit(Count::AbandonLogged),
+                OpType::Resolve => self.counters.hit(Count::ResolveLogged),
+                OpType::Evict => self.counters.hit(Count::EvictLogged),
+                OpType::Discard => self.counters.hit(Count::DiscardLogged),
+                OpType::SegmentGone => self.counters.hit(Count::SegmentGoneLogged),
+                OpType::Purge => self.counters.hit(Count::PurgeLogged),
+                OpType::HoldEnd => self.counters.hit(Count::HoldEndLogged),
                 _ => {}
             }
         }
@@ -214,7 +222,8 @@ impl World {
         for waiting in process.pending.release(&gate, log.tail(), now) {
             let Waiting { req, response, epoch, saw, home, byte_critical } = waiting;
             self.fence.answered(epoch, copy, i)?;
-            self.promises.fresh(&log, req.must_see, home, i)?;
+            let must_see = req.must_see.filter(|_| !is_about_segments(&response));
+            self.promises.fresh(&log, must_see, home, i)?;
             self.promises.answered(saw, byte_critical, epoch < self.operator.latest.0);
             self.reply(i, &req, Answer::Response(response, home));
         }
@@ -270,13 +279,26 @@ fn positions(process: &Process, request: &Request, response: &Response) -> (LogP
         | Request::FetchTasks { .. }
         | Request::MarkTaskToComplete { .. } => None,
     };
+    let key = key.filter(|_| !is_about_segments(response));
     let home = key.map_or(HomeId::SEGMENTS, |key| KeyHash::of(&scoped_key(DEFAULT_TENANT, key)).home);
     let last = process.node.store().mark(home).last;
     // "No space" was decided on every allocator, hence on the whole log.
-    let no_space =
-        |answers: &Vec<Result<_, Refusal>>| matches!(answers[0], Err(Refusal::NoAvailableHandle(_)));
-    let whole = matches!(response, Response::PutStart(answers) if no_space(answers));
+    let whole = match response {
+        Response::PutStart(answers) | Response::UpsertStart(answers) => {
+            matches!(answers[0], Err(Refusal::NoAvailableHandle(_)))
+        }
+        Response::CopyStart(answer) | Response::MoveStart(answer) => {
+            matches!(answer, Err(Refusal::NoAvailableHandle(_)))
+        }
+        _ => false,
+    };
     (last, if whole { process.node.log().last() } else { last })
+}
+
+/// True for an answer that was decided before the key was looked at.
+pub(crate) fn is_about_segments(response: &Response) -> bool {
+    let (Response::CopyStart(answer) | Response::MoveStart(answer)) = response else { return false };
+    matches!(answer, Err(Refusal::SegmentNotFound(_)))
 }
 
 /// Answers after which bytes are in somebody's hands (PROTOCOL A6).

@@ -4,7 +4,7 @@
 use standfast_kernel::api::{Refusal, ReplicaDescriptor, ReplicaList, Request};
 use standfast_kernel::types::Instant;
 
-use crate::client::{Call, Task, spans};
+use crate::client::{Call, Task, key_of, spans};
 use crate::clock::MS;
 use crate::counters::Count;
 use crate::invariants::{Invariant, Outcome};
@@ -55,7 +55,9 @@ impl World {
                 return Ok(());
             }
         };
-        self.counters.hit(Count::PutStartAcked);
+        let upsert = matches!(call.request, Request::UpsertStart { .. });
+        self.counters.hit(if upsert { Count::UpsertStartAcked } else { Count::PutStartAcked });
+        self.clients[c].saw(call.key, &replicas);
         if replicas.len() > 1 {
             self.counters.hit(Count::PutStartOnTwoSegments);
         }
@@ -69,18 +71,20 @@ impl World {
         let until = call.sent.plus(TRANSFER_MAX);
         let steps = 1 + self.rng.below(5) as usize;
         // Some take longer than `put_discard`, and are preempted while they write.
-        let pause_max = if self.rng.chance(60) { 600 * MS } else { 12 * MS };
+        let slow = self.params.slow_permille;
+        let pause_max = if self.rng.chance(slow) { 600 * MS } else { 12 * MS };
         let writing = Writing { key: call.key, nonce: call.nonce, spans, done: 0, steps, pause_max, until };
         self.next_write(c, writing);
         Ok(())
     }
 
     /// Nobody else may still read or write these bytes.
-    fn check_no_rights(&self, c: usize, nonce: Nonce, spans: &[Span]) -> Outcome {
+    pub(crate) fn check_no_rights(&self, c: usize, nonce: Nonce, spans: &[Span]) -> Outcome {
         for (other, client) in self.clients.iter().enumerate().filter(|(o, _)| *o != c) {
             let now = client.clock.at(self.t);
             let (what, whose, held, until) = match &client.task {
                 Task::Writing(w) => ("write", w.nonce, w.spans.clone(), w.until),
+                Task::Copying(w) => ("write", w.nonce, w.targets.clone(), w.until),
                 Task::Reading(r) => ("read", r.nonce, vec![r.span], r.until),
                 Task::Idle | Task::Calling(_) => continue,
             };
@@ -105,6 +109,10 @@ impl World {
         let gives_up = self.rng.chance(8);
         if now >= writing.until || gives_up {
             self.counters.hit(Count::WriterGaveUp);
+            // Some say so, others are never heard of again.
+            if self.rng.chance(500) {
+                return self.revoke_put(c, writing.key, writing.nonce);
+            }
             return self.idle(c);
         }
         for span in &writing.spans {
@@ -142,10 +150,26 @@ impl World {
             return Err(Invariant::AnswersFollowLog.broken(format!("GetReplicaList answered {list:?}")));
         };
         let Some(span) = self.rng.pick(&spans) else { return Ok(()) };
+        let nonce = self.published(call.key, span, nonce)?;
+        self.clients[c].saw(call.key, &list.replicas);
         let until = call.sent.plus(list.lease);
         let steps = 2 + self.rng.below(6) as usize;
         self.next_read(c, Reading { key: call.key, nonce, span, done: 0, steps, until });
         Ok(())
+    }
+
+    /// The write whose bytes a reader must find. Writers that share an id may end
+    /// each other's writes, and then the checksum names the wrong one: what must
+    /// hold is that the value is that of one write of this key, and whole.
+    pub(crate) fn published(&self, key: u64, span: Span, checksum: Nonce) -> Outcome<Nonce> {
+        if !self.params.shared_writer {
+            return Ok(checksum);
+        }
+        let nonce = self.memory.first(span);
+        Invariant::NoWrongBytes.check(key_of(nonce) == key, || {
+            format!("object {key} is shown at {span:?}, where write {nonce} of another key is")
+        })?;
+        Ok(nonce)
     }
 
     fn next_read(&mut self, c: usize, reading: Reading) {

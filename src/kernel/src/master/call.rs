@@ -13,7 +13,7 @@ use crate::oplog::codec::Prepared;
 use crate::oplog::{LimboKind, Op, Release};
 use crate::store::{Object, Replica, SegmentTable, Shard, apply_to_segments};
 use crate::types::{
-    CopyId, Epoch, Instant, KeyHash, LogPos, ReplicaStatus, Seq, WallTime, limits, scoped_key,
+    CopyId, Epoch, Instant, KeyHash, LogPos, ReplicaStatus, Seq, SeqRuns, WallTime, limits, scoped_key,
 };
 
 /// One request on its way.
@@ -25,7 +25,7 @@ pub(super) struct Call<'m> {
     pub(super) depends_on: Seq,
     /// The answer hands out or moves bytes (PROTOCOL A6).
     pub(super) byte_critical: bool,
-    pub(super) appended: bool,
+    pub(super) entries: SeqRuns,
 }
 
 /// `tenant NUL key`.
@@ -33,7 +33,7 @@ pub(super) type Scoped = SmallVec<[u8; 128]>;
 
 impl<'m> Call<'m> {
     pub(super) fn new(master: &'m Master, now: Instant, wall: WallTime) -> Self {
-        Self { master, now, wall, depends_on: Seq::FIRST, byte_critical: false, appended: false }
+        Self { master, now, wall, depends_on: Seq::FIRST, byte_critical: false, entries: SeqRuns::default() }
     }
 
     pub(super) fn depend(&mut self, mark: Seq) {
@@ -41,7 +41,7 @@ impl<'m> Call<'m> {
     }
 
     pub(super) fn wrote(&mut self, pos: LogPos) {
-        self.appended = true;
+        self.entries.push(Seq(pos.seq));
         self.depend(pos.end());
     }
 

@@ -96,7 +96,7 @@ impl Master {
                 Response::MarkTaskToComplete(call.mark_task(*client, *id, *status, message))
             }
         };
-        let Call { depends_on, byte_critical, appended, .. } = call;
-        Executed { response, depends_on, byte_critical, appended }
+        let Call { depends_on, byte_critical, entries, .. } = call;
+        Executed { response, depends_on, byte_critical, appended: !entries.is_empty(), entries }
     }
 }

@@ -10,7 +10,7 @@ use super::call::Call;
 use crate::api::{EndItem, Refusal, ReplicaType};
 use crate::lab::Sabotage;
 use crate::oplog::{LimboKind, Op, Release};
-use crate::store::SegmentTable;
+use crate::store::{Homes, SegmentTable};
 use crate::types::ClientId;
 
 const NOT_IN_PROGRESS: Refusal = Refusal::InvalidWrite("no such write is in progress");
@@ -84,6 +84,9 @@ impl Call<'_> {
             return Err(Refusal::IllegalClient);
         }
         if charged {
+            if !object.is_readable(table) {
+                self.give_up_both(&mut homes, &key);
+            }
             return Ok(());
         }
         if object.is_readable(table) {
@@ -99,6 +102,16 @@ impl Call<'_> {
         self.wrote(pos);
         master.set_due(shard, pos, self.now.plus(quarantine));
         Ok(())
+    }
+
+    /// A client with a preempted write and an unfinished one has revoked one of
+    /// them, and nobody can tell which. What it says next is about the other: if
+    /// it is an end, it must not publish the one that was given up. So the
+    /// unfinished one is preempted, too; its writer may go on for a while (R21).
+    fn give_up_both(&mut self, homes: &mut Homes<'_>, key: &[u8]) {
+        if !mutant!(AttemptsForgot) {
+            self.preempt(homes, key, self.now.plus(self.master.times.put_release));
+        }
     }
 }
 

@@ -127,6 +127,8 @@ impl Bench {
         let tail = self.log.tail();
         let done = self.master.execute(self.now, WallTime(7), request);
         assert_eq!(done.appended, self.log.tail() > tail, "{request:?}");
+        let appended: Vec<u64> = done.entries.iter().map(|s| s.0).collect();
+        assert_eq!(appended, (tail.0..self.log.tail().0).collect::<Vec<_>>(), "{request:?}");
         assert!(request.is_mutation() || !done.appended, "a read logged: {request:?}");
         assert!(done.depends_on <= self.log.tail());
         self.sound();
@@ -311,6 +313,8 @@ use ErrorCode::{
     TaskPendingLimitExceeded,
 };
 
+#[path = "bad_input_tests.rs"]
+mod bad_input;
 #[path = "checklist_tests.rs"]
 mod checklist;
 #[path = "deaths_tests.rs"]
@@ -321,6 +325,8 @@ mod eviction;
 mod groups;
 #[path = "lenders_tests.rs"]
 mod lenders;
+#[path = "lost_transfer_tests.rs"]
+mod lost_transfers;
 #[path = "objects_tests.rs"]
 mod objects;
 #[path = "objects_history_tests.rs"]

@@ -40,7 +40,7 @@ use crate::lab::Sabotage;
 use crate::oplog::OpLogManager;
 use crate::store::{MetadataStore, Object, PinState};
 use crate::sync::{Order, Ranked, RankedMutex};
-use crate::types::{Epoch, Instant, Seq, up};
+use crate::types::{Epoch, Instant, Seq, SeqRuns, up};
 
 /// What one request came to.
 #[derive(Debug)]
@@ -55,6 +55,8 @@ pub struct Executed {
     pub byte_critical: bool,
     /// True when entries were appended.
     pub appended: bool,
+    /// Which.
+    pub entries: SeqRuns,
 }
 
 /// The deciding half of a primary. Exists for one epoch; made in O(1) from the

@@ -9,7 +9,7 @@ fn key(name: &str) -> Bytes {
 }
 
 impl Bench {
-    fn copy_task(&self, name: &str, targets: &[&str]) -> Result<TaskId, ErrorCode> {
+    pub(super) fn copy_task(&self, name: &str, targets: &[&str]) -> Result<TaskId, ErrorCode> {
         let targets = targets.iter().map(|t| (*t).to_owned()).collect();
         match self.run(&Request::CreateCopyTask { key: key(name), targets }).response {
             Response::CreateCopyTask(r) => code(r),
@@ -17,7 +17,7 @@ impl Bench {
         }
     }
 
-    fn move_task(&self, name: &str, source: &str, target: &str) -> Result<TaskId, ErrorCode> {
+    pub(super) fn move_task(&self, name: &str, source: &str, target: &str) -> Result<TaskId, ErrorCode> {
         let (source, target) = (source.into(), target.into());
         match self.run(&Request::CreateMoveTask { key: key(name), source, target }).response {
             Response::CreateMoveTask(r) => code(r),
@@ -32,7 +32,7 @@ impl Bench {
         }
     }
 
-    fn fetch(&self, client: ClientId, max: u64) -> Vec<TaskAssignment> {
+    pub(super) fn fetch(&self, client: ClientId, max: u64) -> Vec<TaskAssignment> {
         match self.run(&Request::FetchTasks { client, max }).response {
             Response::FetchTasks(tasks) => tasks,
             other => panic!("{other:?}"),

@@ -34,7 +34,7 @@ impl Bench {
         }
     }
 
-    fn copy_revoke(&self, client: ClientId, name: &str) -> Result<(), ErrorCode> {
+    pub(super) fn copy_revoke(&self, client: ClientId, name: &str) -> Result<(), ErrorCode> {
         match self.run(&Request::CopyRevoke { client, key: key(name) }).response {
             Response::CopyRevoke(r) => code(r),
             other => panic!("{other:?}"),
@@ -62,7 +62,7 @@ impl Bench {
         }
     }
 
-    fn move_revoke(&self, client: ClientId, name: &str) -> Result<(), ErrorCode> {
+    pub(super) fn move_revoke(&self, client: ClientId, name: &str) -> Result<(), ErrorCode> {
         match self.run(&Request::MoveRevoke { client, key: key(name) }).response {
             Response::MoveRevoke(r) => code(r),
             other => panic!("{other:?}"),
@@ -70,12 +70,12 @@ impl Bench {
     }
 
     /// A complete object with one replica on host-1.
-    fn put_on_1(&self, name: &str, size: u64) {
+    pub(super) fn put_on_1(&self, name: &str, size: u64) {
         self.start_with(A, name, size, prefer(&["host-1"])).expect("room");
         assert_eq!(self.end(A, name), Ok(()));
     }
 
-    fn hosts(&self, name: &str) -> Vec<String> {
+    pub(super) fn hosts(&self, name: &str) -> Vec<String> {
         let list = self.get(name).expect("readable");
         list.replicas.iter().map(|r| r.segment.name.clone()).collect()
     }
@@ -147,21 +147,6 @@ fn s8_79_copy_end_checks_in_order() {
     assert_eq!(b.copy_revoke(A, "k"), Err(InvalidParams));
     assert_eq!(b.move_end(A, "k"), Ok(()));
     assert_eq!(b.move_end(A, "k"), Err(ObjectNoReplicationTask), "not idempotent");
-}
-
-/// Mounts cannot die yet, so what End asks is asked with a death made up.
-#[test]
-fn s8_79_a_transfer_is_whole_only_with_its_source_and_all_targets() {
-    let b = bench(3);
-    b.put_on_1("k", 8);
-    b.copy_start(A, "k", "host-1", &["host-2", "host-3"]).expect("room");
-    let hash = KeyHash::of(b"default\0k");
-    let shard = b.store.shard(hash.home).read();
-    let object = shard.get(hash, b"default\0k").expect("there");
-    assert!(object.is_transfer_whole(|_| true));
-    for gone in 1..=3 {
-        assert!(!object.is_transfer_whole(|r| r.region.mount != uid(gone)), "without host-{gone}");
-    }
 }
 
 #[test]

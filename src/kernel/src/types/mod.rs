@@ -5,6 +5,7 @@ mod key;
 pub mod limits;
 mod object;
 mod pos;
+mod runs;
 mod task;
 mod time;
 
@@ -12,6 +13,7 @@ pub use id::{ClientId, ClusterId, ConnId, CopyId, NodeId, SegmentId, Uuid};
 pub use key::{HomeId, KeyHash, scoped_key};
 pub use object::{AckMode, DataType, MountUid, Region, ReplicaStatus, SegmentSpec, SegmentStatus, Traits};
 pub use pos::{Epoch, LogPos, Seq};
+pub use runs::SeqRuns;
 pub use task::{TaskId, TaskStatus, TransferKind};
 pub use time::{Instant, WallTime, up};
 

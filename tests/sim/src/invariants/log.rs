@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use standfast_kernel::oplog::codec::decode;
 use standfast_kernel::oplog::{Op, OpLogManager, OpType, split_entries};
-use standfast_kernel::types::{ClientId, Epoch, LogPos, SegmentId, Seq};
+use standfast_kernel::types::{
+    ClientId, Epoch, LogPos, MountUid, Region, ReplicaStatus, SegmentId, Seq, TransferKind,
+};
 
 use super::{Invariant, Outcome};
 
@@ -34,13 +36,61 @@ fn fnv(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |h, b| (h ^ u64::from(*b)).wrapping_mul(0x0100_0000_01b3))
 }
 
-/// What the entries say about one key.
+/// What the entries say about one replica on a live mount.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ShadowReplica {
+    pub(crate) id: u64,
+    pub(crate) status: ReplicaStatus,
+    mount: MountUid,
+}
+
+impl ShadowReplica {
+    pub(crate) fn is_complete(&self) -> bool {
+        self.status == ReplicaStatus::Complete
+    }
+}
+
+/// A copy or move that runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ShadowTransfer {
+    pub(crate) client: ClientId,
+    pub(crate) kind: TransferKind,
+    source: u64,
+    started: LogPos,
+}
+
+/// What the entries say about one key. Without a replica on a live mount there is no object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ShadowObject {
-    pub(crate) started: LogPos,
     pub(crate) writer: ClientId,
-    pub(crate) complete: bool,
     pub(crate) checksum: Option<u64>,
+    pub(crate) replicas: Vec<ShadowReplica>,
+    pub(crate) transfer: Option<ShadowTransfer>,
+}
+
+impl ShadowObject {
+    pub(crate) fn is_readable(&self) -> bool {
+        self.replicas.iter().any(ShadowReplica::is_complete)
+    }
+
+    pub(crate) fn is_complete(&self) -> bool {
+        self.replicas.iter().all(ShadowReplica::is_complete)
+    }
+
+    fn set(&mut self, status: ReplicaStatus, which: impl Fn(&ShadowReplica) -> bool) {
+        for replica in self.replicas.iter_mut().filter(|r| which(r)) {
+            replica.status = status;
+        }
+    }
+}
+
+fn processing(at: LogPos, regions: &[Region]) -> impl Iterator<Item = ShadowReplica> {
+    let replica = move |(i, region): (usize, &Region)| ShadowReplica {
+        id: at.seq << 8 | i as u64,
+        status: ReplicaStatus::Processing,
+        mount: region.mount,
+    };
+    regions.iter().enumerate().map(replica)
 }
 
 /// One node's log as the simulation has read it.
@@ -51,7 +101,11 @@ pub(crate) struct Shadow {
     /// First seq of each epoch.
     epochs: Vec<(Epoch, u64)>,
     pub(crate) objects: BTreeMap<Vec<u8>, ShadowObject>,
-    pub(crate) mounted: BTreeSet<SegmentId>,
+    mounts: BTreeMap<MountUid, SegmentId>,
+    /// Clients that have said all that they lend.
+    pub(crate) ok: BTreeSet<ClientId>,
+    /// Writes of which a client was told that they are lost (SEMANTICS R21).
+    pub(crate) resolved: BTreeSet<Vec<u8>>,
 }
 
 /// Kinds of entries that one reading found.
@@ -66,7 +120,9 @@ impl Shadow {
             last: LogPos::NONE,
             epochs: Vec::new(),
             objects: BTreeMap::new(),
-            mounted: BTreeSet::new(),
+            mounts: BTreeMap::new(),
+            ok: BTreeSet::new(),
+            resolved: BTreeSet::new(),
         }
     }
 
@@ -118,56 +174,92 @@ impl Shadow {
         Ok(entry.op.kind())
     }
 
+    pub(crate) fn is_mounted(&self, segment: SegmentId) -> bool {
+        self.mounts.values().any(|id| *id == segment)
+    }
+
     fn learn(&mut self, pos: LogPos, op: &Op<'_>) {
         match op {
-            Op::PutStart { key, client, .. } => {
-                let object = ShadowObject { started: pos, writer: *client, complete: false, checksum: None };
+            Op::PutStart { key, client, regions, .. } => {
+                let replicas = processing(pos, regions).collect();
+                let object = ShadowObject { writer: *client, checksum: None, replicas, transfer: None };
                 self.objects.insert(key.to_vec(), object);
             }
-            Op::PutEnd { key, checksum } => {
-                if let Some(object) = self.objects.get_mut(*key) {
-                    object.complete = true;
-                    object.checksum = *checksum;
-                }
-            }
-            // No transfer runs here, so eviction and discard leave nothing of an object.
-            Op::Remove { key, .. }
-            | Op::Preempt { key, .. }
-            | Op::PutRevoke { key, .. }
-            | Op::Evict { key, .. }
-            | Op::Discard { key, .. } => {
+            Op::PutEnd { key, checksum } => self.edit(key, |o| {
+                o.checksum = *checksum;
+                o.set(ReplicaStatus::Complete, |_| true);
+            }),
+            Op::UpsertInPlace { key, client, .. } => self.edit(key, |o| {
+                (o.writer, o.checksum) = (*client, None);
+                o.set(ReplicaStatus::Processing, |_| true);
+            }),
+            Op::Remove { key, .. } | Op::Preempt { key, .. } | Op::PutRevoke { key, .. } => {
                 self.objects.remove(*key);
             }
+            Op::Evict { key, .. } => self.edit(key, |o| {
+                let source = o.transfer.map(|t| t.source);
+                o.replicas.retain(|r| !r.is_complete() || Some(r.id) == source);
+            }),
+            Op::Discard { key, .. } => self.edit(key, |o| {
+                o.transfer = None;
+                o.replicas.retain(ShadowReplica::is_complete);
+            }),
+            Op::DropReplica { key, id, .. } => self.edit(key, |o| o.replicas.retain(|r| r.id != *id)),
+            Op::TransferStart { key, client, kind, source, regions } => self.edit(key, |o| {
+                o.replicas.extend(processing(pos, regions));
+                let (client, kind, source, started) = (*client, *kind, *source, pos);
+                o.transfer = Some(ShadowTransfer { client, kind, source, started });
+            }),
+            Op::TransferEnd { key, .. } => self.edit(key, |o| {
+                let Some(transfer) = o.transfer.take() else { return };
+                o.set(ReplicaStatus::Complete, |r| r.id >> 8 == transfer.started.seq);
+                let moved = transfer.kind == TransferKind::Move;
+                o.replicas.retain(|r| !(moved && r.id == transfer.source));
+            }),
+            Op::TransferRevoke { key, .. } => self.edit(key, |o| {
+                let Some(transfer) = o.transfer.take() else { return };
+                o.replicas.retain(|r| r.id >> 8 != transfer.started.seq);
+            }),
             Op::MountSegment { segment, .. } => {
-                self.mounted.insert(segment.id);
+                self.mounts.insert(MountUid(pos), segment.id);
             }
-            Op::UpsertInPlace { key, client, .. } => {
-                if let Some(object) = self.objects.get_mut(*key) {
-                    (object.started, object.writer) = (pos, *client);
-                    (object.complete, object.checksum) = (false, None);
-                }
+            // All its replicas vanish at this position (PROTOCOL K2).
+            Op::SegmentGone { mount } => {
+                self.mounts.remove(mount);
+                self.objects.retain(|_, o| {
+                    o.replicas.retain(|r| r.mount != *mount);
+                    !o.replicas.is_empty()
+                });
             }
-            // No client of this simulation unmounts, re-mounts or falls silent.
-            Op::SegmentGone { .. }
-            | Op::ClientOk { .. }
+            Op::ClientOk { client, .. } => {
+                self.ok.insert(*client);
+            }
+            Op::Resolve { key, .. } => {
+                self.resolved.insert(key.to_vec());
+            }
+            // What a purge drops is gone since the mount died. No client of this simulation falls
+            // silent, unmounts gracefully or asks for what causes CLEAR or tasks.
+            Op::Purge { .. }
             | Op::ClientExpired { .. }
             | Op::GracefulUnmount { .. }
             | Op::HoldEnd { .. }
-            | Op::Purge { .. }
-            // Nor does one ask for what causes CLEAR or DROP_REPLICA.
             | Op::TermStart { .. }
             | Op::Free { .. }
             | Op::Clear { .. }
-            | Op::DropReplica { .. }
             | Op::Abandon { .. }
-            | Op::Resolve { .. }
-            | Op::TransferStart { .. }
-            | Op::TransferEnd { .. }
-            | Op::TransferRevoke { .. }
             | Op::TaskCreate { .. }
             | Op::TaskFetch { .. }
             | Op::TaskEnd { .. }
             | Op::TaskPrune { .. } => {}
+        }
+    }
+
+    /// Changes an object; without replicas it is gone.
+    fn edit(&mut self, key: &[u8], change: impl FnOnce(&mut ShadowObject)) {
+        let Some(object) = self.objects.get_mut(key) else { return };
+        change(object);
+        if object.replicas.is_empty() {
+            self.objects.remove(key);
         }
     }
 }

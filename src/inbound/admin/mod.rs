@@ -1,0 +1,81 @@
+//! The HTTP door: metrics, probes, the status as JSON, and the stock master's
+//! admin endpoints (SEMANTICS 7.2). It judges nothing: the board and the hall do.
+
+mod answer;
+mod probes;
+mod stock;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use serde_json::{Map, Value};
+use tokio::net::TcpListener;
+
+use crate::ports::Clock;
+use crate::shell::{MasterService, StatusBoard};
+use crate::telemetry;
+
+/// Largest body of a request.
+const BODY_BYTES_MAX: usize = 64 << 10;
+
+/// What the door leads to.
+pub struct Admin<C> {
+    /// What operators see.
+    pub board: Arc<StatusBoard>,
+    /// For calls about keys and segments.
+    pub hall: Arc<MasterService<C>>,
+    /// Time.
+    pub clock: Arc<C>,
+}
+
+/// Serves until `stop` resolves.
+///
+/// # Errors
+/// When the listener fails.
+pub async fn serve<C: Clock>(
+    listener: TcpListener,
+    admin: Admin<C>,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
+    axum::serve(listener, router(Arc::new(admin))).with_graceful_shutdown(stop).await
+}
+
+fn router<C: Clock>(admin: Arc<Admin<C>>) -> Router {
+    Router::new()
+        .route("/metrics", get(metrics))
+        .route("/status", get(status))
+        .merge(probes::routes())
+        .merge(stock::routes())
+        .fallback(no_such_page)
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .with_state(admin)
+}
+
+type Shared<C> = State<Arc<Admin<C>>>;
+
+async fn metrics<C: Clock>(State(admin): Shared<C>) -> impl IntoResponse {
+    let status = admin.board.status(admin.clock.wall(), false, None);
+    let text = telemetry::exposition(&status).render();
+    ([(header::CONTENT_TYPE, telemetry::CONTENT_TYPE)], text)
+}
+
+async fn status<C: Clock>(State(admin): Shared<C>) -> Response {
+    let status = admin.board.status(admin.clock.wall(), false, None);
+    match telemetry::to_json(&status) {
+        Ok(Value::Object(fields)) => {
+            let schema = std::iter::once(("schema".to_owned(), Value::from(1)));
+            let line: Map<String, Value> = schema.chain(fields).collect();
+            answer::json(StatusCode::OK, &Value::Object(line))
+        }
+        Ok(_) | Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+async fn no_such_page() -> Response {
+    let pages = "metrics, livez, readyz, primary, standby, status; docs/health.md lists the stock endpoints";
+    (StatusCode::NOT_FOUND, format!("no such page: expected one of {pages}\n")).into_response()
+}

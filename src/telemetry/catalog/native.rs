@@ -1,0 +1,183 @@
+//! Our own metrics (OBSERVABILITY 3.2, what exists of it).
+
+use super::{Label, Metric, closed, counter, gauge, histogram, named};
+
+/// Roles a node may be in.
+pub const ROLES: &[&str] = &["primary", "standby", "candidate", "offline"];
+/// Calls of the hall, in the words of the contract.
+pub const CALLS: &[&str] = &[
+    "mount_segment",
+    "re_mount_segment",
+    "unmount_segment",
+    "graceful_unmount_segment",
+    "query_segment_status",
+    "ping",
+    "batch_query_ip",
+    "get_fsdir",
+    "get_storage_config",
+    "put_start",
+    "upsert_start",
+    "put_end",
+    "put_revoke",
+    "get_replica_list",
+    "exist_key",
+    "remove",
+    "get_replica_list_by_regex",
+    "remove_by_regex",
+    "remove_all",
+    "batch_replica_clear",
+];
+/// Why a node may not be promoted.
+pub const REASONS: &[&str] =
+    &["not_standby", "never_streamed", "not_in_sync", "quarantine", "superseded", "other"];
+/// Kinds of role changes.
+pub const CHANGES: &[&str] = &["bootstrap", "switchover", "failover", "forced"];
+/// Phases of a role change; one that is not listed is exported as `other`.
+pub const PHASES: &[&str] = &["detect", "fence", "catch_up", "promote", "listen", "publish", "other"];
+/// Where a segment is in its life.
+pub const SEGMENT_STATES: &[&str] = &["ok", "held", "gracefully_unmounting"];
+
+const STANDBY: &[Label] = &[named("standby", "name of the standby's node; at most 16")];
+const OP_RESULT: &[Label] = &[closed("op", CALLS), closed("result", &["ok", "error"])];
+const KIND_RESULT: &[Label] = &[closed("kind", CHANGES), closed("result", &["ok", "failed"])];
+
+macro_rules! catalog {
+    ($($name:ident = $metric:expr;)*) => {
+        $(#[doc = concat!("See the catalogue: `", stringify!($name), "`.")] pub const $name: Metric = $metric;)*
+        /// All of these.
+        pub const NATIVE: &[&Metric] = &[$(&$name),*];
+    };
+}
+
+catalog! {
+    // Identity.
+    BUILD_INFO = gauge("standfast_build_info", "Version and profile of the running binary; always 1.")
+        .by(&[named("version", "version of the binary; one"), closed("profile", &["debug", "release"])])
+        .healthy("the same version on all nodes")
+        .constant();
+    NODE_ROLE = gauge("standfast_node_role", "1 for the role that the node is in, 0 for the others.")
+        .by(&[closed("role", ROLES)])
+        .healthy("one primary in the cluster");
+    EPOCH = gauge("standfast_epoch", "Highest epoch that the node has seen; on the primary its own.")
+        .healthy("equal on all nodes")
+        .absent("no epoch was seen yet");
+    ACK_MODE = gauge("standfast_ack_mode", "1 for the mode in which writes are acknowledged, 0 for the other.")
+        .by(&[closed("mode", &["sync", "async"])])
+        .constant();
+
+    // Sequence pipeline.
+    SEQ = gauge("standfast_seq", "Exclusive position in the log that each stage has reached, as far as this node knows.")
+        .by(&[closed("stage", &["assigned", "sent", "committed", "received", "applied", "verified"])])
+        .healthy("all stages within a batch of each other")
+        .absent("a stage that this role does not have, or that nobody reported yet");
+
+    // Replication.
+    LAG_ENTRIES = gauge("standfast_replication_lag_entries", "Entries that the standby is behind.")
+        .by(STANDBY)
+        .healthy("below 1000")
+        .absent("primary and standby are not in contact: nobody knows");
+    LAG_SECONDS = gauge(
+        "standfast_replication_lag_seconds",
+        "For how long the standby has been behind; rises while the two are not in contact.",
+    )
+        .by(STANDBY)
+        .healthy("below 1")
+        .absent("the two were never in contact");
+    LINK_UP = gauge("standfast_replication_link_up", "1 while frames flow between primary and standby.")
+        .by(STANDBY)
+        .healthy("1")
+        .absent("a primary that has no standby on record");
+    LAST_CONTACT = gauge(
+        "standfast_replication_last_contact_timestamp_seconds",
+        "When the other side was last heard, in seconds since 1970.",
+    )
+        .by(STANDBY)
+        .healthy("less than 1 second ago")
+        .absent("it was never heard");
+    STANDBY_PROMOTABLE = gauge(
+        "standfast_standby_promotable",
+        "1 when the primary sees this standby connected, in sync and without a hole.",
+    )
+        .by(STANDBY)
+        .healthy("1 for at least one standby")
+        .absent("on a node that is not the primary");
+    IN_SYNC_COPIES = gauge("standfast_in_sync_copies", "Copies on record as holding every acknowledged write, the primary's included.")
+        .healthy("2 or more")
+        .absent("on a standby that no primary has told yet");
+    QUARANTINED = gauge("standfast_quarantined_entries", "Entries that this copy has set aside.")
+        .healthy("0")
+        .absent("on a primary");
+
+    // Write path.
+    CALLS_TOTAL = counter("standfast_calls_total", "Calls that came in.").by(&[closed("op", CALLS)]);
+    WRITES_TOTAL = counter("standfast_writes_total", "Elements of changing calls that were answered, by result.")
+        .by(OP_RESULT);
+    READS_TOTAL = counter("standfast_reads_total", "Elements of reading calls that were answered, by result.")
+        .by(OP_RESULT);
+    REFUSED_TOTAL = counter("standfast_refused_calls_total", "Calls refused as a whole; nothing was done.")
+        .healthy("no increase on a primary");
+    UNKNOWN_TOTAL = counter("standfast_unknown_outcomes_total", "Calls whose outcome their client does not know.")
+        .healthy("no increase");
+    PENDING_REPLIES = gauge("standfast_pending_replies", "Replies that wait for the in-sync standbys now.")
+        .healthy("below 1000");
+    MAY_ANSWER = gauge("standfast_may_answer", "1 while the primary has the right to answer.")
+        .healthy("1 on the primary")
+        .absent("on a node that is not the primary");
+
+    // Readiness.
+    PROMOTABLE = gauge("standfast_promotable", "1 when a promotion of this node would be accepted now.")
+        .healthy("1 on at least one standby")
+        .absent("before the first reading");
+    PROMOTABLE_REASON = gauge("standfast_promotable_reason", "1 for each reason that speaks against a promotion, 0 for the others.")
+        .by(&[closed("code", REASONS)])
+        .healthy("0 on at least one standby")
+        .absent("before the first reading");
+
+    // Role changes.
+    FAILOVERS_TOTAL = counter("standfast_failovers_total", "Role changes that this node went through as the new primary.")
+        .by(KIND_RESULT);
+    FAILOVER_PHASE = gauge("standfast_failover_phase_seconds", "How long each phase of the last role change took.")
+        .by(&[closed("phase", PHASES)])
+        .absent("this node has not taken over since it started");
+    FAILOVER_RPO = gauge("standfast_failover_rpo_entries", "Acknowledged entries that the last role change lost.")
+        .healthy("0")
+        .absent("there was none, or nobody knows (async)");
+    FAILOVER_AT = gauge("standfast_failover_last_timestamp_seconds", "When the last role change began, in seconds since 1970.")
+        .absent("this node has not become primary since it started");
+
+    // Clients and state.
+    CLIENTS = gauge("standfast_clients", "Clients on record: those that lend memory or have said hello.")
+        .by(&[closed("state", &["ok", "needing_remount"])])
+        .healthy("none needs to remount for long");
+    SEGMENTS = gauge("standfast_segments", "Mounted segments.").by(&[closed("state", SEGMENT_STATES)]);
+    OBJECTS = gauge("standfast_objects", "Objects in this copy, unfinished writes included.");
+    ALLOCATED_BYTES = gauge("standfast_allocated_bytes", "Bytes of lent memory that objects occupy.");
+    CAPACITY_BYTES = gauge("standfast_capacity_bytes", "Bytes of lent memory.");
+
+    // Log.
+    LOG_ENTRIES = gauge("standfast_log_entries", "Entries that the log holds.").healthy("at most the limit");
+    LOG_ENTRIES_LIMIT = gauge("standfast_log_entries_limit", "Entries that the log may hold; the oldest go first.").constant();
+    LOG_BYTES = gauge("standfast_log_bytes", "Bytes that the log holds.").healthy("at most the limit");
+    LOG_LIMIT_BYTES = gauge("standfast_log_limit_bytes", "Bytes that the log may hold; the oldest entries go first.").constant();
+    LOG_OLDEST_SEQ = gauge(
+        "standfast_log_oldest_seq",
+        "First seq that the log still holds: a standby that lacks an earlier one cannot be streamed to.",
+    );
+    LOG_APPENDED_TOTAL = counter("standfast_log_appended_entries_total", "Entries appended to this copy's log.");
+
+    // Own health.
+    LOOP_DELAY = histogram("standfast_loop_delay_seconds", "How late the timer of the node's loop fired.")
+        .healthy("99 % below 0.1");
+    EVENTS_TOTAL = counter("standfast_events_total", "Happenings noted on this node.");
+    PROCESS_CPU = counter("process_cpu_seconds_total", "Processor time that the process has used.")
+        .absent("the system does not tell");
+    PROCESS_RESIDENT = gauge("process_resident_memory_bytes", "Resident memory of the process.")
+        .absent("the system does not tell");
+    PROCESS_FDS = gauge("process_open_fds", "Open file descriptors.")
+        .healthy("below half of the limit")
+        .absent("the system does not tell");
+    PROCESS_THREADS = gauge("process_threads", "Threads of the process.").absent("the system does not tell");
+    PROCESS_START = gauge("process_start_time_seconds", "When the process started, in seconds since 1970.").constant();
+    MEMORY = gauge("standfast_memory_bytes", "Memory by what it is used for, as far as it is counted.")
+        .by(&[closed("subsystem", &["log"])]);
+}

@@ -1,0 +1,109 @@
+//! Metrics under the stock master's names (SEMANTICS 7.3), where this master
+//! has the value. What it does not do (eviction, snapshots, disks) is absent.
+
+use super::{Label, Metric, counter, gauge, named};
+
+const SEGMENT: &[Label] = &[named("segment", "name of a segment; two series a segment")];
+
+/// Counters of one call of Mooncake's protocol.
+#[derive(Debug, Clone, Copy)]
+pub struct StockCall {
+    /// The stock name of the operation.
+    pub op: &'static str,
+    /// Whether it is the batch form.
+    pub batch: bool,
+    counters: &'static [Metric],
+}
+
+impl StockCall {
+    /// Its counters: requests and failures; a batch also partial successes, items and failed items.
+    #[must_use]
+    pub fn metrics(&self) -> &'static [Metric] {
+        self.counters
+    }
+}
+
+macro_rules! single {
+    ($op:literal) => {
+        StockCall {
+            op: $op,
+            batch: false,
+            counters: &[
+                counter(concat!("master_", $op, "_requests_total"), "Calls of Mooncake's clients."),
+                counter(
+                    concat!("master_", $op, "_failures_total"),
+                    "Those that were answered with an error.",
+                ),
+            ],
+        }
+    };
+}
+
+macro_rules! batch {
+    ($op:literal $(, $partial:literal)?) => {
+        StockCall {
+            op: $op,
+            batch: true,
+            counters: &[
+                counter(concat!("master_batch_", $op, "_requests_total"), "Batch calls of Mooncake's clients."),
+                counter(concat!("master_batch_", $op, "_failures_total"), "Those in which every item failed."),
+                $(counter(concat!("master_batch_", $op, $partial), "Those in which some items failed."),)?
+                counter(concat!("master_batch_", $op, "_items_total"), "Items of batch calls."),
+                counter(concat!("master_batch_", $op, "_failed_items_total"), "Items that were answered with an error."),
+            ],
+        }
+    };
+}
+
+/// The calls that are counted under stock names. Upserts count as puts. The batches without partial successes have
+/// one result for all of their items.
+pub const STOCK_CALLS: &[StockCall] = &[
+    single!("put_start"),
+    single!("put_end"),
+    single!("put_revoke"),
+    single!("get_replica_list"),
+    single!("get_replica_list_by_regex"),
+    single!("exist_key"),
+    single!("remove"),
+    single!("remove_by_regex"),
+    single!("remove_all"),
+    single!("mount_segment"),
+    single!("unmount_segment"),
+    single!("remount_segment"),
+    single!("ping"),
+    batch!("exist_key", "_partial_successes_total"),
+    batch!("query_ip"),
+    batch!("replica_clear"),
+    batch!("get_replica_list", "_partial_successes_total"),
+    batch!("put_start", "_partial_successes_total"),
+    batch!("put_end", "_partial_successes_total"),
+    batch!("put_revoke", "_partial_successes_total"),
+];
+
+macro_rules! catalog {
+    ($($name:ident = $metric:expr;)*) => {
+        $(#[doc = concat!("See the catalogue: `", stringify!($name), "`.")] pub const $name: Metric = $metric;)*
+        /// All of these; the counters of calls are in [`STOCK_CALLS`].
+        pub const STOCK: &[&Metric] = &[$(&$name),*];
+    };
+}
+
+catalog! {
+    STOCK_ALLOCATED = gauge("master_allocated_bytes", "Bytes of lent memory that objects occupy.");
+    STOCK_CAPACITY = gauge("master_total_capacity_bytes", "Bytes of lent memory.");
+    STOCK_SEGMENT_ALLOCATED = gauge("segment_allocated_bytes", "Bytes of the segment that objects occupy.").by(SEGMENT)
+        .absent("no segment is mounted");
+    STOCK_SEGMENT_CAPACITY = gauge("segment_total_capacity_bytes", "Bytes of the segment.").by(SEGMENT)
+        .absent("no segment is mounted");
+    STOCK_KEYS = gauge("master_key_count", "Objects in this copy.");
+    STOCK_CLIENTS = gauge("master_active_clients", "Clients that have mounted all that they lend.");
+    STOCK_GETS = counter("total_get_nums_", "Keys whose replicas were asked for.");
+    STOCK_VALID_GETS = counter("valid_get_nums_", "Those that were found.");
+    STOCK_LAST_SEQ = gauge("ha_oplog_last_sequence_id", "Last seq of the log.");
+    STOCK_APPLIED_SEQ = gauge("ha_oplog_applied_sequence_id", "Last seq that is applied.")
+        .absent("on a primary");
+    STOCK_LAG = gauge("ha_oplog_standby_lag", "Entries that this standby is behind.")
+        .healthy("below 1000")
+        .absent("on a primary, and while a standby is not in contact with its primary");
+    STOCK_PENDING = gauge("ha_pending_mutation_queue_size", "Replies that wait for the in-sync standbys now.");
+}

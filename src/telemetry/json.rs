@@ -1,0 +1,49 @@
+//! Messages of the contract as JSON: the field names of the `.proto` files,
+//! numbers as numbers. What is absent in the message is absent here: unknown.
+
+use std::sync::OnceLock;
+
+use prost::Message;
+use prost_reflect::{DescriptorPool, DynamicMessage, SerializeOptions};
+use serde_json::Value;
+use serde_json::value::Serializer;
+use standfast_proto::{FILE_DESCRIPTOR_SET, v1};
+
+/// A message that could not be turned into JSON: its type is not in the contract.
+#[derive(Debug, thiserror::Error)]
+#[error("no JSON for {0}: {1}")]
+pub struct NoJson(&'static str, String);
+
+/// The status as JSON.
+///
+/// # Errors
+/// When the descriptors that are built in do not know the message.
+pub fn to_json(status: &v1::NodeStatus) -> Result<Value, NoJson> {
+    message(status, "standfast.v1.NodeStatus")
+}
+
+fn message(message: &impl Message, name: &'static str) -> Result<Value, NoJson> {
+    static POOL: OnceLock<Option<DescriptorPool>> = OnceLock::new();
+    let failed = |why: &dyn ToString| NoJson(name, why.to_string());
+    let pool = POOL.get_or_init(|| DescriptorPool::decode(FILE_DESCRIPTOR_SET).ok());
+    let descriptor = pool.as_ref().and_then(|pool| pool.get_message_by_name(name));
+    let descriptor = descriptor.ok_or_else(|| failed(&"not in the contract"))?;
+    let dynamic = DynamicMessage::decode(descriptor, &*message.encode_to_vec()).map_err(|e| failed(&e))?;
+    let options = SerializeOptions::new()
+        .use_proto_field_name(true)
+        .stringify_64_bit_integers(false)
+        .skip_default_fields(false);
+    dynamic.serialize_with_options(Serializer, &options).map_err(|e| failed(&e))
+}
+
+#[test]
+fn zero_is_told_and_unknown_is_absent() {
+    let log = v1::Log { entries: 0, bytes: 7, ..v1::Log::default() };
+    let store = v1::Store { objects: 0, ..v1::Store::default() };
+    let status = v1::NodeStatus { log: Some(log), store: Some(store), ..v1::NodeStatus::default() };
+    let json = to_json(&status).expect("in the contract");
+    assert_eq!((&json["log"]["entries"], &json["log"]["bytes"]), (&0.into(), &7.into()));
+    assert_eq!(json["log"].get("pinned_at"), None, "{json}");
+    assert_eq!(json["store"].get("used_bytes"), None, "{json}");
+    assert_eq!(json.get("upstream"), None, "{json}");
+}

@@ -1,0 +1,298 @@
+//! From a node's status to its metrics. The status is all that they are made
+//! of, so a scrape costs what a status costs: O(segments), never O(objects).
+
+use std::collections::BTreeMap;
+
+use standfast_proto::v1;
+use v1::{Role, RoleChangeKind};
+
+use super::catalog as m;
+use super::exposition::Exposition;
+
+/// All metrics of this status.
+#[must_use]
+pub fn exposition(status: &v1::NodeStatus) -> Exposition {
+    let mut out = Exposition::default();
+    identity(status, &mut out);
+    pipeline(status, &mut out);
+    replication(status, &mut out);
+    if let Some(traffic) = &status.traffic {
+        writes(traffic, &mut out);
+        stock_calls(traffic, &mut out);
+    }
+    readiness(status, &mut out);
+    role_changes(status, &mut out);
+    if let Some(store) = &status.store {
+        state(store, &mut out);
+    }
+    health(status, &mut out);
+    out
+}
+
+fn identity(status: &v1::NodeStatus, out: &mut Exposition) {
+    if let Some(id) = &status.identity {
+        out.count(&m::BUILD_INFO, &[&id.version, &id.build], 1);
+        out.put(&m::PROCESS_START, &[], id.started_unix_us as f64 / 1e6);
+    }
+    let Some(l) = &status.leadership else { return };
+    let role = match l.role() {
+        Role::Primary => "primary",
+        Role::Standby => "standby",
+        Role::Candidate => "candidate",
+        Role::Offline | Role::Unspecified => "offline",
+    };
+    out.one_of(&m::NODE_ROLE, m::ROLES, |r| r == role);
+    out.known(&m::EPOCH, &[], l.max_epoch.or(l.epoch));
+    let mode = match l.ack_mode() {
+        v1::AckMode::Sync => "sync",
+        v1::AckMode::Async => "async",
+        v1::AckMode::Unspecified => return,
+    };
+    out.one_of(&m::ACK_MODE, &["sync", "async"], |m| m == mode);
+}
+
+fn pipeline(status: &v1::NodeStatus, out: &mut Exposition) {
+    if let Some(p) = &status.positions {
+        let is_primary = status.upstream.is_none();
+        out.known(&m::SEQ, &["assigned"], Some(p.tail).filter(|_| is_primary).or(p.primary_tail));
+        out.known(&m::SEQ, &["sent"], p.sent);
+        out.known(&m::SEQ, &["committed"], p.commit);
+        out.known(&m::SEQ, &["received"], p.received);
+        out.count(&m::SEQ, &["applied"], p.applied);
+        out.known(&m::SEQ, &["verified"], p.verified);
+        out.count(&m::STOCK_LAST_SEQ, &[], p.tail.saturating_sub(1));
+        if !is_primary {
+            out.count(&m::STOCK_APPLIED_SEQ, &[], p.applied.saturating_sub(1));
+        }
+        out.count(&m::LOG_OLDEST_SEQ, &[], p.trim);
+    }
+    if let Some(log) = &status.log {
+        out.count(&m::LOG_ENTRIES, &[], log.entries);
+        out.count(&m::LOG_ENTRIES_LIMIT, &[], log.max_entries);
+        out.count(&m::LOG_BYTES, &[], log.bytes);
+        out.count(&m::LOG_LIMIT_BYTES, &[], log.max_bytes);
+        out.count(&m::LOG_APPENDED_TOTAL, &[], log.appended_entries);
+        out.count(&m::MEMORY, &["log"], log.bytes);
+    }
+}
+
+/// Lag, contact and link of one pair, as the node that tells sees it.
+fn link(
+    standby: &str,
+    up: bool,
+    lag: Option<&v1::Lag>,
+    contact_age_ms: Option<u64>,
+    taken_us: i64,
+    out: &mut Exposition,
+) {
+    let by = [standby];
+    out.known(&m::LAG_ENTRIES, &by, lag.and_then(|l| l.entries));
+    if let Some(age_us) = lag.and_then(|l| l.age_us) {
+        out.put(&m::LAG_SECONDS, &by, age_us as f64 / 1e6);
+    }
+    out.count(&m::LINK_UP, &by, u64::from(up));
+    if let Some(age_ms) = contact_age_ms {
+        out.put(&m::LAST_CONTACT, &by, taken_us as f64 / 1e6 - age_ms as f64 / 1e3);
+    }
+}
+
+fn replication(status: &v1::NodeStatus, out: &mut Exposition) {
+    let taken_us = status.taken.as_ref().map_or(0, |t| t.unix_us);
+    for p in &status.standbys {
+        let up = p.link() == v1::LinkState::Up;
+        link(&p.node, up, p.lag.as_ref(), p.contact_age_ms, taken_us, out);
+        let whole = p.quarantined == Some(0);
+        out.count(&m::STANDBY_PROMOTABLE, &[&p.node], u64::from(up && p.in_sync && whole));
+    }
+    if let (Some(u), Some(me)) = (&status.upstream, &status.identity) {
+        let flows = [Some(v1::StreamState::Streaming.into()), Some(v1::StreamState::CatchingUp.into())];
+        let up = u.link() == v1::LinkState::Up && flows.contains(&u.stream);
+        link(&me.node, up, u.lag.as_ref(), u.contact_age_ms, taken_us, out);
+        out.known(&m::STOCK_LAG, &[], u.lag.as_ref().and_then(|l| l.entries));
+    }
+    out.known(&m::IN_SYNC_COPIES, &[], status.in_sync.as_ref().map(|s| s.members.len() as u64));
+    out.known(&m::QUARANTINED, &[], status.quarantine.as_ref().map(|q| q.count));
+    if let Some(rights) = &status.rights {
+        out.count(&m::MAY_ANSWER, &[], u64::from(rights.may_answer));
+    }
+}
+
+/// Calls that change the state; the others read.
+const CHANGING: &[&str] = &[
+    "mount_segment",
+    "re_mount_segment",
+    "unmount_segment",
+    "graceful_unmount_segment",
+    "put_start",
+    "upsert_start",
+    "put_end",
+    "put_revoke",
+    "remove",
+    "remove_by_regex",
+    "remove_all",
+    "batch_replica_clear",
+];
+
+fn writes(traffic: &v1::Traffic, out: &mut Exposition) {
+    // The doors of one call are summed.
+    let mut requests: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut elements: BTreeMap<(&str, &str), u64> = BTreeMap::new();
+    for call in &traffic.calls {
+        *requests.entry(&call.call).or_default() += call.requests;
+        for counter in &call.elements {
+            *elements.entry((&call.call, &counter.label)).or_default() += counter.value;
+        }
+    }
+    for (call, n) in requests {
+        out.count(&m::CALLS_TOTAL, &[call], n);
+    }
+    for ((call, result), n) in &elements {
+        let metric = if CHANGING.contains(call) { &m::WRITES_TOTAL } else { &m::READS_TOTAL };
+        out.count(metric, &[call, result], *n);
+    }
+    let gets = |result| elements.get(&("get_replica_list", result)).copied().unwrap_or(0);
+    out.count(&m::STOCK_GETS, &[], gets("ok") + gets("error"));
+    out.count(&m::STOCK_VALID_GETS, &[], gets("ok"));
+    out.known(&m::REFUSED_TOTAL, &[], traffic.refused);
+    out.known(&m::UNKNOWN_TOTAL, &[], traffic.unknown_outcomes);
+    out.known(&m::PENDING_REPLIES, &[], traffic.pending_replies);
+    out.known(&m::STOCK_PENDING, &[], traffic.pending_replies);
+}
+
+fn stock_calls(traffic: &v1::Traffic, out: &mut Exposition) {
+    for counted in &traffic.stock_calls {
+        let call = m::STOCK_CALLS.iter().find(|c| c.op == counted.op && c.batch == counted.batch);
+        for metric in call.map_or(&[][..], |c| c.metrics()) {
+            let ends = |end: &str| metric.name.ends_with(end);
+            let value = if ends("_requests_total") {
+                counted.requests
+            } else if ends("_failures_total") {
+                counted.failures
+            } else if ends("_partial_successes_total") {
+                counted.partial_successes
+            } else if ends("_failed_items_total") {
+                counted.failed_items
+            } else {
+                counted.items
+            };
+            out.count(metric, &[], value);
+        }
+    }
+}
+
+fn readiness(status: &v1::NodeStatus, out: &mut Exposition) {
+    let Some(rehearsal) = &status.rehearsal else { return };
+    out.count(&m::PROMOTABLE, &[], u64::from(rehearsal.verdict() == v1::Verdict::Yes));
+    let code = |r: &v1::Reason| m::REASONS.iter().copied().find(|c| *c == r.code).unwrap_or("other");
+    out.one_of(&m::PROMOTABLE_REASON, m::REASONS, |c| rehearsal.reasons.iter().any(|r| code(r) == c));
+}
+
+fn role_changes(status: &v1::NodeStatus, out: &mut Exposition) {
+    for kind in m::CHANGES {
+        for (result, succeeded) in [("ok", true), ("failed", false)] {
+            let of_kind =
+                |c: &&v1::RoleChangeCount| change_word(c.kind()) == *kind && c.succeeded == succeeded;
+            let count = status.role_changes.iter().filter(of_kind).map(|c| c.count).sum();
+            out.count(&m::FAILOVERS_TOTAL, &[kind, result], count);
+        }
+    }
+    let Some(last) = status.history.last() else { return };
+    out.put(&m::FAILOVER_AT, &[], last.started_unix_us as f64 / 1e6);
+    out.known(&m::FAILOVER_RPO, &[], last.lost.as_ref().and_then(|l| l.entries));
+    let mut phases: BTreeMap<&str, u64> = BTreeMap::new();
+    for phase in &last.phases {
+        let word = m::PHASES.iter().copied().find(|p| *p == phase.name).unwrap_or("other");
+        *phases.entry(word).or_default() += phase.duration_us;
+    }
+    for (phase, us) in phases {
+        out.put(&m::FAILOVER_PHASE, &[phase], us as f64 / 1e6);
+    }
+}
+
+fn change_word(kind: RoleChangeKind) -> &'static str {
+    match kind {
+        RoleChangeKind::Bootstrap => "bootstrap",
+        RoleChangeKind::Switchover => "switchover",
+        RoleChangeKind::Failover => "failover",
+        RoleChangeKind::Forced => "forced",
+        RoleChangeKind::Unspecified => "",
+    }
+}
+
+fn state(store: &v1::Store, out: &mut Exposition) {
+    out.count(&m::OBJECTS, &[], store.objects);
+    out.count(&m::STOCK_KEYS, &[], store.objects);
+    out.known(&m::ALLOCATED_BYTES, &[], store.used_bytes);
+    out.known(&m::STOCK_ALLOCATED, &[], store.used_bytes);
+    out.count(&m::CAPACITY_BYTES, &[], store.capacity_bytes);
+    out.count(&m::STOCK_CAPACITY, &[], store.capacity_bytes);
+    if let Some(clients) = &store.clients {
+        out.known(&m::CLIENTS, &["ok"], clients.ok);
+        out.known(&m::CLIENTS, &["needing_remount"], clients.needing_remount);
+        out.known(&m::STOCK_CLIENTS, &[], clients.ok);
+    }
+    for state in m::SEGMENT_STATES {
+        let count = store.segment_list.iter().filter(|s| s.state == *state).count();
+        out.count(&m::SEGMENTS, &[state], count as u64);
+    }
+    // Several mounts may share a name: one series a name.
+    let mut named: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
+    for s in &store.segment_list {
+        let (used, size) = named.entry(&s.name).or_default();
+        *used = used.saturating_add(s.used_bytes.unwrap_or(0));
+        *size = size.saturating_add(s.size_bytes);
+    }
+    for (name, (used, size)) in named {
+        out.count(&m::STOCK_SEGMENT_ALLOCATED, &[name], used);
+        out.count(&m::STOCK_SEGMENT_CAPACITY, &[name], size);
+    }
+}
+
+fn health(status: &v1::NodeStatus, out: &mut Exposition) {
+    out.known(&m::EVENTS_TOTAL, &[], status.events.last().map(|e| e.number).or(Some(0)));
+    let Some(h) = &status.health else { return };
+    out.times(&m::LOOP_DELAY, &[], h.loop_delay.as_ref());
+    if let Some(us) = h.cpu_us {
+        out.put(&m::PROCESS_CPU, &[], us as f64 / 1e6);
+    }
+    out.known(&m::PROCESS_RESIDENT, &[], h.resident_bytes);
+    out.known(&m::PROCESS_FDS, &[], h.open_files);
+    out.known(&m::PROCESS_THREADS, &[], h.threads);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a healthy pair of processes cannot show.
+    #[test]
+    fn a_hole_shows_and_takes_the_standby_out() {
+        let peer = v1::Peer {
+            node: "b".into(),
+            link: v1::LinkState::Up.into(),
+            in_sync: true,
+            quarantined: Some(1),
+            ..v1::Peer::default()
+        };
+        let quarantine = v1::Quarantine { count: 1, ..v1::Quarantine::default() };
+        let status = v1::NodeStatus {
+            standbys: vec![peer],
+            quarantine: Some(quarantine),
+            ..v1::NodeStatus::default()
+        };
+        let text = exposition(&status).render();
+        assert!(text.contains("standfast_quarantined_entries 1\n"), "{text}");
+        assert!(text.contains("standfast_standby_promotable{standby=\"b\"} 0\n"), "{text}");
+    }
+
+    #[test]
+    fn a_node_that_has_not_started_tells_nothing_that_it_does_not_know() {
+        let text = exposition(&v1::NodeStatus::default()).render();
+        let known: Vec<&str> = text.lines().filter(|l| !l.starts_with('#')).collect();
+        assert!(
+            known
+                .iter()
+                .all(|l| l.starts_with("standfast_failovers_total") || *l == "standfast_events_total 0")
+        );
+    }
+}

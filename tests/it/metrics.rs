@@ -1,0 +1,230 @@
+//! Every metric of the catalogue moves through the public doors of running
+//! processes, or is absent as it says.
+
+use std::collections::BTreeSet;
+
+use nix::sys::signal::Signal;
+use standfast::telemetry::catalog::{self, Kind, Metric};
+use standfast_proto::v1;
+use standfast_wire::List;
+use standfast_wire::calls as w;
+use standfast_wire::types::{ObjectMeta, ReplicaType, Segment, Uuid};
+
+use crate::cable::Cable;
+use crate::mooncake::{Client, ME, TENANT, exist, mount, plain, put_end, put_start};
+use crate::node::{Node, end, get, refusal, segment, start};
+use crate::scrape::{Scrape, page, scrape, until};
+
+/// What a healthy pair cannot move: a unit test of the exposition shows each.
+const NEEDS_A_FAULT: &[&str] = &["standfast_quarantined_entries"];
+
+/// Calls of Mooncake's protocol, so that each stock counter counts: one that succeeds and one that fails.
+async fn stock_calls(node: &Node) {
+    let mut c = Client::connect_when_served(&node.mooncake).await;
+    let lent = Segment { id: Uuid { first: 1, second: 0 }, ..mount(1 << 20).segment };
+    c.call(&w::MountSegment { segment: lent, client_id: ME }).await.expect("a result");
+    let other = Segment { size: 0, id: Uuid { first: 8, second: 8 }, ..lent };
+    c.call(&w::MountSegment { segment: other, client_id: ME }).await.expect("a result");
+    for segments in [&[lent][..], &[other]] {
+        c.call(&w::ReMountSegment { segments: List::new(segments), client_id: ME }).await.expect("a result");
+    }
+    for key in [&b"s1"[..], b"s1", b""] {
+        c.call(&put_start(key)).await.expect("a result");
+        c.call(&put_end(key)).await.expect("a result");
+        c.call(&w::PutRevoke { client_id: ME, key, replica_type: ReplicaType::ALL, tenant_id: TENANT })
+            .await
+            .expect("a result");
+        c.call(&w::GetReplicaList { key, tenant_id: TENANT }).await.expect("a result");
+        c.call(&exist(key)).await.expect("a result");
+    }
+    let keys = [&b"b1"[..], b"b2", b"b3", b""];
+    for keys in [&keys[..2], &keys[2..], &keys[3..]] {
+        let (list, lengths) = (List::new(keys), vec![50; keys.len()]);
+        let started = w::BatchPutStart {
+            client_id: ME,
+            keys: list,
+            slice_lengths: List::new(&lengths),
+            config: plain(),
+            tenant_id: TENANT,
+        };
+        c.call(&started).await.expect("a result");
+        let metas: Vec<ObjectMeta<'_>> =
+            keys.iter().map(|key| ObjectMeta { key, object_checksum: None }).collect();
+        let (replica_type, object_metas) = (ReplicaType::ALL, List::new(&metas[..]));
+        c.call(&w::BatchPutEnd { client_id: ME, object_metas, replica_type, tenant_id: TENANT })
+            .await
+            .expect("a result");
+        c.call(&w::BatchGetReplicaList { keys: list, tenant_id: TENANT }).await.expect("a result");
+        c.call(&w::BatchExistKey { keys: list, tenant_id: TENANT }).await.expect("a result");
+        c.call(&w::BatchPutRevoke { client_id: ME, keys: list, replica_type, tenant_id: TENANT })
+            .await
+            .expect("a result");
+    }
+    c.call(&put_start(b"given up")).await.expect("a result");
+    let keys_of = [&b"given up"[..], b""];
+    let given_up = w::BatchPutRevoke {
+        client_id: ME,
+        keys: List::new(&keys_of),
+        replica_type: ReplicaType::ALL,
+        tenant_id: TENANT,
+    };
+    c.call(&given_up).await.expect("a result");
+    for regex in [&b"s.*"[..], b"("] {
+        c.call(&w::GetReplicaListByRegex { regex, tenant_id: TENANT }).await.expect("a result");
+        c.call(&w::RemoveByRegex { regex, force: true, tenant_id: TENANT }).await.expect("a result");
+    }
+    for key in [&b"b1"[..], b"b1"] {
+        c.call(&w::Remove { key, force: true, tenant_id: TENANT }).await.expect("a result");
+    }
+    whole_calls(&mut c).await;
+}
+
+/// Calls that fail as a whole or not at all.
+async fn whole_calls(c: &mut Client) {
+    let segment_id = Uuid { first: 1, second: 0 };
+    c.call(&w::Ping { client_id: ME }).await.expect("a result");
+    c.call(&w::BatchQueryIp { client_ids: List::new(&[ME]) }).await.expect("a result");
+    let keys = [&b"b1"[..]];
+    let object_keys = List::new(&keys);
+    let clear = w::BatchReplicaClear { object_keys, client_id: ME, segment_name: b"" };
+    c.call(&clear).await.expect("a result");
+    // Where it is refused it has no result, only an error of the transport.
+    let _ = c.call(&w::RemoveAll { force: true, tenant_id: TENANT }).await;
+    c.call(&w::UnmountSegment { segment_id, client_id: ME }).await.expect("a result");
+}
+
+/// Calls of our own contract, with elements that fail.
+async fn own_calls(node: &Node) {
+    let mut c = node.master().await;
+    c.ping(v1::PingRequest { client: Some(crate::node::CLIENT) }).await.expect("answered");
+    c.mount_segment(segment(3, 1 << 30)).await.expect("answered");
+    c.put_start(start(&["x", "y", "x"])).await.expect("answered");
+    c.put_end(end(&["x", "never"])).await.expect("answered");
+    c.get_replica_list(get(&["x", "never"])).await.expect("answered");
+    // More than the log holds; at once it would be gone before the standby has it.
+    for batch in 0..18 {
+        let item = |i| v1::PutStartItem { key: format!("{batch}-{i:0200}").into(), size: 100 };
+        let put = v1::PutStartRequest { items: (0..500).map(item).collect(), ..start(&[]) };
+        c.put_start(put).await.expect("answered");
+    }
+    // A thread of its own counts.
+    node.status(true).await;
+    let keys = vec!["x".into()];
+    c.exist_key(v1::ExistKeyRequest { keys: keys.clone(), tenant: String::new() }).await.expect("answered");
+    c.remove(v1::RemoveRequest { keys, force: true, tenant: String::new() }).await.expect("answered");
+}
+
+/// A put that nobody can acknowledge in time, and calls that are refused meanwhile.
+async fn unknown_outcome(a: &Node, b: &Node) -> Scrape {
+    b.signal(Signal::SIGSTOP);
+    let mut client = a.master().await;
+    let put = tokio::spawn(async move { client.put_start(start(&["z"])).await });
+    let waiting = until(a, "a reply waits", |s| s.value("standfast_pending_replies") == Some(1.0)).await;
+    let (code, _) = refusal(put.await.expect("the task"));
+    assert_eq!(code, tonic::Code::Unknown);
+    whole_calls(&mut Client::connect_when_served(&a.mooncake).await).await;
+    b.signal(Signal::SIGCONT);
+    waiting
+}
+
+fn moved(metric: &Metric, scrapes: &[Vec<Scrape>]) -> bool {
+    scrapes.iter().any(|of_node| {
+        let readings: Vec<_> = of_node.iter().map(|s| s.of(metric.name)).collect();
+        readings.windows(2).any(|pair| pair[0] != pair[1])
+    })
+}
+
+#[tokio::test]
+async fn every_metric_of_the_catalogue_moves_or_is_absent_as_it_says() {
+    let a = Node::start("--node a --role primary --log-mib 1 --mooncake 127.0.0.1:0");
+    let lonely = scrape(&a).await;
+    for name in
+        ["standfast_replication_lag_entries", "segment_allocated_bytes", "standfast_failover_phase_seconds"]
+    {
+        assert!(!lonely.families.contains(name), "{name} is not known yet");
+    }
+    let b = Node::start(&format!("--node b --role standby --peer {} --mooncake 127.0.0.1:0", a.addr));
+    let young = scrape(&b).await;
+    b.until("in sync", |s| s.rehearsal.as_ref().is_some_and(|r| r.verdict() == v1::Verdict::Yes)).await;
+    let (mut of_a, mut of_b) = (vec![lonely, scrape(&a).await], vec![young, scrape(&b).await]);
+    own_calls(&a).await;
+    of_a.push(scrape(&a).await);
+    stock_calls(&a).await;
+    let (code, _) = refusal(b.master().await.put_start(start(&["k"])).await);
+    assert_eq!(code, tonic::Code::FailedPrecondition);
+    of_a.extend([scrape(&a).await, unknown_outcome(&a, &b).await, scrape(&a).await]);
+    of_b.push(scrape(&b).await);
+    for m in catalog::all() {
+        let stated = |s: &Scrape, when: &str| m.absent != when || !s.families.contains(m.name);
+        assert!(stated(&of_a[3], "on a primary"), "{}", m.name);
+        assert!(stated(&of_b[2], "on a node that is not the primary"), "{}", m.name);
+    }
+    let gone = |m: &&Metric| of_a.iter().chain(&of_b).any(|s| !s.families.contains(m.name));
+    let gone: Vec<&str> =
+        catalog::all().filter(|m| m.absent.is_empty()).filter(gone).map(|m| m.name).collect();
+    assert!(gone.is_empty(), "never absent, says the catalogue: {gone:?}");
+    a.signal(Signal::SIGKILL);
+    assert!(b.promote().await.accepted);
+    of_b.push(scrape(&b).await);
+
+    let all = [of_a, of_b];
+    let known: BTreeSet<&str> = catalog::all().map(|m| m.name).collect();
+    for family in all.iter().flatten().flat_map(|s| &s.families) {
+        assert!(known.contains(&**family), "{family} is exported and not in the catalogue");
+    }
+    let still: Vec<&str> = catalog::all()
+        .filter(|m| m.constant == moved(m, &all) && !NEEDS_A_FAULT.contains(&m.name))
+        .map(|m| m.name)
+        .collect();
+    assert!(still.is_empty(), "these did not move, or moved though constant: {still:?}");
+    let series = all.iter().flatten().map(|s| s.series.len()).max().expect("some");
+    assert!(series <= 600, "{series} series");
+    let counters = catalog::all().filter(|m| m.kind == Kind::Counter).count();
+    assert!(counters > 50, "the stock counters are among them: {counters}");
+}
+
+/// Cutting the cable must show: lag does not stay at its last good value.
+#[tokio::test]
+async fn a_cut_link_makes_lag_rise_and_the_standby_not_promotable() {
+    let a = Node::start("--node a --role primary");
+    let cable = Cable::to(&a.addr).await;
+    let b = Node::start(&format!("--node b --role standby --peer {}", cable.addr));
+    b.until("in sync", |s| s.rehearsal.as_ref().is_some_and(|r| r.verdict() == v1::Verdict::Yes)).await;
+    let whole =
+        until(&a, "promotable", |s| s.value("standfast_standby_promotable{standby=\"b\"}") == Some(1.0));
+    let whole = whole.await;
+    assert_eq!(whole.value("standfast_replication_lag_entries{standby=\"b\"}"), Some(0.0));
+
+    cable.cut();
+    for node in [&a, &b] {
+        let lag = |s: &Scrape| s.value("standfast_replication_lag_seconds{standby=\"b\"}");
+        let down = |s: &Scrape| s.value("standfast_replication_link_up{standby=\"b\"}") == Some(0.0);
+        // From the second heartbeat interval on it is above 0 and only rises.
+        let first = until(node, "lag after the cut", |s| down(s) && lag(s) > Some(0.2)).await;
+        assert_eq!(first.value("standfast_replication_lag_entries{standby=\"b\"}"), None, "unknown, not 0");
+        until(node, "lag rises", |s| lag(s) > lag(&first)).await;
+    }
+    let seen = scrape(&a).await;
+    assert_eq!(seen.value("standfast_standby_promotable{standby=\"b\"}"), Some(0.0));
+    assert_eq!(page(&b, "/readyz").await.0, 503);
+    assert_eq!(page(&b, "/livez").await.0, 200, "a cut cable is no reason to restart a node");
+}
+
+#[tokio::test]
+async fn every_call_of_the_stock_door_is_counted() {
+    let (a, _b) = Node::pair("--mooncake 127.0.0.1:0").await;
+    stock_calls(&a).await;
+    let s = scrape(&a).await;
+    for (series, expected) in [
+        ("master_put_start_requests_total", 4.0),
+        ("master_put_start_failures_total", 2.0),
+        ("master_batch_put_start_requests_total", 3.0),
+        ("master_batch_put_start_items_total", 5.0),
+        ("master_batch_put_start_failed_items_total", 2.0),
+        ("master_batch_put_start_failures_total", 1.0),
+        ("master_batch_put_start_partial_successes_total", 1.0),
+    ] {
+        assert_eq!(s.value(series), Some(expected), "{series}");
+    }
+    assert_eq!((s.value("master_key_count"), s.value("master_allocated_bytes")), (Some(0.0), Some(0.0)));
+}
