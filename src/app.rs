@@ -23,9 +23,11 @@ use crate::outbound::{BootClock, GrpcPeer, OsEntropy, epoch_of};
 use crate::ports::{Clock, Entropy};
 use crate::shell::{
     Driver, DriverParts, HotStandbyService, MasterService, NodeHandle, ReplicationService, ServingCell,
-    StatusBoard, StatusFacts, Traffic,
+    StatusBoard, StatusFacts, Traffic, WriteTraces,
 };
-use crate::{telemetry, witness};
+use crate::telemetry::otel::Exporter;
+use crate::telemetry::{self, Instruments};
+use crate::witness;
 
 /// Commands on their way to the node before senders must wait.
 const COMMANDS_MAX: usize = 1024;
@@ -118,6 +120,7 @@ struct App {
     services: grpc::Services<BootClock>,
     mooncake: Option<coro_rpc::Port>,
     http: Option<TcpListener>,
+    exporter: Option<Exporter>,
     serving: watch::Receiver<Option<Epoch>>,
     driver: Driver<BootClock, GrpcPeer>,
     handle: NodeHandle,
@@ -125,12 +128,17 @@ struct App {
 }
 
 async fn run(config: ServeConfig) -> anyhow::Result<()> {
-    let App { listener, services, mooncake, http, serving, driver, handle, ready } = build(config).await?;
+    let App { listener, services, mooncake, http, exporter, serving, driver, handle, ready } =
+        build(config).await?;
     let stop = CancellationToken::new();
     let tasks = TaskTracker::new();
     let node = tasks.spawn(driver.run());
     if let Some(port) = mooncake {
         tasks.spawn(coro_rpc::serve(port, Arc::clone(&services.hall), serving, stop.clone()));
+    }
+    if let Some(exporter) = exporter {
+        let clock = Arc::clone(&services.clock);
+        tasks.spawn(exporter.run(move || (clock.now(), clock.wall()), stop.clone()));
     }
     if let Some(listener) = http {
         let admin = admin::Admin {
@@ -187,6 +195,7 @@ async fn build(config: ServeConfig) -> anyhow::Result<App> {
         "schema": 1, "node": me.node.as_str(), "role": role_name(config.role), "grpc": address,
         "mooncake": mooncake_address, "http": http_address, "pid": std::process::id(),
     });
+    let (exporter, instruments) = instruments(&config)?;
     let node = Node::new(node_config(&config, me.clone(), entropy.random() as u64));
     let (tx, commands) = mpsc::channel(COMMANDS_MAX);
     let serving = Arc::new(ServingCell::default());
@@ -201,17 +210,23 @@ async fn build(config: ServeConfig) -> anyhow::Result<App> {
         started: clock.wall(),
     };
     let store = Arc::clone(node.store());
-    let board = Arc::new(StatusBoard::new(facts, store, Arc::clone(&serving), Arc::clone(&traffic)));
-    let replication = ReplicationService::new(tx.clone());
+    let tracer = instruments.tracer.clone();
+    let board = StatusBoard::new(facts, store, Arc::clone(&serving), Arc::clone(&traffic), tracer.clone());
+    let board = Arc::new(board);
+    let shared: Arc<dyn Clock> = Arc::clone(&clock) as Arc<dyn Clock>;
+    let replication = ReplicationService::new(tx.clone(), Arc::clone(&shared), instruments.clone());
+    let recorder = Arc::clone(&instruments.recorder);
+    let traces = WriteTraces::new(Arc::clone(&board), node.log().clone(), Arc::clone(&recorder));
     let hall = MasterService::new(
         Arc::clone(&clock),
         Arc::clone(&serving),
         Arc::clone(&board),
         traffic,
         Arc::clone(&appended),
+        instruments,
     );
     let handle = NodeHandle::new(tx.clone());
-    let link = HotStandbyService::new(config.peer.map(GrpcPeer::new), tx);
+    let link = HotStandbyService::new(config.peer.map(GrpcPeer::new), tx, shared, tracer);
     let driver = Driver::new(DriverParts {
         node,
         clock: Arc::clone(&clock),
@@ -220,10 +235,23 @@ async fn build(config: ServeConfig) -> anyhow::Result<App> {
         serving: Arc::clone(&serving),
         board: Arc::clone(&board),
         appended,
+        recorder,
         commands,
     });
-    let services = grpc::Services { hall: Arc::new(hall), replication, board, node: handle.clone(), clock };
-    Ok(App { listener, services, mooncake, http, serving: serving.watch(), driver, handle, ready })
+    let services =
+        grpc::Services { hall: Arc::new(hall), replication, board, traces, node: handle.clone(), clock };
+    Ok(App { listener, services, mooncake, http, exporter, serving: serving.watch(), driver, handle, ready })
+}
+
+/// The flight recorder, and the exporter of spans where there is a collector.
+fn instruments(config: &ServeConfig) -> anyhow::Result<(Option<Exporter>, Instruments)> {
+    let mut instruments = Instruments::default();
+    let Some(collector) = &config.otlp else { return Ok((None, instruments)) };
+    let names = (config.cluster.as_str(), config.node.as_str());
+    let recorder = Arc::clone(&instruments.recorder);
+    let (exporter, tracer) = Exporter::new(collector, config.sampling.clone(), names, recorder)?;
+    instruments.tracer = Some(Arc::new(tracer));
+    Ok((Some(exporter), instruments))
 }
 
 /// Listens for HTTP. A second node on one machine finds the default port taken:

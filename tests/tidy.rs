@@ -2,6 +2,8 @@
 //!
 //! A rule is a function over (path, text) that returns findings; this file runs the rules over the tree.
 
+#[path = "tidy/checklist.rs"]
+mod checklist;
 #[path = "tidy/imports.rs"]
 mod imports;
 #[path = "tidy/links.rs"]
@@ -124,4 +126,13 @@ fn plan_names_stay_greppable() {
     };
     let (rust, proto): (Vec<&str>, Vec<&str>) = (of(".rs"), of(".proto"));
     report(&names::missing_plan_names(&rust, &proto));
+}
+
+#[test]
+fn each_line_of_the_checklist_is_a_test() {
+    let tree = Tree::read();
+    // The rule's own file names tests that are examples.
+    let files = tree.files.iter().filter(|file| file.is_own_rust() && !file.path.starts_with("tests/tidy/"));
+    let rust: Vec<&str> = files.map(|file| &*file.text).collect();
+    report(&checklist::missing(&rust));
 }

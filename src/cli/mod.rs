@@ -11,6 +11,7 @@ mod mooncake_master;
 mod operate;
 mod status;
 mod text;
+mod trace;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -84,6 +85,8 @@ enum Command {
     Status(status::StatusArgs),
     /// Make a standby the primary
     Failover(operate::FailoverArgs),
+    /// The path of one write through all nodes, stage by stage
+    Trace(trace::TraceArgs),
     /// Take a standby out of the in-sync set, so that writes go on without it
     Detach(operate::DetachArgs),
     /// Start two nodes, kill the primary under load and see that nothing is lost
@@ -141,6 +144,7 @@ pub fn run() -> ExitCode {
         }
         Command::Status(args) => block_on(status::run(&client, &args)),
         Command::Failover(args) => block_on(operate::failover(&client, &args)),
+        Command::Trace(args) => block_on(trace::run(&client, &args)),
         Command::Detach(args) => block_on(operate::detach(&client, &args)),
         Command::Demo(args) => block_on(demo::run(&client, args)),
         Command::Bench(args) => block_on(bench::run(&client, &args)),

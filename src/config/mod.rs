@@ -14,6 +14,7 @@ use standfast_kernel::lab::Sabotage;
 use standfast_kernel::master::MasterConfig;
 use standfast_kernel::types::{AckMode, ClusterId, NodeId};
 
+use crate::telemetry::otel::{Collector, SAMPLE_DEFAULT, Sampling};
 pub use master::MasterArgs;
 
 /// Role that a node starts in, until a coordinator decides.
@@ -77,6 +78,13 @@ pub struct ServeArgs {
     /// Bound of the op log, in MiB
     #[arg(long, value_name = "MIB", default_value_t = 256)]
     pub log_mib: u64,
+    /// Collector of traces: http://host:4317 (gRPC) or http://host:4318/v1/traces
+    #[arg(long, value_name = "URL")]
+    pub otlp: Option<Collector>,
+    /// Which requests are traced, while there is a collector: always, ratio:0.01,
+    /// slow:50ms, failed, prefix:KEY; several separated by commas
+    #[arg(long, value_name = "RULES", default_value = SAMPLE_DEFAULT)]
+    pub trace_sample: Sampling,
     /// Format of log lines on stderr
     #[arg(long, value_enum, default_value = "text")]
     pub log_format: LogFormat,
@@ -139,6 +147,10 @@ pub struct ServeConfig {
     pub master: MasterConfig,
     /// Bound of the log in bytes.
     pub log_bytes: usize,
+    /// Where spans go.
+    pub otlp: Option<Collector>,
+    /// Which requests are traced.
+    pub sampling: Sampling,
     /// Format of log lines.
     pub log_format: LogFormat,
     /// Planted fault.
@@ -194,6 +206,8 @@ impl TryFrom<&ServeArgs> for ServeConfig {
             grant: Duration::from_millis(a.grant_ms),
             master,
             log_bytes: (a.log_mib as usize) << 20,
+            otlp: a.otlp.clone(),
+            sampling: a.trace_sample.clone(),
             log_format: a.log_format,
             sabotage: a.sabotage,
         })
@@ -255,6 +269,8 @@ mod tests {
             ("--node a --role primary --sabotage lose-ack", "--enable-lab"),
             ("--node a --role primary --enable-lab --sabotage x", "`drop-entry`"),
             ("--node a --role primary --grpc here", "invalid socket address"),
+            ("--node a --role primary --otlp h:4317", "expected http://host:4317"),
+            ("--node a --role primary --trace-sample ratio:7", "`ratio:7` is no sampling rule"),
             ("--node a --role primary --mooncake 50051", "invalid socket address"),
             ("--node a --role primary --placement cxl", "`free_ratio_first`"),
             ("--node a --role primary --client-ttl-ms 5", "--client-ttl-ms is 5: expected 100 to"),

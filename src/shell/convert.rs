@@ -36,6 +36,9 @@ pub(super) fn standby_to_wire(frame: StandbyFrame) -> v1::StandbyFrame {
             verified: None,
             quarantined: u64::from(a.quarantined),
             sealed: true,
+            // Of no interest to the machines: added by who sends it.
+            batch_received_ns: None,
+            sent_ns: None,
         }),
     };
     v1::StandbyFrame { frame: Some(frame) }
@@ -87,6 +90,9 @@ pub(super) fn primary_to_wire(frame: PrimaryFrame) -> v1::PrimaryFrame {
             tail: b.tail.0,
             trim: b.trim.0,
             in_sync: b.record.map(record_to_wire),
+            // Of no interest to the machines: added by who sends it.
+            trace: None,
+            traced: Vec::new(),
         }),
     };
     v1::PrimaryFrame { frame: Some(frame) }

@@ -13,6 +13,8 @@ use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::{HotStandbyService, ReplicationService, ServingCell, StatusBoard};
 use crate::ports::{Clock, PeerLink};
+use crate::telemetry::Recorder;
+use crate::telemetry::otel::TraceContext;
 
 /// The machine is woken at least this often, for maintenance and the status.
 const TICK_MAX: Duration = Duration::from_millis(50);
@@ -29,7 +31,7 @@ pub enum Command {
     /// The dialled link ended.
     LinkDown(u64, String),
     /// The dialled link's other end said something.
-    Link(u64, PrimaryFrame),
+    Link(u64, PrimaryFrame, Arrival),
     /// A peer that dialled said something.
     Peer(ConnId, StandbyFrame),
     /// That peer is gone.
@@ -58,6 +60,15 @@ pub enum Command {
     Refresh(oneshot::Sender<()>),
     /// The node stops.
     Stop,
+}
+
+/// How a frame came in.
+#[derive(Debug, Clone, Copy)]
+pub struct Arrival {
+    /// When it was read.
+    pub at: Instant,
+    /// The span of the batch, where it is traced.
+    pub trace: Option<TraceContext>,
 }
 
 /// The node has stopped and hears nothing any more.
@@ -145,6 +156,8 @@ pub struct DriverParts<C, L> {
     pub board: Arc<StatusBoard>,
     /// Rung by requests that appended.
     pub appended: Arc<Notify>,
+    /// When writes passed their stages.
+    pub recorder: Arc<Recorder>,
     /// The inbox.
     pub commands: mpsc::Receiver<Command>,
 }
@@ -156,13 +169,24 @@ pub struct Driver<C, L> {
     promotes: BTreeMap<u64, oneshot::Sender<(Verdict, Option<RoleChange>)>>,
     detaches: BTreeMap<u64, oneshot::Sender<Option<bool>>>,
     next_tick: Instant,
+    /// When the frame came in that is being handled.
+    received: Option<Instant>,
+    committed: Seq,
 }
 
 impl<C: Clock, L: PeerLink> Driver<C, L> {
     /// A loop over these parts.
     #[must_use]
     pub fn new(parts: DriverParts<C, L>) -> Self {
-        Self { parts, asked: 0, promotes: BTreeMap::new(), detaches: BTreeMap::new(), next_tick: Instant(0) }
+        Self {
+            parts,
+            asked: 0,
+            promotes: BTreeMap::new(),
+            detaches: BTreeMap::new(),
+            next_tick: Instant(0),
+            received: None,
+            committed: Seq::FIRST,
+        }
     }
 
     /// Runs until it is told to stop.
@@ -235,7 +259,9 @@ impl<C: Clock, L: PeerLink> Driver<C, L> {
                 self.parts.link.hangup();
                 NodeEvent::LinkDown(why)
             }
-            Command::Link(g, frame) if self.parts.link.is_current(g) => NodeEvent::Link(frame),
+            Command::Link(g, frame, arrival) if self.parts.link.is_current(g) => {
+                return self.frame(frame, arrival);
+            }
             Command::LinkUp(_) | Command::LinkDown(..) | Command::Link(..) | Command::Stop => return,
             Command::Refresh(done) => {
                 self.parts.board.publish(self.parts.node.view(self.parts.clock.now()));
@@ -258,6 +284,22 @@ impl<C: Clock, L: PeerLink> Driver<C, L> {
         self.handle(event);
     }
 
+    /// Takes in a frame of the primary, and stamps a batch once it is applied.
+    fn frame(&mut self, frame: PrimaryFrame, arrival: Arrival) {
+        let batch = match &frame {
+            PrimaryFrame::Batch(b) if b.batch.count > 0 => Some((b.batch.first(), b.batch.end())),
+            PrimaryFrame::Batch(_) | PrimaryFrame::Welcome(_) => None,
+        };
+        let begun = self.parts.clock.now();
+        self.received = Some(arrival.at);
+        self.handle(NodeEvent::Link(frame));
+        self.received = None;
+        if let Some((first, end)) = batch.filter(|(_, end)| *end <= self.parts.node.log().tail()) {
+            let times = [arrival.at, begun, self.parts.clock.now()];
+            self.parts.recorder.applied(first, end, times, arrival.trace);
+        }
+    }
+
     fn handle(&mut self, event: NodeEvent) {
         let now = self.parts.clock.now();
         let mut actions = Vec::new();
@@ -278,7 +320,7 @@ impl<C: Clock, L: PeerLink> Driver<C, L> {
         let parts = &mut self.parts;
         match action {
             NodeAction::Dial => parts.link.dial(),
-            NodeAction::Send(frame) => parts.link.send(frame),
+            NodeAction::Send(frame) => parts.link.send(frame, self.received),
             NodeAction::Hangup => parts.link.hangup(),
             NodeAction::SendPeer(conn, frame) => parts.peers.send(conn, frame),
             NodeAction::ClosePeer(conn) => parts.peers.close(conn, None),
@@ -292,7 +334,13 @@ impl<C: Clock, L: PeerLink> Driver<C, L> {
                 };
                 parts.serving.serve(master, parts.node.log().clone(), closed);
             }
-            NodeAction::Gate(gate) => parts.serving.set_gate(gate, now),
+            NodeAction::Gate(gate) => {
+                parts.serving.set_gate(gate, now);
+                if gate.commit > self.committed {
+                    self.committed = gate.commit;
+                    parts.recorder.committed(gate.commit, now);
+                }
+            }
             NodeAction::StopServing => parts.serving.stop(),
             NodeAction::Promoted(request, verdict, change) => {
                 parts.board.publish(parts.node.view(now));

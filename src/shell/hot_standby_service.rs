@@ -4,22 +4,25 @@
 use std::sync::Arc;
 
 use standfast_kernel::replication::StandbyFrame;
+use standfast_kernel::types::Instant;
 use standfast_proto::v1;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
 use super::convert::{primary_from_wire, standby_to_wire};
-use super::driver::Command;
-use crate::ports::{LinkFault, PeerLink};
+use super::driver::{Arrival, Command};
+use crate::ports::{Clock, LinkFault, PeerLink};
+use crate::telemetry::otel::{TraceContext, Tracer};
 
 /// Frames queued for the primary: a hello and acknowledgements, one a batch.
 const QUEUED_FRAMES_MAX: usize = 1024;
 
 /// The outgoing link.
-#[derive(Debug)]
 pub struct HotStandbyService<L> {
     peer: Option<Arc<L>>,
     commands: mpsc::Sender<Command>,
+    clock: Arc<dyn Clock>,
+    tracer: Option<Arc<Tracer>>,
     /// Which link frames belong to; those of an earlier one are stale.
     generation: u64,
     current: Option<(mpsc::Sender<v1::StandbyFrame>, AbortHandle)>,
@@ -28,8 +31,13 @@ pub struct HotStandbyService<L> {
 impl<L: PeerLink> HotStandbyService<L> {
     /// Dials `peer`, if there is one, and hands what it says to the driver.
     #[must_use]
-    pub fn new(peer: Option<L>, commands: mpsc::Sender<Command>) -> Self {
-        Self { peer: peer.map(Arc::new), commands, generation: 0, current: None }
+    pub fn new(
+        peer: Option<L>,
+        commands: mpsc::Sender<Command>,
+        clock: Arc<dyn Clock>,
+        tracer: Option<Arc<Tracer>>,
+    ) -> Self {
+        Self { peer: peer.map(Arc::new), commands, clock, tracer, generation: 0, current: None }
     }
 
     /// True when an event belongs to the link that is open now.
@@ -42,13 +50,26 @@ impl<L: PeerLink> HotStandbyService<L> {
         let Some(peer) = self.peer.clone() else { return };
         self.generation += 1;
         let (tx, rx) = mpsc::channel(QUEUED_FRAMES_MAX);
-        let task = tokio::spawn(run(peer, self.generation, rx, self.commands.clone()));
+        let reader = Reader {
+            peer,
+            generation: self.generation,
+            commands: self.commands.clone(),
+            clock: Arc::clone(&self.clock),
+            tracer: self.tracer.clone(),
+        };
+        let task = tokio::spawn(reader.run(rx));
         self.current = Some((tx, task.abort_handle()));
     }
 
-    pub(super) fn send(&mut self, frame: StandbyFrame) {
+    /// `received` is when the batch came in that an acknowledgement is about.
+    pub(super) fn send(&mut self, frame: StandbyFrame, received: Option<Instant>) {
         let Some((tx, _)) = &self.current else { return };
-        if let Err(mpsc::error::TrySendError::Full(_)) = tx.try_send(standby_to_wire(frame)) {
+        let mut frame = standby_to_wire(frame);
+        if let Some(v1::standby_frame::Frame::Ack(ack)) = &mut frame.frame {
+            ack.batch_received_ns = received.map(|at| at.0);
+            ack.sent_ns = Some(self.clock.now().0);
+        }
+        if let Err(mpsc::error::TrySendError::Full(_)) = tx.try_send(frame) {
             tracing::warn!("the primary does not read acknowledgements: link dropped");
             self.hangup();
         }
@@ -61,45 +82,50 @@ impl<L: PeerLink> HotStandbyService<L> {
     }
 }
 
-async fn run<L: PeerLink>(
+/// Reads one link.
+struct Reader<L> {
     peer: Arc<L>,
     generation: u64,
-    outgoing: mpsc::Receiver<v1::StandbyFrame>,
     commands: mpsc::Sender<Command>,
-) {
-    let fault = match peer.open(outgoing).await {
-        Ok(incoming) => {
-            if commands.send(Command::LinkUp(generation)).await.is_err() {
-                return;
-            }
-            pump(&*peer, generation, incoming, &commands).await
-        }
-        Err(fault) => fault,
-    };
-    // The driver is gone only when the node stops.
-    let _ = commands.send(Command::LinkDown(generation, fault.to_string())).await;
+    clock: Arc<dyn Clock>,
+    tracer: Option<Arc<Tracer>>,
 }
 
-async fn pump<L: PeerLink>(
-    peer: &L,
-    generation: u64,
-    mut incoming: mpsc::Receiver<Result<v1::PrimaryFrame, LinkFault>>,
-    commands: &mpsc::Sender<Command>,
-) -> LinkFault {
-    let fault = |what: String| LinkFault { peer: peer.address().to_owned(), what };
-    loop {
-        let frame = match incoming.recv().await {
-            Some(Ok(frame)) => primary_from_wire(frame).map_err(|bad| fault(bad.to_string())),
-            Some(Err(fault)) => Err(fault),
-            None => Err(fault("the stream ended".to_owned())),
-        };
-        match frame {
-            Ok(frame) => {
-                if commands.send(Command::Link(generation, frame)).await.is_err() {
-                    return fault("the node stops".to_owned());
+impl<L: PeerLink> Reader<L> {
+    async fn run(self, outgoing: mpsc::Receiver<v1::StandbyFrame>) {
+        let fault = match self.peer.open(outgoing).await {
+            Ok(incoming) => {
+                if self.commands.send(Command::LinkUp(self.generation)).await.is_err() {
+                    return;
                 }
+                self.pump(incoming).await
             }
-            Err(fault) => return fault,
+            Err(fault) => fault,
+        };
+        // The driver is gone only when the node stops.
+        let _ = self.commands.send(Command::LinkDown(self.generation, fault.to_string())).await;
+    }
+
+    async fn pump(&self, mut incoming: mpsc::Receiver<Result<v1::PrimaryFrame, LinkFault>>) -> LinkFault {
+        let fault = |what: String| LinkFault { peer: self.peer.address().to_owned(), what };
+        loop {
+            let frame = match incoming.recv().await {
+                Some(Ok(frame)) => frame,
+                Some(Err(fault)) => return fault,
+                None => return fault("the stream ended".to_owned()),
+            };
+            let mut arrival = Arrival { at: self.clock.now(), trace: None };
+            if let (Some(tracer), Some(v1::primary_frame::Frame::Batch(b))) = (&self.tracer, &frame.frame) {
+                tracer.heard(&b.traced);
+                arrival.trace = b.trace.as_ref().and_then(TraceContext::from_wire);
+            }
+            let frame = match primary_from_wire(frame) {
+                Ok(frame) => frame,
+                Err(bad) => return fault(bad.to_string()),
+            };
+            if self.commands.send(Command::Link(self.generation, frame, arrival)).await.is_err() {
+                return fault("the node stops".to_owned());
+            }
         }
     }
 }

@@ -1,11 +1,14 @@
 //! What happened on this node: a bounded list for operators, and log lines.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use parking_lot::Mutex;
 use standfast_kernel::node::{Happening, RoleChange, Severity};
 use standfast_kernel::types::{Epoch, WallTime, limits};
 use standfast_proto::v1;
+
+use crate::telemetry::otel::Tracer;
 
 /// Role changes kept.
 const HISTORY_MAX: usize = 64;
@@ -13,6 +16,7 @@ const HISTORY_MAX: usize = 64;
 /// Events and role changes, newest last.
 #[derive(Debug, Default)]
 pub struct Journal {
+    tracer: Option<Arc<Tracer>>,
     inner: Mutex<Inner>,
 }
 
@@ -26,6 +30,11 @@ struct Inner {
 }
 
 impl Journal {
+    /// Empty; role changes are traced where there is a tracer.
+    pub(super) fn new(tracer: Option<Arc<Tracer>>) -> Self {
+        Self { tracer, inner: Mutex::default() }
+    }
+
     pub(super) fn happened(&self, at: WallTime, epoch: Epoch, what: Happening) {
         let severity = match what.severity {
             Severity::Info => v1::Severity::Info,
@@ -64,7 +73,7 @@ impl Journal {
             phase
         });
         let phases: Vec<v1::Phase> = phases.collect();
-        let record = v1::RoleChange {
+        let mut record = v1::RoleChange {
             epoch: change.epoch.0,
             previous_epoch: Some(change.epoch.0 - 1).filter(|e| *e > 0),
             kind: kind.into(),
@@ -79,6 +88,7 @@ impl Journal {
             succeeded: Some(true),
             ..v1::RoleChange::default()
         };
+        record.trace_id = self.tracer.as_ref().map(|t| format!("{:032x}", t.changed(&record).trace_id));
         let mut inner = self.inner.lock();
         let same = |c: &&mut v1::RoleChangeCount| c.kind == record.kind && c.drill == record.drill;
         match inner.changes.iter_mut().find(same) {

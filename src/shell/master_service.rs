@@ -4,12 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use standfast_kernel::api::{Refusal, Request, Response};
-use standfast_kernel::types::limits;
+use standfast_kernel::types::{Epoch, Instant, SeqRuns, limits};
 use tokio::sync::Notify;
 
 use super::serving::{ServingCell, Wait};
+use super::traffic::{call_number, snake_case};
 use super::{Door, StatusBoard, Traffic};
 use crate::ports::Clock;
+use crate::telemetry::otel::{self, Begun, Parent};
+use crate::telemetry::{Instruments, RequestStages};
 
 /// How long a call may wait for its position before its outcome is unknown.
 #[must_use]
@@ -31,6 +34,58 @@ pub enum Fault {
     Unknown(&'static str),
 }
 
+impl Fault {
+    /// A stable word for it.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Refused(Refusal::NotPrimary { .. }) => "not_primary",
+            Self::Refused(Refusal::Unavailable(_)) => "unavailable",
+            Self::Refused(_) => "refused",
+            Self::TooMany(_) => "limit_exceeded",
+            Self::Unknown(_) => "outcome_unknown",
+        }
+    }
+}
+
+/// The keys that a request names.
+fn keys(request: &Request) -> Box<dyn Iterator<Item = &[u8]> + '_> {
+    match request {
+        Request::PutStart { items, .. } | Request::UpsertStart { items, .. } => {
+            Box::new(items.iter().map(|i| &*i.key))
+        }
+        Request::PutEnd { items, .. } => Box::new(items.iter().map(|i| &*i.key)),
+        Request::PutRevoke { keys, .. }
+        | Request::GetReplicaList { keys }
+        | Request::ExistKey { keys }
+        | Request::Remove { keys, .. }
+        | Request::BatchReplicaClear { keys, .. } => Box::new(keys.iter().map(|key| &**key)),
+        Request::CopyStart { key, .. }
+        | Request::CopyEnd { key, .. }
+        | Request::CopyRevoke { key, .. }
+        | Request::MoveStart { key, .. }
+        | Request::MoveEnd { key, .. }
+        | Request::MoveRevoke { key, .. }
+        | Request::CreateCopyTask { key, .. }
+        | Request::CreateMoveTask { key, .. } => Box::new(std::iter::once(&**key)),
+        Request::MountSegment { .. }
+        | Request::ReMountSegment { .. }
+        | Request::UnmountSegment { .. }
+        | Request::GracefulUnmountSegment { .. }
+        | Request::QuerySegmentStatus { .. }
+        | Request::Ping { .. }
+        | Request::BatchQueryIp { .. }
+        | Request::GetFsdir
+        | Request::GetStorageConfig
+        | Request::GetReplicaListByRegex { .. }
+        | Request::RemoveByRegex { .. }
+        | Request::RemoveAll { .. }
+        | Request::QueryTask { .. }
+        | Request::FetchTasks { .. }
+        | Request::MarkTaskToComplete { .. } => Box::new(std::iter::empty()),
+    }
+}
+
 /// Executes requests on the current master and holds each reply until it is
 /// safe to send.
 pub struct MasterService<C> {
@@ -39,6 +94,16 @@ pub struct MasterService<C> {
     board: Arc<StatusBoard>,
     traffic: Arc<Traffic>,
     appended: Arc<Notify>,
+    instruments: Instruments,
+}
+
+/// What a request left behind: its entries, and when they were there.
+#[derive(Default)]
+struct Written {
+    entries: SeqRuns,
+    epoch: Epoch,
+    decided: Instant,
+    appended: Instant,
 }
 
 impl<C: Clock> MasterService<C> {
@@ -50,8 +115,9 @@ impl<C: Clock> MasterService<C> {
         board: Arc<StatusBoard>,
         traffic: Arc<Traffic>,
         appended: Arc<Notify>,
+        instruments: Instruments,
     ) -> Self {
-        Self { clock, serving, board, traffic, appended }
+        Self { clock, serving, board, traffic, appended, instruments }
     }
 
     /// What became of calls.
@@ -65,33 +131,81 @@ impl<C: Clock> MasterService<C> {
     /// # Errors
     /// A refusal is definite; [`Fault::Unknown`] is not.
     pub async fn call(&self, door: Door, request: Request) -> Result<Response, Fault> {
+        self.call_in(None, door, request).await
+    }
+
+    /// The same as a part of the caller's trace.
+    ///
+    /// # Errors
+    /// As [`call`](Self::call).
+    pub async fn call_in(
+        &self,
+        parent: Option<Parent>,
+        door: Door,
+        request: Request,
+    ) -> Result<Response, Fault> {
+        let received = self.clock.now();
         self.traffic.received(door, &request);
-        let answer = self.execute(&request).await;
+        let begun = self.instruments.tracer.as_ref().map(|t| t.begin(parent, keys(&request)));
+        let mut written = Written { decided: received, appended: received, ..Written::default() };
+        let answer = self.execute(door, received, &request, begun.as_ref(), &mut written).await;
+        let replied = self.clock.now();
+        if answer.is_ok() && !written.entries.is_empty() {
+            self.instruments.recorder.replied(&written.entries, replied);
+            let Written { decided, appended, .. } = written;
+            self.traffic.passed([decided.since(received), appended.since(decided), replied.since(appended)]);
+        }
+        self.traffic.took(door, request.name(), replied.since(received));
         match &answer {
             Ok(response) => self.traffic.answered(door, request.name(), request.is_mutation(), response),
             Err(Fault::Refused(_) | Fault::TooMany(_)) => self.traffic.refused(),
             Err(Fault::Unknown(_)) => self.traffic.unknown(),
         }
+        if let (Some(tracer), Some(begun)) = (&self.instruments.tracer, begun) {
+            let Written { entries, epoch, decided, appended } = written;
+            let (call, door) = (snake_case(request.name()), door.word());
+            let error = answer.as_ref().err().map(Fault::word);
+            let times = otel::Times { received, decided, appended, replied };
+            tracer.answered(otel::Request { begun, call, door, epoch, entries, times, error });
+        }
         answer
     }
 
-    async fn execute(&self, request: &Request) -> Result<Response, Fault> {
+    async fn execute(
+        &self,
+        door: Door,
+        received: Instant,
+        request: &Request,
+        begun: Option<&Begun>,
+        written: &mut Written,
+    ) -> Result<Response, Fault> {
         let elements = request.elements();
         if elements > limits::BATCH_ITEMS_MAX {
             return Err(Fault::TooMany(elements));
         }
         let term = self.serving.current().ok_or_else(|| self.board.not_primary())?;
-        if !term.may_answer(self.clock.now()) {
+        let decided = self.clock.now();
+        if !term.may_answer(decided) {
             let why = "an in-sync standby has not renewed its promise; `standfast status` names it";
             return Err(Refusal::Unavailable(why).into());
         }
         if term.is_full() {
             return Err(Refusal::Unavailable("too many replies wait for the in-sync standbys").into());
         }
-        let Some((executed, wait)) = term.execute(request, &*self.clock) else {
+        let Some((mut executed, wait)) = term.execute(request, &*self.clock) else {
             return Err(self.board.not_primary().into());
         };
         if executed.appended {
+            let appended = self.clock.now();
+            let (entries, epoch) = (std::mem::take(&mut executed.entries), term.epoch());
+            *written = Written { entries, epoch, decided, appended };
+            let (call, door) = (call_number(request.name()), door as u8);
+            let trace_id = begun.filter(|b| b.sampled).map(|b| b.context.trace_id);
+            let stages = RequestStages { call, door, received, decided, appended, replied: None, trace_id };
+            self.instruments.recorder.appended(&written.entries, &stages);
+            if let (Some(tracer), Some(begun)) = (&self.instruments.tracer, begun) {
+                tracer.appended(begun, &written.entries);
+            }
             self.appended.notify_one();
         }
         match wait {

@@ -10,6 +10,7 @@ mod master_service;
 mod replication_service;
 mod serving;
 mod status;
+mod trace;
 mod traffic;
 
 pub use driver::{Command, Driver, DriverParts, NodeHandle, StoppedNode};
@@ -20,4 +21,5 @@ pub use master_service::{Fault, MasterService, call_timeout};
 pub use replication_service::{PeerStream, ReplicationService};
 pub use serving::ServingCell;
 pub use status::{StatusBoard, StatusFacts};
+pub use trace::WriteTraces;
 pub use traffic::{Door, Traffic};

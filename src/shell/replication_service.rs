@@ -7,13 +7,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use standfast_kernel::replication::PrimaryFrame;
-use standfast_kernel::types::ConnId;
+use standfast_kernel::types::{ConnId, Instant, Seq};
 use standfast_proto::v1;
 use tokio::sync::mpsc;
 use tokio_stream::{Stream, StreamExt};
 
 use super::convert::{primary_to_wire, standby_from_wire};
 use super::driver::Command;
+use crate::ports::Clock;
+use crate::telemetry::otel::TraceContext;
+use crate::telemetry::{Exchange, Instruments};
 
 /// Frames queued for one peer. The machine keeps at most 128 batches in flight,
 /// so a full queue means a peer that reads nothing: its connection is dropped.
@@ -22,21 +25,29 @@ const QUEUED_FRAMES_MAX: usize = 256;
 /// What the door sends to one peer.
 pub type PeerStream = mpsc::Receiver<Result<v1::PrimaryFrame, tonic::Status>>;
 
-type PeerSender = mpsc::Sender<Result<v1::PrimaryFrame, tonic::Status>>;
+/// A peer that dialled.
+#[derive(Debug, Clone)]
+struct Peer {
+    tx: mpsc::Sender<Result<v1::PrimaryFrame, tonic::Status>>,
+    /// How many trace contexts it was told.
+    told: u64,
+}
 
 /// Connections of peers that dialled this node.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct ReplicationService {
     commands: mpsc::Sender<Command>,
-    peers: Arc<Mutex<BTreeMap<ConnId, PeerSender>>>,
+    clock: Arc<dyn Clock>,
+    instruments: Instruments,
+    peers: Arc<Mutex<BTreeMap<ConnId, Peer>>>,
     next: Arc<AtomicU64>,
 }
 
 impl ReplicationService {
     /// Hands frames of peers to the driver behind `commands`.
     #[must_use]
-    pub fn new(commands: mpsc::Sender<Command>) -> Self {
-        Self { commands, peers: Arc::default(), next: Arc::new(AtomicU64::new(1)) }
+    pub fn new(commands: mpsc::Sender<Command>, clock: Arc<dyn Clock>, instruments: Instruments) -> Self {
+        Self { commands, clock, instruments, peers: Arc::default(), next: Arc::new(AtomicU64::new(1)) }
     }
 
     /// Takes over a stream that a peer opened; returns what to send it.
@@ -46,10 +57,11 @@ impl ReplicationService {
     ) -> PeerStream {
         let conn = ConnId(self.next.fetch_add(1, Ordering::Relaxed));
         let (tx, rx) = mpsc::channel(QUEUED_FRAMES_MAX);
-        self.peers.lock().insert(conn, tx);
+        self.peers.lock().insert(conn, Peer { tx, told: 0 });
         let this = self.clone();
         tokio::spawn(async move {
             while let Some(Ok(frame)) = incoming.next().await {
+                this.stamp(conn, &frame);
                 match standby_from_wire(frame) {
                     Ok(frame) if this.peers.lock().contains_key(&conn) => {
                         if this.commands.send(Command::Peer(conn, frame)).await.is_err() {
@@ -70,9 +82,46 @@ impl ReplicationService {
         rx
     }
 
+    /// Tells the flight recorder what a standby's frame is evidence of.
+    fn stamp(&self, conn: ConnId, frame: &v1::StandbyFrame) {
+        match &frame.frame {
+            Some(v1::standby_frame::Frame::Hello(hello)) => self.instruments.recorder.peer(conn, &hello.node),
+            Some(v1::standby_frame::Frame::Ack(ack)) => {
+                let heard = self.clock.now();
+                self.instruments.recorder.acked(conn, Seq(ack.matched), heard);
+                if let (Some(received), Some(answered)) = (ack.batch_received_ns, ack.sent_ns) {
+                    let (sent, received, answered) =
+                        (Instant(ack.token), Instant(received), Instant(answered));
+                    self.instruments.recorder.exchange(conn, &Exchange { sent, received, answered, heard });
+                }
+            }
+            Some(v1::standby_frame::Frame::Refused(_)) | None => {}
+        }
+    }
+
     pub(super) fn send(&self, conn: ConnId, frame: PrimaryFrame) {
-        let Some(tx) = self.peers.lock().get(&conn).cloned() else { return };
-        if tx.try_send(Ok(primary_to_wire(frame))).is_err() {
+        let entries = match &frame {
+            PrimaryFrame::Batch(b) => Some((b.batch.first(), b.batch.end(), b.batch.count > 0)),
+            PrimaryFrame::Welcome(_) => None,
+        };
+        let mut frame = primary_to_wire(frame);
+        let mut peers = self.peers.lock();
+        let Some(peer) = peers.get_mut(&conn) else { return };
+        if let (Some((first, end, some)), Some(v1::primary_frame::Frame::Batch(b))) =
+            (entries, &mut frame.frame)
+        {
+            if let Some(tracer) = &self.instruments.tracer {
+                b.traced = tracer.untold(&mut peer.told);
+            }
+            if some {
+                let trace = self.instruments.tracer.is_some().then(TraceContext::root);
+                b.trace = trace.map(TraceContext::to_wire);
+                self.instruments.recorder.sent(conn, first, end, self.clock.now(), trace);
+            }
+        }
+        let sent = peer.tx.try_send(Ok(frame));
+        drop(peers);
+        if sent.is_err() {
             self.close(conn, None);
         }
     }
@@ -80,9 +129,9 @@ impl ReplicationService {
     /// Ends a connection; the queue is flushed first.
     pub(super) fn close(&self, conn: ConnId, why: Option<&str>) {
         let peer = self.peers.lock().remove(&conn);
-        if let (Some(tx), Some(why)) = (peer, why) {
+        if let (Some(peer), Some(why)) = (peer, why) {
             // A full queue has nobody who reads the reason.
-            let _ = tx.try_send(Err(tonic::Status::invalid_argument(why)));
+            let _ = peer.tx.try_send(Err(tonic::Status::invalid_argument(why)));
         }
     }
 }

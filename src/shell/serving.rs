@@ -162,7 +162,7 @@ impl ServingCell {
 }
 
 impl Term {
-    fn epoch(&self) -> Epoch {
+    pub(super) fn epoch(&self) -> Epoch {
         self.master.epoch()
     }
 }

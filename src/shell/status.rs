@@ -19,6 +19,7 @@ use standfast_proto::v1;
 
 use super::convert::ack_to_wire;
 use super::{Journal, ServingCell, Traffic};
+use crate::telemetry::otel::Tracer;
 use crate::telemetry::{self, Times};
 
 /// What never changes while the process lives.
@@ -48,6 +49,7 @@ pub struct StatusBoard {
     traffic: Arc<Traffic>,
     journal: Journal,
     loop_delay: Times,
+    tracer: Option<Arc<Tracer>>,
 }
 
 impl StatusBoard {
@@ -58,9 +60,20 @@ impl StatusBoard {
         store: Arc<MetadataStore>,
         serving: Arc<ServingCell>,
         traffic: Arc<Traffic>,
+        tracer: Option<Arc<Tracer>>,
     ) -> Self {
-        let (journal, loop_delay) = (Journal::default(), Times::default());
-        Self { facts, view: RwLock::new(None), store, serving, traffic, journal, loop_delay }
+        let (journal, loop_delay) = (Journal::new(tracer.clone()), Times::default());
+        Self { facts, view: RwLock::new(None), store, serving, traffic, journal, loop_delay, tracer }
+    }
+
+    /// The node's name, and the role that it is in.
+    pub(super) fn name_and_role(&self) -> (String, v1::Role) {
+        let role = self.view().map_or(v1::Role::Offline, |view| match view.role {
+            Role::Standby => v1::Role::Standby,
+            Role::Candidate => v1::Role::Candidate,
+            Role::Primary => v1::Role::Primary,
+        });
+        (self.facts.me.node.to_string(), role)
     }
 
     /// How late the loop's timer fired.
@@ -116,6 +129,7 @@ impl StatusBoard {
             events: self.journal.events_after(events_after.unwrap_or(0)),
             history: self.journal.history(),
             role_changes: self.journal.changes(),
+            tracing: self.tracer.as_ref().map(|t| t.counts().reading()),
             health: Some(v1::Health { loop_delay: Some(self.loop_delay.reading()), ..telemetry::process() }),
             traffic: Some(self.traffic.status(self.serving.pending())),
             coordinator: Some(v1::Coordinator { kind: "manual".into(), ..v1::Coordinator::default() }),

@@ -1,10 +1,12 @@
 //! Counters of calls. Relaxed: each is exact, no two are read at one moment.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use standfast_kernel::api::{Request, Response};
 use standfast_proto::v1;
 
+use crate::telemetry::Times;
 use crate::telemetry::catalog::STOCK_CALLS;
 
 const CALLS: [&str; 20] = [
@@ -30,6 +32,10 @@ const CALLS: [&str; 20] = [
     "BatchReplicaClear",
 ];
 
+/// Where a write spends its time: until its decision begins, until it is
+/// appended, until it may be acknowledged.
+const STAGES: [&str; 3] = ["queue", "log", "ack"];
+
 /// Through which door a call came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Door {
@@ -44,7 +50,7 @@ pub enum Door {
 impl Door {
     const ALL: [Self; 3] = [Self::Grpc, Self::Mooncake, Self::Http];
 
-    fn word(self) -> &'static str {
+    pub(super) fn word(self) -> &'static str {
         match self {
             Self::Grpc => "grpc",
             Self::Mooncake => "mooncake",
@@ -58,6 +64,7 @@ impl Door {
 pub struct Traffic {
     calls: [[Call; CALLS.len()]; Door::ALL.len()],
     stock: [Stock; STOCK_CALLS.len()],
+    stages: [Times; STAGES.len()],
     acked_writes: AtomicU64,
     refused: AtomicU64,
     unknown: AtomicU64,
@@ -68,6 +75,7 @@ struct Call {
     requests: AtomicU64,
     ok: AtomicU64,
     failed: AtomicU64,
+    time: Times,
 }
 
 #[derive(Debug, Default)]
@@ -122,6 +130,18 @@ impl Traffic {
         add(&self.unknown, 1);
     }
 
+    /// From the door's handing over the request until its answer.
+    pub(super) fn took(&self, door: Door, name: &str, time: Duration) {
+        self.call(door, name, |c| c.time.note(time));
+    }
+
+    /// A write has passed all of its stages.
+    pub(super) fn passed(&self, stages: [Duration; STAGES.len()]) {
+        for (times, took) in self.stages.iter().zip(stages) {
+            times.note(took);
+        }
+    }
+
     fn call(&self, door: Door, name: &str, count: impl FnOnce(&Call)) {
         if let Some(i) = CALLS.iter().position(|c| *c == name) {
             count(&self.calls[door as usize][i]);
@@ -139,6 +159,7 @@ impl Traffic {
                     v1::Counter { label: "ok".into(), value: get(&c.ok) },
                     v1::Counter { label: "error".into(), value: get(&c.failed) },
                 ],
+                time: Some(c.time.reading()),
                 ..v1::CallStatus::default()
             })
         };
@@ -158,13 +179,29 @@ impl Traffic {
             unknown_outcomes: Some(get(&self.unknown)),
             pending_replies: Some(pending),
             stock_calls: stock.collect(),
+            write_stages: STAGES.iter().zip(&self.stages).map(stage).collect(),
             ..v1::Traffic::default()
         }
     }
 }
 
+fn stage((name, times): (&&str, &Times)) -> v1::Stage {
+    v1::Stage { stage: (*name).to_owned(), call: String::new(), time: Some(times.reading()) }
+}
+
+/// The number of a call, as the flight recorder keeps it.
+pub(super) fn call_number(name: &str) -> u8 {
+    CALLS.iter().position(|c| *c == name).map_or(u8::MAX, |i| i as u8)
+}
+
+/// The words of a call and its door behind their numbers.
+pub(super) fn words(call: u8, door: u8) -> (String, String) {
+    let door = Door::ALL.into_iter().find(|d| *d as u8 == door).map_or("", Door::word);
+    (CALLS.get(usize::from(call)).map(|name| snake_case(name)).unwrap_or_default(), door.to_owned())
+}
+
 /// The word of a call in the contract: `PutStart` is `put_start`.
-fn snake_case(name: &str) -> String {
+pub(super) fn snake_case(name: &str) -> String {
     let mut word = String::with_capacity(name.len() + 4);
     for c in name.chars() {
         if c.is_ascii_uppercase() && !word.is_empty() {

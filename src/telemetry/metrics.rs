@@ -143,6 +143,12 @@ fn writes(traffic: &v1::Traffic, out: &mut Exposition) {
             *elements.entry((&call.call, &counter.label)).or_default() += counter.value;
         }
     }
+    for stage in &traffic.write_stages {
+        out.times(&m::WRITE_DURATION, &[&stage.stage], stage.time.as_ref());
+    }
+    for (call, times) in durations(traffic) {
+        out.times(&m::CALL_DURATION, &[call], Some(&times));
+    }
     for (call, n) in requests {
         out.count(&m::CALLS_TOTAL, &[call], n);
     }
@@ -157,6 +163,22 @@ fn writes(traffic: &v1::Traffic, out: &mut Exposition) {
     out.known(&m::UNKNOWN_TOTAL, &[], traffic.unknown_outcomes);
     out.known(&m::PENDING_REPLIES, &[], traffic.pending_replies);
     out.known(&m::STOCK_PENDING, &[], traffic.pending_replies);
+}
+
+/// How long the calls took that were made, the doors summed.
+fn durations(traffic: &v1::Traffic) -> BTreeMap<&str, v1::Histogram> {
+    let mut sums: BTreeMap<&str, v1::Histogram> = BTreeMap::new();
+    for call in &traffic.calls {
+        let Some(time) = call.time.as_ref().filter(|t| t.counts.iter().any(|c| *c > 0)) else { continue };
+        match sums.get_mut(&*call.call) {
+            None => drop(sums.insert(&call.call, time.clone())),
+            Some(sum) => {
+                sum.sum_us += time.sum_us;
+                sum.counts.iter_mut().zip(&time.counts).for_each(|(sum, count)| *sum += count);
+            }
+        }
+    }
+    sums
 }
 
 fn stock_calls(traffic: &v1::Traffic, out: &mut Exposition) {
@@ -250,6 +272,11 @@ fn state(store: &v1::Store, out: &mut Exposition) {
 
 fn health(status: &v1::NodeStatus, out: &mut Exposition) {
     out.known(&m::EVENTS_TOTAL, &[], status.events.last().map(|e| e.number).or(Some(0)));
+    if let Some(t) = &status.tracing {
+        out.count(&m::SPANS_EXPORTED, &[], t.spans_exported);
+        out.count(&m::SPANS_DROPPED, &["queue_full"], t.dropped_queue_full);
+        out.count(&m::SPANS_DROPPED, &["refused"], t.dropped_refused);
+    }
     let Some(h) = &status.health else { return };
     out.times(&m::LOOP_DELAY, &[], h.loop_delay.as_ref());
     if let Some(us) = h.cpu_us {

@@ -2,21 +2,36 @@
 //! process, and log lines on stderr.
 
 pub mod catalog;
+mod clocks;
 mod exposition;
 mod histogram;
 mod json;
 mod metrics;
+pub mod otel;
 mod process;
+mod recorder;
 
+pub use clocks::{ClockEstimate, Exchange};
 pub use exposition::{CONTENT_TYPE, Exposition};
 pub use histogram::Times;
 pub use json::{NoJson, to_json};
 pub use metrics::exposition;
 pub use process::reading as process;
+pub use recorder::{BatchStages, Recorder, RequestStages};
 
 use std::io::IsTerminal as _;
+use std::sync::Arc;
 
 use tracing_subscriber::EnvFilter;
+
+/// What is stamped and traced on the way of a write.
+#[derive(Debug, Clone, Default)]
+pub struct Instruments {
+    /// Always on.
+    pub recorder: Arc<Recorder>,
+    /// Present while spans are exported.
+    pub tracer: Option<Arc<otel::Tracer>>,
+}
 
 /// Starts logging. The level comes from `STANDFAST_LOG`, `info` without it.
 pub fn init(json: bool) {

@@ -4,6 +4,7 @@ mod bad_input;
 mod bench;
 mod cable;
 mod cli_operate;
+mod collector;
 #[expect(clippy::panic, reason = "helpers of tests end them so, with what they saw")]
 mod coordinator;
 mod demo;
@@ -16,6 +17,8 @@ mod mooncake_door;
 mod mooncake_off;
 mod mooncake_transfer;
 mod node;
+mod otlp;
 mod scrape;
 mod stock;
 mod stopped;
+mod trace;

@@ -11,6 +11,7 @@ use standfast_wire::calls as w;
 use standfast_wire::types::{ObjectMeta, ReplicaType, Segment, Uuid};
 
 use crate::cable::Cable;
+use crate::collector::Collector;
 use crate::mooncake::{Client, ME, TENANT, exist, mount, plain, put_end, put_start};
 use crate::node::{Node, end, get, refusal, segment, start};
 use crate::scrape::{Scrape, page, scrape, until};
@@ -136,7 +137,9 @@ fn moved(metric: &Metric, scrapes: &[Vec<Scrape>]) -> bool {
 
 #[tokio::test]
 async fn every_metric_of_the_catalogue_moves_or_is_absent_as_it_says() {
-    let a = Node::start("--node a --role primary --log-mib 1 --mooncake 127.0.0.1:0");
+    let collector = Collector::start().await;
+    let traced = format!("--otlp {} --trace-sample always", collector.url);
+    let a = Node::start(&format!("--node a --role primary --log-mib 1 --mooncake 127.0.0.1:0 {traced}"));
     let lonely = scrape(&a).await;
     for name in
         ["standfast_replication_lag_entries", "segment_allocated_bytes", "standfast_failover_phase_seconds"]
@@ -149,10 +152,15 @@ async fn every_metric_of_the_catalogue_moves_or_is_absent_as_it_says() {
     let (mut of_a, mut of_b) = (vec![lonely, scrape(&a).await], vec![young, scrape(&b).await]);
     own_calls(&a).await;
     of_a.push(scrape(&a).await);
+    let exported = |s: &Scrape| s.value("standfast_spans_exported_total") > Some(0.0);
+    of_a.push(until(&a, "spans are exported", exported).await);
+    collector.stop();
     stock_calls(&a).await;
     let (code, _) = refusal(b.master().await.put_start(start(&["k"])).await);
     assert_eq!(code, tonic::Code::FailedPrecondition);
-    of_a.extend([scrape(&a).await, unknown_outcome(&a, &b).await, scrape(&a).await]);
+    of_a.extend([scrape(&a).await, unknown_outcome(&a, &b).await]);
+    let refused = "standfast_spans_dropped_total{why=\"refused\"}";
+    of_a.push(until(&a, "drops are counted", |s| s.value(refused) > Some(0.0)).await);
     of_b.push(scrape(&b).await);
     for m in catalog::all() {
         let stated = |s: &Scrape, when: &str| m.absent != when || !s.families.contains(m.name);

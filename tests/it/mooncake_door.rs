@@ -303,6 +303,26 @@ async fn writes_are_given_up_replaced_and_removed_in_numbers() {
     assert_eq!(result_of!(RemoveAll, all), 2 - cleared.len() as i64, "what was not cleared, and the last");
 }
 
+/// Multi-tenancy is off: whatever tenant a call names, there is one namespace.
+#[tokio::test]
+async fn s8_89_without_multi_tenancy_all_tenants_are_one() {
+    let (_node, mut client) = primary().await;
+    client.call(&mount(1 << 20)).await.expect("mounted");
+    let started = w::PutStart { tenant_id: b"red", ..put_start(b"k") };
+    let started = client.call(&started).await.expect("a result");
+    assert!(result_of!(PutStart, started).is_ok());
+    let again = client.call(&w::PutStart { tenant_id: b"", ..put_start(b"k") }).await.expect("a result");
+    assert_eq!(result_of!(PutStart, again).err(), Some(ErrorCode::OBJECT_ALREADY_EXISTS));
+    let ended = client.call(&w::PutEnd { tenant_id: b"_blue", ..put_end(b"k") }).await.expect("a result");
+    assert_eq!(result_of!(PutEnd, ended), Ok(()));
+    for tenant_id in [&b"default"[..], b"green", b"_invalid", b"\x00", b""] {
+        let asked = client.call(&w::ExistKey { key: b"k", tenant_id }).await.expect("a result");
+        assert_eq!(result_of!(ExistKey, asked), Ok(true), "{tenant_id:?}");
+    }
+    let all = client.call(&w::RemoveAll { force: true, tenant_id: b"green" }).await.expect("a result");
+    assert_eq!(result_of!(RemoveAll, all), 1);
+}
+
 /// The recorded inputs of WIRE 6 and the reference master's reactions.
 #[tokio::test]
 async fn calls_that_cannot_be_understood_get_the_protocols_errors() {

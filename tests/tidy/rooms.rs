@@ -37,8 +37,9 @@ pub(crate) const ROOMS: &[Room] = &[
     ),
     // outbound: commands dial nodes as nodes do. wire: the bench drives any master that speaks Mooncake's protocol.
     room("cli", &["app", "config", "outbound", "proto", "wire"]),
-    // kernel::master: what a master may be told is checked where it is defined.
-    room("config", &["kernel::lab", "kernel::master"]),
+    // kernel::master: what a master may be told is checked where it is defined. telemetry: what a collector and a
+    // sampling rule are.
+    room("config", &["kernel::lab", "kernel::master", "telemetry"]),
     // telemetry: the HTTP door encodes the status as metrics.
     room("inbound", &["kernel::api", "ports", "proto", "shell", "telemetry", "wire"]),
     room("main", &["app", "cli", "config"]),

@@ -1,4 +1,4 @@
-//! `cargo xtask codegen`: the Rust code of `proto/*.proto`, which is checked in.
+//! `cargo xtask codegen`: the Rust code of `proto/*.proto` and `docs/oplog.md`, which are checked in.
 //!
 //! protox parses the files, so that nobody needs protoc. prost formats what it
 //! generates by itself; rustfmt never sees it, because the crate includes it.
@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 use protox::prost::Message;
 
 /// All of the contract.
-const FILES: [&str; 9] = [
+const FILES: [&str; 10] = [
     "telemetry.proto",
     "state.proto",
     "promotion.proto",
@@ -22,12 +22,15 @@ const FILES: [&str; 9] = [
     "admin.proto",
     "etcd.proto",
     "witness.proto",
+    "trace.proto",
 ];
+
+const OPLOG_TABLE: &str = "docs/oplog.md";
 
 /// The descriptor set, for reflection and for the test that freezes `status.proto`.
 const DESCRIPTOR: &str = "descriptor.bin";
 
-/// Writes `proto/src/generated`, or with `check` compares it with what would be written.
+/// Writes `proto/src/generated` and the table of the log, or with `check` compares it with what would be written.
 ///
 /// # Errors
 /// When a proto file is wrong, a file cannot be read or written, or `check` finds a difference; that error
@@ -36,7 +39,21 @@ pub(crate) fn run(check: bool) -> Result<()> {
     let proto = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("proto");
     let target = proto.join("src/generated");
     let fresh = generate(&proto)?;
+    table(&proto.with_file_name(OPLOG_TABLE), check)?;
     if check { compare(&fresh, &read_dir(&target)?) } else { write(&target, &fresh) }
+}
+
+/// What each request logs and what each entry changes.
+fn table(path: &Path, check: bool) -> Result<()> {
+    let fresh = standfast_kernel::master::oplog_table();
+    if !check {
+        return fs::write(path, fresh).with_context(|| format!("writing {}", path.display()));
+    }
+    let present = fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+    if present != fresh {
+        bail!("{OPLOG_TABLE} is not what the kernel says; run `cargo xtask codegen`");
+    }
+    Ok(())
 }
 
 type Files = BTreeMap<OsString, Vec<u8>>;

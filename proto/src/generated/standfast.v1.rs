@@ -198,6 +198,18 @@ pub struct Coordinator {
     #[prost(bool, optional, tag = "8")]
     pub published: ::core::option::Option<bool>,
 }
+/// Spans since the process started.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Tracing {
+    #[prost(uint64, tag = "1")]
+    pub spans_exported: u64,
+    /// Requests whose spans were never built: too many waited.
+    #[prost(uint64, tag = "2")]
+    pub dropped_queue_full: u64,
+    /// Spans that the collector did not take.
+    #[prost(uint64, tag = "3")]
+    pub dropped_refused: u64,
+}
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum Severity {
@@ -716,6 +728,9 @@ pub struct NodeStatus {
     /// Since the process started, also of what `history` no longer keeps.
     #[prost(message, repeated, tag = "20")]
     pub role_changes: ::prost::alloc::vec::Vec<RoleChangeCount>,
+    /// Absent = no spans are exported.
+    #[prost(message, optional, tag = "21")]
+    pub tracing: ::core::option::Option<Tracing>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Timestamp {
@@ -3146,6 +3161,13 @@ pub struct Ack {
     /// be admitted to the in-sync set (I3).
     #[prost(bool, tag = "10")]
     pub sealed: bool,
+    /// For the flight recorder, which estimates the offset of the clocks: when the
+    /// batch of `token` came in and when this left, in nanoseconds of the
+    /// standby's own clock. No decision rests on them.
+    #[prost(fixed64, optional, tag = "11")]
+    pub batch_received_ns: ::core::option::Option<u64>,
+    #[prost(fixed64, optional, tag = "12")]
+    pub sent_ns: ::core::option::Option<u64>,
 }
 /// The primary's answer to Hello. It may come once more later in the stream, with
 /// `full_sync_needed` or `refused`: for instance to a standby that has fallen
@@ -3240,6 +3262,31 @@ pub struct Batch {
     /// record decides and this one is for display.
     #[prost(message, optional, tag = "9")]
     pub in_sync: ::core::option::Option<InSyncRecord>,
+    /// Trace context of this batch, if the primary exports traces.
+    #[prost(message, optional, tag = "10")]
+    pub trace: ::core::option::Option<TraceContext>,
+    /// Trace contexts of sampled writes. Most are in this batch; one that turned
+    /// out slow or failed is told with a later frame.
+    #[prost(message, repeated, tag = "11")]
+    pub traced: ::prost::alloc::vec::Vec<WriteTraceContext>,
+}
+/// W3C trace context: 16 and 8 bytes.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TraceContext {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub trace_id: ::prost::bytes::Bytes,
+    #[prost(bytes = "bytes", tag = "2")]
+    pub span_id: ::prost::bytes::Bytes,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WriteTraceContext {
+    #[prost(uint64, tag = "1")]
+    pub first_seq: u64,
+    /// Seqs of one request from `first_seq` on.
+    #[prost(uint32, tag = "2")]
+    pub count: u32,
+    #[prost(message, optional, tag = "3")]
+    pub context: ::core::option::Option<TraceContext>,
 }
 /// The in-sync set on record: each member holds every acknowledged operation.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -4129,6 +4176,413 @@ pub mod admin_server {
     /// Generated gRPC service name
     pub const SERVICE_NAME: &str = "standfast.v1.Admin";
     impl<T> tonic::server::NamedService for AdminServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetTraceRequest {
+    #[prost(uint64, tag = "1")]
+    pub seq: u64,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct WriteTrace {
+    #[prost(string, tag = "1")]
+    pub node: ::prost::alloc::string::String,
+    #[prost(enumeration = "Role", tag = "2")]
+    pub role: i32,
+    #[prost(uint64, tag = "3")]
+    pub seq: u64,
+    /// From the log, while it holds the entry.
+    #[prost(uint64, optional, tag = "4")]
+    pub epoch: ::core::option::Option<u64>,
+    #[prost(string, optional, tag = "5")]
+    pub op: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(bytes = "bytes", optional, tag = "6")]
+    pub key: ::core::option::Option<::prost::bytes::Bytes>,
+    #[prost(int64, optional, tag = "7")]
+    pub appended_unix_us: ::core::option::Option<i64>,
+    /// On the node that decided it.
+    #[prost(message, optional, tag = "8")]
+    pub request: ::core::option::Option<RequestStages>,
+    /// On the primary one for each standby that it was sent to; on a standby its own.
+    #[prost(message, repeated, tag = "9")]
+    pub batches: ::prost::alloc::vec::Vec<BatchStages>,
+    /// On the primary: how standbys' clocks relate to its own.
+    #[prost(message, repeated, tag = "10")]
+    pub clocks: ::prost::alloc::vec::Vec<ClockOffset>,
+    /// This node's clock and wall time, read together.
+    #[prost(uint64, tag = "11")]
+    pub now_ns: u64,
+    #[prost(int64, tag = "12")]
+    pub now_unix_us: i64,
+    /// Next seq to assign here: a seq at or above it is not known yet.
+    #[prost(uint64, tag = "13")]
+    pub tail: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RequestStages {
+    /// `put_start`, ...
+    #[prost(string, tag = "1")]
+    pub call: ::prost::alloc::string::String,
+    /// `grpc`, `mooncake` or `http`.
+    #[prost(string, tag = "2")]
+    pub door: ::prost::alloc::string::String,
+    /// The door handed the request over.
+    #[prost(uint64, tag = "3")]
+    pub received_ns: u64,
+    /// The decision began: the time that it was based on.
+    #[prost(uint64, tag = "4")]
+    pub decided_ns: u64,
+    /// All entries of the request are appended and applied here.
+    #[prost(uint64, tag = "5")]
+    pub appended_ns: u64,
+    /// The reply may leave. Absent = it waits, or its outcome stayed unknown.
+    #[prost(uint64, optional, tag = "6")]
+    pub replied_ns: ::core::option::Option<u64>,
+    /// 32 hexadecimal digits. Absent = not sampled.
+    #[prost(string, optional, tag = "7")]
+    pub trace_id: ::core::option::Option<::prost::alloc::string::String>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BatchStages {
+    /// Name of the standby.
+    #[prost(string, tag = "1")]
+    pub standby: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "2")]
+    pub first_seq: u64,
+    #[prost(uint64, tag = "3")]
+    pub last_seq: u64,
+    /// On the primary.
+    #[prost(uint64, optional, tag = "4")]
+    pub sent_ns: ::core::option::Option<u64>,
+    #[prost(uint64, optional, tag = "5")]
+    pub acked_ns: ::core::option::Option<u64>,
+    /// Every in-sync standby has it.
+    #[prost(uint64, optional, tag = "6")]
+    pub committed_ns: ::core::option::Option<u64>,
+    /// On the standby.
+    #[prost(uint64, optional, tag = "7")]
+    pub received_ns: ::core::option::Option<u64>,
+    #[prost(uint64, optional, tag = "8")]
+    pub applied_ns: ::core::option::Option<u64>,
+}
+/// Estimated from one exchange of a batch and its ack, the best of the newest:
+/// the true offset is within `error_ns` of `offset_ns`, clock rates aside.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ClockOffset {
+    #[prost(string, tag = "1")]
+    pub standby: ::prost::alloc::string::String,
+    /// The standby's clock minus the primary's.
+    #[prost(int64, tag = "2")]
+    pub offset_ns: i64,
+    #[prost(uint64, tag = "3")]
+    pub error_ns: u64,
+    /// Exchanges that the best was chosen from, and its age.
+    #[prost(uint32, tag = "4")]
+    pub samples: u32,
+    #[prost(uint64, tag = "5")]
+    pub age_ms: u64,
+}
+/// Generated client implementations.
+pub mod recorder_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// What the flight recorder of a node knows of one write. Ask every node of the
+    /// cluster: each tells its own part, in its own time.
+    ///
+    /// Times are nanoseconds of the node's own monotonic clock and are never
+    /// compared across nodes without `clocks`. Absent = has not happened, was not
+    /// seen by this node, or has left the recorder, which is bounded.
+    #[derive(Debug, Clone)]
+    pub struct RecorderClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl RecorderClient<tonic::transport::Channel> {
+        /// Attempt to create a new client by connecting to a given endpoint.
+        pub async fn connect<D>(dst: D) -> Result<Self, tonic::transport::Error>
+        where
+            D: TryInto<tonic::transport::Endpoint>,
+            D::Error: Into<StdError>,
+        {
+            let conn = tonic::transport::Endpoint::new(dst)?.connect().await?;
+            Ok(Self::new(conn))
+        }
+    }
+    impl<T> RecorderClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> RecorderClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            RecorderClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        pub async fn get_trace(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetTraceRequest>,
+        ) -> std::result::Result<tonic::Response<super::WriteTrace>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/standfast.v1.Recorder/GetTrace",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("standfast.v1.Recorder", "GetTrace"));
+            self.inner.unary(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+pub mod recorder_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with RecorderServer.
+    #[async_trait]
+    pub trait Recorder: std::marker::Send + std::marker::Sync + 'static {
+        async fn get_trace(
+            &self,
+            request: tonic::Request<super::GetTraceRequest>,
+        ) -> std::result::Result<tonic::Response<super::WriteTrace>, tonic::Status>;
+    }
+    /// What the flight recorder of a node knows of one write. Ask every node of the
+    /// cluster: each tells its own part, in its own time.
+    ///
+    /// Times are nanoseconds of the node's own monotonic clock and are never
+    /// compared across nodes without `clocks`. Absent = has not happened, was not
+    /// seen by this node, or has left the recorder, which is bounded.
+    #[derive(Debug)]
+    pub struct RecorderServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> RecorderServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for RecorderServer<T>
+    where
+        T: Recorder,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/standfast.v1.Recorder/GetTrace" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetTraceSvc<T: Recorder>(pub Arc<T>);
+                    impl<T: Recorder> tonic::server::UnaryService<super::GetTraceRequest>
+                    for GetTraceSvc<T> {
+                        type Response = super::WriteTrace;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetTraceRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Recorder>::get_trace(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetTraceSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for RecorderServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "standfast.v1.Recorder";
+    impl<T> tonic::server::NamedService for RecorderServer<T> {
         const NAME: &'static str = SERVICE_NAME;
     }
 }

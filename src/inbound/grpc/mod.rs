@@ -7,5 +7,6 @@ mod master;
 mod replication;
 mod server;
 mod status;
+mod trace;
 
 pub use server::{Services, serve};

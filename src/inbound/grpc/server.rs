@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use standfast_proto::v1::admin_server::AdminServer;
 use standfast_proto::v1::master_server::MasterServer;
+use standfast_proto::v1::recorder_server::RecorderServer;
 use standfast_proto::v1::replication_server::ReplicationServer;
 use standfast_proto::v1::status_server::StatusServer;
 use tokio::net::TcpListener;
@@ -17,8 +18,9 @@ use super::health;
 use super::master::MasterDoor;
 use super::replication::ReplicationDoor;
 use super::status::StatusDoor;
+use super::trace::TraceDoor;
 use crate::ports::Clock;
-use crate::shell::{MasterService, NodeHandle, ReplicationService, StatusBoard};
+use crate::shell::{MasterService, NodeHandle, ReplicationService, StatusBoard, WriteTraces};
 
 /// Largest request of a client: 10,000 keys of 400 bytes, or 1,000 of the longest.
 const REQUEST_BYTES_MAX: usize = 8 << 20;
@@ -37,6 +39,8 @@ pub struct Services<C> {
     pub replication: ReplicationService,
     /// For operators who look.
     pub board: Arc<StatusBoard>,
+    /// For operators who look at one write.
+    pub traces: WriteTraces,
     /// For operators who act.
     pub node: NodeHandle,
     /// Time.
@@ -52,7 +56,8 @@ pub async fn serve<C: Clock>(
     services: Services<C>,
     stop: impl Future<Output = ()> + Send,
 ) -> Result<(), tonic::transport::Error> {
-    let Services { hall, replication, board, node, clock } = services;
+    let Services { hall, replication, board, traces, node, clock } = services;
+    let traces = TraceDoor { traces, clock: Arc::clone(&clock) };
     let incoming = TcpListenerStream::new(listener).map(|socket| {
         let socket = socket?;
         socket.set_nodelay(true)?;
@@ -71,6 +76,7 @@ pub async fn serve<C: Clock>(
         .add_service(ReplicationServer::new(ReplicationDoor { service: replication }))
         .add_service(StatusServer::new(status))
         .add_service(AdminServer::new(AdminDoor { node, board }))
+        .add_service(RecorderServer::new(traces))
         .add_service(health)
         .serve_with_incoming_shutdown(incoming, stop);
     tokio::select! {

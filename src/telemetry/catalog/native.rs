@@ -109,6 +109,16 @@ catalog! {
         .absent("on a primary");
 
     // Write path.
+    WRITE_DURATION = histogram(
+        "standfast_write_duration_seconds",
+        "Where acknowledged writes spent their time: before the decision, in it until appended, until acknowledged.",
+    )
+        .by(&[closed("stage", &["queue", "log", "ack"])])
+        .healthy("99 % below 0.005");
+    CALL_DURATION = histogram("standfast_call_duration_seconds", "From the door's handing over a call until its answer.")
+        .by(&[closed("op", CALLS)])
+        .healthy("99 % below 0.005")
+        .absent("the call was never made");
     CALLS_TOTAL = counter("standfast_calls_total", "Calls that came in.").by(&[closed("op", CALLS)]);
     WRITES_TOTAL = counter("standfast_writes_total", "Elements of changing calls that were answered, by result.")
         .by(OP_RESULT);
@@ -164,6 +174,14 @@ catalog! {
         "First seq that the log still holds: a standby that lacks an earlier one cannot be streamed to.",
     );
     LOG_APPENDED_TOTAL = counter("standfast_log_appended_entries_total", "Entries appended to this copy's log.");
+
+    // Telemetry itself.
+    SPANS_EXPORTED = counter("standfast_spans_exported_total", "Spans that the collector took.")
+        .absent("no collector is configured");
+    SPANS_DROPPED = counter("standfast_spans_dropped_total", "Lost because the queue was full (requests), or not taken (spans).")
+        .by(&[closed("why", &["queue_full", "refused"])])
+        .healthy("no increase")
+        .absent("no collector is configured");
 
     // Own health.
     LOOP_DELAY = histogram("standfast_loop_delay_seconds", "How late the timer of the node's loop fired.")

@@ -4,11 +4,13 @@
 //! Keyed calls are batches by nature: result i belongs to element i, elements
 //! are handled in order, and a batch never fails as a whole (SEMANTICS 2.0).
 
+mod kind;
 mod put;
 mod refusal;
 mod request;
 mod response;
 
+pub use kind::RequestKind;
 pub use put::{EndItem, PutItem, ReplicaType, ReplicateConfig, SoftPinAction};
 pub use refusal::{ErrorCode, Refusal};
 pub use request::Request;

@@ -234,39 +234,7 @@ impl Request {
     /// Its name, for metrics, logs and tables.
     #[must_use]
     pub fn name(&self) -> &'static str {
-        match self {
-            Self::MountSegment { .. } => "MountSegment",
-            Self::ReMountSegment { .. } => "ReMountSegment",
-            Self::UnmountSegment { .. } => "UnmountSegment",
-            Self::GracefulUnmountSegment { .. } => "GracefulUnmountSegment",
-            Self::QuerySegmentStatus { .. } => "QuerySegmentStatus",
-            Self::Ping { .. } => "Ping",
-            Self::BatchQueryIp { .. } => "BatchQueryIp",
-            Self::GetFsdir => "GetFsdir",
-            Self::GetStorageConfig => "GetStorageConfig",
-            Self::PutStart { .. } => "PutStart",
-            Self::UpsertStart { .. } => "UpsertStart",
-            Self::PutEnd { .. } => "PutEnd",
-            Self::PutRevoke { .. } => "PutRevoke",
-            Self::GetReplicaList { .. } => "GetReplicaList",
-            Self::ExistKey { .. } => "ExistKey",
-            Self::Remove { .. } => "Remove",
-            Self::GetReplicaListByRegex { .. } => "GetReplicaListByRegex",
-            Self::RemoveByRegex { .. } => "RemoveByRegex",
-            Self::RemoveAll { .. } => "RemoveAll",
-            Self::BatchReplicaClear { .. } => "BatchReplicaClear",
-            Self::CopyStart { .. } => "CopyStart",
-            Self::CopyEnd { .. } => "CopyEnd",
-            Self::CopyRevoke { .. } => "CopyRevoke",
-            Self::MoveStart { .. } => "MoveStart",
-            Self::MoveEnd { .. } => "MoveEnd",
-            Self::MoveRevoke { .. } => "MoveRevoke",
-            Self::CreateCopyTask { .. } => "CreateCopyTask",
-            Self::CreateMoveTask { .. } => "CreateMoveTask",
-            Self::QueryTask { .. } => "QueryTask",
-            Self::FetchTasks { .. } => "FetchTasks",
-            Self::MarkTaskToComplete { .. } => "MarkTaskToComplete",
-        }
+        self.kind().name()
     }
 
     /// How many elements it has.

@@ -313,6 +313,8 @@ use ErrorCode::{
     TaskPendingLimitExceeded,
 };
 
+#[path = "all_calls_tests.rs"]
+mod all_calls;
 #[path = "bad_input_tests.rs"]
 mod bad_input;
 #[path = "checklist_tests.rs"]

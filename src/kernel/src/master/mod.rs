@@ -13,6 +13,7 @@ mod end;
 mod evict;
 mod expiry;
 mod liveness;
+mod logged;
 mod pattern;
 mod placement;
 mod put;
@@ -29,6 +30,7 @@ mod upsert;
 
 pub use config::{ClientTimes, MasterConfig, MasterTimes, Placement};
 pub use evict::{Evictability, EvictionRules, EvictionStats};
+pub use logged::{MAINTENANCE, logged_by, oplog_table};
 pub use task::TaskRules;
 
 use std::sync::Arc;

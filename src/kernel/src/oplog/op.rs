@@ -261,7 +261,7 @@ pub enum Op<'a> {
 }
 
 /// Kinds of [`Op`], with their numbers in the entry bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum OpType {
     /// [`Op::TermStart`]

@@ -36,6 +36,11 @@ impl SeqRuns {
         self.0.last().map(|(first, count)| Seq(first.0 + u64::from(*count) - 1))
     }
 
+    /// The runs: first seq and number of seqs.
+    pub fn runs(&self) -> impl Iterator<Item = (Seq, u32)> + '_ {
+        self.0.iter().copied()
+    }
+
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = Seq> + '_ {
         self.0.iter().flat_map(|(first, count)| (first.0..first.0 + u64::from(*count)).map(Seq))

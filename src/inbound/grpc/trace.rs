@@ -1,0 +1,29 @@
+//! For operators who look at one write.
+
+use std::sync::Arc;
+
+use standfast_kernel::types::Seq;
+use standfast_proto::v1;
+use standfast_proto::v1::recorder_server::Recorder as RecorderApi;
+use tonic::{Request, Response, Status};
+
+use crate::ports::Clock;
+use crate::shell::WriteTraces;
+
+/// The flight recorder over gRPC.
+pub(super) struct TraceDoor<C> {
+    pub(super) traces: WriteTraces,
+    pub(super) clock: Arc<C>,
+}
+
+#[tonic::async_trait]
+impl<C: Clock> RecorderApi for TraceDoor<C> {
+    async fn get_trace(&self, r: Request<v1::GetTraceRequest>) -> Result<Response<v1::WriteTrace>, Status> {
+        let seq = r.into_inner().seq;
+        if seq == 0 {
+            let text = "seq is 0: expected a seq, from 1";
+            return Err(v1::Refusal::new(v1::RefusalCode::InvalidArgument, text).into());
+        }
+        Ok(Response::new(self.traces.of(Seq(seq), self.clock.now(), self.clock.wall())))
+    }
+}

@@ -1,0 +1,119 @@
+//! An OTLP collector, over gRPC, for as long as the test lives.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
+    TraceService, TraceServiceServer,
+};
+use opentelemetry_proto::tonic::collector::trace::v1::{
+    ExportTraceServiceRequest, ExportTraceServiceResponse,
+};
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use opentelemetry_proto::tonic::trace::v1::Span;
+use parking_lot::Mutex;
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+use tokio::task::AbortHandle;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::transport::Server;
+use tonic::{Request, Response, Status};
+
+use crate::node::PATIENCE;
+
+/// Trace and span.
+pub(crate) type Id = (Vec<u8>, Vec<u8>);
+
+pub(crate) fn id(span: &Span) -> Id {
+    (span.trace_id.clone(), span.span_id.clone())
+}
+
+/// All spans so far, with the node that sent each.
+#[derive(Debug, Default)]
+struct Taken {
+    spans: Mutex<Vec<(String, Span)>>,
+    came: Notify,
+}
+
+pub(crate) struct Collector {
+    pub(crate) url: String,
+    taken: Arc<Taken>,
+    server: AbortHandle,
+}
+
+struct Door(Arc<Taken>);
+
+#[tonic::async_trait]
+impl TraceService for Door {
+    async fn export(
+        &self,
+        r: Request<ExportTraceServiceRequest>,
+    ) -> Result<Response<ExportTraceServiceResponse>, Status> {
+        let mut spans = self.0.spans.lock();
+        for resource in r.into_inner().resource_spans {
+            let about = resource.resource.map(|r| r.attributes).unwrap_or_default();
+            let node = about.iter().find(|a| a.key == "service.instance.id").and_then(|a| a.value.clone());
+            let node = match node.and_then(|value| value.value) {
+                Some(Value::StringValue(name)) => name,
+                other => return Err(Status::invalid_argument(format!("no node: {other:?}"))),
+            };
+            let sent = resource.scope_spans.into_iter().flat_map(|scope| scope.spans);
+            spans.extend(sent.map(|span| (node.clone(), span)));
+        }
+        drop(spans);
+        self.0.came.notify_one();
+        Ok(Response::new(ExportTraceServiceResponse::default()))
+    }
+}
+
+impl Collector {
+    pub(crate) async fn start() -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let taken = Arc::new(Taken::default());
+        let service = TraceServiceServer::new(Door(Arc::clone(&taken))).max_decoding_message_size(64 << 20);
+        let serving =
+            Server::builder().add_service(service).serve_with_incoming(TcpListenerStream::new(listener));
+        let server = tokio::spawn(serving).abort_handle();
+        Self { url, taken, server }
+    }
+
+    /// Nobody listens any more.
+    pub(crate) fn stop(&self) {
+        self.server.abort();
+    }
+
+    /// Waits until the spans are as wanted, and returns them.
+    pub(crate) async fn until(
+        &self,
+        what: &str,
+        wanted: impl Fn(&[(String, Span)]) -> bool,
+    ) -> Vec<(String, Span)> {
+        let watch = async {
+            loop {
+                let came = self.taken.came.notified();
+                let spans = self.taken.spans.lock().clone();
+                if wanted(&spans) {
+                    return spans;
+                }
+                came.await;
+            }
+        };
+        let watched = tokio::time::timeout(2 * PATIENCE, watch).await;
+        let counts = || {
+            let mut counts: BTreeMap<(String, String), usize> = BTreeMap::new();
+            for (node, span) in self.taken.spans.lock().iter() {
+                *counts.entry((node.clone(), span.name.clone())).or_default() += 1;
+            }
+            counts
+        };
+        watched.map_err(|_| format!("never: {what}; there are {:?}", counts())).expect("in time")
+    }
+}
+
+impl Drop for Collector {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
