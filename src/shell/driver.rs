@@ -7,11 +7,11 @@ use std::time::Duration;
 use standfast_kernel::machine::Machine;
 use standfast_kernel::node::{Node, NodeAction, NodeEvent, PromoteCall, RoleChange};
 use standfast_kernel::replication::{Gate, PrimaryFrame, StandbyFrame};
-use standfast_kernel::supervisor::Verdict;
+use standfast_kernel::supervisor::{LeadershipEvent, Verdict};
 use standfast_kernel::types::{AckMode, ConnId, Instant, NodeId, Seq};
 use tokio::sync::{Notify, mpsc, oneshot};
 
-use super::{HotStandbyService, ReplicationService, ServingCell, StatusBoard};
+use super::{HotStandbyService, MasterServiceSupervisor, ReplicationService, ServingCell, StatusBoard};
 use crate::ports::{Clock, PeerLink};
 use crate::telemetry::Recorder;
 use crate::telemetry::otel::TraceContext;
@@ -30,6 +30,8 @@ pub enum Command {
     LinkUp(u64),
     /// The dialled link ended.
     LinkDown(u64, String),
+    /// The link could not be dialled: nobody listens there.
+    LinkRefused(u64, String),
     /// The dialled link's other end said something.
     Link(u64, PrimaryFrame, Arrival),
     /// A peer that dialled said something.
@@ -56,6 +58,10 @@ pub enum Command {
         /// Whether it was a member; `None` from a node that is not primary.
         answer: oneshot::Sender<Option<bool>>,
     },
+    /// News of the coordinator, or the end of a transaction.
+    Coordinator(LeadershipEvent),
+    /// Mooncake's clients can connect, or not any more.
+    Listening(bool),
     /// Somebody is about to look: publish the view of now.
     Refresh(oneshot::Sender<()>),
     /// The node stops.
@@ -148,6 +154,8 @@ pub struct DriverParts<C, L> {
     pub clock: Arc<C>,
     /// The outgoing link.
     pub link: HotStandbyService<L>,
+    /// The way to the coordinator, where there is one.
+    pub supervisor: Option<MasterServiceSupervisor>,
     /// Incoming connections.
     pub peers: ReplicationService,
     /// Where requests find the master.
@@ -262,7 +270,17 @@ impl<C: Clock, L: PeerLink> Driver<C, L> {
             Command::Link(g, frame, arrival) if self.parts.link.is_current(g) => {
                 return self.frame(frame, arrival);
             }
-            Command::LinkUp(_) | Command::LinkDown(..) | Command::Link(..) | Command::Stop => return,
+            Command::LinkRefused(g, why) if self.parts.link.is_current(g) => {
+                self.parts.link.hangup();
+                NodeEvent::LinkRefused(why)
+            }
+            Command::LinkUp(_)
+            | Command::LinkDown(..)
+            | Command::LinkRefused(..)
+            | Command::Link(..)
+            | Command::Stop => return,
+            Command::Coordinator(event) => NodeEvent::Coordinator(self.parts.clock.wall(), event),
+            Command::Listening(listening) => NodeEvent::Listening(listening),
             Command::Refresh(done) => {
                 self.parts.board.publish(self.parts.node.view(self.parts.clock.now()));
                 let _ = done.send(());
@@ -322,6 +340,20 @@ impl<C: Clock, L: PeerLink> Driver<C, L> {
             NodeAction::Dial => parts.link.dial(),
             NodeAction::Send(frame) => parts.link.send(frame, self.received),
             NodeAction::Hangup => parts.link.hangup(),
+            NodeAction::Follow(address) => parts.link.follow(address),
+            NodeAction::Transact(id, transaction) => {
+                if let Some(supervisor) = &parts.supervisor {
+                    supervisor.transact(id, transaction);
+                }
+            }
+            NodeAction::ReadRecords => {
+                if let Some(supervisor) = &parts.supervisor {
+                    supervisor.read();
+                }
+            }
+            NodeAction::Published(since) => {
+                tracing::info!(revision = since.0, "Mooncake's clients find this node");
+            }
             NodeAction::SendPeer(conn, frame) => parts.peers.send(conn, frame),
             NodeAction::ClosePeer(conn) => parts.peers.close(conn, None),
             NodeAction::Serve(master) => {
@@ -379,6 +411,10 @@ fn is_news(action: &NodeAction) -> bool {
         NodeAction::Dial
         | NodeAction::Send(_)
         | NodeAction::Hangup
+        | NodeAction::Follow(_)
+        | NodeAction::Transact(..)
+        | NodeAction::ReadRecords
+        | NodeAction::Published(_)
         | NodeAction::SendPeer(..)
         | NodeAction::ClosePeer(_)
         | NodeAction::Gate(_)

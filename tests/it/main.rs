@@ -11,6 +11,7 @@ mod demo;
 mod eviction;
 mod failover;
 mod health;
+mod leadership;
 mod metrics;
 mod mooncake;
 mod mooncake_door;
