@@ -11,7 +11,7 @@ use standfast_kernel::node::{Node, NodeConfig};
 use standfast_kernel::oplog::LogLimits;
 use standfast_kernel::replication::{Identity, ReplicationConfig, ReplicationTimes};
 use standfast_kernel::supervisor::{LeadershipConfig, LeadershipTimes};
-use standfast_kernel::types::{CopyId, Epoch, limits};
+use standfast_kernel::types::{CopyId, Epoch};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, mpsc, watch};
@@ -27,8 +27,9 @@ use crate::outbound::{
 };
 use crate::ports::{Clock, Entropy};
 use crate::shell::{
-    Command, Driver, DriverParts, HotStandbyService, MasterService, MasterServiceSupervisor, NodeHandle,
-    ReplicationService, ServingCell, StatusBoard, StatusFacts, Traffic, WriteTraces,
+    Command, ConnIds, Driver, DriverParts, FullSyncService, HotStandbyService, MasterService,
+    MasterServiceSupervisor, NodeHandle, ReplicationService, ServingCell, StatusBoard, StatusFacts, Traffic,
+    WriteTraces,
 };
 use crate::telemetry::otel::Exporter;
 use crate::telemetry::{self, Instruments};
@@ -233,7 +234,10 @@ async fn build(config: ServeConfig) -> anyhow::Result<App> {
     let board = StatusBoard::new(facts, store, Arc::clone(&serving), Arc::clone(&traffic), tracer.clone());
     let board = Arc::new(board);
     let shared: Arc<dyn Clock> = Arc::clone(&clock) as Arc<dyn Clock>;
-    let replication = ReplicationService::new(tx.clone(), Arc::clone(&shared), instruments.clone());
+    let ids = ConnIds::default();
+    let replication =
+        ReplicationService::new(tx.clone(), ids.clone(), Arc::clone(&shared), instruments.clone());
+    let copies = FullSyncService::new(tx.clone(), ids, Arc::clone(&clock));
     let recorder = Arc::clone(&instruments.recorder);
     let traces = WriteTraces::new(Arc::clone(&board), node.log().clone(), Arc::clone(&recorder));
     let hall = MasterService::new(
@@ -257,14 +261,22 @@ async fn build(config: ServeConfig) -> anyhow::Result<App> {
         link,
         supervisor,
         peers: replication.clone(),
+        copies: copies.clone(),
         serving: Arc::clone(&serving),
         board: Arc::clone(&board),
         appended,
         recorder,
         commands,
     });
-    let services =
-        grpc::Services { hall: Arc::new(hall), replication, board, traces, node: handle.clone(), clock };
+    let services = grpc::Services {
+        hall: Arc::new(hall),
+        replication,
+        copies,
+        board,
+        traces,
+        node: handle.clone(),
+        clock,
+    };
     let serving = serving.watch();
     Ok(App { listener, services, mooncake, http, exporter, serving, events, driver, handle, ready })
 }
@@ -364,9 +376,11 @@ fn node_config(config: &ServeConfig, me: Identity, mooncake: Option<String>, see
             },
             ack: config.ack,
             read_ttl_max: config.master.times.read_ttl,
+            ship: config.ship,
+            loss: config.loss,
         },
         master: config.master.clone(),
-        log: LogLimits { entries: limits::LOG_ENTRIES_MAX, bytes: config.log_bytes },
+        log: LogLimits { bytes: config.log_bytes, ..LogLimits::default() },
         bootstrap: config.role == StartRole::Primary,
         has_peer: config.peer.is_some() || config.coordinator.is_some(),
         seed,

@@ -52,6 +52,12 @@ pub trait PeerLink: Send + Sync + 'static {
         frames: mpsc::Receiver<v1::StandbyFrame>,
     ) -> impl Future<Output = Result<mpsc::Receiver<Result<v1::PrimaryFrame, LinkFault>>, LinkFault>> + Send;
 
+    /// Asks for a copy of the state; returns what comes back. Dropping it ends it.
+    fn full_sync(
+        &self,
+        request: v1::FullSyncRequest,
+    ) -> impl Future<Output = Result<mpsc::Receiver<Result<v1::FullSyncFrame, LinkFault>>, LinkFault>> + Send;
+
     /// The address that it dials.
     fn address(&self) -> &str;
 }

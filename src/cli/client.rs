@@ -63,7 +63,9 @@ pub(crate) async fn status(addr: &str, recount: bool) -> Result<NodeStatus, Stri
 pub(crate) async fn status_over(channel: Channel, recount: bool) -> Result<NodeStatus, String> {
     let limit = if recount { RECOUNT_LIMIT } else { STATUS_LIMIT };
     let request = GetStatusRequest { recount, events_after: None };
-    let answer = within(limit, StatusClient::new(channel).get_status(request)).await;
+    let mut client = StatusClient::new(channel);
+    // Boxed: a whole status in each step of the call would make every caller's future large.
+    let answer = Box::pin(within(limit, client.get_status(request))).await;
     answer.map_err(|status| {
         let text = status.message();
         if text.is_empty() { status.code().description().to_owned() } else { text.to_owned() }

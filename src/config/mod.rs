@@ -13,7 +13,8 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use standfast_kernel::lab::Sabotage;
 use standfast_kernel::master::MasterConfig;
-use standfast_kernel::types::{AckMode, ClusterId, NodeId};
+use standfast_kernel::replication::{LossBound, ShipConfig};
+use standfast_kernel::types::{AckMode, ClusterId, NodeId, limits};
 
 use crate::telemetry::otel::{Collector, SAMPLE_DEFAULT, Sampling};
 pub use coordinator::{CoordinatorArgs, CoordinatorConfig, CoordinatorUrl};
@@ -80,6 +81,22 @@ pub struct ServeArgs {
     /// How it decides.
     #[command(flatten)]
     pub master: MasterArgs,
+    /// Most entries in one batch to a standby
+    #[arg(long, value_name = "N", default_value_t = limits::SHIP_ENTRIES_MAX as u64)]
+    pub batch_entries: u64,
+    /// Most entries sent to a standby and not yet acknowledged
+    #[arg(long, value_name = "N", default_value_t = limits::SHIP_WINDOW_ENTRIES)]
+    pub window_entries: u64,
+    /// How long a batch that is not full waits for more entries, in milliseconds;
+    /// 0 sends at once
+    #[arg(long, value_name = "MS", default_value_t = 0)]
+    pub linger_ms: u64,
+    /// In async mode: entries that an in-sync standby may lack before writes are refused
+    #[arg(long, value_name = "N", default_value_t = limits::LOSS_ENTRIES_MAX)]
+    pub max_loss_entries: u64,
+    /// In async mode: age of the oldest of them, in milliseconds
+    #[arg(long, value_name = "MS", default_value_t = limits::LOSS_AGE_MAX.as_millis() as u64)]
+    pub max_loss_ms: u64,
     /// Bound of the op log, in MiB
     #[arg(long, value_name = "MIB", default_value_t = 256)]
     pub log_mib: u64,
@@ -152,6 +169,10 @@ pub struct ServeConfig {
     pub grant: Duration,
     /// T_shrink.
     pub shrink: Duration,
+    /// How entries are gathered and sent.
+    pub ship: ShipConfig,
+    /// In async mode: what a failover may lose.
+    pub loss: LossBound,
     /// How it decides.
     pub master: MasterConfig,
     /// Bound of the log in bytes.
@@ -187,6 +208,11 @@ impl TryFrom<&ServeArgs> for ServeConfig {
         };
         range("--heartbeat-ms", a.heartbeat_ms, 5, 10_000);
         range("--grant-ms", a.grant_ms, 20, 60_000);
+        range("--batch-entries", a.batch_entries, 1, limits::SHIP_ENTRIES_MAX as u64);
+        range("--window-entries", a.window_entries, 1, limits::SHIP_WINDOW_ENTRIES);
+        range("--linger-ms", a.linger_ms, 0, 1_000);
+        range("--max-loss-entries", a.max_loss_entries, 1, u64::MAX / 2);
+        range("--max-loss-ms", a.max_loss_ms, 10, 24 * 3_600_000);
         range("--log-mib", a.log_mib, 1, 65_536);
         if a.grant_ms < a.heartbeat_ms.saturating_mul(4) {
             wrong.push(format!(
@@ -213,6 +239,12 @@ impl TryFrom<&ServeArgs> for ServeConfig {
             heartbeat: Duration::from_millis(a.heartbeat_ms),
             grant: Duration::from_millis(a.grant_ms),
             shrink: a.coordinator.shrink(),
+            ship: ShipConfig {
+                batch_entries: a.batch_entries as usize,
+                window_entries: a.window_entries,
+                linger: Duration::from_millis(a.linger_ms),
+            },
+            loss: LossBound { entries: a.max_loss_entries, age: Duration::from_millis(a.max_loss_ms) },
             master,
             log_bytes: (a.log_mib as usize) << 20,
             otlp: a.otlp.clone(),

@@ -15,6 +15,8 @@ use crate::ports::{LinkFault, PeerLink};
 const OPEN_TIMEOUT: Duration = Duration::from_secs(2);
 /// Frames received and not yet handed on: then the transport is slowed down.
 const RECEIVED_MAX: usize = 64;
+/// Chunks of a full sync received and not yet handed on.
+const CHUNKS_RECEIVED_MAX: usize = 2;
 /// Largest frame; a batch is at most half a MiB, its framing a few bytes.
 const FRAME_BYTES_MAX: usize = 2 << 20;
 /// Bytes on their way before the sender must wait.
@@ -35,6 +37,30 @@ impl GrpcPeer {
 
     fn fault(&self, what: &dyn ToString) -> LinkFault {
         LinkFault { peer: self.address.clone(), what: what.to_string() }
+    }
+
+    /// Hands on what comes, until it ends or nobody wants it.
+    fn pump<T: Send + 'static>(
+        &self,
+        mut incoming: tonic::Streaming<T>,
+        received_max: usize,
+    ) -> mpsc::Receiver<Result<T, LinkFault>> {
+        let (tx, rx) = mpsc::channel(received_max);
+        let this = self.clone();
+        tokio::spawn(async move {
+            loop {
+                let item = match incoming.message().await {
+                    Ok(Some(frame)) => Ok(frame),
+                    Ok(None) => Err(this.fault(&"the stream ended")),
+                    Err(status) => Err(this.fault(&status.message())),
+                };
+                let over = item.is_err();
+                if tx.send(item).await.is_err() || over {
+                    return;
+                }
+            }
+        });
+        rx
     }
 
     async fn connect(&self) -> Result<Channel, LinkFault> {
@@ -63,23 +89,20 @@ impl PeerLink for GrpcPeer {
         let opened =
             tokio::time::timeout(OPEN_TIMEOUT, client.sync_op_log(ReceiverStream::new(frames))).await;
         let reply = opened.map_err(|_| self.fault(&"no answer to the stream's opening within 2 s"))?;
-        let mut incoming = reply.map_err(|s| self.fault(&s.message()))?.into_inner();
-        let (tx, rx) = mpsc::channel(RECEIVED_MAX);
-        let this = self.clone();
-        tokio::spawn(async move {
-            loop {
-                let item = match incoming.message().await {
-                    Ok(Some(frame)) => Ok(frame),
-                    Ok(None) => Err(this.fault(&"the stream ended")),
-                    Err(status) => Err(this.fault(&status.message())),
-                };
-                let over = item.is_err();
-                if tx.send(item).await.is_err() || over {
-                    return;
-                }
-            }
-        });
-        Ok(rx)
+        let incoming = reply.map_err(|s| self.fault(&s.message()))?.into_inner();
+        Ok(self.pump(incoming, RECEIVED_MAX))
+    }
+
+    async fn full_sync(
+        &self,
+        request: v1::FullSyncRequest,
+    ) -> Result<mpsc::Receiver<Result<v1::FullSyncFrame, LinkFault>>, LinkFault> {
+        let channel = self.connect().await?;
+        let mut client = ReplicationClient::new(channel).max_decoding_message_size(FRAME_BYTES_MAX);
+        let opened = tokio::time::timeout(OPEN_TIMEOUT, client.full_sync(request)).await;
+        let reply = opened.map_err(|_| self.fault(&"no answer to the full sync's opening within 2 s"))?;
+        let incoming = reply.map_err(|s| self.fault(&s.message()))?.into_inner();
+        Ok(self.pump(incoming, CHUNKS_RECEIVED_MAX))
     }
 
     fn address(&self) -> &str {

@@ -1,6 +1,8 @@
 //! Replication frames between the kernel's types and the contract's. Nothing
 //! from a peer is trusted: a field that cannot be is named.
 
+mod full_sync;
+
 use std::time::Duration;
 
 use standfast_kernel::oplog::Batch;
@@ -12,21 +14,13 @@ use standfast_proto::v1;
 use v1::primary_frame::Frame as P;
 use v1::standby_frame::Frame as S;
 
+pub(super) use full_sync::{copy_from_wire, copy_to_wire, request_from_wire, request_to_wire};
+
 pub(super) fn standby_to_wire(frame: StandbyFrame) -> v1::StandbyFrame {
     let frame = match frame {
-        StandbyFrame::Hello(h) => S::Hello(v1::Hello {
-            node: h.node.to_string(),
-            copy: copy_to_wire(h.copy),
-            last: h.last.filter(|l| *l != LogPos::NONE).map(pos_to_wire),
-            empty: h.last == Some(LogPos::NONE),
-            max_epoch: h.max_epoch.0,
-            protocol_version: h.version,
-            shard_hash: h.shard_hash,
-            cluster_id: h.cluster,
-            grpc_addr: h.address,
-        }),
+        StandbyFrame::Hello(h) => S::Hello(hello_to_wire(h)),
         StandbyFrame::Ack(a) => S::Ack(v1::Ack {
-            copy: copy_to_wire(a.copy),
+            copy: copy_id_to_wire(a.copy),
             epoch: a.epoch.0,
             matched: a.matched.0,
             token: a.token,
@@ -35,7 +29,7 @@ pub(super) fn standby_to_wire(frame: StandbyFrame) -> v1::StandbyFrame {
             applied: a.matched.0,
             verified: None,
             quarantined: u64::from(a.quarantined),
-            sealed: true,
+            sealed: a.sealed,
             // Of no interest to the machines: added by who sends it.
             batch_received_ns: None,
             sent_ns: None,
@@ -44,29 +38,77 @@ pub(super) fn standby_to_wire(frame: StandbyFrame) -> v1::StandbyFrame {
     v1::StandbyFrame { frame: Some(frame) }
 }
 
+fn hello_to_wire(h: Hello) -> v1::Hello {
+    v1::Hello {
+        node: h.node.to_string(),
+        copy: copy_id_to_wire(h.copy),
+        last: h.last.filter(|l| *l != LogPos::NONE).map(pos_to_wire),
+        empty: h.last == Some(LogPos::NONE),
+        max_epoch: h.max_epoch.0,
+        protocol_version: h.version,
+        shard_hash: h.shard_hash,
+        cluster_id: h.cluster,
+        grpc_addr: h.address,
+        quarantined: h.quarantined,
+        unsealed: h.unsealed.map(|(session, last)| v1::Unsealed {
+            session: Some(full_sync::session_to_wire(session)),
+            last: Some(last).filter(|l| *l != LogPos::NONE).map(pos_to_wire),
+        }),
+    }
+}
+
+fn hello_from_wire(h: v1::Hello) -> Result<Hello, BadValue> {
+    let unsealed = h.unsealed.map(|u| {
+        let session = full_sync::session_from_wire(u.session.as_ref())?;
+        Ok::<_, BadValue>((session, u.last.as_ref().map_or(LogPos::NONE, pos_from_wire)))
+    });
+    Ok(Hello {
+        cluster: h.cluster_id,
+        node: h.node.parse()?,
+        copy: copy_id_from_wire(&h.copy)?,
+        last: match (h.last, h.empty) {
+            (Some(last), _) => Some(pos_from_wire(&last)),
+            (None, true) => Some(LogPos::NONE),
+            (None, false) => None,
+        },
+        quarantined: h.quarantined,
+        unsealed: unsealed.transpose()?,
+        max_epoch: epoch(h.max_epoch)?,
+        version: h.protocol_version,
+        shard_hash: h.shard_hash,
+        address: h.grpc_addr,
+    })
+}
+
+fn welcome_to_wire(w: Welcome) -> v1::Welcome {
+    v1::Welcome {
+        node: w.node.to_string(),
+        epoch: w.epoch.0,
+        copy: copy_id_to_wire(w.copy),
+        start: Some(start_to_wire(w.start, w.epoch)),
+    }
+}
+
+fn welcome_from_wire(w: v1::Welcome) -> Result<Welcome, BadValue> {
+    Ok(Welcome {
+        epoch: epoch(w.epoch)?,
+        node: w.node.parse()?,
+        copy: copy_id_from_wire(&w.copy)?,
+        start: start_from_wire(w.start.ok_or_else(|| bad("welcome", &"empty", "a start"))?)?,
+    })
+}
+
 pub(super) fn standby_from_wire(frame: v1::StandbyFrame) -> Result<StandbyFrame, BadValue> {
     Ok(match frame.frame.ok_or_else(|| bad("standby frame", &"empty", "hello or ack"))? {
-        S::Hello(h) => StandbyFrame::Hello(Hello {
-            cluster: h.cluster_id,
-            node: h.node.parse()?,
-            copy: copy_from_wire(&h.copy)?,
-            last: match (h.last, h.empty) {
-                (Some(last), _) => Some(pos_from_wire(&last)),
-                (None, true) => Some(LogPos::NONE),
-                (None, false) => None,
-            },
-            max_epoch: epoch(h.max_epoch)?,
-            version: h.protocol_version,
-            shard_hash: h.shard_hash,
-            address: h.grpc_addr,
-        }),
+        S::Hello(h) => StandbyFrame::Hello(hello_from_wire(h)?),
         S::Ack(a) => StandbyFrame::Ack(Ack {
-            copy: copy_from_wire(&a.copy)?,
+            copy: copy_id_from_wire(&a.copy)?,
             epoch: epoch(a.epoch)?,
             matched: seq(a.matched, "matched")?,
             token: a.token,
             grant_us: a.grant_micros,
             quarantined: u32::try_from(a.quarantined).unwrap_or(u32::MAX),
+            sealed: a.sealed,
         }),
         S::Refused(r) => return Err(bad("standby frame", &r.text, "hello or ack")),
     })
@@ -74,12 +116,7 @@ pub(super) fn standby_from_wire(frame: v1::StandbyFrame) -> Result<StandbyFrame,
 
 pub(super) fn primary_to_wire(frame: PrimaryFrame) -> v1::PrimaryFrame {
     let frame = match frame {
-        PrimaryFrame::Welcome(w) => P::Welcome(v1::Welcome {
-            node: w.node.to_string(),
-            epoch: w.epoch.0,
-            copy: copy_to_wire(w.copy),
-            start: Some(start_to_wire(w.start, w.epoch)),
-        }),
+        PrimaryFrame::Welcome(w) => P::Welcome(welcome_to_wire(w)),
         PrimaryFrame::Batch(b) => P::Batch(v1::Batch {
             epoch: b.epoch.0,
             prev: Some(b.batch.prev).filter(|p| *p != LogPos::NONE).map(pos_to_wire),
@@ -100,12 +137,7 @@ pub(super) fn primary_to_wire(frame: PrimaryFrame) -> v1::PrimaryFrame {
 
 pub(super) fn primary_from_wire(frame: v1::PrimaryFrame) -> Result<PrimaryFrame, BadValue> {
     Ok(match frame.frame.ok_or_else(|| bad("primary frame", &"empty", "welcome or batch"))? {
-        P::Welcome(w) => PrimaryFrame::Welcome(Welcome {
-            epoch: epoch(w.epoch)?,
-            node: w.node.parse()?,
-            copy: copy_from_wire(&w.copy)?,
-            start: start_from_wire(w.start.ok_or_else(|| bad("welcome", &"empty", "a start"))?)?,
-        }),
+        P::Welcome(w) => PrimaryFrame::Welcome(welcome_from_wire(w)?),
         P::Batch(b) => PrimaryFrame::Batch(BatchFrame {
             epoch: epoch(b.epoch)?,
             batch: Batch {
@@ -126,10 +158,8 @@ fn start_to_wire(start: Start, epoch: Epoch) -> v1::welcome::Start {
     use v1::welcome::Start as W;
     match start {
         Start::Stream(from) => W::StreamFrom(from.0),
-        Start::FullSync(why) => W::FullSyncNeeded(v1::FullSyncNeeded {
-            reason: v1::FullSyncReason::Diverged.into(),
-            text: why.into_owned(),
-        }),
+        Start::FullSync(why) => W::FullSyncNeeded(full_sync::needed_to_wire(why)),
+        Start::Copy(number) => W::CopySession(v1::CopySession { epoch: epoch.0, number }),
         Start::Refused(why) => {
             let reason = match &why {
                 StreamRefusal::NotPrimary => v1::RefusedReason::NotPrimary,
@@ -138,6 +168,7 @@ fn start_to_wire(start: Start, epoch: Epoch) -> v1::welcome::Start {
                 StreamRefusal::Version => v1::RefusedReason::ProtocolVersion,
                 StreamRefusal::TooMany => v1::RefusedReason::TooMany,
                 StreamRefusal::Detached => v1::RefusedReason::Detached,
+                StreamRefusal::OnRecord => v1::RefusedReason::OnRecord,
                 StreamRefusal::Other(_) => v1::RefusedReason::BadFrame,
             };
             let refused = v1::Refused {
@@ -155,7 +186,8 @@ fn start_from_wire(start: v1::welcome::Start) -> Result<Start, BadValue> {
     use v1::welcome::Start as W;
     Ok(match start {
         W::StreamFrom(from) => Start::Stream(seq(from, "stream_from")?),
-        W::FullSyncNeeded(f) => Start::FullSync(f.text.into()),
+        W::FullSyncNeeded(f) => full_sync::needed_from_wire(f)?,
+        W::CopySession(session) => Start::Copy(session.number),
         W::Refused(r) => Start::Refused(match v1::RefusedReason::try_from(r.reason) {
             Ok(v1::RefusedReason::NotPrimary) => StreamRefusal::NotPrimary,
             Ok(v1::RefusedReason::StaleEpoch) => StreamRefusal::Deposed,
@@ -166,6 +198,7 @@ fn start_from_wire(start: v1::welcome::Start) -> Result<Start, BadValue> {
             }
             Ok(v1::RefusedReason::ProtocolVersion) => StreamRefusal::Version,
             Ok(v1::RefusedReason::TooMany) => StreamRefusal::TooMany,
+            Ok(v1::RefusedReason::OnRecord) => StreamRefusal::OnRecord,
             _ => StreamRefusal::Other(r.text),
         }),
     })
@@ -173,7 +206,7 @@ fn start_from_wire(start: v1::welcome::Start) -> Result<Start, BadValue> {
 
 fn record_to_wire(r: InSyncRecord) -> v1::InSyncRecord {
     let members = r.members.into_iter().map(|(copy, node)| v1::InSyncMember {
-        copy: copy_to_wire(copy),
+        copy: copy_id_to_wire(copy),
         node: node.to_string(),
         silent: false,
     });
@@ -187,7 +220,7 @@ fn record_to_wire(r: InSyncRecord) -> v1::InSyncRecord {
 }
 
 fn record_from_wire(r: v1::InSyncRecord) -> Result<InSyncRecord, BadValue> {
-    let member = |m: v1::InSyncMember| Ok((copy_from_wire(&m.copy)?, m.node.parse::<NodeId>()?));
+    let member = |m: v1::InSyncMember| Ok((copy_id_from_wire(&m.copy)?, m.node.parse::<NodeId>()?));
     Ok(InSyncRecord {
         revision: r.revision,
         members: r.members.into_iter().map(member).collect::<Result<_, BadValue>>()?,
@@ -217,11 +250,11 @@ fn pos_from_wire(pos: &v1::LogPos) -> LogPos {
     LogPos { epoch: Epoch(pos.epoch), seq: pos.seq }
 }
 
-fn copy_to_wire(copy: CopyId) -> bytes::Bytes {
+fn copy_id_to_wire(copy: CopyId) -> bytes::Bytes {
     bytes::Bytes::copy_from_slice(&copy.0.to_be_bytes())
 }
 
-fn copy_from_wire(bytes: &[u8]) -> Result<CopyId, BadValue> {
+fn copy_id_from_wire(bytes: &[u8]) -> Result<CopyId, BadValue> {
     let exact = bytes.try_into().map_err(|_| bad("copy", &bytes.len(), "16 bytes"))?;
     Ok(CopyId(u128::from_be_bytes(exact)))
 }

@@ -1,3 +1,6 @@
+use standfast_kernel::replication::{CopyEnd, CopyFrame, CopyRequest, FullSyncReason, HomeSet};
+use standfast_kernel::store::CopySession;
+
 use super::*;
 
 fn node(name: &str) -> NodeId {
@@ -13,19 +16,34 @@ fn record() -> InSyncRecord {
     }
 }
 
+const SESSION: CopySession = CopySession { epoch: Epoch(7), number: 3 };
+
+fn hello(last: Option<LogPos>, unsealed: Option<(CopySession, LogPos)>) -> Hello {
+    Hello {
+        cluster: "c".into(),
+        node: node("b"),
+        copy: CopyId(0x0102),
+        last,
+        quarantined: last.is_none(),
+        unsealed,
+        max_epoch: Epoch(7),
+        version: 1,
+        shard_hash: 99,
+        address: "127.0.0.1:1".into(),
+    }
+}
+
 #[test]
 fn standby_frames_survive_the_wire() {
-    for last in [None, Some(LogPos::NONE), Some(LogPos::new(Epoch(3), Seq(9)))] {
-        let frame = StandbyFrame::Hello(Hello {
-            cluster: "c".into(),
-            node: node("b"),
-            copy: CopyId(0x0102),
-            last,
-            max_epoch: Epoch(7),
-            version: 1,
-            shard_hash: 99,
-            address: "127.0.0.1:1".into(),
-        });
+    let pos = LogPos::new(Epoch(3), Seq(9));
+    for (last, unsealed) in [
+        (None, None),
+        (Some(LogPos::NONE), None),
+        (Some(pos), None),
+        (None, Some((SESSION, pos))),
+        (None, Some((SESSION, LogPos::NONE))),
+    ] {
+        let frame = StandbyFrame::Hello(hello(last, unsealed));
         assert_eq!(standby_from_wire(standby_to_wire(frame.clone())), Ok(frame));
     }
     let frame = StandbyFrame::Ack(Ack {
@@ -35,6 +53,7 @@ fn standby_frames_survive_the_wire() {
         token: 77,
         grant_us: 500_000,
         quarantined: 1,
+        sealed: false,
     });
     assert_eq!(standby_from_wire(standby_to_wire(frame.clone())), Ok(frame));
 }
@@ -43,7 +62,14 @@ fn standby_frames_survive_the_wire() {
 fn primary_frames_survive_the_wire() {
     let starts = [
         Start::Stream(Seq(5)),
-        Start::FullSync("because".into()),
+        Start::FullSync(FullSyncReason::Empty(Seq(5))),
+        Start::FullSync(FullSyncReason::Unsealed),
+        Start::FullSync(FullSyncReason::Diverged { epochs: vec![(Epoch(1), Seq(1))], tail: Seq(9) }),
+        Start::FullSync(FullSyncReason::Trimmed(Seq(8))),
+        Start::FullSync(FullSyncReason::Quarantined),
+        Start::FullSync(FullSyncReason::Other("because".into())),
+        Start::Copy(12),
+        Start::Refused(StreamRefusal::OnRecord),
         Start::Refused(StreamRefusal::NotPrimary),
         Start::Refused(StreamRefusal::Deposed),
         Start::Refused(StreamRefusal::Detached),
@@ -64,6 +90,30 @@ fn primary_frames_survive_the_wire() {
             PrimaryFrame::Batch(BatchFrame { epoch: Epoch(2), batch, token: 1, commit, tail, trim, record });
         assert_eq!(primary_from_wire(primary_to_wire(frame.clone())), Ok(frame));
     }
+}
+
+#[test]
+fn frames_of_a_full_sync_survive_the_wire() {
+    let mut homes = HomeSet::default();
+    homes.insert(standfast_kernel::types::HomeId::SEGMENTS);
+    for resume in [None, Some((SESSION, homes))] {
+        let request = CopyRequest { hello: hello(Some(LogPos::NONE), None), resume };
+        assert_eq!(request_from_wire(request_to_wire(request.clone())), Ok(request));
+    }
+    let start = Start::Copy(3);
+    let end = |resume, epochs| CopyFrame::End(CopyEnd { session: SESSION, resume, epochs });
+    for frame in [
+        CopyFrame::Welcome(Welcome { epoch: Epoch(7), node: node("a"), copy: CopyId(1), start }),
+        CopyFrame::Chunk(bytes::Bytes::from_static(b"chunk")),
+        end(LogPos::NONE, Vec::new()),
+        end(LogPos::new(Epoch(2), Seq(9)), vec![(Epoch(1), Seq(1)), (Epoch(2), Seq(4))]),
+    ] {
+        assert_eq!(copy_from_wire(copy_to_wire(frame.clone())), Ok(frame));
+    }
+    let short = v1::CopyResume { session: None, homes: bytes::Bytes::from_static(b"x") };
+    let request = v1::FullSyncRequest { hello: Some(hello_to_wire(hello(None, None))), resume: Some(short) };
+    let error = request_from_wire(request).expect_err("one byte").to_string();
+    assert!(error.contains("homes `1` is not valid: expected 129 bytes"), "{error}");
 }
 
 #[test]

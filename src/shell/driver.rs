@@ -6,12 +6,16 @@ use std::time::Duration;
 
 use standfast_kernel::machine::Machine;
 use standfast_kernel::node::{Node, NodeAction, NodeEvent, PromoteCall, RoleChange};
-use standfast_kernel::replication::{Gate, PrimaryFrame, StandbyFrame};
+use standfast_kernel::replication::{
+    Admission, CopyFrame, CopyRequest, Detached, Gate, PrimaryFrame, StandbyFrame,
+};
 use standfast_kernel::supervisor::{LeadershipEvent, Verdict};
 use standfast_kernel::types::{AckMode, ConnId, Instant, NodeId, Seq};
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc, oneshot};
 
-use super::{HotStandbyService, MasterServiceSupervisor, ReplicationService, ServingCell, StatusBoard};
+use super::{
+    FullSyncService, HotStandbyService, MasterServiceSupervisor, ReplicationService, ServingCell, StatusBoard,
+};
 use crate::ports::{Clock, PeerLink};
 use crate::telemetry::Recorder;
 use crate::telemetry::otel::TraceContext;
@@ -34,6 +38,10 @@ pub enum Command {
     LinkRefused(u64, String),
     /// The dialled link's other end said something.
     Link(u64, PrimaryFrame, Arrival),
+    /// Part of a copy of the primary's state came; room for another once it is taken in.
+    Copy(u64, CopyFrame, OwnedSemaphorePermit),
+    /// A peer asks for a copy of the state.
+    CopyAsked(ConnId, Box<CopyRequest>),
     /// A peer that dialled said something.
     Peer(ConnId, StandbyFrame),
     /// That peer is gone.
@@ -55,8 +63,8 @@ pub enum Command {
         node: NodeId,
         /// Who asks.
         actor: String,
-        /// Whether it was a member; `None` from a node that is not primary.
-        answer: oneshot::Sender<Option<bool>>,
+        /// What came of it; `None` from a node that is not primary.
+        answer: oneshot::Sender<Option<Detached>>,
     },
     /// News of the coordinator, or the end of a transaction.
     Coordinator(LeadershipEvent),
@@ -114,7 +122,7 @@ impl NodeHandle {
     ///
     /// # Errors
     /// When the node stops first.
-    pub async fn detach(&self, node: NodeId, actor: String) -> Result<Option<bool>, StoppedNode> {
+    pub async fn detach(&self, node: NodeId, actor: String) -> Result<Option<Detached>, StoppedNode> {
         let (answer, rx) = oneshot::channel();
         self.ask(Command::Detach { node, actor, answer }).await?;
         rx.await.map_err(|_| StoppedNode)
@@ -158,6 +166,8 @@ pub struct DriverParts<C, L> {
     pub supervisor: Option<MasterServiceSupervisor>,
     /// Incoming connections.
     pub peers: ReplicationService,
+    /// Copies of the state on their way to peers.
+    pub copies: FullSyncService<C>,
     /// Where requests find the master.
     pub serving: Arc<ServingCell>,
     /// Where operators look.
@@ -175,7 +185,7 @@ pub struct Driver<C, L> {
     parts: DriverParts<C, L>,
     asked: u64,
     promotes: BTreeMap<u64, oneshot::Sender<(Verdict, Option<RoleChange>)>>,
-    detaches: BTreeMap<u64, oneshot::Sender<Option<bool>>>,
+    detaches: BTreeMap<u64, oneshot::Sender<Option<Detached>>>,
     next_tick: Instant,
     /// When the frame came in that is being handled.
     received: Option<Instant>,
@@ -274,10 +284,13 @@ impl<C: Clock, L: PeerLink> Driver<C, L> {
                 self.parts.link.hangup();
                 NodeEvent::LinkRefused(why)
             }
+            Command::Copy(g, frame, _permit) if self.parts.link.is_current(g) => NodeEvent::Copy(frame),
+            Command::CopyAsked(conn, request) => NodeEvent::CopyAsked(conn, request),
             Command::LinkUp(_)
             | Command::LinkDown(..)
             | Command::LinkRefused(..)
             | Command::Link(..)
+            | Command::Copy(..)
             | Command::Stop => return,
             Command::Coordinator(event) => NodeEvent::Coordinator(self.parts.clock.wall(), event),
             Command::Listening(listening) => NodeEvent::Listening(listening),
@@ -338,7 +351,10 @@ impl<C: Clock, L: PeerLink> Driver<C, L> {
         let parts = &mut self.parts;
         match action {
             NodeAction::Dial => parts.link.dial(),
+            NodeAction::Fetch(request) => parts.link.receive_full_dump(*request),
             NodeAction::Send(frame) => parts.link.send(frame, self.received),
+            NodeAction::SendCopy(conn, frame) => parts.copies.send(conn, frame),
+            NodeAction::Copy(conn, dump) => parts.copies.copy(conn, *dump),
             NodeAction::Hangup => parts.link.hangup(),
             NodeAction::Follow(address) => parts.link.follow(address),
             NodeAction::Transact(id, transaction) => {
@@ -355,7 +371,10 @@ impl<C: Clock, L: PeerLink> Driver<C, L> {
                 tracing::info!(revision = since.0, "Mooncake's clients find this node");
             }
             NodeAction::SendPeer(conn, frame) => parts.peers.send(conn, frame),
-            NodeAction::ClosePeer(conn) => parts.peers.close(conn, None),
+            NodeAction::ClosePeer(conn) => {
+                parts.peers.close(conn, None);
+                parts.copies.close(conn);
+            }
             NodeAction::Serve(master) => {
                 let closed = Gate {
                     epoch: master.epoch(),
@@ -363,6 +382,7 @@ impl<C: Clock, L: PeerLink> Driver<C, L> {
                     rights_until: Instant(0),
                     commit: Seq::FIRST,
                     ack: AckMode::Sync,
+                    admission: Admission::OPEN,
                 };
                 parts.serving.serve(master, parts.node.log().clone(), closed);
             }
@@ -409,6 +429,9 @@ fn is_news(action: &NodeAction) -> bool {
             true
         }
         NodeAction::Dial
+        | NodeAction::Fetch(_)
+        | NodeAction::SendCopy(..)
+        | NodeAction::Copy(..)
         | NodeAction::Send(_)
         | NodeAction::Hangup
         | NodeAction::Follow(_)

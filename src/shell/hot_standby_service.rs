@@ -3,19 +3,21 @@
 
 use std::sync::Arc;
 
-use standfast_kernel::replication::StandbyFrame;
+use standfast_kernel::replication::{CopyRequest, StandbyFrame};
 use standfast_kernel::types::Instant;
 use standfast_proto::v1;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::AbortHandle;
 
-use super::convert::{primary_from_wire, standby_to_wire};
+use super::convert::{copy_from_wire, primary_from_wire, request_to_wire, standby_to_wire};
 use super::driver::{Arrival, Command};
 use crate::ports::{Clock, LinkFault, PeerLink};
 use crate::telemetry::otel::{TraceContext, Tracer};
 
 /// Frames queued for the primary: a hello and acknowledgements, one a batch.
 const QUEUED_FRAMES_MAX: usize = 1024;
+/// Chunks of a full sync on their way to the node, which then is slowed down.
+const CHUNKS_IN_HAND_MAX: usize = 4;
 
 /// The outgoing link.
 pub struct HotStandbyService<L> {
@@ -70,6 +72,18 @@ impl<L: PeerLink> HotStandbyService<L> {
         self.current = Some((tx, task.abort_handle()));
     }
 
+    /// Asks for a copy of the primary's state, in place of any other link
+    /// (plan: `ReceiveFullDump`).
+    pub(super) fn receive_full_dump(&mut self, request: CopyRequest) {
+        self.hangup();
+        let Some(peer) = self.peer.clone() else { return };
+        self.generation += 1;
+        // Nothing is said on this link after the request.
+        let (tx, _) = mpsc::channel(1);
+        let task = tokio::spawn(fetch(peer, self.generation, request, self.commands.clone()));
+        self.current = Some((tx, task.abort_handle()));
+    }
+
     /// `received` is when the batch came in that an acknowledgement is about.
     pub(super) fn send(&mut self, frame: StandbyFrame, received: Option<Instant>) {
         let Some((tx, _)) = &self.current else { return };
@@ -98,6 +112,36 @@ struct Reader<L> {
     commands: mpsc::Sender<Command>,
     clock: Arc<dyn Clock>,
     tracer: Option<Arc<Tracer>>,
+}
+
+async fn fetch<L: PeerLink>(
+    peer: Arc<L>,
+    generation: u64,
+    request: CopyRequest,
+    commands: mpsc::Sender<Command>,
+) {
+    let fault = |what: String| LinkFault { peer: peer.address().to_owned(), what };
+    let in_hand = Arc::new(Semaphore::new(CHUNKS_IN_HAND_MAX));
+    let ended = match peer.full_sync(request_to_wire(request)).await {
+        Err(ended) => ended,
+        Ok(mut incoming) => loop {
+            let frame = match incoming.recv().await {
+                Some(Ok(frame)) => copy_from_wire(frame).map_err(|bad| fault(bad.to_string())),
+                Some(Err(ended)) => Err(ended),
+                None => Err(fault("the stream ended".to_owned())),
+            };
+            let frame = match frame {
+                Ok(frame) => frame,
+                Err(ended) => break ended,
+            };
+            let Ok(permit) = Arc::clone(&in_hand).acquire_owned().await else { return };
+            if commands.send(Command::Copy(generation, frame, permit)).await.is_err() {
+                return;
+            }
+        },
+    };
+    // The driver is gone only when the node stops.
+    let _ = commands.send(Command::LinkDown(generation, ended.to_string())).await;
 }
 
 impl<L: PeerLink> Reader<L> {

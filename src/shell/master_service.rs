@@ -189,6 +189,9 @@ impl<C: Clock> MasterService<C> {
             let why = "an in-sync standby has not renewed its promise; `standfast status` names it";
             return Err(Refusal::Unavailable(why).into());
         }
+        if let Some(why) = term.refuses(request, self.clock.now()) {
+            return Err(Refusal::Unavailable(why).into());
+        }
         if term.is_full() {
             return Err(Refusal::Unavailable("too many replies wait for the in-sync standbys").into());
         }

@@ -3,6 +3,7 @@
 
 mod convert;
 mod driver;
+mod full_sync_service;
 mod health;
 mod hot_standby_service;
 mod journal;
@@ -15,11 +16,12 @@ mod trace;
 mod traffic;
 
 pub use driver::{Command, Driver, DriverParts, NodeHandle, StoppedNode};
+pub use full_sync_service::{CopyStream, FullSyncService};
 pub use health::{Judgement, MaxLag};
 pub use hot_standby_service::HotStandbyService;
 pub use journal::Journal;
 pub use master_service::{Fault, MasterService, call_timeout};
-pub use replication_service::{PeerStream, ReplicationService};
+pub use replication_service::{ConnIds, PeerStream, ReplicationService};
 pub use serving::ServingCell;
 pub use status::{StatusBoard, StatusFacts};
 pub use supervisor::MasterServiceSupervisor;

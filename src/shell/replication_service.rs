@@ -33,6 +33,16 @@ struct Peer {
     told: u64,
 }
 
+/// Names of incoming connections, of whatever kind. Never reused.
+#[derive(Debug, Clone, Default)]
+pub struct ConnIds(Arc<AtomicU64>);
+
+impl ConnIds {
+    pub(super) fn next(&self) -> ConnId {
+        ConnId(self.0.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+}
+
 /// Connections of peers that dialled this node.
 #[derive(Clone)]
 pub struct ReplicationService {
@@ -40,14 +50,19 @@ pub struct ReplicationService {
     clock: Arc<dyn Clock>,
     instruments: Instruments,
     peers: Arc<Mutex<BTreeMap<ConnId, Peer>>>,
-    next: Arc<AtomicU64>,
+    ids: ConnIds,
 }
 
 impl ReplicationService {
     /// Hands frames of peers to the driver behind `commands`.
     #[must_use]
-    pub fn new(commands: mpsc::Sender<Command>, clock: Arc<dyn Clock>, instruments: Instruments) -> Self {
-        Self { commands, clock, instruments, peers: Arc::default(), next: Arc::new(AtomicU64::new(1)) }
+    pub fn new(
+        commands: mpsc::Sender<Command>,
+        ids: ConnIds,
+        clock: Arc<dyn Clock>,
+        instruments: Instruments,
+    ) -> Self {
+        Self { commands, clock, instruments, peers: Arc::default(), ids }
     }
 
     /// Takes over a stream that a peer opened; returns what to send it.
@@ -55,7 +70,7 @@ impl ReplicationService {
         &self,
         mut incoming: impl Stream<Item = Result<v1::StandbyFrame, E>> + Send + Unpin + 'static,
     ) -> PeerStream {
-        let conn = ConnId(self.next.fetch_add(1, Ordering::Relaxed));
+        let conn = self.ids.next();
         let (tx, rx) = mpsc::channel(QUEUED_FRAMES_MAX);
         self.peers.lock().insert(conn, Peer { tx, told: 0 });
         let this = self.clone();

@@ -59,6 +59,12 @@ impl Term {
         self.gate.read().may_answer(now)
     }
 
+    /// Why a request may not be executed now although this node answers.
+    pub(super) fn refuses(&self, request: &Request, now: Instant) -> Option<&'static str> {
+        let mutates = request.is_mutation();
+        mutates.then(|| self.gate.read().refuses_writes(self.log.tail(), now)).flatten()
+    }
+
     /// Executes one request and asks the gate for its reply; `None` when the
     /// term has ended, and then nothing was done.
     pub(super) fn execute(&self, request: &Request, clock: &dyn Clock) -> Option<(Executed, Wait)> {

@@ -1,6 +1,8 @@
 //! What operators see: the node's view, the store's counts and the journal, in
 //! one message under one timestamp.
 
+mod full_sync;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,12 +11,12 @@ use standfast_kernel::api::Refusal;
 use standfast_kernel::master::EvictionStats;
 use standfast_kernel::node::{NodeView, RoleView};
 use standfast_kernel::replication::{
-    AbsentView, Identity, InSyncRecord, LinkView, PROTOCOL_VERSION, PeerState, PeerView, PrimaryView,
-    StandbyView,
+    AbsentView, CopyingView, Identity, InSyncRecord, LinkView, PROTOCOL_VERSION, PeerState, PeerView,
+    PrimaryView, StandbyView,
 };
 use standfast_kernel::store::{MetadataStore, OffsetAllocator};
 use standfast_kernel::supervisor::{Role, Verdict};
-use standfast_kernel::types::{AckMode, LogPos, SegmentStatus, Seq, WallTime, limits};
+use standfast_kernel::types::{AckMode, CopyId, LogPos, SegmentStatus, Seq, WallTime, limits};
 use standfast_proto::v1;
 
 use super::convert::ack_to_wire;
@@ -117,11 +119,14 @@ impl StatusBoard {
     pub fn status(&self, taken: WallTime, recount: bool, events_after: Option<u64>) -> v1::NodeStatus {
         let view = self.view.read().clone();
         let Some(view) = view.as_deref() else {
-            return v1::NodeStatus { identity: Some(self.identity()), ..v1::NodeStatus::default() };
+            return v1::NodeStatus {
+                identity: Some(self.identity(self.facts.me.copy)),
+                ..v1::NodeStatus::default()
+            };
         };
         let mut status = v1::NodeStatus {
             taken: Some(v1::Timestamp { unix_us: taken.0 as i64, boot_us: view.at.0 / 1000 }),
-            identity: Some(self.identity()),
+            identity: Some(self.identity(view.copy)),
             leadership: Some(self.leadership(view)),
             positions: Some(positions(view)),
             log: Some(log(view)),
@@ -144,12 +149,12 @@ impl StatusBoard {
         status
     }
 
-    fn identity(&self) -> v1::Identity {
+    fn identity(&self, copy: CopyId) -> v1::Identity {
         let StatusFacts { me, mooncake, http, started, .. } = &self.facts;
         v1::Identity {
             cluster: me.cluster.to_string(),
             node: me.node.to_string(),
-            copy: me.copy.to_string(),
+            copy: copy.to_string(),
             pid: std::process::id(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             build: if cfg!(debug_assertions) { "debug" } else { "release" }.to_owned(),
@@ -178,7 +183,7 @@ impl StatusBoard {
                 node: self.facts.me.node.to_string(),
                 grpc_addr: self.facts.me.address.clone(),
                 epoch: Some(view.epoch.0),
-                copy: Some(self.facts.me.copy.to_string()),
+                copy: Some(view.copy.to_string()),
             }),
             RoleView::Candidate(_) => None,
         };
@@ -258,7 +263,10 @@ impl StatusBoard {
         let tail = view.log.tail;
         let connected = p.peers.iter().map(|peer| connected_peer(peer, tail));
         let absent = p.absent.iter().map(absent_peer);
-        status.standbys = connected.chain(absent).collect();
+        // One that is streamed to shows its copying there.
+        let streamed = |c: &&CopyingView| p.peers.iter().all(|peer| peer.node != c.node);
+        let copying = p.copies.iter().filter(streamed).map(|c| full_sync::copying_peer(c, tail));
+        status.standbys = connected.chain(absent).chain(copying).collect();
         status.in_sync = Some(in_sync_set(&p.record));
         let gate = &p.gate;
         let may_answer = gate.may_answer(view.at);
@@ -289,12 +297,13 @@ impl StatusBoard {
             LinkView::Down { .. } => (v1::LinkState::Down, None),
             LinkView::Dialing => (v1::LinkState::Connecting, None),
             LinkView::Greeting => (v1::LinkState::Up, Some(v1::StreamState::Handshake)),
+            LinkView::Copying => (v1::LinkState::Up, Some(v1::StreamState::FullSync)),
             LinkView::Streaming if s.in_sync => (v1::LinkState::Up, Some(v1::StreamState::Streaming)),
             LinkView::Streaming => (v1::LinkState::Up, Some(v1::StreamState::CatchingUp)),
         };
         let next_attempt = match s.link {
             LinkView::Down { retry_in } => Some(ms(retry_in)),
-            LinkView::Dialing | LinkView::Greeting | LinkView::Streaming => None,
+            LinkView::Dialing | LinkView::Greeting | LinkView::Copying | LinkView::Streaming => None,
         };
         status.upstream = Some(v1::Upstream {
             addr: self.facts.peer.clone(),
@@ -305,7 +314,9 @@ impl StatusBoard {
             attempts: s.failures,
             next_attempt_in_ms: next_attempt,
             lag: Some(own_lag(s)),
-            sealed: true,
+            sealed: s.full_sync.is_none(),
+            progress: s.full_sync.as_ref().map(full_sync::own_progress),
+            full_syncs: Some(u64::from(s.full_syncs)),
             grant_given_remaining_ms: Some(ms(s.promise_left)).filter(|ms| *ms > 0),
             ..v1::Upstream::default()
         });
@@ -351,8 +362,10 @@ impl StatusBoard {
     pub fn reasons(verdict: &Verdict) -> Vec<v1::Reason> {
         let cure = |code: &str| match code {
             "not_standby" | "superseded" => "standfast status",
-            "never_streamed" | "not_in_sync" => "wait until `standfast status` shows it in sync",
-            _ => "restart this standby empty: it streams from the primary again",
+            "never_streamed" | "not_in_sync" | "full_sync" => {
+                "wait until `standfast status` shows it in sync"
+            }
+            _ => "detach this standby at the primary: it is given a new copy of the state",
         };
         let reason = |r: &standfast_kernel::supervisor::Reason| v1::Reason {
             code: r.code.to_owned(),
@@ -416,6 +429,7 @@ fn log(view: &NodeView) -> v1::Log {
         max_entries: m.limits.entries,
         max_bytes: m.limits.bytes as u64,
         appended_entries: m.tail.since(Seq::FIRST),
+        pinned_at: m.pinned_at.map(|s| s.0),
         ..v1::Log::default()
     }
 }
@@ -438,6 +452,10 @@ fn connected_peer(p: &PeerView, tail: Seq) -> v1::Peer {
     let (stream, reason) = match p.state {
         PeerState::Streaming => (v1::StreamState::Streaming, None),
         PeerState::CatchingUp => (v1::StreamState::CatchingUp, None),
+        PeerState::Sealing => {
+            let why = "replays what came while its copy of the state was made";
+            (v1::StreamState::FullSync, Some(why.to_owned()))
+        }
         PeerState::Quarantined => {
             (v1::StreamState::CatchingUp, Some("an entry is quarantined there".to_owned()))
         }
@@ -455,7 +473,7 @@ fn connected_peer(p: &PeerView, tail: Seq) -> v1::Peer {
         matched: Some(p.acked.0),
         lag: Some(v1::Lag {
             entries: Some(tail.since(p.acked)),
-            bytes: None,
+            bytes: p.lag_bytes,
             age_us: Some(p.behind_for.map_or(0, us)),
         }),
         contact_age_ms: Some(ms(p.last_contact)),

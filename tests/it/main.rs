@@ -10,6 +10,7 @@ mod coordinator;
 mod demo;
 mod eviction;
 mod failover;
+mod full_sync;
 mod health;
 mod leadership;
 mod metrics;

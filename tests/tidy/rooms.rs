@@ -39,7 +39,7 @@ pub(crate) const ROOMS: &[Room] = &[
     room("cli", &["app", "config", "outbound", "proto", "wire"]),
     // kernel::master: what a master may be told is checked where it is defined. telemetry: what a collector and a
     // sampling rule are.
-    room("config", &["kernel::lab", "kernel::master", "telemetry"]),
+    room("config", &["kernel::lab", "kernel::master", "kernel::replication", "telemetry"]),
     // telemetry: the HTTP door encodes the status as metrics.
     room("inbound", &["kernel::api", "ports", "proto", "shell", "telemetry", "wire"]),
     room("main", &["app", "cli", "config"]),

@@ -4,60 +4,16 @@ Every value that is read is compared with the bytes that were written. The last
 line of stdout is one JSON object; the exit code is 0 only when all is well.
 """
 
-import importlib.metadata
-import json
 import os
-import socket
 import sys
 import time
 
-from mooncake.store import MooncakeDistributedStore, ReplicateConfig, TaskStatus
+from harness import OBJECT_HAS_LEASE, OBJECT_NOT_FOUND, Check, client, finish
+from mooncake.store import ReplicateConfig, TaskStatus
 
-WHEEL = "mooncake-transfer-engine-non-cuda"
 SEGMENT_BYTES = 64 << 20
-BUFFER_BYTES = 16 << 20
-OBJECT_HAS_LEASE = -706
-OBJECT_NOT_FOUND = -704
 CLIENT_TTL_S = 10
 TASK_LIMIT_S = 30
-
-
-class Check:
-    """Counts what was done, and keeps what was not as it should be."""
-
-    def __init__(self):
-        self.puts = 0
-        self.gets = 0
-        self.wrong = 0
-        self.failed = []
-
-    def equal(self, what, got, expected):
-        if got != expected:
-            self.failed.append(f"{what}: got {got!r:.80}, expected {expected!r:.80}")
-
-    def put(self, store, key, value, *config):
-        self.puts += 1
-        self.equal(f"put {key}", store.put(key, value, *config), 0)
-
-    def bytes(self, what, got, expected):
-        self.gets += 1
-        if bytes(got) != expected:
-            self.wrong += 1
-            self.failed.append(f"{what}: {len(got)} bytes that are not the {len(expected)} written")
-
-
-def free_name():
-    """A name for a client: the engine chooses its own port, the name must only be unique."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return "127.0.0.1:%d" % probe.getsockname()[1]
-
-
-def client(check, master, segment_bytes):
-    store = MooncakeDistributedStore()
-    done = store.setup(free_name(), "P2PHANDSHAKE", segment_bytes, BUFFER_BYTES, "tcp", "", master)
-    check.equal("setup", done, 0)
-    return store
 
 
 def single(check, writer, reader):
@@ -177,18 +133,8 @@ def main():
         part(check, writer, reader)
     check.equal("close of the reader", reader.close(), 0)
     check.equal("close of the writer", writer.close(), 0)
-    line = {
-        "schema": 1,
-        "verdict": "bad" if check.failed else "ok",
-        "reasons": check.failed,
-        "wheel": importlib.metadata.version(WHEEL),
-        "puts": check.puts,
-        "gets": check.gets,
-        "wrong": check.wrong,
-    }
-    print(json.dumps(line), flush=True)
-    # The engine's threads may outlive the interpreter's shutdown.
-    os._exit(1 if check.failed else 0)
+    finish(check)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -10,15 +10,17 @@ use serde_json::{Value, json};
 
 use crate::run::{Stopwatch, build_binary, pause, show};
 use crate::tally::Tally;
-use crate::{process, verdict, wheel};
+use crate::{process, verdict, wheel, wheel_cases};
 
 /// The suites there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Suite {
     /// `standfast demo`, whole and sabotaged
     Demo,
-    /// The released Mooncake client against `standfast serve --mooncake`
+    /// The released Mooncake client, all that it does, also with a standby
     Wheel,
+    /// The last three releases of it, as the support table shows them
+    Wheels,
 }
 
 /// One way to run the demo, and what it must come to.
@@ -55,7 +57,8 @@ pub(crate) struct CaseResult {
 pub(crate) fn run(suite: Suite, runs: u32, json: bool) -> Result<ExitCode> {
     let results = match suite {
         Suite::Demo => demo_cases(runs)?,
-        Suite::Wheel => wheel_cases(&wheel::python()?, runs)?,
+        Suite::Wheel => wheel_cases(&wheel::python()?, runs, true)?,
+        Suite::Wheels => releases(runs)?,
     };
     let (tally, notes) = summary(&results);
     if json {
@@ -87,13 +90,35 @@ pub(crate) fn demo_cases(runs: u32) -> Result<Vec<CaseResult>> {
     Ok(results)
 }
 
-/// Runs the smoke test of the wheel `runs` times.
-pub(crate) fn wheel_cases(python: &Path, runs: u32) -> Result<Vec<CaseResult>> {
+/// Runs the cases of the wheel `runs` times: all of them, or the quick ones.
+pub(crate) fn wheel_cases(python: &Path, runs: u32, full: bool) -> Result<Vec<CaseResult>> {
     let mut results = Vec::new();
     for run in 1..=runs {
-        let watch = Stopwatch::start();
-        let reasons = wheel::smoke(python)?;
-        results.push(CaseResult { name: "smoke", run, seconds: watch.elapsed().as_secs_f64(), reasons });
+        for case in wheel_cases::cases(full) {
+            let watch = Stopwatch::start();
+            let reasons = wheel_cases::run(case, python)?;
+            results.push(CaseResult {
+                name: case.name,
+                run,
+                seconds: watch.elapsed().as_secs_f64(),
+                reasons,
+            });
+        }
+    }
+    Ok(results)
+}
+
+/// A case for each release of the wheel: what it says, word for word, where it does not work.
+fn releases(runs: u32) -> Result<Vec<CaseResult>> {
+    let mut results = Vec::new();
+    for run in 1..=runs {
+        for version in wheel::VERSIONS {
+            let watch = Stopwatch::start();
+            let reasons = wheel_cases::release(version)?;
+            let word = if reasons.is_empty() { "works".to_owned() } else { reasons.join("; ") };
+            eprintln!("release {version}: {word}");
+            results.push(CaseResult { name: version, run, seconds: watch.elapsed().as_secs_f64(), reasons });
+        }
     }
     Ok(results)
 }
@@ -113,6 +138,7 @@ fn to_json(suite: Suite, results: &[CaseResult], tally: Tally) -> Value {
     let suite = match suite {
         Suite::Demo => "demo",
         Suite::Wheel => "wheel",
+        Suite::Wheels => "wheels",
     };
     let cases: Vec<Value> = results
         .iter()

@@ -14,6 +14,7 @@ mod tally;
 mod verdict;
 mod verify;
 mod wheel;
+mod wheel_cases;
 
 use std::process::ExitCode;
 

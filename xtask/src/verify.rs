@@ -56,8 +56,8 @@ fn run_step(step: Step, strict: bool) -> Outcome {
             Ok(()) => Ok((Tally::one(true), Vec::new())),
             Err(error) => Ok(skipped(&format!("{error:#}"), strict)),
         },
-        Work::Wheel { runs } => match wheel::python() {
-            Ok(python) => e2e::wheel_cases(&python, runs).map(|results| e2e::summary(&results)),
+        Work::Wheel { full } => match wheel::python() {
+            Ok(python) => e2e::wheel_cases(&python, 1, full).map(|results| e2e::summary(&results)),
             Err(error) => Ok(skipped(&format!("{error:#}"), strict)),
         },
     };

@@ -985,6 +985,9 @@ pub struct Progress {
     /// Absent = no estimate yet.
     #[prost(uint64, optional, tag = "5")]
     pub eta_ms: ::core::option::Option<u64>,
+    /// On the primary, in full sync: the longest time that one home was locked.
+    #[prost(uint64, optional, tag = "6")]
+    pub lock_hold_max_us: ::core::option::Option<u64>,
 }
 /// The in-sync set on record: who holds every acknowledged operation.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -3119,6 +3122,88 @@ pub struct Hello {
     /// Where this node serves gRPC, `host:port`, for hints and operators.
     #[prost(string, tag = "9")]
     pub grpc_addr: ::prost::alloc::string::String,
+    /// Whether entries were set aside: the copy has a hole (I10).
+    #[prost(bool, tag = "10")]
+    pub quarantined: bool,
+    /// Absent = the homes form one prefix of the log, or there is nothing yet.
+    #[prost(message, optional, tag = "11")]
+    pub unsealed: ::core::option::Option<Unsealed>,
+}
+/// A copy whose homes were copied one by one and do not form one prefix of the
+/// log yet (S6). Only the primary that it was copied from can continue it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Unsealed {
+    #[prost(message, optional, tag = "1")]
+    pub session: ::core::option::Option<CopySession>,
+    /// The last entry replayed.
+    #[prost(message, optional, tag = "2")]
+    pub last: ::core::option::Option<LogPos>,
+}
+/// Names one copying of the state; chunks of two never mix (S5).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CopySession {
+    /// Of the primary that copies.
+    #[prost(uint64, tag = "1")]
+    pub epoch: u64,
+    /// Counted by that primary.
+    #[prost(uint64, tag = "2")]
+    pub number: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FullSyncRequest {
+    /// Who asks. Checked as that of SyncOpLog.
+    #[prost(message, optional, tag = "1")]
+    pub hello: ::core::option::Option<Hello>,
+    /// Absent = all homes are wanted, of a new copying.
+    #[prost(message, optional, tag = "2")]
+    pub resume: ::core::option::Option<CopyResume>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CopyResume {
+    #[prost(message, optional, tag = "1")]
+    pub session: ::core::option::Option<CopySession>,
+    /// Homes received whole: bit `i % 8` of byte `i / 8` is home `i`.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub homes: ::prost::bytes::Bytes,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct FullSyncFrame {
+    #[prost(oneof = "full_sync_frame::Frame", tags = "1, 2, 3")]
+    pub frame: ::core::option::Option<full_sync_frame::Frame>,
+}
+/// Nested message and enum types in `FullSyncFrame`.
+pub mod full_sync_frame {
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Frame {
+        #[prost(message, tag = "1")]
+        Welcome(super::Welcome),
+        /// Part of the image of one home, in the store's own encoding: with its
+        /// session, number, position, digest and CRC.
+        #[prost(bytes, tag = "2")]
+        Chunk(::prost::bytes::Bytes),
+        #[prost(message, tag = "3")]
+        End(super::CopyEnd),
+    }
+}
+/// All homes were sent.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CopyEnd {
+    #[prost(message, optional, tag = "1")]
+    pub session: ::core::option::Option<CopySession>,
+    /// The last entry of the log when the copying began. Absent = there was none.
+    #[prost(message, optional, tag = "2")]
+    pub resume: ::core::option::Option<LogPos>,
+    /// Of the log up to there.
+    #[prost(message, repeated, tag = "3")]
+    pub epochs: ::prost::alloc::vec::Vec<EpochStart>,
+}
+/// Where an epoch begins in a log.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EpochStart {
+    #[prost(uint64, tag = "1")]
+    pub epoch: u64,
+    #[prost(uint64, tag = "2")]
+    pub first_seq: u64,
 }
 /// What the standby has applied, and its promise (G1, G2).
 ///
@@ -3172,7 +3257,7 @@ pub struct Ack {
 /// The primary's answer to Hello. It may come once more later in the stream, with
 /// `full_sync_needed` or `refused`: for instance to a standby that has fallen
 /// behind the trim, so that it learns why. With either, no Batch follows.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Welcome {
     /// Name of the answering node.
     #[prost(string, tag = "1")]
@@ -3183,12 +3268,12 @@ pub struct Welcome {
     /// The answering node's own copy.
     #[prost(bytes = "bytes", tag = "3")]
     pub copy: ::prost::bytes::Bytes,
-    #[prost(oneof = "welcome::Start", tags = "4, 5, 6")]
+    #[prost(oneof = "welcome::Start", tags = "4, 5, 6, 7")]
     pub start: ::core::option::Option<welcome::Start>,
 }
 /// Nested message and enum types in `Welcome`.
 pub mod welcome {
-    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
     pub enum Start {
         /// Seq of the first entry that will be sent. The standby's log matches
         /// below it.
@@ -3198,17 +3283,26 @@ pub mod welcome {
         FullSyncNeeded(super::FullSyncNeeded),
         #[prost(message, tag = "6")]
         Refused(super::Refused),
+        /// In answer to FullSync: chunks of this session follow.
+        #[prost(message, tag = "7")]
+        CopySession(super::CopySession),
     }
 }
 /// An order to discard the copy. Sent only when the copy is in no possible
 /// record of the in-sync set (I6); discarding makes a new copy id.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct FullSyncNeeded {
     #[prost(enumeration = "FullSyncReason", tag = "1")]
     pub reason: i32,
     /// For people: the positions that do not meet.
     #[prost(string, tag = "2")]
     pub text: ::prost::alloc::string::String,
+    /// With DIVERGED: how the primary's log begins its epochs, so that the standby can tell what it alone has.
+    #[prost(message, repeated, tag = "3")]
+    pub epochs: ::prost::alloc::vec::Vec<EpochStart>,
+    /// With DIVERGED the primary's tail, with EMPTY and TRIMMED its trim.
+    #[prost(uint64, tag = "4")]
+    pub at: u64,
 }
 /// Ends a stream, in both directions.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -3382,6 +3476,9 @@ pub enum RefusedReason {
     Detached = 9,
     /// A newer stream of the same node has taken this one's place.
     Replaced = 10,
+    /// The copy cannot be continued, and may not be replaced because it is in the
+    /// in-sync set: an operator has to detach it first (I6).
+    OnRecord = 11,
 }
 impl RefusedReason {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -3401,6 +3498,7 @@ impl RefusedReason {
             Self::TooMany => "REFUSED_REASON_TOO_MANY",
             Self::Detached => "REFUSED_REASON_DETACHED",
             Self::Replaced => "REFUSED_REASON_REPLACED",
+            Self::OnRecord => "REFUSED_REASON_ON_RECORD",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -3417,6 +3515,7 @@ impl RefusedReason {
             "REFUSED_REASON_TOO_MANY" => Some(Self::TooMany),
             "REFUSED_REASON_DETACHED" => Some(Self::Detached),
             "REFUSED_REASON_REPLACED" => Some(Self::Replaced),
+            "REFUSED_REASON_ON_RECORD" => Some(Self::OnRecord),
             _ => None,
         }
     }
@@ -3548,6 +3647,39 @@ pub mod replication_client {
                 .insert(GrpcMethod::new("standfast.v1.Replication", "SyncOpLog"));
             self.inner.streaming(req, path, codec).await
         }
+        /// A copy of the primary's state, home by home, while writes go on (S5-S7).
+        ///
+        /// Asked for by a standby that was told `full_sync_needed`, and has discarded
+        /// its copy if it held anything. The first frame is a Welcome with `copy_session`; then
+        /// come chunks, and a CopyEnd when all homes were sent. The standby goes on with
+        /// SyncOpLog, naming the session, and is *unsealed* until it has replayed the
+        /// entries up to the latest home. After a cut it asks again, with the homes
+        /// that it has: the copying goes on while the primary still holds the log from
+        /// where it began, else the answer is `full_sync_needed`, and it starts over.
+        pub async fn full_sync(
+            &mut self,
+            request: impl tonic::IntoRequest<super::FullSyncRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::FullSyncFrame>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/standfast.v1.Replication/FullSync",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("standfast.v1.Replication", "FullSync"));
+            self.inner.server_streaming(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -3580,6 +3712,25 @@ pub mod replication_server {
             &self,
             request: tonic::Request<tonic::Streaming<super::StandbyFrame>>,
         ) -> std::result::Result<tonic::Response<Self::SyncOpLogStream>, tonic::Status>;
+        /// Server streaming response type for the FullSync method.
+        type FullSyncStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::FullSyncFrame, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// A copy of the primary's state, home by home, while writes go on (S5-S7).
+        ///
+        /// Asked for by a standby that was told `full_sync_needed`, and has discarded
+        /// its copy if it held anything. The first frame is a Welcome with `copy_session`; then
+        /// come chunks, and a CopyEnd when all homes were sent. The standby goes on with
+        /// SyncOpLog, naming the session, and is *unsealed* until it has replayed the
+        /// entries up to the latest home. After a cut it asks again, with the homes
+        /// that it has: the copying goes on while the primary still holds the log from
+        /// where it began, else the answer is `full_sync_needed`, and it starts over.
+        async fn full_sync(
+            &self,
+            request: tonic::Request<super::FullSyncRequest>,
+        ) -> std::result::Result<tonic::Response<Self::FullSyncStream>, tonic::Status>;
     }
     /// Replication between the nodes of one cluster. Not for clients.
     ///
@@ -3706,6 +3857,52 @@ pub mod replication_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/standfast.v1.Replication/FullSync" => {
+                    #[allow(non_camel_case_types)]
+                    struct FullSyncSvc<T: Replication>(pub Arc<T>);
+                    impl<
+                        T: Replication,
+                    > tonic::server::ServerStreamingService<super::FullSyncRequest>
+                    for FullSyncSvc<T> {
+                        type Response = super::FullSyncFrame;
+                        type ResponseStream = T::FullSyncStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::FullSyncRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Replication>::full_sync(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = FullSyncSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

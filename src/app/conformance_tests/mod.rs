@@ -27,17 +27,9 @@ impl Node {
             #[command(flatten)]
             args: ServeArgs,
         }
-        let words = [
-            "serve",
-            "--node",
-            "a",
-            "--role",
-            "primary",
-            "--grpc",
-            "127.0.0.1:0",
-            "--mooncake",
-            "127.0.0.1:0",
-        ];
+        let line =
+            "serve --node a --role primary --grpc 127.0.0.1:0 --mooncake 127.0.0.1:0 --http 127.0.0.1:0";
+        let words = line.split(' ');
         let args = Cli::try_parse_from(words).expect("sound").args;
         let config = ServeConfig::try_from(&args).expect("valid");
         let App { listener, services, mooncake, mut serving, driver, ready, .. } =

@@ -172,7 +172,7 @@ impl Run {
             }
         }
         sleep_until(compare_at).await;
-        let paused = Box::pin(self.compare(pair, world)).await;
+        let paused = self.compare(pair, world).await;
         let mut goes_on = true;
         if !self.args.no_failover {
             sleep_until(kill_at).await;

@@ -52,8 +52,8 @@ impl Admin for AdminDoor {
             Status::from(v1::Refusal::new(v1::RefusalCode::InvalidArgument, e.to_string()))
         })?;
         let name = node.to_string();
-        let was_member = self.node.detach(node, actor).await.map_err(stopped)?;
-        let reasons = match was_member {
+        let done = self.node.detach(node, actor).await.map_err(stopped)?;
+        let reasons = match done.map(|d| d.was_member) {
             Some(true) => Vec::new(),
             Some(false) => vec![v1::Reason {
                 code: "not_a_member".into(),
@@ -70,7 +70,7 @@ impl Admin for AdminDoor {
             accepted: reasons.is_empty(),
             reasons,
             in_sync: self.board.in_sync_set(),
-            told: false,
+            told: done.is_some_and(|d| d.told),
         }))
     }
 }

@@ -5,15 +5,17 @@ use standfast_proto::v1::replication_server::Replication;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::shell::ReplicationService;
+use crate::ports::Clock;
+use crate::shell::{FullSyncService, ReplicationService};
 
 /// Streams between nodes over gRPC.
-pub(super) struct ReplicationDoor {
+pub(super) struct ReplicationDoor<C> {
     pub(super) service: ReplicationService,
+    pub(super) copies: FullSyncService<C>,
 }
 
 #[tonic::async_trait]
-impl Replication for ReplicationDoor {
+impl<C: Clock> Replication for ReplicationDoor<C> {
     type SyncOpLogStream = ReceiverStream<Result<v1::PrimaryFrame, Status>>;
 
     async fn sync_op_log(
@@ -21,5 +23,14 @@ impl Replication for ReplicationDoor {
         r: Request<Streaming<v1::StandbyFrame>>,
     ) -> Result<Response<Self::SyncOpLogStream>, Status> {
         Ok(Response::new(ReceiverStream::new(self.service.accept(r.into_inner()))))
+    }
+
+    type FullSyncStream = ReceiverStream<Result<v1::FullSyncFrame, Status>>;
+
+    async fn full_sync(
+        &self,
+        r: Request<v1::FullSyncRequest>,
+    ) -> Result<Response<Self::FullSyncStream>, Status> {
+        Ok(Response::new(ReceiverStream::new(self.copies.accept(r.into_inner()).await?)))
     }
 }

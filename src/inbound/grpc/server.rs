@@ -20,7 +20,9 @@ use super::replication::ReplicationDoor;
 use super::status::StatusDoor;
 use super::trace::TraceDoor;
 use crate::ports::Clock;
-use crate::shell::{MasterService, NodeHandle, ReplicationService, StatusBoard, WriteTraces};
+use crate::shell::{
+    FullSyncService, MasterService, NodeHandle, ReplicationService, StatusBoard, WriteTraces,
+};
 
 /// Largest request of a client: 10,000 keys of 400 bytes, or 1,000 of the longest.
 const REQUEST_BYTES_MAX: usize = 8 << 20;
@@ -37,6 +39,8 @@ pub struct Services<C> {
     pub hall: Arc<MasterService<C>>,
     /// For peers.
     pub replication: ReplicationService,
+    /// For peers that need a copy of the state.
+    pub copies: FullSyncService<C>,
     /// For operators who look.
     pub board: Arc<StatusBoard>,
     /// For operators who look at one write.
@@ -56,7 +60,7 @@ pub async fn serve<C: Clock>(
     services: Services<C>,
     stop: impl Future<Output = ()> + Send,
 ) -> Result<(), tonic::transport::Error> {
-    let Services { hall, replication, board, traces, node, clock } = services;
+    let Services { hall, replication, copies, board, traces, node, clock } = services;
     let traces = TraceDoor { traces, clock: Arc::clone(&clock) };
     let incoming = TcpListenerStream::new(listener).map(|socket| {
         let socket = socket?;
@@ -73,7 +77,7 @@ pub async fn serve<C: Clock>(
         .max_concurrent_streams(STREAMS_MAX)
         .http2_keepalive_interval(Some(KEEPALIVE))
         .add_service(MasterServer::new(MasterDoor { hall }).max_decoding_message_size(REQUEST_BYTES_MAX))
-        .add_service(ReplicationServer::new(ReplicationDoor { service: replication }))
+        .add_service(ReplicationServer::new(ReplicationDoor { service: replication, copies }))
         .add_service(StatusServer::new(status))
         .add_service(AdminServer::new(AdminDoor { node, board }))
         .add_service(RecorderServer::new(traces))

@@ -63,6 +63,22 @@ mutants! {
     AsyncPutStartNoCommit,
     /// PROTOCOL K2: a replica is readable while its segment *id* is mounted.
     SegidNotUid,
+    /// PROTOCOL S5: where replay begins is read after the homes were copied.
+    LateTail,
+    /// PROTOCOL S4: an entry that its copied home holds already is applied again.
+    NoSkip,
+    /// PROTOCOL S6: an unsealed copy is continued by another primary than the one it is from.
+    UnsealedResume,
+    /// PROTOCOL S5: homes of an earlier copying are kept in the next one.
+    FsSessionsMix,
+    /// PROTOCOL S6: a copy counts as sealed as soon as all homes have come.
+    NoSeal,
+    /// PROTOCOL K6: what joins homes is derived before they form one prefix.
+    IncrementalBeforeSeal,
+    /// PROTOCOL I6: a copy that was discarded keeps its id.
+    WipeSameInc,
+    /// PROTOCOL I6, S7: the log is trimmed past an in-sync standby, which then discards its copy.
+    IsrKeptOverFullSync,
     /// PROTOCOL A7, SEMANTICS R13: returned memory is used at once.
     ColdNoHold,
     /// PROTOCOL T1, T2: a copy outside of the in-sync set takes over.

@@ -5,8 +5,8 @@ use crate::scenario::{DIRECTED, STANDARD, Scenario};
 pub(crate) const USAGE: &str = "usage: cargo xtask sim [--seeds N] [--from S] [--scenario X]
        cargo xtask sim --scenario X --seed S [--trace]
        cargo xtask sim --check-determinism
-       cargo xtask sim --mutants
-scenarios: sync, async, switch; drift, long-log, leases, rejoin (directed: at most 20 seeds of a plain run)";
+       cargo xtask sim --mutants [--only NAME]
+scenarios: sync, async, switch, full-sync; drift, long-log, leases, rejoin, trim (directed: at most 20 seeds of a plain run)";
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Command {
@@ -21,7 +21,8 @@ pub(crate) enum Command {
         trace: bool,
     },
     Determinism,
-    Mutants,
+    /// All, or the one of this name.
+    Mutants(Option<String>),
 }
 
 const SEEDS: u64 = 200;
@@ -29,7 +30,7 @@ const SEEDS: u64 = 200;
 const DIRECTED_SEEDS_MAX: u64 = 20;
 
 pub(crate) fn parse(args: &[String]) -> Result<Command, String> {
-    let (mut seeds, mut from, mut seed, mut scenario) = (None, None, None, None);
+    let (mut seeds, mut from, mut seed, mut scenario, mut only) = (None, None, None, None, None);
     let (mut trace, mut determinism, mut mutants) = (false, false, false);
     let mut rest = args.iter();
     while let Some(arg) = rest.next() {
@@ -42,13 +43,15 @@ pub(crate) fn parse(args: &[String]) -> Result<Command, String> {
             "--trace" => trace = true,
             "--check-determinism" => determinism = true,
             "--mutants" => mutants = true,
+            "--only" => only = Some(value()?.clone()),
             _ => return Err(format!("`{arg}` is not an argument")),
         }
     }
     let plain = seeds.is_none() && from.is_none() && seed.is_none() && scenario.is_none() && !trace;
     match (determinism, mutants, seed) {
         (true, false, None) if plain => Ok(Command::Determinism),
-        (false, true, None) if plain => Ok(Command::Mutants),
+        (false, true, None) if plain => Ok(Command::Mutants(only)),
+        _ if only.is_some() => Err("--only goes with --mutants".into()),
         (false, false, Some(seed)) if seeds.is_none() && from.is_none() => Ok(Command::One {
             scenarios: scenario.map_or_else(|| STANDARD.to_vec(), |s| vec![s]),
             seed,

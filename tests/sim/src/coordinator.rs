@@ -173,7 +173,7 @@ impl World {
                 }
             }
             Parcel::News(caller, records) => {
-                return self.to_leadership(caller, LeadershipEvent::Seen(records));
+                return self.hand_in(caller, LeadershipEvent::Seen(records));
             }
             Parcel::Again(caller) => {
                 if self.caller(caller.node) == caller {
@@ -226,10 +226,10 @@ impl World {
         if self.coordinator.waiting.len() == before {
             return Ok(());
         }
-        self.to_leadership(caller, LeadershipEvent::Done(id, outcome))
+        self.hand_in(caller, LeadershipEvent::Done(id, outcome))
     }
 
-    fn to_leadership(&mut self, caller: Caller, event: LeadershipEvent) -> Outcome {
+    fn hand_in(&mut self, caller: Caller, event: LeadershipEvent) -> Outcome {
         if self.caller(caller.node) != caller {
             return Ok(());
         }

@@ -15,18 +15,19 @@ counters! {
     Crash, CrashOfPrimary, CrashOfStandby, Restart, Freeze, FreezeOfPrimary, Thaw,
     PartitionBothWays, PartitionOneWay, IsolateNode, ClientCutOff, Heal,
     StreamBroken, FramesLostWithStream, FramesLateAfterClose, LinkStalled, DelaySpike, DriftChanged,
-    WrongRedirect, DetachAlive, DetachThenCrash, DetachAbsent,
+    CopyCut, CrashInFullSync, FrameTwice, WrongRedirect, DetachAlive, DetachThenCrash, DetachAbsent,
     PromoteWhilePrimaryLives, PromoteWhilePrimaryFrozen, PromoteAfterCrash, PromoteIneligible,
     // What nodes did.
     BecamePrimary, BecameCandidate, SteppedDown, OldPrimaryReturned, JoinedIsr, LeftIsr,
-    PromotionRefused, Redirected, FullSyncNeeded, DialRefused, DialTimedOut, LinkUp, PeerClosed, LinkDown,
+    PromotionRefused, Redirected, Discarded, CopyAsked, CopyResumed, CopySent, CopySealed, CopyReplayed,
+    LogTrimmed, DialRefused, DialTimedOut, LinkUp, PeerClosed, LinkDown,
     EntriesAppended, EntriesApplied, PreemptLogged, FreeLogged, InPlaceLogged, AbandonLogged, ResolveLogged,
     EvictLogged, DiscardLogged, SegmentGoneLogged, PurgeLogged, HoldEndLogged,
     // What the coordinator went through, and what came of it.
     CoordinatorCut, CoordinatorAway, CoordinatorSlow, CoordinatorTimeout, CommittedLate,
     TakeoverByRecord, NotElected,
     // What clients did and were told.
-    RequestSent, AnswerDelivered, NotPrimary, Unavailable, OutcomeUnknown, ConnectionClosed, ReplyNeverSent,
+    RequestSent, WriteRefused, AnswerDelivered, NotPrimary, Unavailable, OutcomeUnknown, ConnectionClosed, ReplyNeverSent,
     MountAcked, ReMountAcked, UnmountAcked, PutStartAcked, UpsertStartAcked, PutStartOnTwoSegments, PutExists, PutNoSpace, PutEndAcked, PutEndOfLostWrite,
     PutEndRetried, WriterGaveUp, RevokeAcked, RevokeRefused,
     CopyStarted, MoveStarted, TransferRefused, TransferEnded, TransferBroken, TransferRevoked,

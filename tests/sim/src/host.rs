@@ -1,16 +1,15 @@
 //! One node's process and what its shell keeps: the sockets' queue, the
 //! answers that wait, the last gate.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use standfast_kernel::api::Response;
 use standfast_kernel::master::{ClientTimes, Master, MasterConfig};
 use standfast_kernel::node::{Node, NodeConfig, NodeEvent};
-use standfast_kernel::oplog::LogLimits;
 use standfast_kernel::replication::{
-    Gate, Identity, PendingReplies, PrimaryFrame, ReplicationConfig, ReplicationTimes,
+    CopyFrame, Dump, Gate, Identity, PendingReplies, PrimaryFrame, ReplicationConfig, ReplicationTimes,
 };
 use standfast_kernel::supervisor::{LeadershipConfig, LeadershipTimes};
 use standfast_kernel::types::{ClusterId, CopyId, Epoch, LogPos, NodeId};
@@ -30,6 +29,7 @@ pub(crate) enum Input {
     Up(u64),
     /// On that connection.
     Frame(u64, PrimaryFrame),
+    Copy(u64, CopyFrame),
     Closed(u64, &'static str),
     Request(Req),
     Call(Call),
@@ -59,6 +59,10 @@ pub(crate) struct Process {
     pub(crate) shadow: Shadow,
     /// It has been a primary.
     pub(crate) has_led: bool,
+    /// Copies of its state that it sends, by connection.
+    pub(crate) dumps: BTreeMap<u64, Dump>,
+    /// Whether it said last that its homes form one prefix of its log.
+    pub(crate) sealed: bool,
 }
 
 #[derive(Debug)]
@@ -93,13 +97,15 @@ impl Process {
                 times: ReplicationTimes::default(),
                 ack: params.ack,
                 read_ttl_max: TIMES.read_ttl,
+                ship: params.ship,
+                loss: params.loss,
             },
             // The clients of this simulation do not ping yet.
             master: MasterConfig {
                 clients: ClientTimes { ttl: None, ..ClientTimes::default() },
                 ..TIMES.into()
             },
-            log: LogLimits::default(),
+            log: params.log,
             bootstrap: first && !params.coordinated,
             has_peer: true,
             seed,
@@ -124,8 +130,10 @@ impl Process {
             master: None,
             gate: None,
             pending: PendingReplies::default(),
-            shadow: Shadow::new(),
+            shadow: Shadow::new(copy),
             has_led: false,
+            dumps: BTreeMap::new(),
+            sealed: true,
         }
     }
 }

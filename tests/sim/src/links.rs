@@ -1,7 +1,7 @@
 //! Streams between nodes, as their shells see them.
 
 use standfast_kernel::node::NodeEvent;
-use standfast_kernel::replication::PrimaryFrame;
+use standfast_kernel::replication::{CopyFrame, CopyRequest, Dump, PrimaryFrame};
 use standfast_kernel::types::ConnId;
 
 use crate::clock::MS;
@@ -17,10 +17,10 @@ pub(crate) const REFUSED: &str = "refused";
 const DIAL_TIMEOUT: u64 = 200 * MS;
 
 impl World {
-    pub(crate) fn dial(&mut self, i: usize) {
+    pub(crate) fn dial(&mut self, i: usize, ask: Option<Box<CopyRequest>>) {
         self.hang_up(i);
         let target = self.hosts[i].target;
-        let id = self.net.dial(i, target);
+        let id = self.net.dial(i, target, ask);
         self.hosts[i].dialled = Some(id);
         let hop = self.net.hop(&mut self.rng, self.t, i, target);
         let cut = self.net.is_blocked(i, target) || self.net.is_blocked(target, i);
@@ -38,9 +38,18 @@ impl World {
         let alive = acceptor.process.is_some();
         conn.acceptor_process = acceptor.generation;
         conn.acceptor_open = alive;
+        let ask = conn.ask.take();
         let cut = self.net.is_blocked(i, target) || self.net.is_blocked(target, i);
         if alive && !cut {
             self.counters.hit(Count::LinkUp);
+            if let Some(request) = ask {
+                self.counters.hit(if request.resume.is_some() {
+                    Count::CopyResumed
+                } else {
+                    Count::CopyAsked
+                });
+                self.push(id, Way::ToAcceptor, Item::Ask(request));
+            }
             return self.input(i, Input::Up(id));
         }
         if let Some(conn) = self.net.conns.get_mut(&id) {
@@ -66,6 +75,43 @@ impl World {
         }
     }
 
+    pub(crate) fn send_copy(&mut self, id: u64, frame: CopyFrame) {
+        if self.net.conns.get(&id).is_some_and(|c| c.acceptor_open) {
+            self.push(id, Way::ToDialer, Item::Copy(frame));
+        }
+    }
+
+    /// Begins to send homes, a few at a time: writes go on in between.
+    pub(crate) fn copy(&mut self, i: usize, id: u64, dump: Dump) {
+        if let Some(process) = &mut self.hosts[i].process {
+            process.dumps.insert(id, dump);
+            self.at(self.t, Event::Dump(i, id));
+        }
+    }
+
+    pub(crate) fn dump(&mut self, i: usize, id: u64) {
+        let pause = self.rng.range(MS / 20, self.params.copy_pause_max);
+        let homes = self.rng.range(1, 120);
+        let open = self.net.conns.get(&id).is_some_and(|c| c.acceptor_open);
+        let frozen = self.hosts[i].frozen;
+        let Some(process) = &mut self.hosts[i].process else { return };
+        let Some(dump) = process.dumps.get_mut(&id) else { return };
+        if !open {
+            process.dumps.remove(&id);
+            return;
+        }
+        let count = if frozen { 0 } else { homes as usize };
+        let frames: Vec<CopyFrame> = dump.take(count).collect();
+        if matches!(frames.last(), Some(CopyFrame::End(_))) {
+            process.dumps.remove(&id);
+            self.counters.hit(Count::CopySent);
+        }
+        for frame in frames {
+            self.send_copy(id, frame);
+        }
+        self.at(self.t + pause, Event::Dump(i, id));
+    }
+
     pub(crate) fn close_peer(&mut self, id: u64) {
         let Some(conn) = self.net.conns.get_mut(&id) else { return };
         conn.acceptor_open = false;
@@ -73,6 +119,17 @@ impl World {
     }
 
     pub(crate) fn push(&mut self, id: u64, way: Way, item: Item) {
+        if self.params.twice_permille > 0
+            && let Some(again) = twin(&item)
+            && self.rng.chance(self.params.twice_permille)
+        {
+            self.counters.hit(Count::FrameTwice);
+            self.push_once(id, way, again);
+        }
+        self.push_once(id, way, item);
+    }
+
+    fn push_once(&mut self, id: u64, way: Way, item: Item) {
         if let Some(t) = self.net.push(&mut self.rng, self.t, id, way, item) {
             self.at(t, Event::Pipe(id, way));
         }
@@ -97,6 +154,14 @@ impl World {
                     self.counters.hit(Count::FramesLateAfterClose);
                 }
                 self.input(acceptor, Input::Event(NodeEvent::Peer(ConnId(id), frame)))
+            }
+            Item::Copy(frame) => self.input(dialer, Input::Copy(id, frame)),
+            Item::Ask(request) => {
+                let same = self.hosts[acceptor].generation == conn.acceptor_process;
+                if !conn.acceptor_open || !same {
+                    return Ok(());
+                }
+                self.input(acceptor, Input::Event(NodeEvent::CopyAsked(ConnId(id), request)))
             }
             Item::Close => self.closed(id, way),
         }
@@ -160,5 +225,14 @@ impl World {
             self.push(id, way, Item::Close);
         }
         self.hosts[i].dialled = None;
+    }
+}
+
+/// A second one of a frame that says something, as a sender that is unsure would send it.
+fn twin(item: &Item) -> Option<Item> {
+    match item {
+        Item::Down(frame) => Some(Item::Down(frame.clone())),
+        Item::Copy(frame) => Some(Item::Copy(frame.clone())),
+        Item::Up(_) | Item::Ask(_) | Item::Close => None,
     }
 }

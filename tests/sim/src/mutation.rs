@@ -3,7 +3,7 @@
 //! it was not the mutant that was caught.
 
 #[cfg(not(feature = "mutants"))]
-pub(crate) fn run() -> (u64, u64) {
+pub(crate) fn run(_: Option<&str>) -> (u64, u64) {
     println!(
         "FAILED: this build has no mutants; use `cargo xtask sim --mutants`, which switches the feature on"
     );
@@ -28,6 +28,13 @@ mod hunt {
         /// Of each scenario.
         seeds: u64,
     }
+
+    /// What shows that a copy is not one prefix of the log.
+    const COPIES: &[Invariant] =
+        &[StateEquality, NoQuarantine, NoSharedBytes, DerivedEqualsRebuild, LogMatching, ContiguousApply];
+
+    /// And that it lacks what was promised.
+    const LACKING: &[Invariant] = &[StateEquality, NoQuarantine, NoSharedBytes, StaleRead, PromiseKept];
 
     const fn hunt(scenarios: &'static [Scenario], caught_by: &'static [Invariant], seeds: u64) -> Hunt {
         Hunt { scenarios, caught_by, seeds }
@@ -70,6 +77,13 @@ mod hunt {
             Mutant::AdmitEarly => hunt(&[LongLog], &[PromiseKept], 20),
             Mutant::NoHold => hunt(&[Switch, Leases], &[NoReuseUnderRight, NoWrongBytes], 100),
             Mutant::LimboNow => hunt(&[Switch, Leases], &[NoReuseUnderRight, NoWrongBytes], 100),
+            Mutant::LateTail => hunt(&[FullSync], LACKING, 100),
+            Mutant::NoSkip => hunt(&[FullSync], COPIES, 100),
+            Mutant::UnsealedResume | Mutant::FsSessionsMix => hunt(&[FullSync], COPIES, 300),
+            Mutant::NoSeal => hunt(&[FullSync], COPIES, 200),
+            Mutant::IncrementalBeforeSeal => hunt(&[FullSync], COPIES, 100),
+            Mutant::WipeSameInc => hunt(&[FullSync], &[ContiguousApply], 50),
+            Mutant::IsrKeptOverFullSync => hunt(&[Trim], &[Order, RecordHolds], 20),
             Mutant::StaleRecord => hunt(&[Switch], &[PromoteEligible], 50),
             Mutant::FreeNowAlways => hunt(&[Sync], &[NoReuseUnderRight, NoWrongBytes], 50),
             Mutant::FreeNowPreempt => hunt(&[Sync], &[NoReuseUnderRight, NoWrongBytes], 50),
@@ -81,9 +95,9 @@ mod hunt {
     }
 
     /// Runs each mutant until it is caught; (caught, not caught or for a wrong reason).
-    pub(crate) fn run() -> (u64, u64) {
+    pub(crate) fn run(only: Option<&str>) -> (u64, u64) {
         let (mut caught, mut missed) = (0, 0);
-        for mutant in Mutant::ALL {
+        for mutant in Mutant::ALL.iter().filter(|m| only.is_none_or(|name| format!("{m:?}") == name)) {
             let Some(hunt) = plan(*mutant) else {
                 println!("{mutant:?}: caught by a test of the kernel, not hunted here");
                 continue;

@@ -38,6 +38,10 @@ pub(crate) enum Fault {
     CutCoordinatorAndCrash,
     CoordinatorAway,
     CoordinatorSlow,
+    /// Breaks a stream on which homes are sent.
+    CutCopy,
+    /// Either end of such a stream dies.
+    CrashCopier,
 }
 
 impl Fault {
@@ -77,6 +81,23 @@ impl Fault {
         (Self::DetachThenCrash, 3),
         (Self::FalsePromotion, 6),
         (Self::PromoteIneligible, 5),
+    ];
+    pub(crate) const COPYING: &[(Self, u64)] = &[
+        (Self::CrashPrimary, 3),
+        (Self::CrashStandby, 12),
+        (Self::Freeze, 5),
+        (Self::FreezePrimary, 3),
+        (Self::Partition, 8),
+        (Self::OneWay, 8),
+        (Self::Break, 8),
+        (Self::Stall, 10),
+        (Self::Slow, 10),
+        (Self::Drift, 3),
+        (Self::DetachAlive, 10),
+        (Self::FalsePromotion, 8),
+        (Self::PromoteIneligible, 8),
+        (Self::CutCopy, 20),
+        (Self::CrashCopier, 12),
     ];
     pub(crate) const SWITCHING: &[(Self, u64)] = &[
         (Self::FalsePromotion, 40),
@@ -168,8 +189,23 @@ impl World {
                     self.order(j, Call::Promote);
                 }
             }
+            Fault::CutCopy => self.cut_copy(),
+            Fault::CrashCopier => {
+                let unsealed = |i: &usize| {
+                    self.hosts[*i]
+                        .process
+                        .as_ref()
+                        .is_some_and(|p| !p.node.is_sealed() || !p.dumps.is_empty())
+                };
+                let all: Vec<usize> = (0..NODES).filter(unsealed).collect();
+                if let Some(i) = self.rng.pick(&all) {
+                    self.counters.hit(Count::CrashInFullSync);
+                    self.crash_for_a_while(i);
+                }
+            }
             Fault::PromoteIneligible => {
-                let yes = self.hosts[any].process.as_ref().is_none_or(|p| p.node.verdict().is_yes());
+                let now = self.now(any);
+                let yes = self.hosts[any].process.as_ref().is_none_or(|p| p.node.verdict(now).is_yes());
                 if !yes {
                     self.counters.hit(Count::PromoteIneligible);
                     self.order(any, Call::Promote);
@@ -291,6 +327,16 @@ impl World {
         if let Some(id) = self.rng.pick(&open) {
             self.counters.hit(Count::StreamBroken);
             self.note(At::World, || format!("stream {id} breaks"));
+            self.break_stream(id);
+        }
+    }
+
+    fn cut_copy(&mut self) {
+        let open: Vec<u64> =
+            self.net.conns.iter().filter(|(_, c)| c.copies && c.dialer_open).map(|(id, _)| *id).collect();
+        if let Some(id) = self.rng.pick(&open) {
+            self.counters.hit(Count::CopyCut);
+            self.note(At::World, || format!("stream {id} breaks while homes are sent"));
             self.break_stream(id);
         }
     }

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use standfast_kernel::replication::{PrimaryFrame, StandbyFrame};
+use standfast_kernel::replication::{CopyFrame, CopyRequest, PrimaryFrame, StandbyFrame};
 
 use crate::clock::MS;
 use crate::rng::Rng;
@@ -18,6 +18,9 @@ const ENDS: usize = NODES + CLIENTS;
 pub(crate) enum Item {
     Up(StandbyFrame),
     Down(PrimaryFrame),
+    /// The one request of a stream that copies the state.
+    Ask(Box<CopyRequest>),
+    Copy(CopyFrame),
     Close,
 }
 
@@ -44,6 +47,10 @@ pub(crate) struct Conn {
     /// Whether each end still listens.
     pub(crate) dialer_open: bool,
     pub(crate) acceptor_open: bool,
+    /// What to ask for once it is open, if it is to copy the state.
+    pub(crate) ask: Option<Box<CopyRequest>>,
+    /// Homes are sent on it.
+    pub(crate) copies: bool,
     pipes: [Pipe; 2],
 }
 
@@ -109,12 +116,21 @@ impl Net {
         if t < self.slow_until[from][to] { usual + rng.range(MS, self.slow_by[from][to]) } else { usual }
     }
 
-    pub(crate) fn dial(&mut self, dialer: usize, acceptor: usize) -> u64 {
+    pub(crate) fn dial(&mut self, dialer: usize, acceptor: usize, ask: Option<Box<CopyRequest>>) -> u64 {
         let id = self.next;
         self.next += 1;
         let pipes = [Pipe::default(), Pipe::default()];
-        let conn =
-            Conn { dialer, acceptor, acceptor_process: 0, dialer_open: true, acceptor_open: false, pipes };
+        let copies = ask.is_some();
+        let conn = Conn {
+            dialer,
+            acceptor,
+            acceptor_process: 0,
+            dialer_open: true,
+            acceptor_open: false,
+            ask,
+            copies,
+            pipes,
+        };
         self.conns.insert(id, conn);
         id
     }

@@ -6,7 +6,6 @@
 use std::collections::BTreeSet;
 
 use standfast_kernel::node::{NodeEvent, PromoteCall, RoleView};
-use standfast_kernel::replication::LinkView;
 use standfast_kernel::supervisor::Role;
 use standfast_kernel::types::{CopyId, Epoch};
 
@@ -54,7 +53,7 @@ impl Operator {
     }
 }
 
-/// A standby says for this long that it needs a full sync before it is restarted.
+/// A primary or a member is missed for so long before the operator acts.
 const PATIENCE_PRIMARY: u64 = 600 * MS;
 const PATIENCE_MEMBER: u64 = 1_200 * MS;
 
@@ -70,7 +69,7 @@ impl World {
     pub(crate) fn may_order(&self, i: usize) -> bool {
         let Some(p) = &self.hosts[i].process else { return false };
         let op = &self.operator;
-        p.node.verdict().is_yes()
+        p.node.verdict(self.now(i)).is_yes()
             && p.node.max_epoch() == op.latest.0
             && op.claim.is_none()
             && !op.banned.contains(&p.copy)
@@ -84,7 +83,7 @@ impl World {
         }
         let op = &self.operator;
         let claims = op.claim == Some((i, p.copy));
-        let eligible = p.node.verdict().is_yes()
+        let eligible = p.node.verdict(self.now(i)).is_yes()
             && p.node.max_epoch() == op.latest.0
             && !op.banned.contains(&p.copy)
             && op.isr.contains(&p.copy);
@@ -108,6 +107,16 @@ impl World {
         if standby && self.operator.claim.is_some_and(|(n, _)| n == i) {
             self.operator.claim = None;
         }
+    }
+
+    /// A node threw its copy away: only one that is in no record may be (PROTOCOL I6).
+    pub(crate) fn discarded(&mut self, i: usize, old: CopyId) -> Outcome {
+        let (epoch, leader, _) = self.operator.latest;
+        let follows = self.hosts[i].process.as_ref().is_some_and(|p| p.node.max_epoch() == epoch);
+        let on_record = self.primary().is_some() && follows && self.operator.isr.contains(&old);
+        Invariant::RecordHolds.check(!on_record, || {
+            format!("n{i} discarded copy {old}, which n{leader} counts as in sync in epoch {epoch}")
+        })
     }
 
     /// The in-sync set of a primary changed.
@@ -136,7 +145,7 @@ impl World {
 
     fn promote(&mut self, i: usize) -> Outcome {
         let Some(p) = &self.hosts[i].process else { return Ok(()) };
-        let (copy, yes) = (p.copy, p.node.verdict().is_yes());
+        let (copy, yes) = (p.copy, p.node.verdict(self.now(i)).is_yes());
         if yes {
             if !self.may_order(i) {
                 return Ok(());
@@ -202,7 +211,7 @@ impl World {
         self.at(next, Event::Operator);
         self.drop_dead_claim();
         for i in 0..NODES {
-            self.look_after(i)?;
+            self.look_after(i);
         }
         if self.params.coordinated {
             return Ok(());
@@ -219,31 +228,20 @@ impl World {
         }
     }
 
-    /// Where to dial, and whether to start over with an empty copy.
-    fn look_after(&mut self, i: usize) -> Outcome {
-        let now = self.now(i);
-        let Some(p) = &self.hosts[i].process else { return Ok(()) };
-        let latest = self.operator.latest.1;
-        if let RoleView::Standby(view) = p.node.view(now).detail {
-            let full_sync = view.why_not.as_deref().is_some_and(|w| w.starts_with("needs a full sync"));
-            let follows = view.link == LinkView::Streaming;
-            if full_sync && !follows && self.may_die(i) && !self.hosts[i].frozen {
-                self.counters.hit(Count::FullSyncNeeded);
-                self.crash(i);
-                let t = self.t + self.rng.range(MS, 50 * MS);
-                self.at(t, Event::Heal(crate::nemesis::Healing::Restart(i)));
-                return Ok(());
-            }
+    /// Where to dial.
+    fn look_after(&mut self, i: usize) {
+        if self.hosts[i].process.is_none() {
+            return;
         }
         if self.params.coordinated {
-            return Ok(());
+            return;
         }
+        let latest = self.operator.latest.1;
         let wanted = if latest == i { (i + 1 + self.rng.below(2) as usize) % NODES } else { latest };
         let settled = latest == i && self.hosts[i].target != i && !self.rng.chance(50);
         if self.hosts[i].target != wanted && !settled && self.rng.chance(700) {
             self.order(i, Call::Redirect(wanted));
         }
-        Ok(())
     }
 
     pub(crate) fn order(&mut self, i: usize, call: Call) {

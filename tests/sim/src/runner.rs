@@ -42,7 +42,7 @@ pub(crate) fn run(command: &Command) -> ExitCode {
         Command::Seeds { scenarios, from } => seeds_of(scenarios, *from),
         Command::One { scenarios, seed, trace } => one(scenarios, *seed, *trace),
         Command::Determinism => determinism(),
-        Command::Mutants => mutation::run(),
+        Command::Mutants(only) => mutation::run(only.as_deref()),
     };
     // The form that `cargo xtask verify` reads.
     println!("{passed} passed, {failed} failed");

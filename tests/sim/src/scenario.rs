@@ -5,6 +5,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use standfast_kernel::master::MasterTimes;
+use standfast_kernel::oplog::LogLimits;
+use standfast_kernel::replication::{LossBound, ShipConfig};
 use standfast_kernel::types::AckMode;
 
 use crate::clock::{DRIFT_PPM_MAX, MS, SECOND};
@@ -33,6 +35,11 @@ pub(crate) enum Scenario {
     Leases,
     /// Directed: standbys die and return at once on links whose streams overtake each other.
     Rejoin,
+    /// Short logs, so that standbys are trimmed past all the time and are given copies,
+    /// which are cut, and whose ends die.
+    FullSync,
+    /// Directed: in-sync standbys lag behind a log of a few entries.
+    Trim,
     /// Directed: the threads of one client write the same keys at once, slowly (SEMANTICS R21).
     Attempts,
     /// Directed: lenders take memory back and lend it again while it is used.
@@ -40,8 +47,14 @@ pub(crate) enum Scenario {
 }
 
 /// Those that a plain run consists of.
-pub(crate) const STANDARD: &[Scenario] =
-    &[Scenario::Sync, Scenario::Async, Scenario::Switch, Scenario::Leader, Scenario::LeaderAsync];
+pub(crate) const STANDARD: &[Scenario] = &[
+    Scenario::Sync,
+    Scenario::Async,
+    Scenario::Switch,
+    Scenario::Leader,
+    Scenario::LeaderAsync,
+    Scenario::FullSync,
+];
 /// Those that aim at one rule. A plain run has a few seeds of each: a mutant that only they catch proves
 /// something only if they are clean without it.
 pub(crate) const DIRECTED: &[Scenario] = &[
@@ -51,6 +64,7 @@ pub(crate) const DIRECTED: &[Scenario] = &[
     Scenario::Rejoin,
     Scenario::Attempts,
     Scenario::Lenders,
+    Scenario::Trim,
 ];
 const ALL: &[Scenario] = &[
     Scenario::Sync,
@@ -62,6 +76,8 @@ const ALL: &[Scenario] = &[
     Scenario::LongLog,
     Scenario::Leases,
     Scenario::Rejoin,
+    Scenario::FullSync,
+    Scenario::Trim,
     Scenario::Attempts,
     Scenario::Lenders,
 ];
@@ -80,6 +96,9 @@ pub(crate) const TIMES: MasterTimes = MasterTimes {
 pub(crate) const RPC_TIMEOUT: Duration = Duration::from_millis(400);
 /// A writer stops this long after it sent its PutStart. `put_release` is longer (PROTOCOL T6).
 pub(crate) const TRANSFER_MAX: Duration = Duration::from_millis(1900);
+
+/// Holds the last second or so.
+const SHORT_LOG: LogLimits = LogLimits { entries: 150, bytes: 1 << 20, chunk_bytes: 4096 };
 
 const _: () = assert!(TRANSFER_MAX.as_millis() * 102 / 98 < TIMES.put_release.as_millis());
 const _: () = assert!(TRANSFER_MAX.as_millis() > TIMES.put_discard.as_millis() + 500);
@@ -117,6 +136,16 @@ pub(crate) struct Params {
     pub(crate) lease: Duration,
     /// So many transactions and news in a thousand are held back for long.
     pub(crate) late_permille: u64,
+    /// How primaries gather and send entries.
+    pub(crate) ship: ShipConfig,
+    /// Async only: what a failover may lose.
+    pub(crate) loss: LossBound,
+    /// Bounds of the nodes' logs.
+    pub(crate) log: LogLimits,
+    /// Longest pause between a few homes of a copy and the next.
+    pub(crate) copy_pause_max: u64,
+    /// So many frames in a thousand are sent twice.
+    pub(crate) twice_permille: u64,
     /// Least number of requests, or the history proves too little.
     pub(crate) requests_min: u64,
 }
@@ -142,11 +171,26 @@ impl Params {
             coordinated: false,
             lease: Duration::from_millis(2_000),
             late_permille: 20,
+            ship: ShipConfig::default(),
+            loss: LossBound::default(),
+            log: LogLimits::default(),
+            copy_pause_max: 5 * MS,
+            twice_permille: 0,
             requests_min: 3_000,
         };
         match scenario {
             Scenario::Sync => mixed,
-            Scenario::Async => Self { ack: AckMode::Async, ..mixed },
+            Scenario::FullSync => Self {
+                faults: Fault::COPYING.to_vec(),
+                fault_gap: (50 * MS, 900 * MS),
+                log: SHORT_LOG,
+                copy_pause_max: 100 * MS,
+                twice_permille: 1,
+                away_max: SECOND,
+                think: (MS, 15 * MS),
+                ..mixed
+            },
+            Scenario::Async => Self { ack: AckMode::Async, log: SHORT_LOG, ..mixed },
             Scenario::Switch => {
                 Self { faults: Fault::SWITCHING.to_vec(), fault_gap: (100 * MS, 800 * MS), ..mixed }
             }
@@ -187,6 +231,18 @@ impl Params {
                 workload: [30, 40, 0, 10, 10, 10, 0, 0],
                 keys: 6,
                 // Discard gives room back, so most calls are writes, and those take their time.
+                requests_min: 1_000,
+                ..mixed
+            },
+            Scenario::Trim => Self {
+                ack: AckMode::Async,
+                faulty_ns: 20 * SECOND,
+                fault_gap: (20 * MS, 300 * MS),
+                faults: vec![(Fault::Stall, 6), (Fault::Slow, 3), (Fault::Break, 1)],
+                log: LogLimits { entries: 4, bytes: 1 << 20, chunk_bytes: 128 },
+                loss: LossBound { entries: 12, age: Duration::from_millis(80) },
+                ship: ShipConfig { batch_entries: 3, window_entries: 5, linger: Duration::from_millis(2) },
+                think: (MS / 2, 3 * MS),
                 requests_min: 1_000,
                 ..mixed
             },
@@ -234,6 +290,8 @@ impl fmt::Display for Scenario {
             Self::LongLog => "long-log",
             Self::Leases => "leases",
             Self::Rejoin => "rejoin",
+            Self::FullSync => "full-sync",
+            Self::Trim => "trim",
             Self::Attempts => "attempts",
             Self::Lenders => "lenders",
         })

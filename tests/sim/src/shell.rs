@@ -7,7 +7,7 @@ use standfast_kernel::node::{Happening, NodeAction, NodeEvent, RoleChange};
 use standfast_kernel::oplog::OpType;
 use standfast_kernel::replication::Gate;
 use standfast_kernel::supervisor::Role;
-use standfast_kernel::types::{HomeId, KeyHash, LogPos, scoped_key};
+use standfast_kernel::types::{HomeId, KeyHash, LogPos, Seq, scoped_key};
 
 use crate::client::{Answer, Reply, Req};
 use crate::counters::Count;
@@ -32,6 +32,7 @@ impl World {
             self.act(i, action)?;
         }
         self.follow_log(i)?;
+        self.look_at_seal(i)?;
         self.release(i)?;
         self.schedule(i);
         self.eager(i)
@@ -39,7 +40,10 @@ impl World {
 
     fn act(&mut self, i: usize, action: NodeAction) -> Outcome {
         match action {
-            NodeAction::Dial => self.dial(i),
+            NodeAction::Dial => self.dial(i, None),
+            NodeAction::Fetch(request) => self.dial(i, Some(request)),
+            NodeAction::SendCopy(conn, frame) => self.send_copy(conn.0, frame),
+            NodeAction::Copy(conn, dump) => self.copy(i, conn.0, *dump),
             NodeAction::Send(frame) => {
                 if let Some(id) = self.hosts[i].dialled {
                     self.push(id, crate::net::Way::ToAcceptor, Item::Up(frame));
@@ -84,6 +88,13 @@ impl World {
             "isr_joined" => self.membership(i, Count::JoinedIsr),
             "isr_left" => self.membership(i, Count::LeftIsr),
             "role_changed" => self.role_changed(i),
+            "discarded" => return self.new_copy(i),
+            "full_sync_sealed" => {
+                self.counters.hit(Count::CopySealed);
+                if let Some(p) = &self.hosts[i].process {
+                    crate::invariants::audit(p.node.store(), i)?;
+                }
+            }
             "streaming" if self.hosts[i].process.as_ref().is_some_and(|p| p.has_led) => {
                 self.counters.hit(Count::OldPrimaryReturned);
             }
@@ -91,6 +102,25 @@ impl World {
                 return Err(Invariant::NoQuarantine.broken(format!("n{i}: {}", happening.text)));
             }
             _ => {}
+        }
+        Ok(())
+    }
+
+    fn new_copy(&mut self, i: usize) -> Outcome {
+        self.counters.hit(Count::Discarded);
+        let Some(process) = &mut self.hosts[i].process else { return Ok(()) };
+        let new = process.node.identity().copy;
+        let old = std::mem::replace(&mut process.copy, new);
+        self.hosts[i].last_copy = new;
+        self.discarded(i, old)
+    }
+
+    /// A copy that claims to be one prefix of the log is looked at at once.
+    fn look_at_seal(&mut self, i: usize) -> Outcome {
+        let Some(process) = &mut self.hosts[i].process else { return Ok(()) };
+        let sealed = process.node.is_sealed();
+        if sealed != std::mem::replace(&mut process.sealed, sealed) && sealed {
+            crate::invariants::audit(process.node.store(), i)?;
         }
         Ok(())
     }
@@ -134,7 +164,10 @@ impl World {
     fn gate(&mut self, i: usize, gate: Gate) -> Outcome {
         let Some(process) = &mut self.hosts[i].process else { return Ok(()) };
         let marks = process.node.log().marks();
-        let ordered = marks.trim <= gate.commit && gate.commit <= marks.tail;
+        // A copy from a full sync begins its log where the copying began, which may lie above what it knows
+        // to be committed. With a coordinator it starts from that (PROTOCOL S9).
+        let trimmed = marks.trim <= gate.commit || self.params.coordinated;
+        let ordered = trimmed && gate.commit <= marks.tail;
         Invariant::Order.check(ordered, || {
             format!("n{i}: commit {} outside {}..={}", gate.commit, marks.trim, marks.tail)
         })?;
@@ -166,7 +199,15 @@ impl World {
     fn follow_log(&mut self, i: usize) -> Outcome {
         let Some(process) = &mut self.hosts[i].process else { return Ok(()) };
         let primary = process.node.role() == Role::Primary;
-        for kind in process.shadow.follow(process.node.log(), &mut self.ledger, i)? {
+        let trimmed = process.node.log().marks().trim > Seq::FIRST;
+        if trimmed && primary {
+            self.counters.hit(Count::LogTrimmed);
+        }
+        let unsealed = !process.node.is_sealed();
+        for kind in process.shadow.follow(process.node.log(), process.copy, &mut self.ledger, i)? {
+            if unsealed {
+                self.counters.hit(Count::CopyReplayed);
+            }
             self.counters.hit(if primary { Count::EntriesAppended } else { Count::EntriesApplied });
             match kind {
                 OpType::Preempt => self.counters.hit(Count::PreemptLogged),
@@ -194,6 +235,12 @@ impl World {
             return Ok(());
         };
         if !gate.may_answer(now) {
+            self.reply(i, &req, Answer::Unavailable);
+            return Ok(());
+        }
+        let tail = process.node.log().tail();
+        if req.request.is_mutation() && gate.refuses_writes(tail, now).is_some() {
+            self.counters.hit(Count::WriteRefused);
             self.reply(i, &req, Answer::Unavailable);
             return Ok(());
         }

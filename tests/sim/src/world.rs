@@ -33,6 +33,8 @@ pub(crate) enum Event {
     Client(usize, u64),
     Call(usize, Call),
     Coordinator(Parcel),
+    /// More homes of a copy are due.
+    Dump(usize, u64),
     Operator,
     Nemesis,
     Heal(Healing),
@@ -161,6 +163,10 @@ impl World {
             Event::Client(c, generation) => self.client(c, generation),
             Event::Call(i, call) => self.input(i, Input::Call(call)),
             Event::Coordinator(parcel) => self.parcel(parcel),
+            Event::Dump(i, id) => {
+                self.dump(i, id);
+                Ok(())
+            }
             Event::Operator => self.patrol(),
             Event::Nemesis => self.nemesis(),
             Event::Heal(healing) => self.heal(healing),
@@ -227,6 +233,7 @@ impl World {
             Input::Event(event) => self.node_event(i, event),
             Input::Up(id) if host.dialled == Some(id) => self.node_event(i, NodeEvent::LinkUp),
             Input::Frame(id, frame) if host.dialled == Some(id) => self.node_event(i, NodeEvent::Link(frame)),
+            Input::Copy(id, frame) if host.dialled == Some(id) => self.node_event(i, NodeEvent::Copy(frame)),
             Input::Closed(id, why) if host.dialled == Some(id) => {
                 host.dialled = None;
                 self.counters.hit(Count::LinkDown);
@@ -238,7 +245,7 @@ impl World {
                 self.node_event(i, event)
             }
             // Of a connection that this process has left.
-            Input::Up(_) | Input::Frame(..) | Input::Closed(..) => Ok(()),
+            Input::Up(_) | Input::Frame(..) | Input::Copy(..) | Input::Closed(..) => Ok(()),
             Input::Request(req) => self.serve(i, req),
             Input::Call(call) => self.called(i, call),
         }

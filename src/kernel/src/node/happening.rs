@@ -118,6 +118,25 @@ impl Happening {
         Self::new(Severity::Warning, "not_streamed", why.to_owned())
     }
 
+    pub(super) fn copying(node: &NodeId) -> Self {
+        let text = format!("{node} is given a copy of the state");
+        Self::new(Severity::Info, "full_sync_begun", text)
+    }
+
+    pub(super) fn diverged(what: &str) -> Self {
+        Self::new(Severity::Warning, "diverged", what.to_owned())
+    }
+
+    pub(super) fn discarded(old: CopyId, new: CopyId, why: &str) -> Self {
+        let text = format!("copy {old} of the state was discarded, copy {new} begins: {why}");
+        Self::new(Severity::Warning, "discarded", text)
+    }
+
+    pub(super) fn sealed(upto: Seq) -> Self {
+        let text = format!("the full sync is complete: the state is whole up to entry {upto}");
+        Self::new(Severity::Info, "full_sync_sealed", text)
+    }
+
     pub(super) fn quarantined(bad: &Quarantined) -> Self {
         let key = bad.key.as_deref().map_or("none".into(), |k| k.escape_ascii().to_string());
         let text = format!("entry {} (key {key}) is quarantined: {}", bad.seq, bad.reason);

@@ -63,7 +63,7 @@ impl Node {
             LeadershipAction::Read => out.push(NodeAction::ReadRecords),
             LeadershipAction::Stand(why) => self.stand(now, why, out),
             LeadershipAction::GiveUp(why) => self.give_up(now, why, out),
-            LeadershipAction::Lead(term) => self.lead_term(now, wall, *term, out),
+            LeadershipAction::Lead(term) => self.lead_term(now, wall, &term, out),
             LeadershipAction::StepDown(epoch) => self.learn(now, epoch, out),
             LeadershipAction::Follow(node, address) => {
                 self.refused = false;
@@ -77,7 +77,7 @@ impl Node {
             LeadershipAction::Lease(until) => self.primary_event(now, PrimaryEvent::Lease(until), out),
             LeadershipAction::Published(since) => out.push(NodeAction::Published(since)),
             LeadershipAction::Warn(code, text) => {
-                out.push(NodeAction::Happened(Happening::warning(code, text)))
+                out.push(NodeAction::Happened(Happening::warning(code, text)));
             }
         }
     }
@@ -115,7 +115,7 @@ impl Node {
         self.reason = why;
     }
 
-    fn lead_term(&mut self, now: Instant, wall: WallTime, term: Term, out: &mut Vec<NodeAction>) {
+    fn lead_term(&mut self, now: Instant, wall: WallTime, term: &Term, out: &mut Vec<NodeAction>) {
         self.standby_event(now, StandbyEvent::StopGranting, out);
         let Some(standby) = self.state.standby() else { return };
         self.right_end = self.right_end.max(standby.right_end());
@@ -131,7 +131,7 @@ impl Node {
             commit_known: standby.commit_known(),
             former: standby.holder_copy().map(|copy| (copy, standby.led_at().unwrap_or(now))),
         };
-        let change = self.change_of(now, fenced, &term, standby);
+        let change = self.change_of(now, fenced, term, standby);
         let start = TermStart {
             cause: Cause::Elected,
             serve_at: fenced,
@@ -142,7 +142,7 @@ impl Node {
         self.refused = false;
         self.begin(now, wall, start, out);
         if let Some(leadership) = &mut self.leadership {
-            leadership.record_history(history(&self.config.me.node, &term, &change, wall));
+            leadership.record_history(history(&self.config.me.node, term, &change, wall));
         }
         if let Some(call) = self.promoting.take() {
             out.push(NodeAction::Promoted(call.request, Verdict { reasons: Vec::new() }, Some(change)));

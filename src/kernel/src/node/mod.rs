@@ -18,9 +18,9 @@ use crate::machine::Machine;
 use crate::master::{Master, MasterConfig};
 use crate::oplog::{LogLimits, OpLogManager};
 use crate::replication::{
-    Gate, Identity, Keeping, PROTOCOL_VERSION, Primary, PrimaryAction, PrimaryEvent, PrimaryFrame,
-    ReplicationConfig, Standby, StandbyAction, StandbyEvent, StandbyFrame, StandbyStart, Start,
-    StreamRefusal, Welcome,
+    CopyFrame, CopyRequest, Detached, Dump, Gate, Hello, Identity, Keeping, PROTOCOL_VERSION, Primary,
+    PrimaryAction, PrimaryEvent, PrimaryFrame, ReplicationConfig, Standby, StandbyAction, StandbyEvent,
+    StandbyFrame, StandbyStart, Start, StreamRefusal, Welcome,
 };
 use crate::store::MetadataStore;
 use crate::supervisor::{
@@ -71,6 +71,10 @@ pub enum NodeEvent {
     LinkRefused(String),
     /// The other end of that connection said something.
     Link(PrimaryFrame),
+    /// The other end sent part of a copy of its state.
+    Copy(CopyFrame),
+    /// A peer asks for a copy of the state, on a connection of its own.
+    CopyAsked(ConnId, Box<CopyRequest>),
     /// A peer that dialled this node said something.
     Peer(ConnId, StandbyFrame),
     /// That peer's connection ended.
@@ -114,12 +118,18 @@ pub struct PromoteCall {
 pub enum NodeAction {
     /// Connect to the peer.
     Dial,
+    /// Connect to the peer and ask it for a copy of its state.
+    Fetch(Box<CopyRequest>),
     /// Send this on the dialled connection.
     Send(StandbyFrame),
     /// End the dialled connection.
     Hangup,
     /// Send this to a peer that dialled.
     SendPeer(ConnId, PrimaryFrame),
+    /// Send this to a peer that asked for a copy of the state.
+    SendCopy(ConnId, CopyFrame),
+    /// Send all this behind it, as fast as it leaves.
+    Copy(ConnId, Box<Dump>),
     /// End a peer's connection.
     ClosePeer(ConnId),
     /// Begin to hand requests to this master.
@@ -130,9 +140,8 @@ pub enum NodeAction {
     StopServing,
     /// Answer to a promotion: the verdict, and the change if it took place.
     Promoted(u64, Verdict, Option<RoleChange>),
-    /// Answer to a detach: whether the node was in the in-sync set; `None` when
-    /// this node is not the primary.
-    Detached(u64, Option<bool>),
+    /// Answer to a detach; `None` when this node is not the primary.
+    Detached(u64, Option<Detached>),
     /// Carry this out on the coordinator's records; its end comes as an event.
     Transact(CallId, Box<Transaction>),
     /// Read the coordinator's records anew.
@@ -249,15 +258,22 @@ impl Node {
         self.role() == Role::Standby && self.leadership.as_ref().is_some_and(Leadership::has_failed)
     }
 
+    /// Whether its homes form one prefix of its log (PROTOCOL S6).
+    #[must_use]
+    pub fn is_sealed(&self) -> bool {
+        self.state.standby().is_none_or(Standby::is_sealed)
+    }
+
     /// Whether it could be promoted now.
     #[must_use]
-    pub fn verdict(&self) -> Verdict {
+    pub fn verdict(&self, now: Instant) -> Verdict {
         let standby = self.state.standby();
         may_promote(&Facts {
             role: self.role(),
             ever_streamed: self.ever_streamed,
             in_sync: self.counted_in_sync(),
             quarantined: standby.map_or(0, |s| s.quarantine().len()),
+            unsealed: standby.and_then(|s| s.unsealed(now)),
         })
     }
 
@@ -290,10 +306,11 @@ impl Node {
         let sabotage = self.config.sabotage;
         let start = crate::master::MasterStart { epoch, since: now, hold_until, seed, sabotage };
         let (store, log) = (Arc::clone(&self.store), self.log.clone());
-        let master = Arc::new(Master::new(store, log.clone(), self.config.master.clone(), &start));
+        let master =
+            Arc::new(Master::new(Arc::clone(&store), log.clone(), self.config.master.clone(), &start));
         let start = crate::replication::PrimaryStart { epoch, serve_at, now, keeping };
         let (me, replication) = (self.config.me.clone(), self.config.replication.clone());
-        let primary = Primary::new(me, replication, log, start);
+        let primary = Primary::new(me, replication, store, log, start);
         master.begin_term(wall, self.config.me.node.as_str(), self.config.me.copy);
         self.enter(cause, RoleState::Primary(Box::new(primary), Arc::clone(&master)), change.reason.clone());
         out.push(NodeAction::Serve(master));
@@ -326,6 +343,7 @@ impl Node {
         }
         let was = self.role();
         self.leave_role(seen, out);
+        self.log.pin(None);
         self.max_epoch = self.max_epoch.max(seen);
         self.right_end = self.right_end.max(now);
         let start = StandbyStart {
@@ -361,7 +379,7 @@ impl Node {
     }
 
     fn promote(&mut self, now: Instant, wall: WallTime, call: PromoteCall, out: &mut Vec<NodeAction>) {
-        let verdict = self.verdict();
+        let verdict = self.verdict(now);
         if call.dry_run || !verdict.is_yes() {
             out.push(NodeAction::Promoted(call.request, verdict, None));
             return;
@@ -408,21 +426,35 @@ impl Node {
             return self.primary_event(now, PrimaryEvent::Frame(conn, frame), out);
         }
         if let StandbyFrame::Hello(hello) = frame {
-            let refusal = if hello.cluster == self.config.me.cluster.as_str() {
-                self.learn(now, hello.max_epoch, out);
-                StreamRefusal::NotPrimary
-            } else {
-                StreamRefusal::Cluster(self.config.me.cluster.to_string())
-            };
-            let welcome = Welcome {
-                epoch: self.max_epoch,
-                node: self.config.me.node.clone(),
-                copy: self.config.me.copy,
-                start: Start::Refused(refusal),
-            };
+            let welcome = self.not_primary(now, &hello, out);
             out.push(NodeAction::SendPeer(conn, PrimaryFrame::Welcome(welcome)));
         }
         out.push(NodeAction::ClosePeer(conn));
+    }
+
+    fn copy_asked(&mut self, now: Instant, conn: ConnId, asked: Box<CopyRequest>, out: &mut Vec<NodeAction>) {
+        if self.role() == Role::Primary {
+            return self.primary_event(now, PrimaryEvent::CopyAsked(conn, asked), out);
+        }
+        let welcome = self.not_primary(now, &asked.hello, out);
+        out.push(NodeAction::SendCopy(conn, CopyFrame::Welcome(welcome)));
+        out.push(NodeAction::ClosePeer(conn));
+    }
+
+    /// What a node that does not decide says to a greeting.
+    fn not_primary(&mut self, now: Instant, hello: &Hello, out: &mut Vec<NodeAction>) -> Welcome {
+        let refusal = if hello.cluster == self.config.me.cluster.as_str() {
+            self.learn(now, hello.max_epoch, out);
+            StreamRefusal::NotPrimary
+        } else {
+            StreamRefusal::Cluster(self.config.me.cluster.to_string())
+        };
+        Welcome {
+            epoch: self.max_epoch,
+            node: self.config.me.node.clone(),
+            copy: self.config.me.copy,
+            start: Start::Refused(refusal),
+        }
     }
 
     /// A higher epoch anywhere ends what this node does in a lower one.
@@ -447,6 +479,16 @@ impl Node {
         }
     }
 
+    fn copy(&mut self, now: Instant, frame: CopyFrame, out: &mut Vec<NodeAction>) {
+        match (self.role(), frame) {
+            (Role::Standby, frame) => self.standby_event(now, StandbyEvent::Copy(frame), out),
+            (Role::Candidate | Role::Primary, CopyFrame::Welcome(w)) => {
+                self.link(now, PrimaryFrame::Welcome(w), out);
+            }
+            (Role::Candidate | Role::Primary, CopyFrame::Chunk(_) | CopyFrame::End(_)) => {}
+        }
+    }
+
     /// A primary that nobody follows asks its peer, so that a deposed one learns it.
     fn probe(&mut self, now: Instant, out: &mut Vec<NodeAction>) {
         let RoleState::Primary(primary, _) = &self.state else { return };
@@ -459,11 +501,13 @@ impl Node {
 
     fn probe_hello(&self, out: &mut Vec<NodeAction>) {
         let me = &self.config.me;
-        out.push(NodeAction::Send(StandbyFrame::Hello(crate::replication::Hello {
+        out.push(NodeAction::Send(StandbyFrame::Hello(Hello {
             cluster: me.cluster.to_string(),
             node: me.node.clone(),
             copy: me.copy,
             last: None,
+            quarantined: false,
+            unsealed: None,
             max_epoch: self.max_epoch,
             version: PROTOCOL_VERSION,
             shard_hash: 0,
@@ -478,7 +522,9 @@ impl Node {
         }
         // Also while it may not answer: a deadline that stays in the past is a busy loop.
         self.next_maintain = now.plus(MAINTAIN_EVERY);
-        if primary.gate().may_answer(now) && master.maintain(now, wall) > 0 {
+        let gate = primary.gate();
+        let may_append = gate.may_answer(now) && gate.refuses_writes(self.log.tail(), now).is_none();
+        if may_append && master.maintain(now, wall) > 0 {
             self.primary_event(now, PrimaryEvent::Appended, out);
         }
     }
@@ -490,6 +536,11 @@ impl Node {
         for action in actions {
             match action {
                 PrimaryAction::Send(conn, frame) => out.push(NodeAction::SendPeer(conn, frame)),
+                PrimaryAction::SendCopy(conn, frame) => out.push(NodeAction::SendCopy(conn, frame)),
+                PrimaryAction::Copy(conn, node, dump) => {
+                    out.push(NodeAction::Happened(Happening::copying(&node)));
+                    out.push(NodeAction::Copy(conn, dump));
+                }
                 PrimaryAction::Close(conn, why) => {
                     out.push(NodeAction::Happened(Happening::peer_closed(conn, why)));
                     out.push(NodeAction::ClosePeer(conn));
@@ -504,9 +555,9 @@ impl Node {
                     let wall = self.wall;
                     self.leadership_event(now, wall, LeadershipEvent::Propose(isr), out);
                 }
-                PrimaryAction::Detached(node, was_member) => {
+                PrimaryAction::Detached(node, done) => {
                     if let Some((request, _)) = self.detaching.take_if(|(_, n)| *n == node) {
-                        out.push(NodeAction::Detached(request, Some(was_member)));
+                        out.push(NodeAction::Detached(request, Some(done)));
                     }
                 }
             }
@@ -525,7 +576,23 @@ impl Node {
                     let dial = if self.config.has_peer { NodeAction::Dial } else { continue };
                     out.push(dial);
                 }
+                StandbyAction::Fetch(request) => {
+                    let fetch = if self.config.has_peer { NodeAction::Fetch(request) } else { continue };
+                    out.push(fetch);
+                }
                 StandbyAction::Send(frame) => out.push(NodeAction::Send(frame)),
+                StandbyAction::Diverged(what) => {
+                    out.push(NodeAction::Happened(Happening::diverged(&what)));
+                }
+                StandbyAction::Discarded { old, new, why } => {
+                    self.config.me.copy = new;
+                    self.ever_streamed = false;
+                    out.push(NodeAction::Happened(Happening::discarded(old, new, &why)));
+                }
+                StandbyAction::Sealed(upto) => {
+                    self.ever_streamed = true;
+                    out.push(NodeAction::Happened(Happening::sealed(upto)));
+                }
                 StandbyAction::Hangup(_) => out.push(NodeAction::Hangup),
                 StandbyAction::Quarantined(bad) => {
                     out.push(NodeAction::Happened(Happening::quarantined(&bad)));
@@ -581,6 +648,8 @@ impl Machine for Node {
                 self.standby_event(now, StandbyEvent::LinkDown(why), out);
             }
             NodeEvent::Link(frame) => self.link(now, frame, out),
+            NodeEvent::Copy(frame) => self.copy(now, frame, out),
+            NodeEvent::CopyAsked(conn, request) => self.copy_asked(now, conn, request, out),
             NodeEvent::Peer(conn, frame) => self.peer(now, conn, frame, out),
             NodeEvent::PeerClosed(conn) => self.primary_event(now, PrimaryEvent::Closed(conn), out),
             NodeEvent::Appended => self.primary_event(now, PrimaryEvent::Appended, out),

@@ -3,7 +3,7 @@ use bytes::Bytes;
 use super::*;
 use crate::api::{EndItem, PutItem, ReplicaType, ReplicateConfig, Request, Response};
 use crate::oplog::Batch;
-use crate::replication::{Ack, BatchFrame, Hello, InSyncRecord, ReplicationTimes};
+use crate::replication::{Ack, BatchFrame, FullSyncReason, Hello, InSyncRecord, ReplicationTimes};
 use crate::types::{AckMode, ClientId, KeyHash, LogPos, SegmentId, SegmentSpec, Seq, up};
 
 const GRANT: Duration = Duration::from_millis(500);
@@ -24,7 +24,13 @@ fn config(name: &str, bootstrap: bool) -> NodeConfig {
             copy: CopyId(u128::from(name.as_bytes()[0])),
             address: format!("{name}:1"),
         },
-        replication: ReplicationConfig { times, ack: AckMode::Sync, read_ttl_max: TTL },
+        replication: ReplicationConfig {
+            times,
+            ack: AckMode::Sync,
+            read_ttl_max: TTL,
+            ship: crate::replication::ShipConfig::default(),
+            loss: crate::replication::LossBound::default(),
+        },
         master: MasterConfig::default(),
         log: LogLimits::default(),
         bootstrap,
@@ -62,7 +68,7 @@ fn standby() -> Bench {
     b.on(1000, NodeEvent::LinkUp);
     b.on(1000, welcome(3, Start::Stream(Seq(1))));
     b.on(1000, beat(3, &["p", "n"]));
-    assert!(b.node.verdict().is_yes());
+    assert!(b.node.verdict(ms(1000)).is_yes());
     b
 }
 
@@ -103,6 +109,8 @@ fn hello(cluster: &str, max_epoch: u64) -> NodeEvent {
         node: name_of("s"),
         copy: copy("s"),
         last: Some(LogPos::NONE),
+        quarantined: false,
+        unsealed: None,
         max_epoch: Epoch(max_epoch),
         version: PROTOCOL_VERSION,
         shard_hash: h.map ^ h.home.index() as u64,
@@ -119,6 +127,7 @@ fn ack(epoch: u64, matched: u64) -> NodeEvent {
         token: ms(1000).0,
         grant_us: 500_000,
         quarantined: 0,
+        sealed: true,
     };
     NodeEvent::Peer(ConnId(7), StandbyFrame::Ack(ack))
 }
@@ -135,6 +144,9 @@ fn detach(node: &str) -> NodeEvent {
 fn line(action: &NodeAction) -> String {
     match action {
         NodeAction::Dial => "dial".into(),
+        NodeAction::Fetch(_) => "fetch".into(),
+        NodeAction::SendCopy(c, _) => format!("{} copy frame", c.0),
+        NodeAction::Copy(c, _) => format!("{} copy", c.0),
         NodeAction::Send(StandbyFrame::Hello(h)) => format!("hello max e{}", h.max_epoch),
         NodeAction::Send(StandbyFrame::Ack(a)) => format!("ack {}", a.matched),
         NodeAction::Hangup => "hang up".into(),
@@ -151,7 +163,7 @@ fn line(action: &NodeAction) -> String {
             let epoch = change.as_ref().map(|c| c.epoch.0);
             format!("promoted #{r} {codes:?} {epoch:?}")
         }
-        NodeAction::Detached(r, was) => format!("detached #{r} {was:?}"),
+        NodeAction::Detached(r, was) => format!("detached #{r} {:?}", was.map(|d| d.was_member)),
         NodeAction::Happened(h) => h.code.into(),
         NodeAction::Changed(c) => format!("changed {} e{}", c.kind, c.epoch),
         NodeAction::Transact(..)
@@ -528,7 +540,7 @@ fn every_event_in_every_role() {
         ("link down", || NodeEvent::LinkDown("cut".into()), [S, C, P]),
         ("welcome, lower", not_primary, [S, C, P]),
         ("welcome, higher", || welcome(9, Start::Stream(Seq(1))), [S, S, S]),
-        ("full sync", || welcome(9, Start::FullSync("because".into())), [S, S, S]),
+        ("full sync", || welcome(9, Start::FullSync(FullSyncReason::Other("because".into()))), [S, S, S]),
         ("batch", || beat(3, &["p"]), [S, C, P]),
         ("batch of another epoch", || beat(8, &["p"]), [S, C, P]),
         ("hello", || hello("test", 1), [S, C, P]),
@@ -605,6 +617,12 @@ impl Pair {
                     NodeAction::Send(f) => Some((other, NodeEvent::Peer(conn, f))),
                     NodeAction::Hangup => Some((other, NodeEvent::PeerClosed(conn))),
                     NodeAction::SendPeer(_, f) => Some((other, NodeEvent::Link(f))),
+                    NodeAction::Fetch(request) => Some((other, NodeEvent::CopyAsked(conn, request))),
+                    NodeAction::SendCopy(_, f) => Some((other, NodeEvent::Copy(f))),
+                    NodeAction::Copy(_, dump) => {
+                        queue.extend(dump.map(|frame| (other, NodeEvent::Copy(frame))));
+                        None
+                    }
                     NodeAction::ClosePeer(_) => Some((other, NodeEvent::LinkDown("closed".into()))),
                     _ => None,
                 };
@@ -624,7 +642,8 @@ impl Pair {
 
     fn equal(&self) -> bool {
         let [a, b] = &self.nodes;
-        a.node.store().recount() == b.node.store().recount() && a.node.log().marks() == b.node.log().marks()
+        let ends = |n: &Bench| (n.node.log().tail(), n.node.log().last());
+        a.node.store().recount() == b.node.store().recount() && ends(a) == ends(b)
     }
 }
 
@@ -636,7 +655,7 @@ fn two_nodes_change_roles_and_end_equal() {
     p.nodes[0].put(p.now, "first");
     p.on(0, NodeEvent::Appended);
     p.run(100);
-    assert!(p.equal() && p.nodes[1].node.verdict().is_yes());
+    assert!(p.equal() && p.nodes[1].node.verdict(ms(p.now)).is_yes());
     p.cut = true;
     p.on(0, NodeEvent::PeerClosed(ConnId(1)));
     p.on(1, NodeEvent::LinkDown("cut".into()));
@@ -650,10 +669,42 @@ fn two_nodes_change_roles_and_end_equal() {
     p.cut = false;
     p.run(5000);
     assert_eq!((p.nodes[0].is(), p.nodes[1].is()), ((Role::Standby, 2), (Role::Primary, 2)));
-    assert!(p.equal() && p.nodes[0].node.verdict().is_yes());
+    assert!(p.equal() && p.nodes[0].node.verdict(ms(p.now)).is_yes());
     assert_eq!(p.nodes[0].node.store().objects(), 2);
     p.on(0, promote(false));
     p.run(3000);
     assert_eq!((p.nodes[0].is(), p.nodes[1].is()), ((Role::Primary, 3), (Role::Standby, 3)));
     assert!(p.equal());
+}
+
+/// Writes on both sides of a cut: the deposed primary shows what it alone has,
+/// discards its copy, is given the new primary's, and may be promoted again.
+#[test]
+fn a_deposed_primary_with_a_suffix_of_its_own_is_given_a_copy() {
+    let mut p = Pair::new();
+    p.run(100);
+    p.nodes[0].put(p.now, "first");
+    p.on(0, NodeEvent::Appended);
+    p.run(100);
+    p.cut = true;
+    p.on(0, NodeEvent::PeerClosed(ConnId(1)));
+    p.on(1, NodeEvent::LinkDown("cut".into()));
+    p.nodes[0].put(p.now, "lost");
+    p.on(1, promote(false));
+    p.run(1000);
+    p.nodes[1].put(p.now, "second");
+    let old = p.nodes[0].node.identity().copy;
+    p.cut = false;
+    p.run(5000);
+    assert_eq!((p.nodes[0].is(), p.nodes[1].is()), ((Role::Standby, 2), (Role::Primary, 2)));
+    assert_eq!(p.nodes[0].node.store().recount(), p.nodes[1].node.store().recount());
+    p.nodes[0].node.store().audit().expect("derived equals rebuild");
+    assert!(p.nodes[0].node.verdict(ms(p.now)).is_yes());
+    assert_eq!(p.nodes[0].node.identity().copy, old.successor(), "another copy has another name");
+    let marks = p.nodes[0].node.log().marks();
+    assert!(marks.trim > Seq::FIRST && marks.last == p.nodes[1].node.log().last(), "{marks:?}");
+    p.on(0, promote(false));
+    p.run(3000);
+    assert_eq!((p.nodes[0].is(), p.nodes[1].is()), ((Role::Primary, 3), (Role::Standby, 3)));
+    assert_eq!(p.nodes[0].node.store().recount(), p.nodes[1].node.store().recount());
 }

@@ -4,13 +4,15 @@ use super::{Node, RoleState};
 use crate::oplog::LogMarks;
 use crate::replication::{PrimaryView, StandbyView};
 use crate::supervisor::{Role, Verdict};
-use crate::types::{Epoch, Instant};
+use crate::types::{CopyId, Epoch, Instant};
 
 /// A node at one moment.
 #[derive(Debug, Clone)]
 pub struct NodeView {
     /// When, in the node's own time.
     pub at: Instant,
+    /// Which copy of the state it holds.
+    pub copy: CopyId,
     /// Its role.
     pub role: Role,
     /// Why it is in this role.
@@ -49,12 +51,13 @@ impl Node {
         };
         NodeView {
             at: now,
+            copy: self.config.me.copy,
             role: self.role(),
             reason: self.reason.clone(),
             epoch: self.max_epoch,
             log: self.log.marks(),
             detail,
-            verdict: self.verdict(),
+            verdict: self.verdict(now),
             hold_until,
         }
     }

@@ -268,7 +268,7 @@ fn put_regions(out: &mut Vec<u8>, regions: &[Region]) {
     }
 }
 
-fn put_pos(out: &mut Vec<u8>, pos: LogPos) {
+pub(crate) fn put_pos(out: &mut Vec<u8>, pos: LogPos) {
     out.extend_from_slice(&pos.epoch.0.to_le_bytes());
     out.extend_from_slice(&pos.seq.to_le_bytes());
 }
@@ -281,12 +281,12 @@ fn put_release(out: &mut Vec<u8>, release: Release) {
     });
 }
 
-fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+pub(crate) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(&(bytes.len() as u16).to_le_bytes());
     out.extend_from_slice(bytes);
 }
 
-fn put_uuid(out: &mut Vec<u8>, uuid: Uuid) {
+pub(crate) fn put_uuid(out: &mut Vec<u8>, uuid: Uuid) {
     out.extend_from_slice(&uuid.first.to_le_bytes());
     out.extend_from_slice(&uuid.second.to_le_bytes());
 }
@@ -476,11 +476,21 @@ fn decode_regions(r: &mut Reader<'_>, min: u8) -> Result<SmallVec<[Region; 1]>, 
 }
 
 /// Reads fields from the front of bytes.
-pub(super) struct Reader<'a> {
+pub(crate) struct Reader<'a> {
     bytes: &'a [u8],
 }
 
 impl<'a> Reader<'a> {
+    /// From the first of these bytes on.
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes }
+    }
+
+    /// True when nothing is left.
+    pub(crate) fn is_done(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
     fn take(&mut self, n: usize, field: &'static str) -> Result<&'a [u8], DecodeError> {
         let cut_off = DecodeError::CutOff { field, needed: n, left: self.bytes.len() };
         let (taken, rest) = self.bytes.split_at_checked(n).ok_or(cut_off)?;
@@ -488,29 +498,29 @@ impl<'a> Reader<'a> {
         Ok(taken)
     }
 
-    fn array<const N: usize>(&mut self, field: &'static str) -> Result<[u8; N], DecodeError> {
+    pub(crate) fn array<const N: usize>(&mut self, field: &'static str) -> Result<[u8; N], DecodeError> {
         let mut array = [0; N];
         array.copy_from_slice(self.take(N, field)?);
         Ok(array)
     }
 
-    pub(super) fn u8(&mut self, field: &'static str) -> Result<u8, DecodeError> {
+    pub(crate) fn u8(&mut self, field: &'static str) -> Result<u8, DecodeError> {
         Ok(self.array::<1>(field)?[0])
     }
 
-    pub(super) fn u16(&mut self, field: &'static str) -> Result<u16, DecodeError> {
+    pub(crate) fn u16(&mut self, field: &'static str) -> Result<u16, DecodeError> {
         Ok(u16::from_le_bytes(self.array(field)?))
     }
 
-    fn u32(&mut self, field: &'static str) -> Result<u32, DecodeError> {
+    pub(crate) fn u32(&mut self, field: &'static str) -> Result<u32, DecodeError> {
         Ok(u32::from_le_bytes(self.array(field)?))
     }
 
-    pub(super) fn u64(&mut self, field: &'static str) -> Result<u64, DecodeError> {
+    pub(crate) fn u64(&mut self, field: &'static str) -> Result<u64, DecodeError> {
         Ok(u64::from_le_bytes(self.array(field)?))
     }
 
-    fn bool(&mut self, field: &'static str) -> Result<bool, DecodeError> {
+    pub(crate) fn bool(&mut self, field: &'static str) -> Result<bool, DecodeError> {
         match self.u8(field)? {
             0 => Ok(false),
             1 => Ok(true),
@@ -518,7 +528,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn home(&mut self) -> Result<HomeId, DecodeError> {
+    pub(crate) fn home(&mut self) -> Result<HomeId, DecodeError> {
         let index = self.u16("home")?;
         let unknown = DecodeError::Field { field: "home", value: u64::from(index), expected: "0 to 1024" };
         HomeId::from_index(usize::from(index)).ok_or(unknown)
@@ -533,19 +543,19 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub(super) fn pos(&mut self, field: &'static str) -> Result<LogPos, DecodeError> {
+    pub(crate) fn pos(&mut self, field: &'static str) -> Result<LogPos, DecodeError> {
         Ok(LogPos { epoch: Epoch(self.u64(field)?), seq: self.u64(field)? })
     }
 
-    pub(super) fn uuid(&mut self, field: &'static str) -> Result<Uuid, DecodeError> {
+    pub(crate) fn uuid(&mut self, field: &'static str) -> Result<Uuid, DecodeError> {
         Ok(Uuid { first: self.u64(field)?, second: self.u64(field)? })
     }
 
-    fn mount(&mut self) -> Result<MountUid, DecodeError> {
+    pub(crate) fn mount(&mut self) -> Result<MountUid, DecodeError> {
         Ok(MountUid(self.pos("mount")?))
     }
 
-    fn bytes_up_to(&mut self, max: usize, field: &'static str) -> Result<&'a [u8], DecodeError> {
+    pub(crate) fn bytes_up_to(&mut self, max: usize, field: &'static str) -> Result<&'a [u8], DecodeError> {
         let n = self.u16(field)?;
         if usize::from(n) > max {
             return Err(DecodeError::Field { field, value: u64::from(n), expected: "a shorter length" });
@@ -553,11 +563,11 @@ impl<'a> Reader<'a> {
         self.take(usize::from(n), field)
     }
 
-    pub(super) fn text(&mut self, field: &'static str, max: usize) -> Result<&'a str, DecodeError> {
+    pub(crate) fn text(&mut self, field: &'static str, max: usize) -> Result<&'a str, DecodeError> {
         std::str::from_utf8(self.bytes_up_to(max, field)?).map_err(|_| DecodeError::Utf8(field))
     }
 
-    pub(super) fn key(&mut self) -> Result<&'a [u8], DecodeError> {
+    pub(crate) fn key(&mut self) -> Result<&'a [u8], DecodeError> {
         self.bytes_up_to(limits::TENANT_BYTES_MAX + 1 + limits::KEY_BYTES_MAX, "key")
     }
 }

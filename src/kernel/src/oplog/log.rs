@@ -14,11 +14,17 @@ pub struct LogLimits {
     pub entries: u64,
     /// Bytes.
     pub bytes: usize,
+    /// Bytes of a chunk: what is trimmed is trimmed in whole chunks.
+    pub chunk_bytes: usize,
 }
 
 impl Default for LogLimits {
     fn default() -> Self {
-        Self { entries: limits::LOG_ENTRIES_MAX, bytes: limits::LOG_BYTES_MAX }
+        Self {
+            entries: limits::LOG_ENTRIES_MAX,
+            bytes: limits::LOG_BYTES_MAX,
+            chunk_bytes: limits::LOG_CHUNK_BYTES,
+        }
     }
 }
 
@@ -50,6 +56,8 @@ impl Batch {
 #[derive(Debug)]
 struct Chunk {
     first: Seq,
+    /// Bytes of all entries before the first, since the log began.
+    before: u64,
     bytes: Vec<u8>,
     /// Start of each entry in `bytes`.
     starts: Vec<u32>,
@@ -63,7 +71,13 @@ pub struct OpLog {
     tail: Seq,
     trim: Seq,
     bytes: usize,
+    /// Bytes of all entries since the log began, trimmed or held.
+    total: u64,
     limits: LogLimits,
+    /// Nothing from this seq on is trimmed, whatever the limits say.
+    pin: Option<Seq>,
+    /// Something would have been trimmed but for the pin.
+    over: bool,
     /// First seq of each epoch, ascending in both.
     epochs: Vec<(Epoch, Seq)>,
 }
@@ -77,9 +91,73 @@ impl OpLog {
             tail: Seq::FIRST,
             trim: Seq::FIRST,
             bytes: 0,
+            total: 0,
             limits,
+            pin: None,
+            over: false,
             epochs: Vec::new(),
         }
+    }
+
+    /// Starts over behind an entry of another log, whose table of epochs this
+    /// is: what a copy of the state is followed by (PROTOCOL S5).
+    pub fn restart(&mut self, epochs: Vec<(Epoch, Seq)>, after: LogPos) {
+        *self = Self { tail: after.end(), trim: after.end(), epochs, ..Self::new(self.limits) };
+        invariant!(self.last() == after, "the epochs of a log that ends at {after} say {}", self.last());
+    }
+
+    /// First seq of each epoch up to the entry `upto`, ascending.
+    #[must_use]
+    pub fn epochs_upto(&self, upto: LogPos) -> Vec<(Epoch, Seq)> {
+        self.epochs.iter().copied().take_while(|(_, first)| first.0 <= upto.seq).collect()
+    }
+
+    /// End of what this log has in common with another one, which begins its
+    /// epochs so and ends at `tail`. An entry is in both if both have its epoch.
+    #[must_use]
+    pub fn common_end(&self, theirs: &[(Epoch, Seq)], tail: Seq) -> Seq {
+        let end = |epochs: &[(Epoch, Seq)], i: usize, tail: Seq| epochs.get(i + 1).map_or(tail, |(_, f)| *f);
+        for (i, (epoch, _)) in self.epochs.iter().enumerate().rev() {
+            if let Some(j) = theirs.iter().position(|(e, _)| e == epoch) {
+                return end(&self.epochs, i, self.tail).min(end(theirs, j, tail));
+            }
+        }
+        Seq::FIRST
+    }
+
+    /// Keeps all entries from this seq on, or lets the limits decide again.
+    pub fn pin(&mut self, from: Option<Seq>) {
+        self.pin = from;
+        while self.over && self.chunks.len() > 2 && self.may_drop(Seq(u64::MAX)) {
+            self.drop_oldest();
+            self.over = self.is_full();
+        }
+        self.over &= self.chunks.len() > 2;
+    }
+
+    /// True when it holds more than its bounds allow, because of the pin.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.over
+    }
+
+    /// Where the trim is pinned.
+    #[must_use]
+    pub fn pinned_at(&self) -> Option<Seq> {
+        self.pin
+    }
+
+    /// Bytes of the entries from `seq` on; `None` when some are trimmed away.
+    #[must_use]
+    pub fn bytes_from(&self, seq: Seq) -> Option<u64> {
+        if seq < self.trim || seq > self.tail {
+            return None;
+        }
+        let at = self.chunks.partition_point(|c| c.first <= seq).checked_sub(1);
+        let Some(chunk) = at.map(|at| &self.chunks[at]) else { return Some(0) };
+        let inside = chunk.starts.get(seq.since(chunk.first) as usize).copied();
+        let start = inside.map_or(chunk.bytes.len() as u64, u64::from);
+        Some(self.total - chunk.before - start)
     }
 
     /// Next seq to assign.
@@ -163,7 +241,7 @@ impl OpLog {
                 self.epochs.push((epoch, seq));
             }
         }
-        let full = self.chunks.back().is_none_or(|c| c.bytes.len() + len > limits::LOG_CHUNK_BYTES);
+        let full = self.chunks.back().is_none_or(|c| c.bytes.len() + len > self.limits.chunk_bytes);
         if full {
             self.open_chunk(seq);
         }
@@ -171,6 +249,7 @@ impl OpLog {
             chunk.starts.push(chunk.bytes.len() as u32);
         }
         self.bytes += len;
+        self.total += len as u64;
         self.tail = seq.next();
         seq
     }
@@ -178,21 +257,28 @@ impl OpLog {
     /// Opens a chunk, trimming and recycling the oldest when the log is full.
     fn open_chunk(&mut self, first: Seq) {
         let mut recycled = None;
-        while self.chunks.len() > 1 && self.is_full() {
+        while self.is_full() && self.may_drop(Seq(u64::MAX)) {
             recycled = self.drop_oldest();
         }
+        self.over = self.chunks.len() > 1 && self.is_full();
         let (mut bytes, mut starts) = recycled.map_or_else(
-            || (Vec::with_capacity(limits::LOG_CHUNK_BYTES), Vec::new()),
+            || (Vec::with_capacity(self.limits.chunk_bytes), Vec::new()),
             |c| (c.bytes, c.starts),
         );
         bytes.clear();
         starts.clear();
-        self.chunks.push_back(Chunk { first, bytes, starts });
+        self.chunks.push_back(Chunk { first, before: self.total, bytes, starts });
     }
 
     fn is_full(&self) -> bool {
-        self.bytes + limits::LOG_CHUNK_BYTES > self.limits.bytes
+        self.bytes + self.limits.chunk_bytes > self.limits.bytes
             || self.tail.since(self.trim) >= self.limits.entries
+    }
+
+    /// True when the oldest chunk holds only entries before `seq` and the pin.
+    fn may_drop(&self, seq: Seq) -> bool {
+        let kept = self.pin.map_or(seq, |pin| pin.min(seq));
+        self.chunks.get(1).is_some_and(|next| next.first <= kept)
     }
 
     fn drop_oldest(&mut self) -> Option<Chunk> {
@@ -204,7 +290,7 @@ impl OpLog {
 
     /// Drops whole chunks that hold only entries before `seq`.
     pub fn truncate_before(&mut self, seq: Seq) {
-        while self.chunks.get(1).is_some_and(|next| next.first <= seq) {
+        while self.may_drop(seq) {
             self.drop_oldest();
         }
     }

@@ -46,14 +46,14 @@ fn reads_back_what_was_appended_in_any_batch_size() {
 
 #[test]
 fn limits_trim_whole_chunks_and_old_positions_stay_known() {
-    let log = filled(40_000, LogLimits { entries: u64::MAX, bytes: 1 << 20 });
+    let log = filled(40_000, LogLimits { entries: u64::MAX, bytes: 1 << 20, ..LogLimits::default() });
     assert!(log.trim() > Seq::FIRST);
     assert!(log.bytes() <= 1 << 20);
     assert_eq!(log.read(Seq(1), 1, 100), None);
     assert!(log.read(log.trim(), 1, 100).is_some());
     assert!(log.contains(LogPos::new(Epoch(1), Seq(5))), "trimmed, but its epoch is known");
     assert!(!log.contains(LogPos::new(Epoch(2), Seq(5))));
-    let by_entries = filled(40_000, LogLimits { entries: 5_000, bytes: 1 << 30 });
+    let by_entries = filled(40_000, LogLimits { entries: 5_000, bytes: 1 << 30, ..LogLimits::default() });
     assert!(by_entries.tail().since(by_entries.trim()) < 5_000 + 4_000, "at most one chunk over");
 }
 
@@ -96,4 +96,74 @@ fn a_broken_length_ends_the_split_with_an_error() {
     bytes.truncate(bytes.len() - 1);
     let items: Vec<bool> = split_entries(&bytes).map(|e| e.is_ok()).collect();
     assert_eq!(items, [true, true, false]);
+}
+
+fn small() -> LogLimits {
+    LogLimits { entries: 500, bytes: 1 << 20, chunk_bytes: 4096 }
+}
+
+#[test]
+fn nothing_is_trimmed_behind_the_pin_and_all_is_when_it_goes() {
+    let mut log = filled(300, small());
+    log.pin(Some(Seq(200)));
+    for i in 301..=5000 {
+        log.append(Epoch(1), entry(1, &"n".repeat(i as usize % 90 + 1)));
+    }
+    assert!(log.trim() <= Seq(200) && log.trim() > Seq(100), "trimmed up to the pin: {}", log.trim());
+    log.truncate_before(Seq(4000));
+    assert!(log.read(Seq(200), 1, 100).is_some(), "not by hand either");
+    log.pin(None);
+    log.append(Epoch(1), entry(1, &"n".repeat(4096)));
+    assert!(log.trim() > Seq(4300), "trimmed at last: {}", log.trim());
+}
+
+#[test]
+fn bytes_behind_a_position_are_those_of_its_entries() {
+    let log = filled(3000, small());
+    let mut at = log.trim();
+    while at < log.tail() {
+        let batch = log.read(at, 37, usize::MAX).expect("held");
+        let left = log.bytes_from(batch.end()).expect("held");
+        assert_eq!(log.bytes_from(at), Some(left + batch.entries.len() as u64));
+        at = batch.end();
+    }
+    assert_eq!(
+        (log.bytes_from(at), log.bytes_from(Seq(1)), log.bytes_from(at.next())),
+        (Some(0), None, None)
+    );
+}
+
+#[test]
+fn a_log_that_starts_over_goes_on_behind_the_other_ones_entry() {
+    let source = filled(2500, small());
+    let after = source.before(Seq(2200));
+    let mut log = filled(10, small());
+    log.restart(source.epochs_upto(after), after);
+    assert_eq!((log.tail(), log.trim(), log.last(), log.bytes()), (Seq(2200), Seq(2200), after, 0));
+    assert!(log.contains(LogPos::new(Epoch(1), Seq(7))) && !log.contains(LogPos::new(Epoch(1), Seq(1500))));
+    let next = source.read(Seq(2200), 1, usize::MAX).expect("held");
+    log.append_raw(LogPos::new(Epoch(3), Seq(2200)), &next.entries);
+    assert_eq!(log.read(Seq(2200), 1, usize::MAX).expect("held").entries, next.entries);
+    assert_eq!(log.bytes_from(Seq(2200)), Some(next.entries.len() as u64));
+}
+
+#[test]
+fn what_two_logs_have_in_common_ends_where_their_epochs_part() {
+    let e = |list: &[(u64, u64)]| list.iter().map(|(e, s)| (Epoch(*e), Seq(*s))).collect::<Vec<_>>();
+    let log = |epochs: &[(u64, u64)], tail: u64| {
+        let mut log = OpLog::new(small());
+        let last = epochs.last().expect("an epoch").0;
+        log.restart(e(epochs), LogPos::new(Epoch(last), Seq(tail - 1)));
+        log
+    };
+    let theirs = e(&[(1, 1), (3, 50)]);
+    for (mine, tail, common) in [
+        (&[(1, 1)][..], 40, 40),
+        (&[(1, 1)][..], 60, 50),
+        (&[(1, 1), (2, 40)][..], 45, 40),
+        (&[(1, 1), (2, 40), (3, 50)][..], 60, 55),
+        (&[(2, 1)][..], 9, 1),
+    ] {
+        assert_eq!(log(mine, tail).common_end(&theirs, Seq(55)), Seq(common), "{mine:?} up to {tail}");
+    }
 }

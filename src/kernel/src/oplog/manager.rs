@@ -21,6 +21,10 @@ pub struct LogMarks {
     pub bytes: usize,
     /// Bounds.
     pub limits: LogLimits,
+    /// Nothing from here on is trimmed.
+    pub pinned_at: Option<Seq>,
+    /// It holds more than its bounds allow, which takes a pin.
+    pub is_over: bool,
 }
 
 /// Thread-safe owner of the [`OpLog`] (plan task 1.2). Appending takes a leaf
@@ -102,7 +106,45 @@ impl OpLogManager {
             last: log.last(),
             bytes: log.bytes(),
             limits: log.limits(),
+            pinned_at: log.pinned_at(),
+            is_over: log.is_over(),
         }
+    }
+
+    /// Keeps all entries from this seq on, or lets the limits decide again.
+    pub fn pin(&self, from: Option<Seq>) {
+        self.shared.log.lock().pin(from);
+    }
+
+    /// Starts over behind an entry of another log (PROTOCOL S5): see [`OpLog::restart`].
+    pub fn restart(&self, epochs: Vec<(Epoch, Seq)>, after: LogPos) {
+        let mut log = self.shared.log.lock();
+        log.restart(epochs, after);
+        self.shared.tail.store(log.tail().0, Ordering::Release);
+    }
+
+    /// Position of the entry before `seq`; [`LogPos::NONE`] before the first.
+    #[must_use]
+    pub fn before(&self, seq: Seq) -> LogPos {
+        self.shared.log.lock().before(seq)
+    }
+
+    /// First seq of each epoch up to this entry.
+    #[must_use]
+    pub fn epochs_upto(&self, upto: LogPos) -> Vec<(Epoch, Seq)> {
+        self.shared.log.lock().epochs_upto(upto)
+    }
+
+    /// End of what this log has in common with another: see [`OpLog::common_end`].
+    #[must_use]
+    pub fn common_end(&self, theirs: &[(Epoch, Seq)], tail: Seq) -> Seq {
+        self.shared.log.lock().common_end(theirs, tail)
+    }
+
+    /// Bytes of the entries from `seq` on; `None` when some are trimmed away.
+    #[must_use]
+    pub fn bytes_from(&self, seq: Seq) -> Option<u64> {
+        self.shared.log.lock().bytes_from(seq)
     }
 }
 

@@ -71,6 +71,18 @@ impl OpLogApplier {
     /// # Errors
     /// The entry is not applied, and nothing after it may be.
     pub fn apply(&mut self, bytes: &[u8]) -> Result<(), Quarantined> {
+        self.take(bytes, true)
+    }
+
+    /// The same while the homes do not form one prefix of the log (PROTOCOL S5).
+    ///
+    /// # Errors
+    /// As [`apply`](Self::apply).
+    pub fn replay(&mut self, bytes: &[u8]) -> Result<(), Quarantined> {
+        self.take(bytes, false)
+    }
+
+    fn take(&mut self, bytes: &[u8], sealed: bool) -> Result<(), Quarantined> {
         let due = self.log.tail();
         let damaged = |e: DecodeError| Quarantined {
             seq: claimed_seq(bytes).filter(|s| *s >= due).unwrap_or(due),
@@ -92,7 +104,8 @@ impl OpLogApplier {
             self.log.append_raw(entry.pos, bytes);
             return Ok(());
         }
-        self.store.apply(&entry).map_err(|e| quarantined(e.into()))?;
+        let applied = if sealed { self.store.apply(&entry) } else { self.store.replay(&entry) };
+        applied.map_err(|e| quarantined(e.into()))?;
         self.log.append_raw(entry.pos, bytes);
         Ok(())
     }

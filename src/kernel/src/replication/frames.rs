@@ -1,10 +1,13 @@
 //! What the two sides of a replication stream say. The shell converts these
 //! to and from the wire.
 
-use std::borrow::Cow;
 use std::time::Duration;
 
+use bytes::Bytes;
+
+use super::dump::HomeSet;
 use crate::oplog::Batch;
+use crate::store::CopySession;
 use crate::types::{AckMode, CopyId, Epoch, LogPos, NodeId, Seq};
 
 /// From the standby.
@@ -35,8 +38,13 @@ pub struct Hello {
     /// Its copy of the state.
     pub copy: CopyId,
     /// Last entry that it holds; [`LogPos::NONE`] for an empty copy, `None` for
-    /// one that is not a prefix of any log and cannot be continued.
+    /// one that is not a prefix of any log.
     pub last: Option<LogPos>,
+    /// It has set entries aside.
+    pub quarantined: bool,
+    /// Its homes were copied and do not form one prefix of the log yet: which
+    /// copying it was, and the last entry that it has replayed since.
+    pub unsealed: Option<(CopySession, LogPos)>,
     /// Highest epoch that it has seen anywhere.
     pub max_epoch: Epoch,
     /// [`PROTOCOL_VERSION`](super::PROTOCOL_VERSION).
@@ -65,10 +73,73 @@ pub struct Welcome {
 pub enum Start {
     /// Entries from this seq on.
     Stream(Seq),
-    /// The standby's copy cannot be continued.
-    FullSync(Cow<'static, str>),
+    /// The standby's copy cannot be continued: it is to be discarded, and
+    /// replaced by one of the primary's state (PROTOCOL I6).
+    FullSync(FullSyncReason),
+    /// Chunks of homes follow, of the copying with this number.
+    Copy(u64),
     /// No stream at all.
     Refused(StreamRefusal),
+}
+
+/// Why a copy cannot be continued.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FullSyncReason {
+    /// It is empty, and the log does not start at the beginning any more.
+    #[error("it is empty, and the primary's log starts at {0}")]
+    Empty(Seq),
+    /// It is the rest of a copying that is over.
+    #[error("its homes are not one prefix of the log, and the copying that they are from is over")]
+    Unsealed,
+    /// Its last entry is not in the primary's log, which begins its epochs so
+    /// and ends here.
+    #[error("its last entry is not in the primary's log")]
+    Diverged {
+        /// First seq of each epoch of the primary's log.
+        epochs: Vec<(Epoch, Seq)>,
+        /// The primary's tail.
+        tail: Seq,
+    },
+    /// What it lacks is trimmed away.
+    #[error("the entries that it lacks are trimmed away: the primary's log starts at {0}")]
+    Trimmed(Seq),
+    /// It has set entries aside.
+    #[error("it has quarantined entries")]
+    Quarantined,
+    /// A reason that this build does not know.
+    #[error("{0}")]
+    Other(String),
+}
+
+/// A standby asks for a copy of the state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CopyRequest {
+    /// Who asks.
+    pub hello: Hello,
+    /// Which homes of which copying it has already.
+    pub resume: Option<(CopySession, HomeSet)>,
+}
+
+/// From the primary to a standby that copies its state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CopyFrame {
+    /// First frame: the copying begins or goes on, or why it does not.
+    Welcome(Welcome),
+    /// Part of a home, encoded (see [`Chunk`](crate::store::Chunk)).
+    Chunk(Bytes),
+    /// All homes were sent.
+    End(CopyEnd),
+}
+
+/// What follows a copying.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CopyEnd {
+    /// Which copying.
+    pub session: CopySession,
+    /// Last entry of the log when the copying began: replay goes on behind it.
+    pub resume: LogPos,
+    /// First seq of each epoch of the log up to there.
+    pub epochs: Vec<(Epoch, Seq)>,
 }
 
 /// Why a stream is refused.
@@ -92,6 +163,9 @@ pub enum StreamRefusal {
     /// An operator took this standby out of the in-sync set.
     #[error("detached by an operator")]
     Detached,
+    /// It would have to be discarded, but it is on record.
+    #[error("this copy is in the in-sync set and cannot be continued: detach it first")]
+    OnRecord,
     /// A reason that this build does not act on.
     #[error("{0}")]
     Other(String),
@@ -152,4 +226,6 @@ pub struct Ack {
     pub grant_us: u64,
     /// Number of quarantined entries.
     pub quarantined: u32,
+    /// Its homes form one prefix of the log (PROTOCOL S6).
+    pub sealed: bool,
 }

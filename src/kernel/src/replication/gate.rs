@@ -18,6 +18,24 @@ pub struct Gate {
     pub commit: Seq,
     /// When replies may go out.
     pub ack: AckMode,
+    /// How far writes may go on.
+    pub admission: Admission,
+}
+
+/// Until when writes are let in. Judged before anything is appended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Admission {
+    /// The log holds as much as it may, because an in-sync standby needs it.
+    pub full: bool,
+    /// Exclusive: the log's tail may come to here.
+    pub tail_max: Seq,
+    /// Not after this: the oldest entry that an in-sync standby lacks is too old then.
+    pub until: Instant,
+}
+
+impl Admission {
+    /// Nothing is in the way.
+    pub const OPEN: Self = Self { full: false, tail_max: Seq(u64::MAX), until: Instant::MAX };
 }
 
 impl Gate {
@@ -27,6 +45,20 @@ impl Gate {
         let early = now < self.serve_at && !mutant!(NoGrantWait);
         let late = now >= self.rights_until && !mutant!(NoGrants);
         !early && !late
+    }
+
+    /// Why no write may be let in at this moment; `None` when one may.
+    #[must_use]
+    pub fn refuses_writes(&self, tail: Seq, now: Instant) -> Option<&'static str> {
+        let Admission { full, tail_max, until } = self.admission;
+        if full {
+            return Some(
+                "the log is full of entries that an in-sync standby lacks; `standfast status` names it",
+            );
+        }
+        let behind = tail >= tail_max || now >= until;
+        behind
+            .then_some("an in-sync standby lacks as much as a failover may lose; `standfast status` names it")
     }
 
     /// The exclusive mark up to which replies may leave, given the log's tail.
@@ -51,7 +83,14 @@ mod tests {
     use super::*;
 
     fn gate(ack: AckMode) -> Gate {
-        Gate { epoch: Epoch(1), serve_at: Instant(100), rights_until: Instant(200), commit: Seq(5), ack }
+        Gate {
+            epoch: Epoch(1),
+            serve_at: Instant(100),
+            rights_until: Instant(200),
+            commit: Seq(5),
+            ack,
+            admission: Admission::OPEN,
+        }
     }
 
     #[test]
@@ -59,6 +98,17 @@ mod tests {
         let g = gate(AckMode::Sync);
         let open: Vec<bool> = [99, 100, 199, 200].map(|t| g.may_answer(Instant(t))).to_vec();
         assert_eq!(open, [false, true, true, false]);
+    }
+
+    #[test]
+    fn writes_are_let_in_up_to_the_bounds() {
+        let admission = Admission { full: false, tail_max: Seq(9), until: Instant(150) };
+        let open = Gate { admission, ..gate(AckMode::Async) };
+        assert_eq!(open.refuses_writes(Seq(8), Instant(149)), None);
+        let full = Gate { admission: Admission { full: true, ..admission }, ..open };
+        for (gate, tail, now) in [(open, 9, 149), (open, 8, 150), (full, 8, 149)] {
+            assert!(gate.refuses_writes(Seq(tail), Instant(now)).is_some());
+        }
     }
 
     #[test]

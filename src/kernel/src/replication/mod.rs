@@ -3,26 +3,31 @@
 //! [`Gate`] says which answers may leave.
 
 mod applier;
+mod copies;
+mod dump;
 mod frames;
 mod gate;
 mod pending;
 mod primary;
+mod receive;
 mod standby;
 mod view;
 
 pub use applier::{OpLogApplier, Quarantined};
+pub use dump::{CopyProgress, Dump, HomeSet};
 pub use frames::{
-    Ack, BatchFrame, Hello, InSyncRecord, PrimaryFrame, StandbyFrame, Start, StreamRefusal, Welcome,
+    Ack, BatchFrame, CopyEnd, CopyFrame, CopyRequest, FullSyncReason, Hello, InSyncRecord, PrimaryFrame,
+    StandbyFrame, Start, StreamRefusal, Welcome,
 };
-pub use gate::Gate;
+pub use gate::{Admission, Gate};
 pub use pending::PendingReplies;
-pub use primary::{Keeping, Primary, PrimaryAction, PrimaryEvent, PrimaryStart, RecordStart};
+pub use primary::{Detached, Keeping, Primary, PrimaryAction, PrimaryEvent, PrimaryStart, RecordStart};
 pub use standby::{Standby, StandbyAction, StandbyEvent, StandbyStart};
-pub use view::{AbsentView, LinkView, PeerState, PeerView, PrimaryView, StandbyView};
+pub use view::{AbsentView, CopyView, CopyingView, LinkView, PeerState, PeerView, PrimaryView, StandbyView};
 
 use std::time::Duration;
 
-use crate::types::{AckMode, ClusterId, CopyId, NodeId};
+use crate::types::{AckMode, ClusterId, CopyId, NodeId, limits};
 
 /// Version of the stream between nodes.
 pub const PROTOCOL_VERSION: u32 = 1;
@@ -70,4 +75,45 @@ pub struct ReplicationConfig {
     pub ack: AckMode,
     /// Longest read lease that a primary of this configuration grants.
     pub read_ttl_max: Duration,
+    /// How entries are gathered and sent.
+    pub ship: ShipConfig,
+    /// In async mode: how much a failover may lose.
+    pub loss: LossBound,
+}
+
+/// How entries are gathered into batches and sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ShipConfig {
+    /// Most entries of one batch.
+    pub batch_entries: usize,
+    /// Most entries sent to one standby and not yet acknowledged.
+    pub window_entries: u64,
+    /// A batch that is not full waits for so long for more. 0 sends at once.
+    pub linger: Duration,
+}
+
+impl Default for ShipConfig {
+    fn default() -> Self {
+        Self {
+            batch_entries: limits::SHIP_ENTRIES_MAX,
+            window_entries: limits::SHIP_WINDOW_ENTRIES,
+            linger: Duration::ZERO,
+        }
+    }
+}
+
+/// How much of what was acknowledged an in-sync standby may lack in async mode.
+/// Beyond it writes are refused until it has caught up (PROTOCOL A6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LossBound {
+    /// Entries.
+    pub entries: u64,
+    /// Age of the oldest of them.
+    pub age: Duration,
+}
+
+impl Default for LossBound {
+    fn default() -> Self {
+        Self { entries: limits::LOSS_ENTRIES_MAX, age: limits::LOSS_AGE_MAX }
+    }
 }

@@ -4,7 +4,14 @@ use crate::types::{AckMode, Epoch};
 const OPEN: Instant = Instant(150);
 
 fn gate(ack: AckMode, commit: u64) -> Gate {
-    Gate { epoch: Epoch(1), serve_at: Instant(100), rights_until: Instant(200), commit: Seq(commit), ack }
+    Gate {
+        epoch: Epoch(1),
+        serve_at: Instant(100),
+        rights_until: Instant(200),
+        commit: Seq(commit),
+        ack,
+        admission: crate::replication::Admission::OPEN,
+    }
 }
 
 /// Waiting replies, named by what they depend on; `!` marks those that hand out bytes.

@@ -8,17 +8,26 @@
 
 mod on_record;
 
-use std::collections::{BTreeMap, VecDeque};
+mod full_sync;
+mod ship;
 
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use super::copies::Copies;
+use super::dump::Dump;
 use super::frames::{
-    Ack, BatchFrame, Hello, InSyncRecord, PrimaryFrame, StandbyFrame, Start, StreamRefusal, Welcome,
+    Ack, CopyFrame, CopyRequest, FullSyncReason, Hello, InSyncRecord, PrimaryFrame, StandbyFrame, Start,
+    StreamRefusal, Welcome,
 };
+use super::gate::Admission;
 use super::view::{AbsentView, PeerState, PeerView, PrimaryView};
-use super::{Gate, Identity, PROTOCOL_VERSION, ReplicationConfig};
+use super::{Gate, Identity, LossBound, PROTOCOL_VERSION, ReplicationConfig};
 use crate::coordination::IsrRecord;
 use crate::machine::Machine;
 use crate::oplog::OpLogManager;
-use crate::types::{ConnId, CopyId, Epoch, Instant, KeyHash, LogPos, NodeId, Seq, limits};
+use crate::store::MetadataStore;
+use crate::types::{AckMode, ConnId, CopyId, Epoch, Instant, KeyHash, LogPos, NodeId, Seq, limits};
 use on_record::OnRecord;
 pub use on_record::{Keeping, RecordStart};
 
@@ -27,6 +36,8 @@ pub use on_record::{Keeping, RecordStart};
 pub enum PrimaryEvent {
     /// A frame came in on a connection; the first must be a Hello.
     Frame(ConnId, StandbyFrame),
+    /// A standby asks for a copy of the state, on a connection of its own.
+    CopyAsked(ConnId, Box<CopyRequest>),
     /// A connection ended.
     Closed(ConnId),
     /// Entries were appended.
@@ -46,6 +57,10 @@ pub enum PrimaryEvent {
 pub enum PrimaryAction {
     /// Send this.
     Send(ConnId, PrimaryFrame),
+    /// Send this to a standby that asked for a copy of the state.
+    SendCopy(ConnId, CopyFrame),
+    /// Send all this behind it, as fast as it leaves.
+    Copy(ConnId, NodeId, Box<Dump>),
     /// End this connection.
     Close(ConnId, &'static str),
     /// Answers are judged by this from now on.
@@ -56,8 +71,17 @@ pub enum PrimaryAction {
     Membership(NodeId, CopyId, bool),
     /// Put this in-sync set on record; answered by [`PrimaryEvent::Confirmed`].
     Propose(IsrRecord),
-    /// Answer to [`PrimaryEvent::Detach`]: whether it was a member.
-    Detached(NodeId, bool),
+    /// Answer to [`PrimaryEvent::Detach`].
+    Detached(NodeId, Detached),
+}
+
+/// What came of taking a standby out of the in-sync set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Detached {
+    /// It was in it.
+    pub was_member: bool,
+    /// It was connected, and the word is on its way.
+    pub told: bool,
 }
 
 /// What a primary starts from.
@@ -73,15 +97,22 @@ pub struct PrimaryStart {
     pub keeping: Keeping,
 }
 
+/// Why a copying was given up.
+const COPY_ABORTED: &str =
+    "the copying is given up: the log has reached its bound while it waited for the standby";
+
 /// The machine.
 #[derive(Debug)]
 pub struct Primary {
     me: Identity,
     config: ReplicationConfig,
+    store: Arc<MetadataStore>,
     log: OpLogManager,
     epoch: Epoch,
     serve_at: Instant,
     peers: BTreeMap<ConnId, Peer>,
+    /// Copies of the state that standbys are given.
+    copies: Copies,
     /// In-sync copies other than the own one, all that count: with a coordinator
     /// every copy that may be on record.
     isr: BTreeMap<CopyId, Member>,
@@ -91,6 +122,8 @@ pub struct Primary {
     revision: u64,
     commit: Seq,
     last_gate: Option<Gate>,
+    /// When the event came that is at work.
+    now: Instant,
 }
 
 #[derive(Debug)]
@@ -120,19 +153,30 @@ struct Peer {
     /// Revision of the in-sync set that it was told.
     told: Option<u64>,
     sent_at: Instant,
+    /// Since when entries have waited for more of them.
+    gathers_since: Option<Instant>,
     /// Batches not yet acknowledged: exclusive end, and when it was sent.
     in_flight: VecDeque<(Seq, Instant)>,
     heard: Instant,
     quarantined: u32,
+    sealed: bool,
 }
 
 impl Primary {
     /// Begins to ship this log.
     #[must_use]
-    pub fn new(me: Identity, config: ReplicationConfig, log: OpLogManager, start: PrimaryStart) -> Self {
+    pub fn new(
+        me: Identity,
+        config: ReplicationConfig,
+        store: Arc<MetadataStore>,
+        log: OpLogManager,
+        start: PrimaryStart,
+    ) -> Self {
         let mut this = Self {
             me,
             config,
+            store,
+            copies: Copies::default(),
             epoch: start.epoch,
             serve_at: start.serve_at,
             peers: BTreeMap::new(),
@@ -142,6 +186,7 @@ impl Primary {
             commit: log.tail(),
             log,
             last_gate: None,
+            now: Instant(0),
         };
         if let Keeping::Recorded(record) = start.keeping {
             this.start_recorded(start.now, *record);
@@ -157,7 +202,7 @@ impl Primary {
 
     /// Connections of standbys.
     pub fn connections(&self) -> impl Iterator<Item = ConnId> {
-        self.peers.keys().copied()
+        self.peers.keys().copied().chain(self.copies.connections())
     }
 
     /// By what answers are judged at this moment.
@@ -174,7 +219,24 @@ impl Primary {
             rights_until,
             commit: self.commit,
             ack: self.config.ack,
+            admission: self.admission(),
         }
+    }
+
+    /// How far writes may go on: not beyond what the log can keep for in-sync
+    /// standbys (PROTOCOL S7), and in async mode not beyond what a failover may
+    /// lose (PROTOCOL A6).
+    fn admission(&self) -> Admission {
+        let LossBound { entries, age } = self.config.loss;
+        let mut admission = Admission { full: self.log.marks().is_over, ..Admission::OPEN };
+        if self.config.ack == AckMode::Async {
+            let matched = self.isr.values().map(|m| m.matched).min();
+            admission.tail_max = matched.map_or(Seq(u64::MAX), |m| Seq(m.0.saturating_add(entries)));
+            let members = self.peers.values().filter(|p| self.isr.contains_key(&p.hello.copy));
+            let oldest = members.filter_map(|p| p.in_flight.front().map(|(_, sent)| *sent)).min();
+            admission.until = oldest.map_or(Instant::MAX, |sent| sent.plus(age));
+        }
+        admission
     }
 
     /// What operators see.
@@ -192,6 +254,8 @@ impl Primary {
             grant_left: p.grant_until.since(now),
             in_sync: self.is_member(p.hello.copy),
             quarantined: p.quarantined,
+            sealed: p.sealed,
+            lag_bytes: self.log.bytes_from(p.matched),
         });
         let gone = self.isr.iter().filter(|(copy, _)| self.peers.values().all(|p| p.hello.copy != **copy));
         PrimaryView {
@@ -206,6 +270,7 @@ impl Primary {
                     last_contact: now.since(m.heard),
                 })
                 .collect(),
+            copies: self.copies.view(now),
         }
     }
 
@@ -230,6 +295,8 @@ impl Primary {
     fn state_of(&self, p: &Peer) -> PeerState {
         if p.quarantined > 0 {
             PeerState::Quarantined
+        } else if !p.sealed {
+            PeerState::Sealing
         } else if p.matched == self.log.tail() || self.isr.contains_key(&p.hello.copy) {
             PeerState::Streaming
         } else {
@@ -257,6 +324,7 @@ impl Primary {
         if mutant!(ForgetOnHello) {
             self.forget_former(&hello.node, hello.copy, out);
         }
+        self.copies.connected(&hello.node, hello.copy, conn);
         let zero = Instant(0);
         let peer = Peer {
             next,
@@ -264,9 +332,11 @@ impl Primary {
             grant_until: zero,
             told: None,
             sent_at: zero,
+            gathers_since: None,
             in_flight: VecDeque::new(),
             heard: now,
             quarantined: 0,
+            sealed: hello.unsealed.is_none(),
             hello,
         };
         self.peers.insert(conn, peer);
@@ -294,31 +364,54 @@ impl Primary {
         }
     }
 
-    fn judge(&self, hello: &Hello) -> Start {
+    /// Whether a node may be talked to at all.
+    fn stranger(&self, hello: &Hello) -> Option<StreamRefusal> {
         if hello.cluster != self.me.cluster.as_str() {
-            return Start::Refused(StreamRefusal::Cluster(self.me.cluster.to_string()));
+            return Some(StreamRefusal::Cluster(self.me.cluster.to_string()));
         }
         if hello.version != PROTOCOL_VERSION || hello.shard_hash != shard_hash() {
-            return Start::Refused(StreamRefusal::Version);
+            return Some(StreamRefusal::Version);
         }
         let others = self.peers.values().filter(|p| p.hello.node != hello.node).count();
-        if others >= limits::STANDBYS_MAX {
-            return Start::Refused(StreamRefusal::TooMany);
+        (others >= limits::STANDBYS_MAX).then_some(StreamRefusal::TooMany)
+    }
+
+    /// PROTOCOL S1: *stream from*, or *full sync, because*.
+    fn judge(&mut self, hello: &Hello) -> Start {
+        if let Some(refusal) = self.stranger(hello) {
+            return Start::Refused(refusal);
         }
-        let Some(last) = hello.last else {
-            return Start::FullSync("its copy is not a prefix of any log".into());
+        let last = match self.continues(hello) {
+            Ok(last) => last,
+            Err(why) => return self.order_full_sync(hello.copy, why),
+        };
+        Start::Stream(last.end())
+    }
+
+    /// The last entry that this copy holds of the own log, if the next one is held.
+    fn continues(&mut self, hello: &Hello) -> Result<LogPos, FullSyncReason> {
+        let trim = self.log.marks().trim;
+        let last = match (hello.last, hello.unsealed) {
+            (Some(LogPos::NONE), _) if trim > Seq::FIRST => return Err(FullSyncReason::Empty(trim)),
+            (Some(last), _) => last,
+            (None, Some((session, last))) => {
+                let known = self.copies.find(&hello.node, hello.copy, session).is_some();
+                if !known {
+                    return Err(FullSyncReason::Unsealed);
+                }
+                last
+            }
+            (None, None) if hello.quarantined => return Err(FullSyncReason::Quarantined),
+            (None, None) => return Err(FullSyncReason::Unsealed),
         };
         if !self.log.contains(last) && !mutant!(NoLogmatch) {
-            return Start::FullSync("its last entry is not in the primary's log".into());
+            let (tail, last) = (self.log.tail(), self.log.last());
+            return Err(FullSyncReason::Diverged { epochs: self.log.epochs_upto(last), tail });
         }
-        let next = last.end();
-        if next < self.log.marks().trim {
-            return Start::FullSync("the entries that it lacks are trimmed away".into());
+        if last.end() < trim || last.end() > self.log.tail() {
+            return Err(FullSyncReason::Trimmed(trim));
         }
-        if next > self.log.tail() {
-            return Start::FullSync("its log is longer than the primary's".into());
-        }
-        Start::Stream(next)
+        Ok(last)
     }
 
     fn welcome(&self, conn: ConnId, start: Start, out: &mut Vec<PrimaryAction>) {
@@ -340,6 +433,7 @@ impl Primary {
         }
         peer.heard = now;
         peer.quarantined = ack.quarantined;
+        peer.sealed = ack.sealed;
         peer.matched = peer.matched.max(ack.matched);
         while peer.in_flight.front().is_some_and(|(end, _)| *end <= peer.matched) {
             peer.in_flight.pop_front();
@@ -349,6 +443,7 @@ impl Primary {
         peer.grant_until = peer.grant_until.max(grant);
         let (matched, grant_until) = (peer.matched, peer.grant_until);
         let (node, copy) = (peer.hello.node.clone(), peer.hello.copy);
+        self.copies.replayed(&node, copy, matched);
         if let Some(member) = self.isr.get_mut(&copy) {
             member.matched = member.matched.max(matched);
             member.grant_until = member.grant_until.max(grant_until);
@@ -364,7 +459,7 @@ impl Primary {
     fn admit(&mut self, now: Instant, conn: ConnId, out: &mut Vec<PrimaryAction>) {
         let Some(p) = self.peers.get(&conn) else { return };
         let holds_all = p.matched >= self.commit || mutant!(AdmitEarly);
-        if !holds_all || p.grant_until <= now || p.quarantined > 0 {
+        if !holds_all || p.grant_until <= now || p.quarantined > 0 || !p.sealed {
             return;
         }
         if self.on_record.is_some() {
@@ -373,64 +468,18 @@ impl Primary {
         let (node, copy) = (p.hello.node.clone(), p.hello.copy);
         let (matched, grant_until) = (p.matched, p.grant_until);
         self.isr.insert(copy, Member { matched, grant_until, ..Member::unheard(node.clone(), now) });
+        self.copies.finish(&node);
         self.revision += 1;
         out.push(PrimaryAction::Membership(node, copy, true));
     }
 
-    /// Sends what the peer's window allows.
-    fn ship(&mut self, now: Instant, conn: ConnId, out: &mut Vec<PrimaryAction>) {
-        let tail = self.log.tail();
-        while let Some(peer) = self.peers.get(&conn) {
-            let room = limits::SHIP_WINDOW_ENTRIES.saturating_sub(peer.next.since(peer.matched));
-            let full = room == 0 || peer.in_flight.len() >= limits::SHIP_WINDOW_FRAMES;
-            if peer.next >= tail || full {
-                return;
-            }
-            if !self.send_batch(now, conn, limits::SHIP_ENTRIES_MAX.min(room as usize), out) {
-                return;
-            }
-        }
-    }
-
-    /// Sends one batch of up to `max` entries; 0 makes it a heartbeat.
-    fn send_batch(&mut self, now: Instant, conn: ConnId, max: usize, out: &mut Vec<PrimaryAction>) -> bool {
-        let Some(peer) = self.peers.get_mut(&conn) else { return false };
-        let read = if max == 0 {
-            Some(crate::oplog::Batch { prev: LogPos::NONE, count: 0, entries: bytes::Bytes::new() })
-        } else {
-            self.log.get_entries_since(peer.next, max, limits::SHIP_BYTES_MAX)
-        };
-        let Some(batch) = read else {
-            self.drop_peer(conn, "fell behind the log's trim", out);
-            return false;
-        };
-        if batch.count > 0 {
-            peer.next = batch.end();
-            peer.in_flight.push_back((batch.end(), now));
-        }
-        peer.sent_at = now;
-        let marks = self.log.marks();
-        let frame = BatchFrame {
-            epoch: self.epoch,
-            batch,
-            token: now.0,
-            commit: self.commit,
-            tail: marks.tail,
-            trim: marks.trim,
-            record: None,
-        };
-        let tells = peer.told.replace(self.revision) != Some(self.revision);
-        let frame = BatchFrame { record: tells.then(|| self.record()), ..frame };
-        out.push(PrimaryAction::Send(conn, PrimaryFrame::Batch(frame)));
-        true
-    }
-
     fn drop_peer(&mut self, conn: ConnId, why: &'static str, out: &mut Vec<PrimaryAction>) {
         self.peers.remove(&conn);
+        self.copies.closed(self.now, conn);
         out.push(PrimaryAction::Close(conn, why));
     }
 
-    fn detach(&mut self, node: &NodeId, out: &mut Vec<PrimaryAction>) -> bool {
+    fn detach(&mut self, node: &NodeId, out: &mut Vec<PrimaryAction>) -> Detached {
         let copies: Vec<CopyId> =
             self.isr.iter().filter(|(_, m)| m.node == *node).map(|(copy, _)| *copy).collect();
         let conns: Vec<ConnId> =
@@ -438,11 +487,12 @@ impl Primary {
         for copy in &copies {
             self.leave(*copy, out);
         }
+        let (was_member, told) = (!copies.is_empty(), !conns.is_empty());
         for conn in conns {
             self.welcome(conn, Start::Refused(StreamRefusal::Detached), out);
             self.drop_peer(conn, "detached by an operator", out);
         }
-        !copies.is_empty()
+        Detached { was_member, told }
     }
 
     /// At once, or with a coordinator once that is on record.
@@ -456,20 +506,6 @@ impl Primary {
         if let Some(member) = self.isr.remove(&copy) {
             self.revision += 1;
             out.push(PrimaryAction::Membership(member.node, copy, false));
-        }
-    }
-
-    fn heartbeats(&mut self, now: Instant, out: &mut Vec<PrimaryAction>) {
-        let due: Vec<ConnId> = self
-            .peers
-            .iter()
-            .filter(|(_, p)| {
-                p.told != Some(self.revision) || now >= p.sent_at.plus(self.config.times.heartbeat)
-            })
-            .map(|(conn, _)| *conn)
-            .collect();
-        for conn in due {
-            self.send_batch(now, conn, 0, out);
         }
     }
 
@@ -493,12 +529,15 @@ impl Machine for Primary {
     type Action = PrimaryAction;
 
     fn on(&mut self, now: Instant, event: PrimaryEvent, out: &mut Vec<PrimaryAction>) {
+        self.now = now;
         let mut detached = None;
         match event {
             PrimaryEvent::Frame(conn, StandbyFrame::Hello(hello)) => self.hello(now, conn, hello, out),
             PrimaryEvent::Frame(conn, StandbyFrame::Ack(ack)) => self.ack(now, conn, &ack, out),
+            PrimaryEvent::CopyAsked(conn, request) => self.copy_asked(now, conn, *request, out),
             PrimaryEvent::Closed(conn) => {
                 self.peers.remove(&conn);
+                self.copies.closed(now, conn);
             }
             PrimaryEvent::Appended => {
                 let conns: Vec<ConnId> = self.peers.keys().copied().collect();
@@ -507,23 +546,29 @@ impl Machine for Primary {
                 }
             }
             PrimaryEvent::Detach(node) => {
-                let was_member = self.detach(&node, out);
-                detached = Some(PrimaryAction::Detached(node, was_member));
+                let done = self.detach(&node, out);
+                detached = Some(PrimaryAction::Detached(node, done));
             }
             PrimaryEvent::Confirmed(isr) => self.confirmed(now, isr, out),
             PrimaryEvent::Lease(until) => self.lease(until),
             PrimaryEvent::Tick => {}
         }
         self.shrink(now, out);
+        self.copies.expire(now);
+        self.ship_gathered(now, out);
         self.heartbeats(now, out);
         self.settle(out);
+        let aborted = self.pin();
+        out.extend(aborted.into_iter().map(|conn| PrimaryAction::Close(conn, COPY_ABORTED)));
         // Answered last: whoever hears of it finds the gate open.
         out.extend(detached);
     }
 
     fn deadline(&self) -> Option<Instant> {
-        let heartbeat = self.peers.values().map(|p| p.sent_at.plus(self.config.times.heartbeat));
-        heartbeat.chain(self.shrink_at()).min()
+        let heartbeat = self.peers.values().map(|p| p.sent_at.plus(self.config.times.heartbeat)).min();
+        let linger = self.peers.values().filter_map(|p| p.gathers_since).min();
+        let lingered = linger.map(|since| since.plus(self.config.ship.linger));
+        heartbeat.into_iter().chain(lingered).chain(self.copies.deadline()).chain(self.shrink_at()).min()
     }
 }
 

@@ -3,7 +3,8 @@ use std::time::Duration;
 use super::*;
 use crate::oplog::codec::Prepared;
 use crate::oplog::{LogLimits, Op};
-use crate::replication::ReplicationTimes;
+use crate::replication::{ReplicationTimes, ShipConfig};
+use crate::store::CopySession;
 use crate::types::{AckMode, WallTime};
 
 /// A primary of epoch 3 whose log holds epoch 1 up to seq 4 and epoch 3 from 5
@@ -32,8 +33,11 @@ fn bench_over(log: OpLogManager) -> Bench {
         times: ReplicationTimes::default(),
         ack: AckMode::Sync,
         read_ttl_max: Duration::from_secs(10),
+        ship: ShipConfig::default(),
+        loss: LossBound::default(),
     };
-    Bench { primary: Primary::new(me, config, log.clone(), start), log, now: 1000 }
+    let store = Arc::new(MetadataStore::new(&me.cluster));
+    Bench { primary: Primary::new(me, config, store, log.clone(), start), log, now: 1000 }
 }
 
 fn append(log: &OpLogManager, epoch: u64, n: usize) {
@@ -41,6 +45,19 @@ fn append(log: &OpLogManager, epoch: u64, n: usize) {
         let op = Op::TermStart { node: "p".into(), copy: CopyId(100) };
         let _ = log.append(Epoch(epoch), Prepared::new(Epoch(epoch), WallTime(0), op.place(), &op));
     }
+}
+
+fn short_log() -> OpLogManager {
+    OpLogManager::new(LogLimits { entries: 100, bytes: usize::MAX, ..LogLimits::default() })
+}
+
+fn session(number: u64) -> CopySession {
+    CopySession { epoch: Epoch(3), number }
+}
+
+fn trimmed(conn: u64, trim: Seq) -> String {
+    let why = "the entries that it lacks are trimmed away: the primary's log starts at";
+    format!("{conn} welcome e3 p 100 FullSync({why} {trim})")
 }
 
 const fn ms(n: u64) -> Instant {
@@ -58,6 +75,8 @@ fn hello(name: &str, copy: u128) -> Hello {
         node: node(name),
         copy: CopyId(copy),
         last: Some(LogPos::new(Epoch(3), Seq(6))),
+        quarantined: false,
+        unsealed: None,
         max_epoch: Epoch(3),
         version: PROTOCOL_VERSION,
         shard_hash: shard_hash(),
@@ -73,6 +92,7 @@ fn ack(copy: u128, matched: u64, token: u64) -> Ack {
         token: ms(token).0,
         grant_us: 500_000,
         quarantined: 0,
+        sealed: true,
     }
 }
 
@@ -84,12 +104,19 @@ fn acks(conn: u64, ack: Ack) -> PrimaryEvent {
     PrimaryEvent::Frame(ConnId(conn), StandbyFrame::Ack(ack))
 }
 
+fn start(start: &Start) -> String {
+    match start {
+        Start::FullSync(why) => format!("FullSync({why})"),
+        other => format!("{other:?}"),
+    }
+}
+
 /// An action as one line.
 fn line(action: &PrimaryAction) -> String {
     let millis = |i: Instant| if i == Instant::MAX { "max".into() } else { (i.0 / 1_000_000).to_string() };
     match action {
         PrimaryAction::Send(c, PrimaryFrame::Welcome(w)) => {
-            format!("{} welcome e{} {} {} {:?}", c.0, w.epoch, w.node, w.copy.0, w.start)
+            format!("{} welcome e{} {} {} {}", c.0, w.epoch, w.node, w.copy.0, start(&w.start))
         }
         PrimaryAction::Send(c, PrimaryFrame::Batch(f)) => {
             let what = if f.batch.count == 0 {
@@ -104,6 +131,11 @@ fn line(action: &PrimaryAction) -> String {
             let token = f.token / 1_000_000;
             format!("{} {what} e{} @{token} commit {} tail {}{record}", c.0, f.epoch, f.commit, f.tail)
         }
+        PrimaryAction::SendCopy(c, CopyFrame::Welcome(w)) => {
+            format!("{} copy welcome e{} {}", c.0, w.epoch, start(&w.start))
+        }
+        PrimaryAction::SendCopy(..) => "more than a welcome".into(),
+        PrimaryAction::Copy(c, node, _) => format!("{} copy to {node}", c.0),
         PrimaryAction::Close(c, why) => format!("{} close: {why}", c.0),
         PrimaryAction::Propose(isr) => {
             let copies: Vec<_> = isr.members.iter().map(|m| m.copy.0.to_string()).collect();
@@ -121,7 +153,7 @@ fn line(action: &PrimaryAction) -> String {
         PrimaryAction::StepDown(e) => format!("step down: e{e}"),
         PrimaryAction::Membership(n, copy, true) => format!("joined {n}/{}", copy.0),
         PrimaryAction::Membership(n, copy, false) => format!("left {n}/{}", copy.0),
-        PrimaryAction::Detached(n, was) => format!("detached {n} {was}"),
+        PrimaryAction::Detached(n, was) => format!("detached {n} {} told {}", was.was_member, was.told),
     }
 }
 
@@ -199,19 +231,14 @@ fn a_standby_is_greeted_streamed_to_admitted_and_told() {
 fn handshakes_that_get_no_stream() {
     let pos = |e, s| Some(LogPos::new(Epoch(e), Seq(s)));
     let cases: &[(&str, Hello)] = &[
+        ("FullSync(its last entry is not in the primary's log)", Hello { last: pos(2, 5), ..hello("s", 1) }),
+        ("FullSync(its last entry is not in the primary's log)", Hello { last: pos(3, 4), ..hello("s", 1) }),
+        ("FullSync(its last entry is not in the primary's log)", Hello { last: pos(3, 7), ..hello("s", 1) }),
+        ("FullSync(it has quarantined entries)", Hello { last: None, quarantined: true, ..hello("s", 1) }),
         (
-            "FullSync(\"its last entry is not in the primary's log\")",
-            Hello { last: pos(2, 5), ..hello("s", 1) },
+            "FullSync(its homes are not one prefix of the log, and the copying that they are from is over)",
+            Hello { last: None, unsealed: Some((session(1), LogPos::NONE)), ..hello("s", 1) },
         ),
-        (
-            "FullSync(\"its last entry is not in the primary's log\")",
-            Hello { last: pos(3, 4), ..hello("s", 1) },
-        ),
-        (
-            "FullSync(\"its last entry is not in the primary's log\")",
-            Hello { last: pos(3, 7), ..hello("s", 1) },
-        ),
-        ("FullSync(\"its copy is not a prefix of any log\")", Hello { last: None, ..hello("s", 1) }),
         ("Refused(Cluster(\"test\"))", Hello { cluster: "other".into(), ..hello("s", 1) }),
         ("Refused(Version)", Hello { version: PROTOCOL_VERSION + 1, ..hello("s", 1) }),
         ("Refused(Version)", Hello { shard_hash: shard_hash() ^ 1, ..hello("s", 1) }),
@@ -236,28 +263,124 @@ fn an_empty_copy_streams_from_the_first_entry() {
 
 #[test]
 fn what_is_trimmed_away_needs_a_full_sync() {
-    let mut b = bench_over(OpLogManager::new(LogLimits { entries: 100, bytes: usize::MAX }));
+    let mut b = bench_over(short_log());
     append(&b.log, 3, 20_000);
     let trim = b.log.marks().trim;
     assert!(trim > Seq(7), "trimmed: {trim}");
     let said = b.on(1000, says_hello(7, hello("s", 1)));
-    assert_eq!(said[0], "7 welcome e3 p 100 FullSync(\"the entries that it lacks are trimmed away\")");
+    assert_eq!(said[0], trimmed(7, trim));
     let last = Some(LogPos::new(Epoch(3), Seq(trim.0 - 1)));
     let said = b.on(1000, says_hello(8, Hello { last, ..hello("s", 1) }));
     assert_eq!(said[0], format!("8 welcome e3 p 100 Stream(Seq({trim}))"));
 }
 
 #[test]
-fn a_standby_that_falls_behind_the_trim_is_cut_off_and_stays_a_member() {
-    let mut b = bench_over(OpLogManager::new(LogLimits { entries: 100, bytes: usize::MAX }));
-    b.join(1000, 7, "s", 1);
-    b.on(1001, PrimaryEvent::Closed(ConnId(7)));
-    b.on(1002, says_hello(8, hello("t", 2)));
+fn a_standby_that_falls_behind_the_trim_is_told_so() {
+    let mut b = bench_over(short_log());
+    b.on(1000, says_hello(8, hello("t", 2)));
     append(&b.log, 3, 20_000);
     let said = b.on(1003, PrimaryEvent::Appended);
+    assert!(said.contains(&trimmed(8, b.log.marks().trim)), "{said:?}");
     assert!(said.contains(&"8 close: fell behind the log's trim".into()), "{said:?}");
+}
+
+#[test]
+fn the_log_is_never_trimmed_past_an_in_sync_standby() {
+    let mut b = bench_over(short_log());
+    b.join(1000, 7, "s", 1);
+    b.on(1001, PrimaryEvent::Closed(ConnId(7)));
+    append(&b.log, 3, 20_000);
+    b.on(1003, PrimaryEvent::Appended);
+    assert!(b.log.marks().trim <= Seq(7) && b.log.marks().is_over);
     let absent: Vec<_> = b.primary.view(ms(1003)).absent.into_iter().map(|a| (a.node, a.copy)).collect();
     assert_eq!(absent, [(node("s"), CopyId(1))]);
+    let said = b.on(1004, says_hello(8, hello("s", 1)));
+    assert_eq!(said[0], "8 welcome e3 p 100 Stream(Seq(7))");
+    // A member that diverged cannot be replaced before it is taken off the record.
+    let diverged = Hello { last: Some(LogPos::new(Epoch(2), Seq(5))), ..hello("s", 1) };
+    let said = b.on(1005, says_hello(9, diverged));
+    assert_eq!(said[0], "9 welcome e3 p 100 Refused(OnRecord)");
+    b.on(1006, PrimaryEvent::Detach(node("s")));
+    assert!(!b.log.marks().is_over && b.log.marks().trim > Seq(10_000), "trimmed at once");
+}
+
+fn asks(conn: u64, copy: u128, resume: Option<(CopySession, crate::replication::HomeSet)>) -> PrimaryEvent {
+    let hello = Hello { last: Some(LogPos::NONE), ..hello("s", copy) };
+    PrimaryEvent::CopyAsked(ConnId(conn), Box::new(CopyRequest { hello, resume }))
+}
+
+#[test]
+fn a_copying_pins_the_log_goes_on_after_a_cut_and_ends_with_the_admission() {
+    let limits = LogLimits { entries: 25_000, ..LogLimits::default() };
+    let mut b = bench_over(OpLogManager::new(limits));
+    b.check(
+        1000,
+        asks(7, 1, None),
+        &["7 copy welcome e3 Copy(1)", "7 copy to s", "gate e3 1000..max commit 7"],
+    );
+    append(&b.log, 3, 20_000);
+    let view = b.primary.view(ms(1000));
+    assert_eq!((view.copies.len(), view.copies[0].connected), (1, true));
+    // The connection is cut; the same copying goes on with the homes that are left.
+    b.on(2000, PrimaryEvent::Closed(ConnId(7)));
+    let mut has = crate::replication::HomeSet::default();
+    has.insert(crate::types::HomeId::SEGMENTS);
+    let said = b.on(3000, asks(8, 1, Some((session(1), has.clone()))));
+    assert_eq!(said[..2], ["8 copy welcome e3 Copy(1)", "8 copy to s"]);
+    let over = "9 copy welcome e3 FullSync(its homes are not one prefix of the log, and the copying that they are from is over)";
+    let said = b.on(3000, asks(9, 2, Some((session(1), has))));
+    assert_eq!(said[..2], [over, "9 close: the copying is over"], "that of another copy");
+    assert_eq!(b.log.marks().pinned_at, Some(Seq(7)), "where the copying began");
+    // All homes are there; replay begins behind the entry at which the copying began.
+    let unsealed = Some((session(1), LogPos::new(Epoch(3), Seq(6))));
+    let said = b.on(3010, says_hello(10, Hello { last: None, unsealed, ..hello("s", 1) }));
+    assert_eq!(said[0], "10 welcome e3 p 100 Stream(Seq(7))");
+    assert_eq!(b.primary.view(ms(3010)).peers[0].state, PeerState::Sealing);
+    let tail = b.log.tail().0;
+    let mut matched = 7;
+    while matched < tail {
+        let end = b.primary.view(ms(3010)).peers[0].sent.0;
+        b.on(3010, acks(10, Ack { sealed: end == tail, ..ack(1, end, 3010) }));
+        assert!(end > matched, "the stream goes on");
+        matched = end;
+    }
+    let view = b.primary.view(ms(3010));
+    assert_eq!(
+        (view.members().len(), view.copies.len()),
+        (1, 0),
+        "sealed, admitted, and no copying any more"
+    );
+}
+
+#[test]
+fn an_unsealed_copy_is_not_admitted() {
+    let mut b = bench();
+    b.on(1000, says_hello(7, hello("s", 1)));
+    b.on(1001, acks(7, Ack { sealed: false, ..ack(1, 7, 1000) }));
+    assert!(b.primary.view(ms(1001)).members().is_empty());
+}
+
+#[test]
+fn a_copying_without_a_standby_is_given_up_and_its_pin_goes() {
+    let mut b = bench_over(short_log());
+    b.on(1000, asks(7, 1, None));
+    b.on(1000, PrimaryEvent::Closed(ConnId(7)));
+    let patience = limits::COPY_PATIENCE.as_millis() as u64;
+    assert_eq!(b.primary.deadline(), Some(ms(1000 + patience)));
+    b.on(999 + patience, PrimaryEvent::Tick);
+    assert_eq!(b.log.marks().pinned_at, Some(Seq(7)));
+    b.on(1000 + patience, PrimaryEvent::Tick);
+    assert_eq!((b.log.marks().pinned_at, b.primary.deadline()), (None, None));
+}
+
+#[test]
+fn a_copying_is_given_up_when_the_log_reaches_its_bound() {
+    let mut b = bench_over(OpLogManager::new(LogLimits { bytes: 1 << 20, ..LogLimits::default() }));
+    b.on(1000, asks(7, 1, None));
+    append(&b.log, 3, 20_000);
+    let said = b.on(1001, PrimaryEvent::Appended);
+    assert_eq!(said.last().map(String::as_str), Some(format!("7 close: {COPY_ABORTED}").as_str()));
+    assert!(!b.log.marks().is_over, "and the log is within its bound again");
 }
 
 #[test]
@@ -371,13 +494,13 @@ fn a_member_that_goes_away_blocks_until_it_is_detached() {
     assert!(!b.primary.gate().may_answer(ms(1500)), "its grant is over");
     let view = b.primary.view(ms(1020));
     assert_eq!((view.absent.len(), view.members().len(), view.peers.len()), (1, 1, 0));
-    b.check(1600, PrimaryEvent::Detach(node("nobody")), &["detached nobody false"]);
+    b.check(1600, PrimaryEvent::Detach(node("nobody")), &["detached nobody false told false"]);
     b.check(
         1700,
         PrimaryEvent::Detach(node("s")),
-        &["left s/1", "gate e3 1000..max commit 9", "detached s true"],
+        &["left s/1", "gate e3 1000..max commit 9", "detached s true told false"],
     );
-    b.check(1800, PrimaryEvent::Detach(node("s")), &["detached s false"]);
+    b.check(1800, PrimaryEvent::Detach(node("s")), &["detached s false told false"]);
 }
 
 #[test]
@@ -405,7 +528,7 @@ fn detach_tells_a_connected_standby_and_the_others() {
             "1 welcome e3 p 100 Refused(Detached)",
             "1 close: detached by an operator",
             "2 beat e3 @1050 commit 7 tail 7 record 4 [p/100 t/2]",
-            "detached s true",
+            "detached s true told true",
         ],
     );
 }
@@ -576,4 +699,54 @@ fn states_of_a_peer() {
     assert_eq!(state(&b), PeerState::Quarantined);
     let peer = &b.primary.view(ms(1003)).peers[0];
     assert_eq!((peer.quarantined, peer.in_sync, peer.acked, peer.address.as_str()), (2, true, Seq(7), "s:1"));
+}
+
+/// A bench with other settings than the usual ones.
+fn bench_as(change: impl FnOnce(&mut ReplicationConfig)) -> Bench {
+    let mut b = bench();
+    change(&mut b.primary.config);
+    b
+}
+
+#[test]
+fn a_batch_that_is_not_full_lingers_for_more() {
+    let linger = Duration::from_millis(3);
+    let mut b = bench_as(|c| c.ship = ShipConfig { batch_entries: 4, linger, ..ShipConfig::default() });
+    b.join(1000, 7, "s", 1);
+    append(&b.log, 3, 2);
+    b.check(1010, PrimaryEvent::Appended, &[]);
+    assert_eq!(b.primary.deadline(), Some(ms(1013)));
+    append(&b.log, 3, 1);
+    b.check(1012, PrimaryEvent::Appended, &[]);
+    b.check(1013, PrimaryEvent::Tick, &["7 entries 7..10 e3 @1013 commit 7 tail 10"]);
+    append(&b.log, 3, 5);
+    let full = ["7 entries 10..14 e3 @1014 commit 7 tail 15"];
+    b.check(1014, PrimaryEvent::Appended, &full);
+    b.check(1017, PrimaryEvent::Tick, &["7 entries 14..15 e3 @1017 commit 7 tail 15"]);
+}
+
+#[test]
+fn nothing_lingers_while_the_window_is_full() {
+    let ship = ShipConfig { batch_entries: 4, window_entries: 2, linger: Duration::from_millis(3) };
+    let mut b = bench_as(|c| c.ship = ship);
+    b.join(1000, 7, "s", 1);
+    append(&b.log, 3, 3);
+    b.on(1010, PrimaryEvent::Appended);
+    b.check(1013, PrimaryEvent::Tick, &["7 entries 7..9 e3 @1013 commit 7 tail 10"]);
+    assert!(b.primary.deadline().is_some_and(|d| d > ms(1050)), "only the heartbeat is due");
+}
+
+#[test]
+fn in_async_mode_writes_wait_for_a_member_that_lacks_too_much() {
+    let loss = LossBound { entries: 10, age: Duration::from_millis(200) };
+    let mut b = bench_as(|c| (c.ack, c.loss) = (AckMode::Async, loss));
+    assert_eq!(b.primary.gate().admission, Admission::OPEN, "nobody to lose it from");
+    b.join(1000, 7, "s", 1);
+    append(&b.log, 3, 4);
+    b.on(1010, PrimaryEvent::Appended);
+    let want = Admission { full: false, tail_max: Seq(17), until: ms(1210) };
+    assert_eq!(b.primary.gate().admission, want);
+    b.on(1020, acks(7, ack(1, 11, 1010)));
+    let want = Admission { tail_max: Seq(21), until: Instant::MAX, ..want };
+    assert_eq!(b.primary.gate().admission, want);
 }

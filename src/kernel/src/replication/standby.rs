@@ -1,13 +1,17 @@
 //! The standby's side of replication: dial, greet, apply, acknowledge.
 
+mod full_sync;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::applier::{OpLogApplier, Quarantined};
 use super::frames::{
-    Ack, BatchFrame, Hello, InSyncRecord, PrimaryFrame, StandbyFrame, Start, StreamRefusal, Welcome,
+    Ack, BatchFrame, CopyFrame, CopyRequest, Hello, InSyncRecord, PrimaryFrame, StandbyFrame, Start,
+    StreamRefusal, Welcome,
 };
 use super::primary::shard_hash;
+use super::receive::Receive;
 use super::view::{LinkView, StandbyView};
 use super::{Identity, PROTOCOL_VERSION, ReplicationConfig};
 use crate::lab::Sabotage;
@@ -25,6 +29,8 @@ pub enum StandbyEvent {
     LinkDown(String),
     /// The primary said something.
     Frame(PrimaryFrame),
+    /// The primary sent part of a copy of its state.
+    Copy(CopyFrame),
     /// No more acknowledgements or grants: this node is a candidate (PROTOCOL T2).
     StopGranting,
     /// Follow whoever leads, from now on: dial anew.
@@ -38,6 +44,8 @@ pub enum StandbyEvent {
 pub enum StandbyAction {
     /// Connect to the primary.
     Dial,
+    /// Connect to the primary and ask it for a copy of its state.
+    Fetch(Box<CopyRequest>),
     /// Send this.
     Send(StandbyFrame),
     /// End the connection.
@@ -48,6 +56,20 @@ pub enum StandbyAction {
     Streaming(NodeId, Epoch, Seq),
     /// The stream was not given, because.
     NotStreamed(String),
+    /// Entries of the own log that the primary does not have, as a sentence:
+    /// they are about to be discarded.
+    Diverged(String),
+    /// The copy was discarded; what follows is another one.
+    Discarded {
+        /// The copy that is gone.
+        old: CopyId,
+        /// The one that begins.
+        new: CopyId,
+        /// Why.
+        why: String,
+    },
+    /// The homes form one prefix of the log again, up to this seq.
+    Sealed(Seq),
 }
 
 /// What a standby starts from.
@@ -70,6 +92,7 @@ pub struct Standby {
     config: ReplicationConfig,
     log: OpLogManager,
     applier: OpLogApplier,
+    receive: Receive,
     link: Link,
     failures: u32,
     max_epoch: Epoch,
@@ -93,10 +116,20 @@ pub struct Standby {
 
 #[derive(Debug, Clone, Copy)]
 enum Link {
-    Down { retry_at: Instant },
+    Down {
+        retry_at: Instant,
+    },
     Dialing,
-    Greeting { since: Instant },
-    Streaming { epoch: Epoch },
+    Greeting {
+        since: Instant,
+    },
+    /// Homes are asked for, or come in.
+    Copying {
+        since: Instant,
+    },
+    Streaming {
+        epoch: Epoch,
+    },
 }
 
 /// What the primary last said about itself.
@@ -119,7 +152,8 @@ impl Standby {
         Self {
             me,
             config,
-            applier: OpLogApplier::new(store, log.clone(), start.sabotage),
+            applier: OpLogApplier::new(Arc::clone(&store), log.clone(), start.sabotage),
+            receive: Receive::new(store, log.clone()),
             log,
             link: Link::Down { retry_at: start.now },
             failures: 0,
@@ -164,7 +198,28 @@ impl Standby {
     /// True when the primary last counted this copy as in sync.
     #[must_use]
     pub fn in_sync(&self) -> bool {
-        self.record.as_ref().is_some_and(|r| r.holds(self.me.copy)) && self.quarantine.is_empty()
+        let on_record = self.record.as_ref().is_some_and(|r| r.holds(self.me.copy));
+        on_record && self.quarantine.is_empty() && self.receive.is_sealed()
+    }
+
+    /// Which copy of the state it holds.
+    #[must_use]
+    pub fn copy(&self) -> CopyId {
+        self.me.copy
+    }
+
+    /// Whether its homes form one prefix of its log (PROTOCOL S6).
+    #[must_use]
+    pub fn is_sealed(&self) -> bool {
+        self.receive.is_sealed()
+    }
+
+    /// How far its full sync is, as a sentence; `None` when its homes form one
+    /// prefix of the log.
+    #[must_use]
+    pub fn unsealed(&self, now: Instant) -> Option<String> {
+        let view = self.receive.view(now).filter(|_| !self.receive.is_sealed())?;
+        Some(format!("{} ({} of {} homes)", view.what, view.done, view.total))
     }
 
     /// When a primary last spoke as one: not when a node said that it is none.
@@ -182,6 +237,9 @@ impl Standby {
     /// Why this copy cannot serve; `None` when it can.
     #[must_use]
     pub fn unfit(&self) -> Option<String> {
+        if !self.is_sealed() {
+            return Some("a full sync runs: the state is not whole".to_owned());
+        }
         let bad = self.quarantine.first()?;
         Some(format!("entry {} is quarantined: this copy has a hole", bad.seq))
     }
@@ -218,6 +276,7 @@ impl Standby {
             Link::Down { retry_at } => LinkView::Down { retry_in: retry_at.since(now) },
             Link::Dialing => LinkView::Dialing,
             Link::Greeting { .. } => LinkView::Greeting,
+            Link::Copying { .. } => LinkView::Copying,
             Link::Streaming { .. } => LinkView::Streaming,
         };
         StandbyView {
@@ -234,26 +293,39 @@ impl Standby {
             failures: self.failures,
             why_not: self.why_not.clone(),
             quarantine: self.quarantine.clone(),
+            full_sync: self.receive.view(now),
+            full_syncs: self.receive.sealed_copies(),
         }
     }
 
     fn greet(&mut self, now: Instant, out: &mut Vec<StandbyAction>) {
+        // A fetch says all it has to say with its request.
+        if matches!(self.link, Link::Copying { .. }) {
+            return;
+        }
         self.link = Link::Greeting { since: now };
-        let hello = Hello {
+        out.push(StandbyAction::Send(StandbyFrame::Hello(self.hello())));
+    }
+
+    fn hello(&self) -> Hello {
+        let unsealed = self.receive.unsealed().filter(|_| !mutant!(UnsealedResume));
+        let is_prefix = self.quarantine.is_empty() && unsealed.is_none();
+        Hello {
             cluster: self.me.cluster.to_string(),
             node: self.me.node.clone(),
             copy: self.me.copy,
-            last: self.quarantine.is_empty().then(|| self.log.last()),
+            last: is_prefix.then(|| self.log.last()),
+            quarantined: !self.quarantine.is_empty(),
+            unsealed,
             max_epoch: self.max_epoch,
             version: PROTOCOL_VERSION,
             shard_hash: shard_hash(),
             address: self.me.address.clone(),
-        };
-        out.push(StandbyAction::Send(StandbyFrame::Hello(hello)));
+        }
     }
 
     fn welcome(&mut self, now: Instant, w: Welcome, out: &mut Vec<StandbyAction>) {
-        if matches!(self.link, Link::Down { .. } | Link::Dialing) {
+        if !matches!(self.link, Link::Greeting { .. } | Link::Streaming { .. }) {
             return;
         }
         self.heard = Some(now);
@@ -273,13 +345,9 @@ impl Standby {
                     format!("the primary would stream from {from}, but {} is due", self.applier.applied());
                 self.blocked(now, why, out);
             }
-            Start::FullSync(why) => self.blocked(now, format!("needs a full sync: {why}"), out),
-            Start::Refused(why) => {
-                if why == StreamRefusal::Detached {
-                    self.record = None;
-                }
-                self.blocked(now, why.to_string(), out);
-            }
+            Start::FullSync(why) => self.replace(now, why, out),
+            Start::Copy(_) => self.blocked(now, "homes were offered on a stream of entries".into(), out),
+            Start::Refused(why) => self.refused(now, &why, out),
         }
     }
 
@@ -291,7 +359,7 @@ impl Standby {
                 self.saw(w.epoch);
                 return Ok(());
             }
-            Start::Refused(_) | Start::Stream(_) | Start::FullSync(_) => {}
+            Start::Refused(_) | Start::Stream(_) | Start::FullSync(_) | Start::Copy(_) => {}
         }
         if w.epoch < self.max_epoch {
             return Err(format!("{} is at epoch {}, but epoch {} was seen", w.node, w.epoch, self.max_epoch));
@@ -326,7 +394,7 @@ impl Standby {
             Link::Streaming { .. } => {
                 out.push(StandbyAction::NotStreamed(format!("lost the primary: {why}")));
             }
-            Link::Dialing | Link::Greeting { .. } => {}
+            Link::Dialing | Link::Greeting { .. } | Link::Copying { .. } => {}
         }
         self.why_not = Some(why);
         self.down(now);
@@ -364,26 +432,35 @@ impl Standby {
         let tail = frame.tail;
         let matched = if mutant!(AckReceived) {
             if let Some(earlier) = self.unapplied.replace(frame) {
-                self.apply(&earlier, out);
+                self.apply(now, &earlier, out);
             }
             received.max(self.applier.applied())
         } else {
-            self.apply(&frame, out);
+            self.apply(now, &frame, out);
             self.applier.applied()
         };
+        if !matches!(self.link, Link::Streaming { .. }) {
+            return;
+        }
         if self.applier.applied() >= tail {
             self.equal_at = Some(now);
         }
         self.acknowledge(now, epoch, matched, token, out);
     }
 
-    fn apply(&mut self, frame: &BatchFrame, out: &mut Vec<StandbyAction>) {
+    fn apply(&mut self, now: Instant, frame: &BatchFrame, out: &mut Vec<StandbyAction>) {
         for entry in split_entries(&frame.batch.entries) {
-            if !self.quarantine.is_empty() {
+            if !self.quarantine.is_empty() || self.receive.wants_homes() {
                 return;
             }
             let due = self.applier.applied();
             let applied = match entry {
+                Ok(bytes) if self.receive.is_replaying() => {
+                    let replayed = self.applier.replay(bytes);
+                    // With this very entry the homes may have become a prefix.
+                    self.seal(now, out);
+                    replayed
+                }
                 Ok(bytes) => self.applier.apply(bytes),
                 Err(e) => Err(Quarantined { seq: due, key: None, reason: e.into() }),
             };
@@ -410,23 +487,30 @@ impl Standby {
         let quarantined = self.quarantine.len() as u32;
         // A copy with a hole promises nothing: the primary refuses calls rather
         // than take writes that can never be committed (PROTOCOL I10).
-        let whole = quarantined == 0;
+        let sealed = self.receive.is_sealed();
+        let whole = quarantined == 0 && sealed;
         let grant = if whole { self.config.times.grant } else { Duration::ZERO };
         if whole {
             self.right_end = self.right_end.max(now.plus(up(grant)));
         }
         let grant_us = grant.as_micros() as u64;
-        let ack = Ack { copy: self.me.copy, epoch, matched, token, grant_us, quarantined };
+        let ack = Ack { copy: self.me.copy, epoch, matched, token, grant_us, quarantined, sealed };
         out.push(StandbyAction::Send(StandbyFrame::Ack(ack)));
     }
 
     fn tick(&mut self, now: Instant, out: &mut Vec<StandbyAction>) {
         match self.link {
             Link::Down { retry_at } if self.granting && now >= retry_at => {
-                self.link = Link::Dialing;
-                out.push(StandbyAction::Dial);
+                if self.receive.wants_homes() {
+                    self.link = Link::Copying { since: now };
+                    let request = CopyRequest { hello: self.hello(), resume: self.receive.resume() };
+                    out.push(StandbyAction::Fetch(Box::new(request)));
+                } else {
+                    self.link = Link::Dialing;
+                    out.push(StandbyAction::Dial);
+                }
             }
-            Link::Greeting { .. } | Link::Streaming { .. }
+            Link::Greeting { .. } | Link::Copying { .. } | Link::Streaming { .. }
                 if self.silent_at().is_some_and(|at| now >= at) =>
             {
                 if matches!(self.link, Link::Streaming { .. }) {
@@ -436,7 +520,11 @@ impl Standby {
                 self.down(now);
                 out.push(StandbyAction::Hangup("the primary fell silent".into()));
             }
-            Link::Down { .. } | Link::Dialing | Link::Greeting { .. } | Link::Streaming { .. } => {}
+            Link::Down { .. }
+            | Link::Dialing
+            | Link::Greeting { .. }
+            | Link::Copying { .. }
+            | Link::Streaming { .. } => {}
         }
     }
 
@@ -444,6 +532,7 @@ impl Standby {
     fn silent_at(&self) -> Option<Instant> {
         let heard = match self.link {
             Link::Greeting { since } => Some(since),
+            Link::Copying { since } => self.heard.max(Some(since)),
             Link::Streaming { .. } => self.heard,
             Link::Down { .. } | Link::Dialing => None,
         };
@@ -461,6 +550,7 @@ impl Machine for Standby {
             StandbyEvent::LinkDown(why) => self.link_down(now, why, out),
             StandbyEvent::Frame(PrimaryFrame::Welcome(w)) => self.welcome(now, w, out),
             StandbyEvent::Frame(PrimaryFrame::Batch(frame)) => self.batch(now, frame, out),
+            StandbyEvent::Copy(frame) => self.copy_frame(now, frame, out),
             StandbyEvent::StopGranting => {
                 self.granting = false;
                 self.down(now);
@@ -478,7 +568,9 @@ impl Machine for Standby {
     fn deadline(&self) -> Option<Instant> {
         match self.link {
             Link::Down { retry_at } => self.granting.then_some(retry_at),
-            Link::Dialing | Link::Greeting { .. } | Link::Streaming { .. } => self.silent_at(),
+            Link::Dialing | Link::Greeting { .. } | Link::Copying { .. } | Link::Streaming { .. } => {
+                self.silent_at()
+            }
         }
     }
 }

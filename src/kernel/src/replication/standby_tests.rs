@@ -3,7 +3,7 @@ use bytes::Bytes;
 use super::*;
 use crate::oplog::codec::Prepared;
 use crate::oplog::{Batch, LogLimits, Op};
-use crate::replication::ReplicationTimes;
+use crate::replication::{FullSyncReason, ReplicationTimes};
 use crate::types::{AckMode, LogPos, WallTime};
 
 const HEARTBEAT: u64 = 100;
@@ -45,6 +45,8 @@ fn config() -> ReplicationConfig {
         },
         ack: AckMode::Sync,
         read_ttl_max: Duration::from_secs(10),
+        ship: crate::replication::ShipConfig::default(),
+        loss: crate::replication::LossBound::default(),
     }
 }
 
@@ -93,6 +95,18 @@ fn framed(frame: BatchFrame) -> StandbyEvent {
 fn line(action: &StandbyAction) -> String {
     match action {
         StandbyAction::Dial => "dial".into(),
+        StandbyAction::Fetch(r) => {
+            let resume = r
+                .resume
+                .as_ref()
+                .map_or("all".into(), |(s, has)| format!("but {} of {}", has.len(), s.number));
+            format!("fetch {resume} as {}", r.hello.copy.0 as u16)
+        }
+        StandbyAction::Diverged(what) => format!("diverged: {what}"),
+        StandbyAction::Discarded { old, new, .. } => {
+            format!("discarded {} for {}", old.0 as u16, new.0 as u16)
+        }
+        StandbyAction::Sealed(upto) => format!("sealed {upto}"),
         StandbyAction::Send(StandbyFrame::Hello(h)) => {
             let last = h.last.map_or("none".into(), |p| p.to_string());
             format!(
@@ -269,7 +283,7 @@ fn a_frame_of_another_epoch_hangs_up() {
 fn welcomes_that_start_no_stream() {
     let full = "needs a full sync: because";
     let cases = [
-        (welcome(3, 100, Start::FullSync("because".into())), full, 3),
+        (welcome(3, 100, Start::FullSync(FullSyncReason::Other("because".into()))), full, 3),
         (stream(2), "the primary would stream from 2, but 1 is due", 3),
         (welcome(1, 100, Start::Stream(Seq(1))), "p is at epoch 1, but epoch 2 was seen", 2),
         (refused(1, StreamRefusal::Deposed), "p is at epoch 1, but epoch 2 was seen", 2),
@@ -345,7 +359,7 @@ fn in_sync_is_what_the_holder_of_the_highest_epoch_last_said() {
     b.on(2030, StandbyEvent::LinkDown("cut".into()));
     b.on(6000, StandbyEvent::Tick);
     b.on(6000, StandbyEvent::LinkUp);
-    b.on(6010, welcome(4, 200, Start::FullSync("because".into())));
+    b.on(6010, welcome(4, 200, Start::FullSync(FullSyncReason::Other("because".into()))));
     assert!(!b.standby.in_sync(), "a new primary has not said so");
     assert_eq!(b.standby.read_ttl_max(), Duration::from_secs(10), "the own one without a record");
 }

@@ -18,6 +18,48 @@ pub struct PrimaryView {
     pub record: InSyncRecord,
     /// In-sync copies that are not connected: writes wait for them.
     pub absent: Vec<AbsentView>,
+    /// Standbys that are given a copy of the state.
+    pub copies: Vec<CopyingView>,
+}
+
+/// A standby that is given a copy of the state, as the primary sees it.
+#[derive(Debug, Clone)]
+pub struct CopyingView {
+    /// Its name.
+    pub node: NodeId,
+    /// Its copy.
+    pub copy: CopyId,
+    /// Its gRPC address.
+    pub address: String,
+    /// Whether it is there now.
+    pub connected: bool,
+    /// Homes sent.
+    pub homes: u64,
+    /// Bytes sent.
+    pub bytes: u64,
+    /// Longest time that a home was locked for it.
+    pub hold_max: Option<Duration>,
+    /// Since the copying began.
+    pub elapsed: Duration,
+    /// Since its connection ended.
+    pub idle_for: Option<Duration>,
+    /// Exclusive: it has replayed up to here. `None` while homes are sent.
+    pub replayed: Option<Seq>,
+}
+
+/// How far a standby's full sync is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CopyView {
+    /// What it does, for people.
+    pub what: String,
+    /// Homes received.
+    pub done: u64,
+    /// Homes in all.
+    pub total: u64,
+    /// Since the first home came.
+    pub elapsed: Option<Duration>,
+    /// Bytes received.
+    pub bytes: u64,
 }
 
 impl PrimaryView {
@@ -67,11 +109,17 @@ pub struct PeerView {
     pub in_sync: bool,
     /// Entries that it set aside.
     pub quarantined: u32,
+    /// Its homes form one prefix of the log.
+    pub sealed: bool,
+    /// Bytes of the entries that it lacks; `None` when some are trimmed away.
+    pub lag_bytes: Option<u64>,
 }
 
 /// Where a connected standby is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PeerState {
+    /// Replaying what its full sync needs before it is whole.
+    Sealing,
     /// Replaying behind the tail.
     CatchingUp,
     /// At the tail, or in sync.
@@ -109,6 +157,10 @@ pub struct StandbyView {
     pub why_not: Option<String>,
     /// Entries set aside.
     pub quarantine: Vec<Quarantined>,
+    /// How far its full sync is; `None` while the copy is sealed.
+    pub full_sync: Option<CopyView>,
+    /// Copies received since the process started.
+    pub full_syncs: u32,
 }
 
 /// State of a standby's connection.
@@ -123,6 +175,8 @@ pub enum LinkView {
     Dialing,
     /// Connected, waiting for the answer to its Hello.
     Greeting,
+    /// Homes are being sent.
+    Copying,
     /// Streamed to.
     Streaming,
 }

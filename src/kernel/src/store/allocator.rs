@@ -284,6 +284,10 @@ pub struct Allocators {
 }
 
 impl Allocators {
+    pub(super) fn of(by_mount: BTreeMap<MountUid, OffsetAllocator>) -> Self {
+        Self { by_mount }
+    }
+
     /// The allocator of a mount.
     #[must_use]
     pub fn get(&self, uid: MountUid) -> Option<&OffsetAllocator> {

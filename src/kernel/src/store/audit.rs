@@ -116,15 +116,15 @@ impl MetadataStore {
             if !table.tasks().is_indexed() {
                 return Err(AuditError::Tasks);
             }
-            table.mounts().map(|m| (m.uid, OffsetAllocator::new(m.segment.size))).collect()
+            drop(table);
+            self.empty_allocators()
         };
         for (index, shard) in self.shards.iter().enumerate() {
             let shard = shard.read();
             if let Some(home) = HomeId::from_index(index).filter(|_| !shard.is_indexed()) {
                 return Err(AuditError::Unfinished(home));
             }
-            let owned = shard.objects().flat_map(|o| o.replicas.iter().map(|r| r.region));
-            for region in owned.chain(shard.limbo().map(|(_, _, l)| l.region)) {
+            for region in shard.regions() {
                 own(&mut rebuilt, region)?;
             }
         }
@@ -140,6 +140,11 @@ impl MetadataStore {
             }
         }
         Ok(())
+    }
+
+    /// Allocators of all live mounts, with nothing in them.
+    pub(super) fn empty_allocators(&self) -> BTreeMap<MountUid, OffsetAllocator> {
+        self.segments.read().mounts().map(|m| (m.uid, OffsetAllocator::new(m.segment.size))).collect()
     }
 
     fn audit_groups(&self) -> Result<(), AuditError> {
@@ -159,7 +164,10 @@ impl MetadataStore {
     }
 }
 
-fn own(rebuilt: &mut BTreeMap<MountUid, OffsetAllocator>, region: Region) -> Result<(), AuditError> {
+pub(super) fn own(
+    rebuilt: &mut BTreeMap<MountUid, OffsetAllocator>,
+    region: Region,
+) -> Result<(), AuditError> {
     let Region { mount, offset, reserved } = region;
     // What is left of a dead mount waits for its PURGE and owns nothing.
     let Some(allocator) = rebuilt.get_mut(&mount) else { return Ok(()) };

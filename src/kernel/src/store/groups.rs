@@ -84,6 +84,11 @@ impl Routes {
         self.count.store(by_key.len(), Ordering::Release);
     }
 
+    pub(super) fn clear(&self) {
+        self.by_key.write().clear();
+        self.count.store(0, Ordering::Release);
+    }
+
     /// All routes in key order, for comparison with a rebuild.
     #[must_use]
     pub fn all(&self) -> BTreeMap<Box<[u8]>, HomeId> {

@@ -15,6 +15,7 @@ mod pins;
 mod pools;
 mod segments;
 mod shard;
+mod snapshot;
 mod tasks;
 mod transfer;
 mod writes;
@@ -30,6 +31,7 @@ pub use pins::{Extras, PinState};
 pub use pools::{Pool, Pools};
 pub use segments::SegmentTable;
 pub use shard::{Limbo, Object, Replica, Shard, Sight};
+pub use snapshot::{Chunk, CopySession, LoadError};
 pub use tasks::{Task, TaskTable};
 pub use transfer::Transfer;
 
@@ -168,6 +170,7 @@ pub struct MetadataStore {
     shards: Box<[RankedRwLock<Shard>]>,
     allocators: RankedMutex<Allocators>,
     routes: Routes,
+    digester: Digester,
 }
 
 impl MetadataStore {
@@ -182,6 +185,7 @@ impl MetadataStore {
             shards,
             allocators: Ranked::mutex(Order::DERIVED, Allocators::default()),
             routes: Routes::default(),
+            digester,
         }
     }
 
@@ -258,6 +262,26 @@ impl MetadataStore {
         }
         let effects = shard.apply(entry.pos, &entry.op)?;
         Ok(self.perform(&effects)?)
+    }
+
+    /// The same while the homes do not form one prefix of the log: each was
+    /// copied at its own moment, and skips what it holds already (PROTOCOL S4,
+    /// S5). What joins homes is not touched; [`derive`](Self::derive) makes it.
+    ///
+    /// # Errors
+    /// When the op does not fit the home, which is unchanged then.
+    pub fn replay(&self, entry: &OpLogEntry<'_>) -> Result<(), ApplyError> {
+        if mutant!(IncrementalBeforeSeal) {
+            return self.apply(entry);
+        }
+        let held = |mark: HomeMark| entry.pos.end() <= mark.applied() && !mutant!(NoSkip);
+        if entry.home == HomeId::SEGMENTS {
+            let mut table = self.segments.write();
+            return if held(table.mark()) { Ok(()) } else { table.apply(entry.pos, &entry.op).map(drop) };
+        }
+        let _table = self.purge_guard(&entry.op)?;
+        let mut shard = self.shard(entry.home).write();
+        if held(shard.mark()) { Ok(()) } else { shard.apply(entry.pos, &entry.op).map(drop) }
     }
 
     /// A PURGE is sound only while its mount is dead; the table stays locked so

@@ -1,5 +1,7 @@
 //! The segment table: which memory is lent, by whom, and who has said so.
 
+mod snapshot;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

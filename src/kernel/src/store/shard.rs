@@ -1,6 +1,7 @@
 //! One shard of the object map.
 
 mod purge;
+mod snapshot;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -71,6 +71,18 @@ impl TaskTable {
         self.tasks.get(&id)
     }
 
+    /// All of them, oldest first.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Task> {
+        self.tasks.values()
+    }
+
+    /// Adds one as another node has it; false when it is there already.
+    pub(super) fn restore(&mut self, task: Task, digest: &mut Sum) -> bool {
+        digest.add(&task);
+        self.index(&task);
+        self.tasks.insert(task.id, task).is_none()
+    }
+
     /// How many tasks are at the stage of this status; both final ones are one stage.
     #[must_use]
     pub fn count(&self, status: TaskStatus) -> usize {

@@ -4,7 +4,7 @@
 use super::Role;
 
 /// What the decision rests on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {
     /// The node's role.
     pub role: Role,
@@ -14,6 +14,8 @@ pub struct Facts {
     pub in_sync: bool,
     /// Entries set aside.
     pub quarantined: usize,
+    /// How far a full sync is whose homes do not form one prefix of the log yet.
+    pub unsealed: Option<String>,
 }
 
 /// One reason against a promotion.
@@ -51,6 +53,10 @@ pub fn may_promote(facts: &Facts) -> Verdict {
         against("not_standby", format!("this node is {}, only a standby can be promoted", facts.role));
         return Verdict { reasons };
     }
+    if let Some(progress) = &facts.unsealed {
+        against("full_sync", format!("a full sync runs, the state is not whole: {progress}"));
+        return Verdict { reasons };
+    }
     if !facts.ever_streamed {
         against("never_streamed", "no primary has streamed to this copy: it would serve nothing".into());
     } else if !facts.in_sync {
@@ -70,17 +76,24 @@ pub fn may_promote(facts: &Facts) -> Verdict {
 mod tests {
     use super::*;
 
-    fn codes(facts: Facts) -> Vec<&'static str> {
-        may_promote(&facts).reasons.iter().map(|r| r.code).collect()
+    fn codes(facts: &Facts) -> Vec<&'static str> {
+        may_promote(facts).reasons.iter().map(|r| r.code).collect()
     }
 
     #[test]
     fn each_fact_flips_the_verdict_with_its_own_code() {
-        let good = Facts { role: Role::Standby, ever_streamed: true, in_sync: true, quarantined: 0 };
-        assert!(may_promote(&good).is_yes());
-        assert_eq!(codes(Facts { role: Role::Primary, ..good }), ["not_standby"]);
-        assert_eq!(codes(Facts { ever_streamed: false, ..good }), ["never_streamed"]);
-        assert_eq!(codes(Facts { in_sync: false, ..good }), ["not_in_sync"]);
-        assert_eq!(codes(Facts { quarantined: 2, ..good }), ["quarantine"]);
+        let good = || Facts {
+            role: Role::Standby,
+            ever_streamed: true,
+            in_sync: true,
+            quarantined: 0,
+            unsealed: None,
+        };
+        assert!(may_promote(&good()).is_yes());
+        assert_eq!(codes(&Facts { role: Role::Primary, ..good() }), ["not_standby"]);
+        assert_eq!(codes(&Facts { ever_streamed: false, ..good() }), ["never_streamed"]);
+        assert_eq!(codes(&Facts { in_sync: false, ..good() }), ["not_in_sync"]);
+        assert_eq!(codes(&Facts { quarantined: 2, ..good() }), ["quarantine"]);
+        assert_eq!(codes(&Facts { unsealed: Some("7 homes".into()), ..good() }), ["full_sync"]);
     }
 }

@@ -70,6 +70,15 @@ impl fmt::Display for SegmentId {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CopyId(pub u128);
 
+impl CopyId {
+    /// The id of the copy that follows when this one is discarded: as good as
+    /// random, because this one is.
+    #[must_use]
+    pub fn successor(self) -> Self {
+        Self(xxhash_rust::xxh3::xxh3_128_with_seed(&self.0.to_le_bytes(), 0x5f))
+    }
+}
+
 impl fmt::Display for CopyId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:032x}", self.0)

@@ -52,6 +52,18 @@ pub const SHIP_WINDOW_ENTRIES: u64 = 65_536;
 /// meanwhile are gathered into larger batches.
 pub const SHIP_WINDOW_FRAMES: usize = 128;
 
+/// Most bytes of records in one chunk of a copy of the state.
+pub const COPY_CHUNK_BYTES: usize = 256 * 1024;
+/// A copying whose standby does not come back for this long is given up.
+pub const COPY_PATIENCE: Duration = Duration::from_secs(10);
+/// Epochs of the log that a copy of the state is followed by.
+pub const COPY_EPOCHS_MAX: usize = 65_536;
+
+/// Default of what an in-sync standby may lack in async mode, in entries.
+pub const LOSS_ENTRIES_MAX: u64 = 1_000_000;
+/// The same as the age of the oldest of them.
+pub const LOSS_AGE_MAX: Duration = Duration::from_secs(5);
+
 /// Standbys that one primary serves.
 pub const STANDBYS_MAX: usize = 16;
 /// Happenings kept for display.
@@ -108,3 +120,4 @@ const _: () = assert!(ENTRY_BYTES_MAX <= LOG_CHUNK_BYTES && ENTRY_BYTES_MAX <= S
 const _: () =
     assert!(SHIP_ENTRIES_MAX as u64 <= SHIP_WINDOW_ENTRIES && SHIP_WINDOW_ENTRIES < LOG_ENTRIES_MAX);
 const _: () = assert!(REPLICAS_MAX < 256);
+const _: () = assert!(ENTRY_BYTES_MAX * 4 <= COPY_CHUNK_BYTES);

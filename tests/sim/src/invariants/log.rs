@@ -6,22 +6,35 @@ use std::collections::{BTreeMap, BTreeSet};
 use standfast_kernel::oplog::codec::decode;
 use standfast_kernel::oplog::{Op, OpLogManager, OpType, split_entries};
 use standfast_kernel::types::{
-    ClientId, Epoch, LogPos, MountUid, Region, ReplicaStatus, SegmentId, Seq, TransferKind,
+    ClientId, CopyId, Epoch, LogPos, MountUid, Region, ReplicaStatus, SegmentId, Seq, TransferKind,
 };
 
 use super::{Invariant, Outcome};
 
-/// Every entry that any node ever held: fingerprint and predecessor.
+/// Every entry that any node ever held: its bytes and its predecessor.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
-    entries: BTreeMap<LogPos, (u64, LogPos)>,
+    entries: BTreeMap<LogPos, (Vec<u8>, LogPos)>,
 }
 
 impl Ledger {
+    /// The entry at `last` and all before it, oldest first.
+    fn lineage(&self, last: LogPos, node: usize) -> Outcome<Vec<Vec<u8>>> {
+        let (mut all, mut at) = (Vec::new(), last);
+        while at != LogPos::NONE {
+            let unknown =
+                || Invariant::LogMatching.broken(format!("n{node} goes on behind {at}, which nobody has"));
+            let (bytes, prev) = self.entries.get(&at).ok_or_else(unknown)?;
+            all.push(bytes.clone());
+            at = *prev;
+        }
+        all.reverse();
+        Ok(all)
+    }
+
     fn note(&mut self, pos: LogPos, prev: LogPos, bytes: &[u8], node: usize) -> Outcome {
-        let found = (fnv(bytes), prev);
-        let known = *self.entries.entry(pos).or_insert(found);
-        Invariant::LogMatching.check(known == found, || {
+        let known = self.entries.entry(pos).or_insert_with(|| (bytes.to_vec(), prev));
+        Invariant::LogMatching.check(known.0 == bytes && known.1 == prev, || {
             let what = if known.1 == prev {
                 "with other bytes".into()
             } else {
@@ -30,10 +43,6 @@ impl Ledger {
             format!("n{node} holds entry {pos} {what} than another node")
         })
     }
-}
-
-fn fnv(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |h, b| (h ^ u64::from(*b)).wrapping_mul(0x0100_0000_01b3))
 }
 
 /// What the entries say about one replica on a live mount.
@@ -96,6 +105,7 @@ fn processing(at: LogPos, regions: &[Region]) -> impl Iterator<Item = ShadowRepl
 /// One node's log as the simulation has read it.
 #[derive(Debug)]
 pub(crate) struct Shadow {
+    copy: CopyId,
     read_upto: Seq,
     last: LogPos,
     /// First seq of each epoch.
@@ -114,8 +124,9 @@ pub(crate) type Read = Vec<OpType>;
 const AT_ONCE: usize = 4096;
 
 impl Shadow {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(copy: CopyId) -> Self {
         Self {
+            copy,
             read_upto: Seq::FIRST,
             last: LogPos::NONE,
             epochs: Vec::new(),
@@ -127,12 +138,24 @@ impl Shadow {
     }
 
     /// Reads what was appended since the last time.
-    pub(crate) fn follow(&mut self, log: &OpLogManager, ledger: &mut Ledger, node: usize) -> Outcome<Read> {
+    pub(crate) fn follow(
+        &mut self,
+        log: &OpLogManager,
+        copy: CopyId,
+        ledger: &mut Ledger,
+        node: usize,
+    ) -> Outcome<Read> {
         let mut kinds = Vec::new();
-        let tail = log.tail();
+        let (tail, trim) = (log.tail(), log.marks().trim);
+        if copy != self.copy {
+            *self = Self::new(copy);
+        }
         Invariant::ContiguousApply.check(tail >= self.read_upto, || {
-            format!("n{node}'s tail fell from {} to {tail}", self.read_upto)
+            format!("the tail of copy {copy} of n{node} fell from {} to {tail}", self.read_upto)
         })?;
+        if self.read_upto == Seq::FIRST && trim > Seq::FIRST {
+            self.take_over(log.before(trim), ledger, node)?;
+        }
         while self.read_upto < tail {
             let batch = log.get_entries_since(self.read_upto, AT_ONCE, usize::MAX / 2).ok_or_else(|| {
                 Invariant::Order.broken(format!("n{node} trimmed {} at once", self.read_upto))
@@ -143,6 +166,15 @@ impl Shadow {
             }
         }
         Ok(kinds)
+    }
+
+    /// The log of a copied state begins in the middle: what came before is what
+    /// the entry before it follows in everybody's log.
+    fn take_over(&mut self, last: LogPos, ledger: &mut Ledger, node: usize) -> Outcome {
+        for bytes in ledger.lineage(last, node)? {
+            self.entry(&bytes, ledger, node)?;
+        }
+        Ok(())
     }
 
     /// The entry before an exclusive mark.

@@ -57,6 +57,7 @@ invariants! {
     NoBusyWait: "machine: after a tick the next deadline lies ahead",
     Liveness: "DESIGN 7: with the faults off, calls are answered",
     Converges: "DESIGN 7: with the faults off, one primary, all others streaming and equal",
+    RecordHolds: "PROTOCOL I6: a copy on record is not discarded",
     KernelBug: "invariant!: the kernel found a bug in itself",
 }
 

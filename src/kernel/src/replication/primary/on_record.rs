@@ -104,10 +104,10 @@ impl Primary {
         wanted.members.push(IsrMember { copy, node: node.clone(), address: p.hello.address.clone() });
         record.proposal = Some(wanted.clone());
         if !mutant!(GrowLate) {
-            let member =
-                Member { matched: p.matched, grant_until: p.grant_until, ..Member::unheard(node, now) };
-            self.isr.insert(copy, member);
+            let (matched, grant_until) = (p.matched, p.grant_until);
+            self.isr.insert(copy, Member { matched, grant_until, ..Member::unheard(node.clone(), now) });
         }
+        self.copies.finish(&node);
         out.push(PrimaryAction::Propose(wanted));
     }
 
