@@ -23,20 +23,22 @@ use crate::config::{
 };
 use crate::inbound::{admin, coro_rpc, grpc};
 use crate::outbound::{
-    BootClock, CoordinatorOptions, Credentials, EtcdCoordinator, GrpcPeer, OsEntropy, epoch_of,
+    BootClock, CoordinatorOptions, Credentials, EtcdCoordinator, GrpcPeer, OsEntropy, WebhookSender, epoch_of,
 };
-use crate::ports::{Clock, Entropy};
+use crate::ports::{Clock, Entropy, Notifier};
 use crate::shell::{
     Command, ConnIds, Driver, DriverParts, FullSyncService, HotStandbyService, MasterService,
     MasterServiceSupervisor, NodeHandle, ReplicationService, ServingCell, StatusBoard, StatusFacts, Traffic,
     WriteTraces,
 };
 use crate::telemetry::otel::Exporter;
-use crate::telemetry::{self, Instruments};
+use crate::telemetry::{self, Instruments, LogControl};
 use crate::witness;
 
 /// Commands on their way to the node before senders must wait.
 const COMMANDS_MAX: usize = 1024;
+/// How often suppressed log lines are counted in the log.
+const SUPPRESSED_EVERY: Duration = Duration::from_secs(10);
 /// How long open calls may take to end when the node stops.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(3);
 
@@ -50,15 +52,15 @@ pub fn serve(args: &ServeArgs) -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    telemetry::init(config.log_format == LogFormat::Json);
+    let logs = telemetry::init(config.log_format == LogFormat::Json, || BootClock.now());
     stop_on_bugs();
-    block_on(run(config))
+    block_on(run(config, logs))
 }
 
 /// Runs a witness until it is told to stop: `standfast witness`.
 #[must_use]
 pub fn witness(args: &WitnessArgs) -> ExitCode {
-    telemetry::init(args.log_format == LogFormat::Json);
+    let _ = telemetry::init(args.log_format == LogFormat::Json, || BootClock.now());
     stop_on_bugs();
     block_on(run_witness(args.clone()))
 }
@@ -137,6 +139,7 @@ struct App {
     mooncake: Option<coro_rpc::Port>,
     http: Option<TcpListener>,
     exporter: Option<Exporter>,
+    webhook: Option<WebhookSender>,
     serving: watch::Receiver<Option<Epoch>>,
     events: mpsc::Sender<Command>,
     driver: Driver<BootClock, GrpcPeer>,
@@ -144,8 +147,8 @@ struct App {
     ready: serde_json::Value,
 }
 
-async fn run(config: ServeConfig) -> anyhow::Result<()> {
-    let App { listener, services, mooncake, http, exporter, serving, events, driver, handle, ready } =
+async fn run(config: ServeConfig, logs: LogControl) -> anyhow::Result<()> {
+    let App { listener, services, mooncake, http, exporter, webhook, serving, events, driver, handle, ready } =
         build(config).await?;
     let stop = CancellationToken::new();
     let tasks = TaskTracker::new();
@@ -160,11 +163,16 @@ async fn run(config: ServeConfig) -> anyhow::Result<()> {
         let clock = Arc::clone(&services.clock);
         tasks.spawn(exporter.run(move || (clock.now(), clock.wall()), stop.clone()));
     }
+    if let Some(webhook) = webhook {
+        tasks.spawn(webhook.run(stop.clone()));
+    }
+    tasks.spawn(tell_suppressed(logs.clone(), stop.clone()));
     if let Some(listener) = http {
         let admin = admin::Admin {
             board: Arc::clone(&services.board),
             hall: Arc::clone(&services.hall),
             clock: Arc::clone(&services.clock),
+            logs,
         };
         let stop = stop.clone().cancelled_owned();
         tasks.spawn(async move {
@@ -231,7 +239,12 @@ async fn build(config: ServeConfig) -> anyhow::Result<App> {
     };
     let store = Arc::clone(node.store());
     let tracer = instruments.tracer.clone();
-    let board = StatusBoard::new(facts, store, Arc::clone(&serving), Arc::clone(&traffic), tracer.clone());
+    let (sender, notifier) = match config.webhook.clone().map(WebhookSender::new).transpose()? {
+        Some((sender, webhook)) => (Some(sender), Some(Arc::new(webhook) as Arc<dyn Notifier>)),
+        None => (None, None),
+    };
+    let (seen, counted) = (Arc::clone(&serving), Arc::clone(&traffic));
+    let board = StatusBoard::new(facts, store, seen, counted, tracer.clone(), notifier);
     let board = Arc::new(board);
     let shared: Arc<dyn Clock> = Arc::clone(&clock) as Arc<dyn Clock>;
     let ids = ConnIds::default();
@@ -277,8 +290,31 @@ async fn build(config: ServeConfig) -> anyhow::Result<App> {
         node: handle.clone(),
         clock,
     };
-    let serving = serving.watch();
-    Ok(App { listener, services, mooncake, http, exporter, serving, events, driver, handle, ready })
+    Ok(App {
+        listener,
+        services,
+        mooncake,
+        http,
+        exporter,
+        webhook: sender,
+        serving: serving.watch(),
+        events,
+        driver,
+        handle,
+        ready,
+    })
+}
+
+/// Says from time to time how many log lines were too many.
+async fn tell_suppressed(logs: LogControl, stop: CancellationToken) {
+    let mut told = 0;
+    while stop.run_until_cancelled(tokio::time::sleep(SUPPRESSED_EVERY)).await.is_some() {
+        let suppressed = logs.suppressed();
+        if suppressed > told {
+            tracing::warn!(lines = suppressed - told, "log lines were suppressed: one place wrote too many");
+            told = suppressed;
+        }
+    }
 }
 
 /// The flight recorder, and the exporter of spans where there is a collector.

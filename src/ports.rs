@@ -141,3 +141,12 @@ pub trait Coordinator: Send + Sync + 'static {
     /// Where it is, for people.
     fn location(&self) -> &str;
 }
+
+/// Somebody who is told about role changes.
+pub trait Notifier: Send + Sync + 'static {
+    /// Leaves a message, one line of JSON; never waits.
+    fn tell(&self, message: String);
+
+    /// Messages that arrived, and those that did not.
+    fn counts(&self) -> (u64, u64);
+}

@@ -3,6 +3,7 @@
 //! stdout carries only the result, progress goes to stderr. Exit codes are those of `exit::Exit`.
 
 mod bench;
+mod bundle;
 mod client;
 mod demo;
 mod duration;
@@ -87,6 +88,8 @@ enum Command {
     Failover(operate::FailoverArgs),
     /// The path of one write through all nodes, stage by stage
     Trace(trace::TraceArgs),
+    /// Gather what every node tells into one archive
+    SupportBundle(bundle::BundleArgs),
     /// Take a standby out of the in-sync set, so that writes go on without it
     Detach(operate::DetachArgs),
     /// Start two nodes, kill the primary under load and see that nothing is lost
@@ -144,6 +147,7 @@ pub fn run() -> ExitCode {
         }
         Command::Status(args) => block_on(status::run(&client, &args)),
         Command::Failover(args) => block_on(operate::failover(&client, &args)),
+        Command::SupportBundle(args) => block_on(bundle::run(&client, &args)),
         Command::Trace(args) => block_on(trace::run(&client, &args)),
         Command::Detach(args) => block_on(operate::detach(&client, &args)),
         Command::Demo(args) => block_on(demo::run(&client, args)),

@@ -107,6 +107,9 @@ pub struct ServeArgs {
     /// slow:50ms, failed, prefix:KEY; several separated by commas
     #[arg(long, value_name = "RULES", default_value = SAMPLE_DEFAULT)]
     pub trace_sample: Sampling,
+    /// URL that is told about role changes, as JSON by POST
+    #[arg(long, value_name = "URL")]
+    pub webhook: Option<WebhookUrl>,
     /// Format of log lines on stderr
     #[arg(long, value_enum, default_value = "text")]
     pub log_format: LogFormat,
@@ -181,6 +184,8 @@ pub struct ServeConfig {
     pub otlp: Option<Collector>,
     /// Which requests are traced.
     pub sampling: Sampling,
+    /// Who is told about role changes.
+    pub webhook: Option<WebhookUrl>,
     /// Format of log lines.
     pub log_format: LogFormat,
     /// Planted fault.
@@ -249,6 +254,7 @@ impl TryFrom<&ServeArgs> for ServeConfig {
             log_bytes: (a.log_mib as usize) << 20,
             otlp: a.otlp.clone(),
             sampling: a.trace_sample.clone(),
+            webhook: a.webhook.clone(),
             log_format: a.log_format,
             sabotage: a.sabotage,
         })
@@ -281,6 +287,30 @@ impl ServeArgs {
                     "{flag} is {at}: expected an address that others can reach, they find it on record"
                 ));
             }
+        }
+    }
+}
+
+/// A URL that messages are posted to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WebhookUrl(String);
+
+impl WebhookUrl {
+    /// As text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::str::FromStr for WebhookUrl {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let host = text.strip_prefix("http://").and_then(|rest| rest.split('/').next());
+        match host.filter(|host| is_host_port(host)) {
+            Some(_) => Ok(Self(text.to_owned())),
+            None => Err(format!("`{text}` is no webhook: expected http://host:port/path")),
         }
     }
 }
@@ -341,6 +371,8 @@ mod tests {
             ("--node a --role primary --enable-lab --sabotage x", "`drop-entry`"),
             ("--node a --role primary --grpc here", "invalid socket address"),
             ("--node a --role primary --otlp h:4317", "expected http://host:4317"),
+            ("--node a --role primary --webhook https://h/x", "`https://h/x` is no webhook"),
+            ("--node a --role primary --webhook h:80", "expected http://host:port/path"),
             ("--node a --role primary --trace-sample ratio:7", "`ratio:7` is no sampling rule"),
             ("--node a --role primary --mooncake 50051", "invalid socket address"),
             ("--node a", "--role is missing"),

@@ -4,8 +4,10 @@ mod clock;
 mod coordinator;
 mod entropy;
 mod peer;
+mod webhook;
 
 pub use clock::BootClock;
 pub use coordinator::{CoordinatorOptions, Credentials, EtcdCoordinator};
 pub use entropy::OsEntropy;
 pub use peer::{GrpcPeer, epoch_of, root_cause};
+pub use webhook::{Webhook, WebhookSender};

@@ -408,12 +408,14 @@ impl<C: Clock, L: PeerLink> Driver<C, L> {
                 }
             }
             NodeAction::Happened(what) => {
-                parts.board.journal().happened(parts.clock.wall(), parts.node.max_epoch(), what);
+                let (epoch, seq) = (parts.node.max_epoch(), parts.node.log().tail());
+                parts.board.journal().happened(parts.clock.wall(), epoch, seq, what);
             }
             NodeAction::Changed(change) => {
                 parts.board.journal().changed(
                     parts.clock.wall(),
                     parts.node.identity().node.as_str(),
+                    parts.node.log().tail(),
                     change,
                 );
             }

@@ -5,18 +5,21 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use standfast_kernel::node::{Happening, RoleChange, Severity};
-use standfast_kernel::types::{Epoch, WallTime, limits};
+use standfast_kernel::types::{Epoch, Seq, WallTime, limits};
 use standfast_proto::v1;
 
+use crate::ports::Notifier;
 use crate::telemetry::otel::Tracer;
+use crate::telemetry::role_change_to_json;
 
 /// Role changes kept.
 const HISTORY_MAX: usize = 64;
 
 /// Events and role changes, newest last.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Journal {
     tracer: Option<Arc<Tracer>>,
+    notifier: Option<Arc<dyn Notifier>>,
     inner: Mutex<Inner>,
 }
 
@@ -30,21 +33,35 @@ struct Inner {
 }
 
 impl Journal {
-    /// Empty; role changes are traced where there is a tracer.
-    pub(super) fn new(tracer: Option<Arc<Tracer>>) -> Self {
-        Self { tracer, inner: Mutex::default() }
+    /// Empty; role changes are traced where there is a tracer, and told where
+    /// there is somebody to tell.
+    pub(super) fn new(tracer: Option<Arc<Tracer>>, notifier: Option<Arc<dyn Notifier>>) -> Self {
+        Self { tracer, notifier, inner: Mutex::default() }
     }
 
-    pub(super) fn happened(&self, at: WallTime, epoch: Epoch, what: Happening) {
+    /// Notifications that arrived, and those that did not.
+    pub(super) fn notified(&self) -> Option<(u64, u64)> {
+        self.notifier.as_ref().map(|n| n.counts())
+    }
+
+    /// `seq` is where the log stands.
+    pub(super) fn happened(&self, at: WallTime, epoch: Epoch, seq: Seq, what: Happening) {
         let severity = match what.severity {
             Severity::Info => v1::Severity::Info,
             Severity::Warning => v1::Severity::Warning,
             Severity::Critical => v1::Severity::Critical,
         };
+        let (code, epoch_number, seq_number) = (what.code, epoch.0, seq.0);
         match what.severity {
-            Severity::Info => tracing::info!(code = what.code, epoch = epoch.0, "{}", what.text),
-            Severity::Warning => tracing::warn!(code = what.code, epoch = epoch.0, "{}", what.text),
-            Severity::Critical => tracing::error!(code = what.code, epoch = epoch.0, "{}", what.text),
+            // The record of who leads follows at once, and is the line of that change.
+            _ if code == "role_changed" && what.text.starts_with("primary ") => {}
+            Severity::Info => tracing::info!(code, epoch = epoch_number, seq = seq_number, "{}", what.text),
+            Severity::Warning => {
+                tracing::warn!(code, epoch = epoch_number, seq = seq_number, "{}", what.text);
+            }
+            Severity::Critical => {
+                tracing::error!(code, epoch = epoch_number, seq = seq_number, "{}", what.text);
+            }
         }
         let mut inner = self.inner.lock();
         inner.next += 1;
@@ -55,12 +72,14 @@ impl Journal {
             code: what.code.to_owned(),
             text: what.text,
             epoch: Some(epoch.0),
+            seq: Some(seq.0),
             ..v1::Event::default()
         };
         push_bounded(&mut inner.events, event, limits::EVENTS_MAX);
     }
 
-    pub(super) fn changed(&self, at: WallTime, node: &str, change: RoleChange) {
+    /// `seq` is where the log of the new primary begins to grow.
+    pub(super) fn changed(&self, at: WallTime, node: &str, seq: Seq, change: RoleChange) {
         let kind = match change.kind {
             "bootstrap" => v1::RoleChangeKind::Bootstrap,
             _ => v1::RoleChangeKind::Failover,
@@ -89,6 +108,7 @@ impl Journal {
             ..v1::RoleChange::default()
         };
         record.trace_id = self.tracer.as_ref().map(|t| format!("{:032x}", t.changed(&record).trace_id));
+        self.tell(&record, seq);
         let mut inner = self.inner.lock();
         let same = |c: &&mut v1::RoleChangeCount| c.kind == record.kind && c.drill == record.drill;
         match inner.changes.iter_mut().find(same) {
@@ -101,6 +121,29 @@ impl Journal {
             }),
         }
         push_bounded(&mut inner.history, record, HISTORY_MAX);
+    }
+
+    /// One line in the log, and one to whoever wants to know.
+    fn tell(&self, record: &v1::RoleChange, seq: Seq) {
+        let v1::RoleChange { epoch, cause, reason, actor, to_node, trace_id, .. } = record;
+        tracing::warn!(
+            code = "role_changed",
+            node = to_node,
+            epoch,
+            seq = seq.0,
+            kind = record.kind().as_str_name(),
+            cause,
+            actor,
+            trace_id,
+            "primary in epoch {epoch}: {reason}"
+        );
+        let Some(notifier) = &self.notifier else { return };
+        // The record is a message of the contract, so there is JSON for it.
+        if let Ok(change) = role_change_to_json(record) {
+            let line =
+                serde_json::json!({ "schema": 1, "event": "role_change", "seq": seq.0, "change": change });
+            notifier.tell(line.to_string());
+        }
     }
 
     /// How many role changes there were, by kind.

@@ -21,6 +21,7 @@ use standfast_proto::v1;
 
 use super::convert::ack_to_wire;
 use super::{Journal, ServingCell, Traffic};
+use crate::ports::Notifier;
 use crate::telemetry::otel::Tracer;
 use crate::telemetry::{self, Times};
 
@@ -42,7 +43,6 @@ pub struct StatusFacts {
 }
 
 /// Builds the status on demand.
-#[derive(Debug)]
 pub struct StatusBoard {
     facts: StatusFacts,
     view: RwLock<Option<Arc<NodeView>>>,
@@ -63,8 +63,9 @@ impl StatusBoard {
         serving: Arc<ServingCell>,
         traffic: Arc<Traffic>,
         tracer: Option<Arc<Tracer>>,
+        notifier: Option<Arc<dyn Notifier>>,
     ) -> Self {
-        let (journal, loop_delay) = (Journal::new(tracer.clone()), Times::default());
+        let (journal, loop_delay) = (Journal::new(tracer.clone(), notifier), Times::default());
         Self { facts, view: RwLock::new(None), store, serving, traffic, journal, loop_delay, tracer }
     }
 
@@ -134,6 +135,7 @@ impl StatusBoard {
             events: self.journal.events_after(events_after.unwrap_or(0)),
             history: self.journal.history(),
             role_changes: self.journal.changes(),
+            notifications: self.journal.notified().map(|(sent, failed)| v1::Notifications { sent, failed }),
             tracing: self.tracer.as_ref().map(|t| t.counts().reading()),
             health: Some(v1::Health { loop_delay: Some(self.loop_delay.reading()), ..telemetry::process() }),
             traffic: Some(self.traffic.status(self.serving.pending())),

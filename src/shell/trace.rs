@@ -11,7 +11,7 @@ use super::traffic::words;
 use crate::telemetry::{BatchStages, ClockEstimate, Recorder, RequestStages};
 
 /// Answers what happened to a write.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct WriteTraces {
     board: Arc<StatusBoard>,
     log: OpLogManager,

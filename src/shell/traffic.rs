@@ -9,7 +9,7 @@ use standfast_proto::v1;
 use crate::telemetry::Times;
 use crate::telemetry::catalog::STOCK_CALLS;
 
-const CALLS: [&str; 20] = [
+const CALLS: [&str; 31] = [
     "MountSegment",
     "ReMountSegment",
     "UnmountSegment",
@@ -30,6 +30,17 @@ const CALLS: [&str; 20] = [
     "RemoveByRegex",
     "RemoveAll",
     "BatchReplicaClear",
+    "CopyStart",
+    "CopyEnd",
+    "CopyRevoke",
+    "MoveStart",
+    "MoveEnd",
+    "MoveRevoke",
+    "CreateCopyTask",
+    "CreateMoveTask",
+    "QueryTask",
+    "FetchTasks",
+    "MarkTaskToComplete",
 ];
 
 /// Where a write spends its time: until its decision begins, until it is

@@ -22,6 +22,22 @@ pub fn to_json(status: &v1::NodeStatus) -> Result<Value, NoJson> {
     message(status, "standfast.v1.NodeStatus")
 }
 
+/// A role change as JSON.
+///
+/// # Errors
+/// As [`to_json`].
+pub fn role_change_to_json(change: &v1::RoleChange) -> Result<Value, NoJson> {
+    message(change, "standfast.v1.RoleChange")
+}
+
+/// One node's part of a write's path as JSON.
+///
+/// # Errors
+/// As [`to_json`].
+pub fn trace_to_json(trace: &v1::WriteTrace) -> Result<Value, NoJson> {
+    message(trace, "standfast.v1.WriteTrace")
+}
+
 fn message(message: &impl Message, name: &'static str) -> Result<Value, NoJson> {
     static POOL: OnceLock<Option<DescriptorPool>> = OnceLock::new();
     let failed = |why: &dyn ToString| NoJson(name, why.to_string());

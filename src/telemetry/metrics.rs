@@ -131,6 +131,16 @@ const CHANGING: &[&str] = &[
     "remove_by_regex",
     "remove_all",
     "batch_replica_clear",
+    "copy_start",
+    "copy_end",
+    "copy_revoke",
+    "move_start",
+    "move_end",
+    "move_revoke",
+    "create_copy_task",
+    "create_move_task",
+    "fetch_tasks",
+    "mark_task_to_complete",
 ];
 
 fn writes(traffic: &v1::Traffic, out: &mut Exposition) {
@@ -146,8 +156,8 @@ fn writes(traffic: &v1::Traffic, out: &mut Exposition) {
     for stage in &traffic.write_stages {
         out.times(&m::WRITE_DURATION, &[&stage.stage], stage.time.as_ref());
     }
-    for (call, times) in durations(traffic) {
-        out.times(&m::CALL_DURATION, &[call], Some(&times));
+    for (class, times) in durations(traffic) {
+        out.times(&m::CALL_DURATION, &[class], Some(&times));
     }
     for (call, n) in requests {
         out.count(&m::CALLS_TOTAL, &[call], n);
@@ -165,13 +175,14 @@ fn writes(traffic: &v1::Traffic, out: &mut Exposition) {
     out.known(&m::STOCK_PENDING, &[], traffic.pending_replies);
 }
 
-/// How long the calls took that were made, the doors summed.
-fn durations(traffic: &v1::Traffic) -> BTreeMap<&str, v1::Histogram> {
+/// How long calls took: those that change the state, and the others.
+fn durations(traffic: &v1::Traffic) -> BTreeMap<&'static str, v1::Histogram> {
     let mut sums: BTreeMap<&str, v1::Histogram> = BTreeMap::new();
     for call in &traffic.calls {
-        let Some(time) = call.time.as_ref().filter(|t| t.counts.iter().any(|c| *c > 0)) else { continue };
-        match sums.get_mut(&*call.call) {
-            None => drop(sums.insert(&call.call, time.clone())),
+        let Some(time) = &call.time else { continue };
+        let class = if CHANGING.contains(&&*call.call) { "write" } else { "read" };
+        match sums.get_mut(class) {
+            None => drop(sums.insert(class, time.clone())),
             Some(sum) => {
                 sum.sum_us += time.sum_us;
                 sum.counts.iter_mut().zip(&time.counts).for_each(|(sum, count)| *sum += count);
@@ -253,6 +264,14 @@ fn state(store: &v1::Store, out: &mut Exposition) {
         out.known(&m::CLIENTS, &["needing_remount"], clients.needing_remount);
         out.known(&m::STOCK_CLIENTS, &[], clients.ok);
     }
+    if let Some(e) = &store.eviction {
+        out.count(&m::STOCK_EVICTIONS_TRIED, &[], e.passes);
+        out.count(&m::STOCK_EVICTIONS, &[], e.successful_passes);
+        out.count(&m::STOCK_EVICTED_KEYS, &[], e.objects);
+        out.count(&m::STOCK_EVICTED_BYTES, &[], e.bytes);
+        out.count(&m::STOCK_DISCARDED, &[], e.discarded);
+        out.count(&m::STOCK_RELEASED, &[], e.released);
+    }
     for state in m::SEGMENT_STATES {
         let count = store.segment_list.iter().filter(|s| s.state == *state).count();
         out.count(&m::SEGMENTS, &[state], count as u64);
@@ -276,6 +295,10 @@ fn health(status: &v1::NodeStatus, out: &mut Exposition) {
         out.count(&m::SPANS_EXPORTED, &[], t.spans_exported);
         out.count(&m::SPANS_DROPPED, &["queue_full"], t.dropped_queue_full);
         out.count(&m::SPANS_DROPPED, &["refused"], t.dropped_refused);
+    }
+    if let Some(n) = &status.notifications {
+        out.count(&m::NOTIFICATIONS, &["ok"], n.sent);
+        out.count(&m::NOTIFICATIONS, &["failed"], n.failed);
     }
     let Some(h) = &status.health else { return };
     out.times(&m::LOOP_DELAY, &[], h.loop_delay.as_ref());

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use axum::http::StatusCode;
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
     TraceService, TraceServiceServer,
 };
@@ -13,6 +15,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use parking_lot::Mutex;
+use prost::Message as _;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
@@ -34,6 +37,7 @@ pub(crate) fn id(span: &Span) -> Id {
 struct Taken {
     spans: Mutex<Vec<(String, Span)>>,
     came: Notify,
+    stopped: AtomicBool,
 }
 
 pub(crate) struct Collector {
@@ -50,8 +54,18 @@ impl TraceService for Door {
         &self,
         r: Request<ExportTraceServiceRequest>,
     ) -> Result<Response<ExportTraceServiceResponse>, Status> {
-        let mut spans = self.0.spans.lock();
-        for resource in r.into_inner().resource_spans {
+        self.0.take(r.into_inner())?;
+        Ok(Response::new(ExportTraceServiceResponse::default()))
+    }
+}
+
+impl Taken {
+    fn take(&self, request: ExportTraceServiceRequest) -> Result<(), Status> {
+        if self.stopped.load(Ordering::Relaxed) {
+            return Err(Status::unavailable("the collector is gone"));
+        }
+        let mut spans = self.spans.lock();
+        for resource in request.resource_spans {
             let about = resource.resource.map(|r| r.attributes).unwrap_or_default();
             let node = about.iter().find(|a| a.key == "service.instance.id").and_then(|a| a.value.clone());
             let node = match node.and_then(|value| value.value) {
@@ -62,8 +76,8 @@ impl TraceService for Door {
             spans.extend(sent.map(|span| (node.clone(), span)));
         }
         drop(spans);
-        self.0.came.notify_one();
-        Ok(Response::new(ExportTraceServiceResponse::default()))
+        self.came.notify_one();
+        Ok(())
     }
 }
 
@@ -79,8 +93,24 @@ impl Collector {
         Self { url, taken, server }
     }
 
-    /// Nobody listens any more.
+    /// The same over HTTP.
+    pub(crate) async fn start_http() -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
+        let url = format!("http://{}/v1/traces", listener.local_addr().expect("an address"));
+        let taken = Arc::new(Taken::default());
+        let shared = Arc::clone(&taken);
+        let take = async move |body: bytes::Bytes| {
+            let taken = ExportTraceServiceRequest::decode(body).map(|request| shared.take(request));
+            if matches!(taken, Ok(Ok(()))) { StatusCode::OK } else { StatusCode::BAD_REQUEST }
+        };
+        let router = axum::Router::new().route("/v1/traces", axum::routing::post(take));
+        let server = tokio::spawn(async move { axum::serve(listener, router).await }).abort_handle();
+        Self { url, taken, server }
+    }
+
+    /// It takes no more, and nobody listens for new connections.
     pub(crate) fn stop(&self) {
+        self.taken.stopped.store(true, Ordering::Relaxed);
         self.server.abort();
     }
 

@@ -8,10 +8,12 @@ use standfast::telemetry::catalog::{self, Kind, Metric};
 use standfast_proto::v1;
 use standfast_wire::List;
 use standfast_wire::calls as w;
-use standfast_wire::types::{ObjectMeta, ReplicaType, Segment, Uuid};
+use standfast_wire::types::{ObjectMeta, ReplicaType, Segment, TaskCompleteRequest, TaskStatus, Uuid};
+use tokio::net::TcpListener;
 
 use crate::cable::Cable;
 use crate::collector::Collector;
+use crate::logs::posted;
 use crate::mooncake::{Client, ME, TENANT, exist, mount, plain, put_end, put_start};
 use crate::node::{Node, end, get, refusal, segment, start};
 use crate::scrape::{Scrape, page, scrape, until};
@@ -77,13 +79,37 @@ async fn stock_calls(node: &Node) {
     for key in [&b"b1"[..], b"b1"] {
         c.call(&w::Remove { key, force: true, tenant_id: TENANT }).await.expect("a result");
     }
+    transfers(&mut c).await;
     whole_calls(&mut c).await;
+}
+
+/// Copies, moves and tasks of a key that is not there.
+async fn transfers(c: &mut Client) {
+    let (key, client_id, tenant_id) = (&b"nobody"[..], ME, TENANT);
+    let (from, to) = (&b"host-1:1"[..], &b"host-2:1"[..]);
+    let targets = [to];
+    let tgt_segments = List::new(&targets);
+    let copy = w::CopyStart { client_id, key, tenant_id, src_segment: from, tgt_segments };
+    c.call(&copy).await.expect("a result");
+    c.call(&w::CopyEnd { client_id, key, tenant_id }).await.expect("a result");
+    c.call(&w::CopyRevoke { client_id, key, tenant_id }).await.expect("a result");
+    let movement = w::MoveStart { client_id, key, tenant_id, src_segment: from, tgt_segment: to };
+    c.call(&movement).await.expect("a result");
+    c.call(&w::MoveEnd { client_id, key, tenant_id }).await.expect("a result");
+    c.call(&w::MoveRevoke { client_id, key, tenant_id }).await.expect("a result");
+    c.call(&w::CreateCopyTask { key, tenant_id, targets: tgt_segments }).await.expect("a result");
+    c.call(&w::CreateMoveTask { key, tenant_id, source: from, target: to }).await.expect("a result");
+    let id = Uuid { first: 1, second: 1 };
+    c.call(&w::QueryTask { task_id: id }).await.expect("a result");
+    let request = TaskCompleteRequest { id, status: TaskStatus::SUCCESS, message: b"" };
+    c.call(&w::MarkTaskToComplete { client_id, request }).await.expect("a result");
 }
 
 /// Calls that fail as a whole or not at all.
 async fn whole_calls(c: &mut Client) {
     let segment_id = Uuid { first: 1, second: 0 };
     c.call(&w::Ping { client_id: ME }).await.expect("a result");
+    c.call(&w::FetchTasks { client_id: ME, batch_size: 1 }).await.expect("a result");
     c.call(&w::BatchQueryIp { client_ids: List::new(&[ME]) }).await.expect("a result");
     let keys = [&b"b1"[..]];
     let object_keys = List::new(&keys);
@@ -98,15 +124,19 @@ async fn whole_calls(c: &mut Client) {
 async fn own_calls(node: &Node) {
     let mut c = node.master().await;
     c.ping(v1::PingRequest { client: Some(crate::node::CLIENT) }).await.expect("answered");
-    c.mount_segment(segment(3, 1 << 30)).await.expect("answered");
+    c.mount_segment(segment(3, 1 << 21)).await.expect("answered");
     c.put_start(start(&["x", "y", "x"])).await.expect("answered");
     c.put_end(end(&["x", "never"])).await.expect("answered");
     c.get_replica_list(get(&["x", "never"])).await.expect("answered");
     // More than the log holds; at once it would be gone before the standby has it.
     for batch in 0..18 {
-        let item = |i| v1::PutStartItem { key: format!("{batch}-{i:0200}").into(), size: 100 };
+        let key = |i: u64| format!("{batch}-{i:0200}").into();
+        let item = |i| v1::PutStartItem { key: key(i), size: 100 };
         let put = v1::PutStartRequest { items: (0..500).map(item).collect(), ..start(&[]) };
         c.put_start(put).await.expect("answered");
+        // Half of them may be evicted, the others grow too old.
+        let items = (0..250).map(|i| v1::PutEndItem { key: key(i), checksum: None }).collect();
+        c.put_end(v1::PutEndRequest { items, ..end(&[]) }).await.expect("answered");
     }
     // A thread of its own counts.
     node.status(true).await;
@@ -138,7 +168,11 @@ fn moved(metric: &Metric, scrapes: &[Vec<Scrape>]) -> bool {
 #[tokio::test]
 async fn every_metric_of_the_catalogue_moves_or_is_absent_as_it_says() {
     let collector = Collector::start().await;
-    let traced = format!("--otlp {} --trace-sample always", collector.url);
+    let traced = format!(
+        "--otlp {} --trace-sample always --client-ttl-ms 600000 --eviction-watermark 0.2 --put-discard-ms 1000 \
+         --put-release-ms 2000",
+        collector.url
+    );
     let a = Node::start(&format!("--node a --role primary --log-mib 1 --mooncake 127.0.0.1:0 {traced}"));
     let lonely = scrape(&a).await;
     for name in
@@ -146,7 +180,9 @@ async fn every_metric_of_the_catalogue_moves_or_is_absent_as_it_says() {
     {
         assert!(!lonely.families.contains(name), "{name} is not known yet");
     }
-    let b = Node::start(&format!("--node b --role standby --peer {} --mooncake 127.0.0.1:0", a.addr));
+    let hook = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let told = format!("--webhook http://{}/", hook.local_addr().expect("an address"));
+    let b = Node::start(&format!("--node b --role standby --peer {} --mooncake 127.0.0.1:0 {told}", a.addr));
     let young = scrape(&b).await;
     b.until("in sync", |s| s.rehearsal.as_ref().is_some_and(|r| r.verdict() == v1::Verdict::Yes)).await;
     let (mut of_a, mut of_b) = (vec![lonely, scrape(&a).await], vec![young, scrape(&b).await]);
@@ -161,6 +197,10 @@ async fn every_metric_of_the_catalogue_moves_or_is_absent_as_it_says() {
     of_a.extend([scrape(&a).await, unknown_outcome(&a, &b).await]);
     let refused = "standfast_spans_dropped_total{why=\"refused\"}";
     of_a.push(until(&a, "drops are counted", |s| s.value(refused) > Some(0.0)).await);
+    let freed = |s: &Scrape| {
+        s.value("master_put_start_release_cnt") > Some(0.0) && s.value("master_evicted_key_count") > Some(0.0)
+    };
+    of_a.push(until(&a, "eviction and discard", freed).await);
     of_b.push(scrape(&b).await);
     for m in catalog::all() {
         let stated = |s: &Scrape, when: &str| m.absent != when || !s.families.contains(m.name);
@@ -173,7 +213,9 @@ async fn every_metric_of_the_catalogue_moves_or_is_absent_as_it_says() {
     assert!(gone.is_empty(), "never absent, says the catalogue: {gone:?}");
     a.signal(Signal::SIGKILL);
     assert!(b.promote().await.accepted);
-    of_b.push(scrape(&b).await);
+    posted(&hook).await;
+    let ok = "standfast_notifications_total{result=\"ok\"}";
+    of_b.push(until(&b, "the webhook was told", |s| s.value(ok) == Some(1.0)).await);
 
     let all = [of_a, of_b];
     let known: BTreeSet<&str> = catalog::all().map(|m| m.name).collect();

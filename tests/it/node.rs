@@ -39,6 +39,15 @@ impl Node {
         Self::start_as(shell, flags)
     }
 
+    /// A node that writes its log into this file.
+    pub(crate) fn start_logged(log: &std::path::Path, flags: &str) -> Self {
+        let log = std::fs::File::create(log).expect("a file");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_standfast"));
+        command.stderr(log).arg("serve").args(["--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0"]);
+        command.args(flags.split_whitespace());
+        Self::spawn(command)
+    }
+
     fn start_as(mut command: Command, flags: &str) -> Self {
         command.arg("serve").args(["--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0"]);
         command.args(flags.split_whitespace());
@@ -47,8 +56,12 @@ impl Node {
 
     /// A node whose whole command line is given.
     pub(crate) fn start_words(mut command: Command) -> Self {
-        let mut child =
-            command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the binary starts");
+        command.stderr(Stdio::null());
+        Self::spawn(command)
+    }
+
+    fn spawn(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("the binary starts");
         let mut line = String::new();
         let stdout = child.stdout.take().expect("piped");
         BufReader::new(stdout).read_line(&mut line).expect("a line when ready");

@@ -95,7 +95,8 @@ impl Spans {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_chain_is_complete_on_both_nodes_and_every_link_resolves() {
     let collector = Collector::start().await;
-    let (a, b) = Node::pair(&format!("--otlp {} --trace-sample always", collector.url)).await;
+    let (a, b) =
+        Node::pair(&format!("--otlp {} --trace-sample always --client-ttl-ms 600000", collector.url)).await;
     many_writes(&a).await;
     let is_root = |s: &Span| s.name == "standfast.put_start";
     let complete = |spans: &[(String, Span)]| {
@@ -132,8 +133,10 @@ async fn a_callers_trace_is_continued_and_shown_by_the_recorder() {
     client.put_start(request).await.expect("answered");
     client.put_end(end(&["k"])).await.expect("answered");
 
-    let applied = |spans: &[(String, Span)]| spans.iter().any(|(_, s)| s.name == "standby.apply");
-    let spans = collector.until("applied on the standby", applied).await;
+    let there = |spans: &[(String, Span)], name| spans.iter().any(|(_, s)| s.name == name);
+    let both =
+        |spans: &[(String, Span)]| there(spans, "standby.apply") && there(spans, "standfast.put_start");
+    let spans = collector.until("spans of both nodes", both).await;
     let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
     // A batch and a role change have traces of their own.
     let own = |s: &Span| ["batch.ship", "bootstrap"].contains(&&*s.name);
@@ -184,4 +187,13 @@ async fn a_collector_that_is_gone_costs_no_write_and_is_counted() {
     client.put_start(start(&["k"])).await.expect("answered at once");
     let refused = "standfast_spans_dropped_total{why=\"refused\"}";
     until(&a, "drops are counted", |s| s.value(refused) > Some(0.0)).await;
+}
+
+#[tokio::test]
+async fn spans_are_exported_over_http_too() {
+    let collector = Collector::start_http().await;
+    let a = Node::start(&format!("--node a --role primary --otlp {} --trace-sample always", collector.url));
+    a.master().await.mount_segment(segment(1, 1 << 20)).await.expect("mounted");
+    let there = |spans: &[(String, Span)]| spans.iter().any(|(_, s)| s.name == "standfast.mount_segment");
+    collector.until("the mount", there).await;
 }

@@ -36,7 +36,8 @@ pub(crate) const ROOMS: &[Room] = &[
         ],
     ),
     // outbound: commands dial nodes as nodes do. wire: the bench drives any master that speaks Mooncake's protocol.
-    room("cli", &["app", "config", "outbound", "proto", "wire"]),
+    // telemetry: the support bundle holds messages as JSON.
+    room("cli", &["app", "config", "outbound", "proto", "telemetry", "wire"]),
     // kernel::master: what a master may be told is checked where it is defined. telemetry: what a collector and a
     // sampling rule are.
     room("config", &["kernel::lab", "kernel::master", "kernel::replication", "telemetry"]),

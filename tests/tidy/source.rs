@@ -183,3 +183,23 @@ fn a_test_module_that_ships_is_found() {
     assert_eq!(test_modules("x.rs", "#[cfg(any(test, unix))] mod tests;").len(), 1);
     assert_eq!(test_modules("x.rs", "#[cfg(test)] mod tests; mod contest;"), []);
 }
+
+/// Variables of the environment that a check may read: they ask for more, never for less.
+const VARIABLES: &[&str] = &["\"STANDFAST_WIRE_MUTATIONS\"", "\"CI\"", "\"CARGO\""];
+
+/// A check that a variable of the environment could switch off.
+pub(crate) fn switches(path: &str, text: &str) -> Vec<Finding> {
+    let reads = |line: &str| line.contains("env::var") && !line.trim_start().starts_with("//");
+    let known = |line: &str| VARIABLES.iter().any(|name| line.contains(name));
+    (1..)
+        .zip(text.lines())
+        .filter(|(_, line)| reads(line) && !known(line))
+        .map(|(nr, line)| Finding::new(path, nr, format!("reads the environment: `{}`", line.trim())))
+        .collect()
+}
+
+#[test]
+fn a_switch_is_found() {
+    assert_eq!(switches("tests/x.rs", "if std::env::var_os(\"SKIP_SLOW\").is_some() { return; }").len(), 1);
+    assert_eq!(switches("tests/x.rs", "// env::var\nmatch std::env::var(\"CI\") {"), []);
+}

@@ -16,6 +16,7 @@ OBJECT_NOT_FOUND = -704
 NO_AVAILABLE_HANDLE = -200
 # Generous: a limit for a loaded machine, not a figure.
 PATIENCE_S = 60
+REASONS_MAX = 20
 
 
 class Check:
@@ -77,7 +78,7 @@ def finish(check):
     line = {
         "schema": 1,
         "verdict": "bad" if check.failed else "ok",
-        "reasons": check.failed,
+        "reasons": check.failed[:REASONS_MAX],
         "wheel": importlib.metadata.version(WHEEL),
         "puts": check.puts,
         "gets": check.gets,

@@ -2,7 +2,9 @@
 //!
 //! Progress goes to stderr. stdout carries the result: a table, a closing line, or one line of JSON.
 
+mod bench;
 mod codegen;
+mod coverage;
 mod e2e;
 mod etcd;
 mod fix;
@@ -36,7 +38,7 @@ enum Command {
         full: bool,
     },
     /// Install what tests need besides Rust: the Mooncake wheel into target/venv,
-    /// the Debian packages that it loads, and etcd
+    /// the Debian packages that it loads, etcd, and cargo-tarpaulin
     Setup,
     /// Generate code, apply clippy's suggestions, format
     Fix,
@@ -51,6 +53,18 @@ enum Command {
     Sim {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
+    },
+    /// Count the lines of the kernel and the wire protocol that tests run
+    Coverage {
+        /// Print one line of JSON instead of text
+        #[arg(long)]
+        json: bool,
+    },
+    /// Measure the kernel's figures and write docs/figures.json
+    Bench {
+        /// Print one line of JSON instead of text
+        #[arg(long)]
+        json: bool,
     },
     /// Run one suite of end-to-end cases against real processes
     E2e {
@@ -71,6 +85,8 @@ fn main() -> ExitCode {
         Command::Fix => fix::run(),
         Command::Codegen { check } => codegen::run(check).map(|()| ExitCode::SUCCESS),
         Command::Sim { args } => sim::run(&args),
+        Command::Coverage { json } => coverage::run(json),
+        Command::Bench { json } => bench::run(json),
         Command::E2e { suite, runs, json } => e2e::run(suite, runs, json),
     };
     done.unwrap_or_else(|error| {
@@ -83,5 +99,6 @@ fn main() -> ExitCode {
 fn setup() -> anyhow::Result<ExitCode> {
     let etcd = etcd::install();
     wheel::python()?;
+    coverage::setup()?;
     etcd.map(|()| ExitCode::SUCCESS)
 }

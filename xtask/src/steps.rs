@@ -14,13 +14,16 @@ pub(crate) struct Scale {
     pub(crate) whole_wheel: bool,
     /// Hostile frames for the wire tests; `None` leaves it to the tests' own default.
     pub(crate) wire_mutations: Option<u32>,
+    /// Whether the lines that tests run are counted: it builds everything once more.
+    pub(crate) coverage: bool,
 }
 
 /// `cargo xtask verify`.
-pub(crate) const QUICK: Scale = Scale { seeds: 200, e2e_runs: 1, whole_wheel: false, wire_mutations: None };
+pub(crate) const QUICK: Scale =
+    Scale { seeds: 200, e2e_runs: 1, whole_wheel: false, wire_mutations: None, coverage: false };
 /// `cargo xtask verify --full`.
 pub(crate) const FULL: Scale =
-    Scale { seeds: 2_000, e2e_runs: 5, whole_wheel: true, wire_mutations: Some(1_000_000) };
+    Scale { seeds: 2_000, e2e_runs: 5, whole_wheel: true, wire_mutations: Some(1_000_000), coverage: true };
 
 /// One line of the final table.
 pub(crate) struct Step {
@@ -36,10 +39,12 @@ pub(crate) enum Work {
     CodegenCheck,
     /// Runs the end-to-end demo cases.
     Demo { runs: u32 },
-    /// Looks for etcd, without which the step `tests` leaves out the cases of a real one.
+    /// Installs etcd unless it is there; skipped where it cannot be had.
     Etcd,
     /// Runs the released Mooncake client; skipped where its wheel cannot be had.
     Wheel { full: bool },
+    /// Counts the lines that tests run; skipped where the tool is not installed.
+    Coverage,
 }
 
 /// Where the number of cases comes from.
@@ -77,22 +82,33 @@ pub(crate) fn steps(scale: &Scale) -> Vec<Step> {
     let mut docs = cargo("doc --workspace --no-deps --locked");
     docs.env("RUSTDOCFLAGS", "-D warnings");
 
-    vec![
+    let mut steps = vec![
         component("fmt", cargo("fmt --all --check"), RUSTFMT),
         component("clippy", cargo("clippy --workspace --all-targets --locked -- -D warnings"), CLIPPY),
         Step { name: "codegen", work: Work::CodegenCheck },
         program("docs", docs, Count::ExitCode),
+        // Without it the next step leaves out the cases of a real one.
+        Step { name: "etcd", work: Work::Etcd },
         // The house rules (tests/tidy.rs) are among these.
         program("tests", tests, Count::TestResults),
-        Step { name: "etcd", work: Work::Etcd },
         program("doc tests", cargo("test --workspace --doc --no-fail-fast --locked"), Count::DocTestResults),
+        // Locks and atomics are others under this feature, so it is a build of its own.
+        program(
+            "threads",
+            cargo("test -p standfast-kernel --features shuttle --test threads --locked"),
+            Count::TestResults,
+        ),
         // The same seed twice comes first: without it a failing seed could not be run again.
         program("sim determinism", sim::command(&["--check-determinism"]), Count::ClosingLine),
         program("sim seeds", sim::command(&["--seeds", &seeds]), Count::ClosingLine),
         program("sim mutants", sim::command(&["--mutants"]), Count::ClosingLine),
         Step { name: "e2e demo", work: Work::Demo { runs: scale.e2e_runs } },
         Step { name: "e2e wheel", work: Work::Wheel { full: scale.whole_wheel } },
-    ]
+    ];
+    if scale.coverage {
+        steps.push(Step { name: "coverage", work: Work::Coverage });
+    }
+    steps
 }
 
 fn cargo(words: &str) -> Command {
@@ -118,9 +134,10 @@ mod tests {
     use crate::run::show;
 
     #[test]
-    fn names_are_distinct_and_full_changes_only_the_scale() {
+    fn names_are_distinct_and_full_changes_only_the_scale_and_adds_coverage() {
         let names = |scale| steps(scale).iter().map(|step| step.name).collect::<Vec<_>>();
-        let quick = names(&QUICK);
+        let mut quick = names(&QUICK);
+        quick.push("coverage");
         assert_eq!(quick, names(&FULL));
         assert_eq!(quick.iter().collect::<BTreeSet<_>>().len(), quick.len());
     }

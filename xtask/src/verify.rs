@@ -8,7 +8,7 @@ use anyhow::{Result, ensure};
 use crate::run::Stopwatch;
 use crate::steps::{Component, Count, FULL, QUICK, Step, Work, steps};
 use crate::tally::Tally;
-use crate::{codegen, e2e, etcd, run, wheel};
+use crate::{codegen, coverage, e2e, etcd, run, wheel};
 
 /// At most so many names of failed cases are repeated in the table.
 const FAILURES_SHOWN_MAX: usize = 20;
@@ -52,7 +52,7 @@ fn run_step(step: Step, strict: bool) -> Outcome {
         Work::Program { command, count, .. } => run_program(*command, count),
         Work::CodegenCheck => codegen::run(true).map(|()| (Tally::one(true), Vec::new())),
         Work::Demo { runs } => e2e::demo_cases(runs).map(|results| e2e::summary(&results)),
-        Work::Etcd => match etcd::present() {
+        Work::Etcd => match etcd::install() {
             Ok(()) => Ok((Tally::one(true), Vec::new())),
             Err(error) => Ok(skipped(&format!("{error:#}"), strict)),
         },
@@ -60,6 +60,10 @@ fn run_step(step: Step, strict: bool) -> Outcome {
             Ok(python) => e2e::wheel_cases(&python, 1, full).map(|results| e2e::summary(&results)),
             Err(error) => Ok(skipped(&format!("{error:#}"), strict)),
         },
+        Work::Coverage if !coverage::is_there() => {
+            Ok(skipped("cargo-tarpaulin is not installed; cure: cargo xtask setup", strict))
+        }
+        Work::Coverage => coverage::shares().map(|shares| coverage::summary(&shares)),
     };
     let (tally, notes) = done.unwrap_or_else(|error| (Tally::one(false), vec![format!("{error:#}")]));
     Outcome { name: step.name, tally, notes, took: watch.elapsed() }

@@ -89,7 +89,7 @@ pub(crate) fn release(version: &str) -> Result<Vec<String>> {
 
 /// Runs a script; returns what is wrong with how it ended.
 fn script(name: &str, python: &Path, master: &str) -> Result<Vec<String>> {
-    let mut command = Command::new(python);
+    let mut command = wheel::command(python);
     command.current_dir(root()).arg(Path::new("tests/wheel").join(name)).arg(master);
     // Its own folder is not written to.
     command.env("PYTHONDONTWRITEBYTECODE", "1");

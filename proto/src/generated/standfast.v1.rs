@@ -210,6 +210,14 @@ pub struct Tracing {
     #[prost(uint64, tag = "3")]
     pub dropped_refused: u64,
 }
+/// Messages about role changes since the process started.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Notifications {
+    #[prost(uint64, tag = "1")]
+    pub sent: u64,
+    #[prost(uint64, tag = "2")]
+    pub failed: u64,
+}
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum Severity {
@@ -731,6 +739,9 @@ pub struct NodeStatus {
     /// Absent = no spans are exported.
     #[prost(message, optional, tag = "21")]
     pub tracing: ::core::option::Option<Tracing>,
+    /// Absent = nobody is to be told.
+    #[prost(message, optional, tag = "22")]
+    pub notifications: ::core::option::Option<Notifications>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Timestamp {

@@ -33,7 +33,8 @@ const MOONCAKE_ADDR: &str = "127.0.0.1:50051";
 const AFTER_HELP: &str = "\
 A target is HOST:PORT[,name=TEXT][,pid=N][,status=HOST:PORT]. With the status
 address of a Standfast primary, writes count once every standby has applied
-them. No value is transferred: the memory that is lent does not exist.
+them. No value is transferred: the memory that is lent does not exist. Memory
+a key is that of a master that has just been started.
 
 Examples:
   standfast bench --connect 127.0.0.1:50052 --connections 2

@@ -30,6 +30,8 @@ pub(super) struct Report<'a> {
     cores: usize,
     /// The most that others used in any round. `None` = it could not be measured.
     others_cores: Option<f64>,
+    /// Why figures mean nothing, if they do not; a verdict that accepts that says so.
+    busy: Option<String>,
     pub(super) verdict: Verdict,
     reasons: Vec<String>,
 }
@@ -44,12 +46,13 @@ impl<'a> Report<'a> {
         let others_cores = others_cores.filter(|_| all_known);
         let mut reasons = wrongs(sides);
         let mut verdict = if reasons.is_empty() { Verdict::Ok } else { Verdict::Bad };
-        if let (Some(busy), Verdict::Ok, false) = (busy(others_cores, cores), verdict, allow_busy) {
+        let busy = busy(others_cores, cores);
+        if let (Some(busy), Verdict::Ok, false) = (&busy, verdict, allow_busy) {
             verdict = Verdict::Refused;
-            reasons.push(busy);
+            reasons.push(format!("{busy}; --allow-busy accepts that"));
         }
         let figures = sides.iter().map(|side| Figures::of(&side.rounds)).collect();
-        Self { plan, sides, figures, cores, others_cores, verdict, reasons }
+        Self { plan, sides, figures, cores, others_cores, busy, verdict, reasons }
     }
 
     pub(super) fn exit(&self) -> Exit {
@@ -73,6 +76,7 @@ impl<'a> Report<'a> {
             "value_bytes": plan.value_bytes,
             "machine": {
                 "cores": self.cores, "others_cores": self.others_cores, "others": self.named_others(),
+                "busy": self.others_cores.map(|_| self.busy.is_some()),
             },
             "targets": sides.map(|(side, figures)| target(side, figures)).collect::<Vec<_>>(),
             "ratios": self.ratios().collect::<Vec<_>>(),
@@ -152,7 +156,10 @@ impl<'a> Report<'a> {
             Verdict::Bad => "bad",
             Verdict::Refused => "refused",
         };
-        lines.push(format!("verdict {word}"));
+        match (&self.busy, self.verdict) {
+            (Some(busy), Verdict::Ok) => lines.extend(wrap(&format!("verdict ok, although {busy}"), 2)),
+            _ => lines.push(format!("verdict {word}")),
+        }
         for reason in &self.reasons {
             lines.extend(wrap(&format!("  - {reason}"), 4));
         }
@@ -191,13 +198,13 @@ fn wrongs(sides: &[Closed]) -> Vec<String> {
 
 /// Why figures from this machine mean nothing, if they do not.
 fn busy(others_cores: Option<f64>, cores: usize) -> Option<String> {
-    let cure = "--allow-busy accepts that";
     match others_cores {
-        None => Some(format!(
-            "it is not known what else the machine was doing: name the process of each master with pid=N; {cure}"
-        )),
+        None => Some(
+            "it is not known what else the machine was doing: name the process of each master with pid=N"
+                .to_owned(),
+        ),
         Some(others) if others > OTHERS_SHARE_MAX * cores as f64 => {
-            Some(format!("the machine was busy: others used up to {others:.2} of {cores} cores; {cure}"))
+            Some(format!("the machine was busy: others used up to {others:.2} of {cores} cores"))
         }
         Some(_) => None,
     }

@@ -68,7 +68,9 @@ fn a_busy_machine_gives_none_unless_that_is_accepted() {
         text.contains("rustc 0.50") && text.contains("--allow-busy") && text.contains("verdict refused"),
         "{text}"
     );
-    assert_eq!(Report::new(&plan, &sides, true).verdict, Verdict::Ok);
+    let accepted = Report::new(&plan, &sides, true);
+    assert_eq!((accepted.verdict, &accepted.line()["machine"]["busy"]), (Verdict::Ok, &true.into()));
+    assert!(accepted.table().join("\n").contains("verdict ok, although the machine was busy"));
 }
 
 #[test]

@@ -130,7 +130,7 @@ impl Side {
             .await;
         tally.batch_us.clear();
         self.tally.add(tally);
-        self.weigh(plan.keys);
+        self.weigh(plan.keys, plan.key_len);
         self.drain().await;
     }
 
@@ -156,7 +156,7 @@ impl Side {
         let drain = self.drain().await;
         let (after, took) = (machine::read(), begun.elapsed());
         if round == 1 && op == Op::Put {
-            self.weigh(self.workers.iter().map(|worker| worker.puts).sum());
+            self.weigh(self.workers.iter().map(|worker| worker.puts).sum(), plan.key_len);
         }
         let batch_us = Round::batches(&mut tally);
         let measured = self.measured(&before, &after, took);
@@ -205,13 +205,12 @@ impl Side {
         }
     }
 
-    fn weigh(&mut self, keys: u64) {
+    /// What an object costs. Memory that a process had and uses again says nothing: less than the key itself is none.
+    fn weigh(&mut self, keys: u64, key_len: usize) {
         let now = self.pid.and_then(machine::resident_bytes).filter(|_| keys >= RSS_KEYS_MIN);
-        self.rss_bytes_per_key = self
-            .rss
-            .zip(now)
-            .filter(|(before, now)| now > before)
-            .map(|(before, now)| (now - before) as f64 / keys as f64);
+        let grown = self.rss.zip(now).and_then(|(before, now)| now.checked_sub(before));
+        let each = grown.map(|grown| grown as f64 / keys as f64);
+        self.rss_bytes_per_key = each.filter(|each| *each > key_len as f64);
     }
 
     /// Lets all connections do something at the same time. One that is lost does nothing more.

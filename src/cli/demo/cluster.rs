@@ -22,6 +22,9 @@ pub(super) const CLUSTER: &str = "demo";
 /// Short, so that removed memory is used again within the run.
 const READ_TTL_MS: &str = "1000";
 
+/// A demo is short: more of it is traced than of a service.
+const TRACED: &str = "ratio:0.01,slow:100ms,failed";
+
 /// One process. Dropping it kills it, unless it was told to stay.
 pub(super) struct Node {
     pub(super) name: &'static str,
@@ -41,6 +44,8 @@ pub(super) struct Plan<'a> {
     pub(super) sabotage: Option<Sabotage>,
     /// It is to outlive the demo, should that come to its end.
     pub(super) keep: bool,
+    /// Where its spans go.
+    pub(super) otlp: Option<&'a str>,
 }
 
 impl Node {
@@ -125,6 +130,9 @@ fn command(plan: &Plan<'_>) -> std::io::Result<Command> {
     ]);
     if let Some(peer) = plan.peer {
         command.args(["--peer", peer]);
+    }
+    if let Some(collector) = plan.otlp {
+        command.args(["--otlp", collector, "--trace-sample", TRACED]);
     }
     if let Some(sabotage) = plan.sabotage {
         command.args(["--enable-lab", "--sabotage", sabotage.word()]);

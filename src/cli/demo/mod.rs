@@ -22,6 +22,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::exit::{Exit, Failure};
 use super::{ClientArgs, duration, text};
+use crate::telemetry::otel::Collector;
 use panel::Stage;
 use script::Run;
 use verdict::Measured;
@@ -61,6 +62,9 @@ pub(crate) struct DemoArgs {
     /// Leave the nodes running at the end, and say how to reach them
     #[arg(long)]
     keep: bool,
+    /// Collector that both nodes send the spans of a part of all writes to
+    #[arg(long, value_name = "URL")]
+    otlp: Option<Collector>,
 }
 
 /// When replies go out.

@@ -125,17 +125,20 @@ impl Run {
     }
 
     async fn start(&mut self) -> Result<Pair, Failure> {
-        let DemoArgs { ack, sabotage, keep, .. } = self.args;
+        let DemoArgs { ack, sabotage, keep, ref otlp, .. } = self.args;
+        let otlp = otlp.as_ref().map(|collector| collector.as_str().to_owned());
+        let otlp = otlp.as_deref();
         let on_primary = sabotage.filter(|sabotage| sabotage.strikes_the_primary());
         let on_standby = sabotage.filter(|sabotage| !sabotage.strikes_the_primary());
-        let a = Node::start(Plan { name: "a", peer: None, ack, sabotage: on_primary, keep }).await?;
+        let a = Node::start(Plan { name: "a", peer: None, ack, sabotage: on_primary, keep, otlp }).await?;
         self.measured.nodes.push(NodeFacts {
             id: a.name.into(),
             pid: a.pid,
             role: "primary",
             ..NodeFacts::default()
         });
-        let b = Node::start(Plan { name: "b", peer: Some(&a.addr), ack, sabotage: on_standby, keep }).await?;
+        let b = Node::start(Plan { name: "b", peer: Some(&a.addr), ack, sabotage: on_standby, keep, otlp })
+            .await?;
         self.measured.nodes.push(NodeFacts {
             id: b.name.into(),
             pid: b.pid,
@@ -150,7 +153,7 @@ impl Run {
     }
 
     async fn acts(&mut self, pair: &mut Pair, world: &Arc<World>) -> Result<(), Failure> {
-        in_sync(pair).await?;
+        Box::pin(in_sync(pair)).await?;
         self.stage.say("the standby is in sync");
         let mut lender = Caller::new(Arc::clone(&world.route));
         for _ in 0..SEGMENTS {
@@ -198,7 +201,7 @@ impl Run {
         let began = Instant::now();
         let _paused = world.gate.write().await;
         self.stage.say("load paused: comparing both copies");
-        let Compared { nodes, equal, faults } = compare(&pair.a, &pair.b).await;
+        let Compared { nodes, equal, faults } = Box::pin(compare(&pair.a, &pair.b)).await;
         let at = nodes.last().and_then(|standby| standby.applied);
         self.measured.digests_equal = equal;
         if !nodes.is_empty() {

@@ -44,6 +44,7 @@ fn paper() -> Paper {
             ("flags", "# why\n--rpc_port=50071\n\n  -client_ttl=20\nanother_program\n--flagfile=more\n"),
             ("more", "--cluster_id=of_a_file\n"),
             ("circle", "--flagfile=circle\n"),
+            ("packaged", include_str!("../../../packaging/master.flags")),
             ("text.conf", "rpc_port: 1\n"),
         ]),
         variables: BTreeMap::from([("FLAGS_rpc_port", "50081")]),
@@ -186,6 +187,12 @@ fn metrics_are_where_a_stock_master_has_them() {
     }
     let wrong = said("--metrics_port=65536").expect_err("no port");
     assert!(wrong[0].contains("--metrics_port is 65536: expected a port"), "{wrong:?}");
+}
+
+#[test]
+fn the_packaged_flags_start_a_node() {
+    let (config, notes) = served("--flagfile=packaged");
+    assert_eq!((config.mooncake, notes.len()), ("0.0.0.0:50051".parse().ok(), 0), "{notes:?}");
 }
 
 #[test]

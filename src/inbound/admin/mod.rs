@@ -2,6 +2,7 @@
 //! admin endpoints (SEMANTICS 7.2). It judges nothing: the board and the hall do.
 
 mod answer;
+mod loglevel;
 mod probes;
 mod stock;
 
@@ -17,7 +18,7 @@ use tokio::net::TcpListener;
 
 use crate::ports::Clock;
 use crate::shell::{MasterService, StatusBoard};
-use crate::telemetry;
+use crate::telemetry::{self, LogControl};
 
 /// Largest body of a request.
 const BODY_BYTES_MAX: usize = 64 << 10;
@@ -30,6 +31,8 @@ pub struct Admin<C> {
     pub hall: Arc<MasterService<C>>,
     /// Time.
     pub clock: Arc<C>,
+    /// Of the process.
+    pub logs: LogControl,
 }
 
 /// Serves until `stop` resolves.
@@ -49,6 +52,7 @@ fn router<C: Clock>(admin: Arc<Admin<C>>) -> Router {
         .route("/metrics", get(metrics))
         .route("/status", get(status))
         .merge(probes::routes())
+        .merge(loglevel::routes())
         .merge(stock::routes())
         .fallback(no_such_page)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
@@ -76,6 +80,6 @@ async fn status<C: Clock>(State(admin): Shared<C>) -> Response {
 }
 
 async fn no_such_page() -> Response {
-    let pages = "metrics, livez, readyz, primary, standby, status; docs/health.md lists the stock endpoints";
+    let pages = "metrics, livez, readyz, primary, standby, status, loglevel; docs/health.md lists the stock endpoints";
     (StatusCode::NOT_FOUND, format!("no such page: expected one of {pages}\n")).into_response()
 }

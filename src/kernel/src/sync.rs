@@ -3,10 +3,71 @@
 //! Ranks (DESIGN 6): 1 segment table, 2 shards in ascending index, 3 derived
 //! indexes, 4 the op log. A thread may only take a lock of higher order than
 //! every lock it holds.
+//!
+//! With the feature `shuttle` locks and atomics are those of shuttle, which
+//! tries interleavings of threads: `tests/threads.rs`.
 
 use std::ops::{Deref, DerefMut};
 
-use parking_lot::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use primitives::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+/// Atomics of the kernel.
+#[cfg(not(feature = "shuttle"))]
+pub mod atomic {
+    pub use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+}
+
+/// Atomics of the kernel, each a place at which shuttle may switch threads.
+#[cfg(feature = "shuttle")]
+pub mod atomic {
+    pub use shuttle::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+}
+
+#[cfg(not(feature = "shuttle"))]
+mod primitives {
+    pub(super) use parking_lot::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
+    pub(super) use std::thread_local;
+}
+
+#[cfg(feature = "shuttle")]
+mod primitives {
+    use std::sync::PoisonError;
+
+    pub(super) use shuttle::sync::{MutexGuard, RwLockReadGuard, RwLockWriteGuard};
+    pub(super) use shuttle::thread_local;
+
+    /// Locks without poison, as parking_lot's are.
+    #[derive(Debug)]
+    pub struct Mutex<T>(shuttle::sync::Mutex<T>);
+
+    impl<T> Mutex<T> {
+        pub(super) fn new(value: T) -> Self {
+            Self(shuttle::sync::Mutex::new(value))
+        }
+
+        pub(super) fn lock(&self) -> MutexGuard<'_, T> {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        }
+    }
+
+    /// The same for readers and a writer.
+    #[derive(Debug)]
+    pub struct RwLock<T>(shuttle::sync::RwLock<T>);
+
+    impl<T> RwLock<T> {
+        pub(super) fn new(value: T) -> Self {
+            Self(shuttle::sync::RwLock::new(value))
+        }
+
+        pub(super) fn read(&self) -> RwLockReadGuard<'_, T> {
+            self.0.read().unwrap_or_else(PoisonError::into_inner)
+        }
+
+        pub(super) fn write(&self) -> RwLockWriteGuard<'_, T> {
+            self.0.write().unwrap_or_else(PoisonError::into_inner)
+        }
+    }
+}
 
 /// Place of a lock in the global order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -107,7 +168,7 @@ mod held {
 
     use super::Order;
 
-    thread_local! {
+    super::primitives::thread_local! {
         static HELD: RefCell<Vec<Order>> = const { RefCell::new(Vec::new()) };
     }
 
@@ -117,7 +178,8 @@ mod held {
 
     impl Held {
         pub(super) fn take(order: Order) -> Self {
-            HELD.with_borrow_mut(|held| {
+            HELD.with(|held| {
+                let mut held = held.borrow_mut();
                 let highest = held.iter().max().copied();
                 invariant!(
                     highest.is_none_or(|h| h < order),
@@ -131,7 +193,8 @@ mod held {
 
     impl Drop for Held {
         fn drop(&mut self) {
-            HELD.with_borrow_mut(|held| {
+            HELD.with(|held| {
+                let mut held = held.borrow_mut();
                 if let Some(i) = held.iter().rposition(|o| *o == self.0) {
                     held.swap_remove(i);
                 }

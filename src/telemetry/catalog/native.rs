@@ -26,6 +26,17 @@ pub const CALLS: &[&str] = &[
     "remove_by_regex",
     "remove_all",
     "batch_replica_clear",
+    "copy_start",
+    "copy_end",
+    "copy_revoke",
+    "move_start",
+    "move_end",
+    "move_revoke",
+    "create_copy_task",
+    "create_move_task",
+    "query_task",
+    "fetch_tasks",
+    "mark_task_to_complete",
 ];
 /// Why a node may not be promoted.
 pub const REASONS: &[&str] =
@@ -116,9 +127,8 @@ catalog! {
         .by(&[closed("stage", &["queue", "log", "ack"])])
         .healthy("99 % below 0.005");
     CALL_DURATION = histogram("standfast_call_duration_seconds", "From the door's handing over a call until its answer.")
-        .by(&[closed("op", CALLS)])
-        .healthy("99 % below 0.005")
-        .absent("the call was never made");
+        .by(&[closed("class", &["read", "write"])])
+        .healthy("99 % below 0.005");
     CALLS_TOTAL = counter("standfast_calls_total", "Calls that came in.").by(&[closed("op", CALLS)]);
     WRITES_TOTAL = counter("standfast_writes_total", "Elements of changing calls that were answered, by result.")
         .by(OP_RESULT);
@@ -182,6 +192,11 @@ catalog! {
         .by(&[closed("why", &["queue_full", "refused"])])
         .healthy("no increase")
         .absent("no collector is configured");
+
+    NOTIFICATIONS = counter("standfast_notifications_total", "Messages about role changes to the webhook.")
+        .by(&[closed("result", &["ok", "failed"])])
+        .healthy("none failed")
+        .absent("no webhook is configured");
 
     // Own health.
     LOOP_DELAY = histogram("standfast_loop_delay_seconds", "How late the timer of the node's loop fired.")

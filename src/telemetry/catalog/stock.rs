@@ -71,6 +71,17 @@ pub const STOCK_CALLS: &[StockCall] = &[
     single!("unmount_segment"),
     single!("remount_segment"),
     single!("ping"),
+    single!("copy_start"),
+    single!("copy_end"),
+    single!("copy_revoke"),
+    single!("move_start"),
+    single!("move_end"),
+    single!("move_revoke"),
+    single!("create_copy_task"),
+    single!("create_move_task"),
+    single!("query_task"),
+    single!("fetch_tasks"),
+    single!("update_task"),
     batch!("exist_key", "_partial_successes_total"),
     batch!("query_ip"),
     batch!("replica_clear"),
@@ -105,5 +116,17 @@ catalog! {
     STOCK_LAG = gauge("ha_oplog_standby_lag", "Entries that this standby is behind.")
         .healthy("below 1000")
         .absent("on a primary, and while a standby is not in contact with its primary");
+    STOCK_EVICTIONS_TRIED = counter("master_attempted_evictions_total", "Passes of eviction that were begun in this term.")
+        .absent("on a node that is not the primary");
+    STOCK_EVICTIONS = counter("master_successful_evictions_total", "Those that freed something.")
+        .absent("on a node that is not the primary");
+    STOCK_EVICTED_KEYS = counter("master_evicted_key_count", "Objects that lost their evictable replicas.")
+        .absent("on a node that is not the primary");
+    STOCK_EVICTED_BYTES = counter("master_evicted_size_bytes", "Bytes of those replicas.")
+        .absent("on a node that is not the primary");
+    STOCK_DISCARDED = counter("master_put_start_discard_cnt", "Unfinished writes given up because of their age.")
+        .absent("on a node that is not the primary");
+    STOCK_RELEASED = counter("master_put_start_release_cnt", "Ranges that waited and may be used again.")
+        .absent("on a node that is not the primary");
     STOCK_PENDING = gauge("ha_pending_mutation_queue_size", "Replies that wait for the in-sync standbys now.");
 }

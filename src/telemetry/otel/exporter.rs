@@ -57,6 +57,12 @@ impl std::str::FromStr for Collector {
 }
 
 impl Collector {
+    /// Its address.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
     fn is_http(&self) -> bool {
         self.0.ends_with("/v1/traces")
     }

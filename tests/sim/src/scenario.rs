@@ -308,3 +308,37 @@ impl FromStr for Scenario {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// "No key lost": in a test that wrote 200 keys and never under load.
+    #[test]
+    fn trap_06_histories_are_long_and_busy() {
+        for scenario in STANDARD {
+            let params = Params::of(*scenario);
+            assert!(params.requests_min >= 3_000 && params.faulty_ns >= 58 * SECOND, "{scenario}");
+            let writes = params.workload[0] + params.workload[5];
+            assert!(writes * 4 >= params.workload.iter().sum(), "{scenario}: a quarter of the calls write");
+        }
+    }
+
+    /// "Failover tested": with kill -9 only.
+    #[test]
+    fn trap_07_a_crash_is_the_least_of_the_faults() {
+        for scenario in STANDARD {
+            let faults = Params::of(*scenario).faults;
+            let weight = |wanted: &[Fault]| -> u64 {
+                faults.iter().filter(|(fault, _)| wanted.contains(fault)).map(|(_, weight)| weight).sum()
+            };
+            let crashes = weight(&[Fault::CrashPrimary, Fault::CrashStandby]);
+            let silent =
+                weight(&[Fault::FreezePrimary, Fault::Partition, Fault::OneWay, Fault::Stall, Fault::Drift]);
+            assert!(
+                crashes > 0 && silent > crashes,
+                "{scenario}: {crashes} of crashes, {silent} of the others"
+            );
+        }
+    }
+}

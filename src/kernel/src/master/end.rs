@@ -1,6 +1,6 @@
 //! Ending writes and giving them up.
 
-use std::sync::atomic::Ordering;
+use crate::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;

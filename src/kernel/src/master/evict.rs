@@ -4,9 +4,9 @@
 //! shards and evicts what lies before it. It goes on over many maintenance
 //! steps; what is blocked when its turn comes is replaced in a further round.
 
+use crate::sync::atomic::Ordering;
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use super::Master;
 use super::census::{Census, Cut};

@@ -1,7 +1,7 @@
 //! What the primary does on its own, one step after the other; and of it:
 //! freeing regions whose rights have ended, giving up what was never finished.
 
-use std::sync::atomic::Ordering;
+use crate::sync::atomic::Ordering;
 
 use super::Master;
 use super::evict::EvictionStats;

@@ -1,6 +1,6 @@
 //! Timers of the segment table: silent lenders, grace periods, holds.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::Master;

@@ -33,8 +33,8 @@ pub use evict::{Evictability, EvictionRules, EvictionStats};
 pub use logged::{MAINTENANCE, logged_by, oplog_table};
 pub use task::TaskRules;
 
+use crate::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use std::time::Duration;
 
 use crate::api::{Response, StorageConfig};

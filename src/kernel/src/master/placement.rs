@@ -1,8 +1,8 @@
 //! Choosing segments (SEMANTICS 3.1).
 
+use crate::sync::atomic::Ordering;
 use std::cmp::Reverse;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use smallvec::SmallVec;
 

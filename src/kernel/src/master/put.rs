@@ -1,8 +1,8 @@
 //! Starting writes of new objects, and taking over what was left unfinished.
 
+use crate::sync::atomic::Ordering;
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 

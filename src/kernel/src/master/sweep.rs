@@ -1,6 +1,6 @@
 //! Clearing away what shards still hold of dead mounts (PROTOCOL K3).
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use crate::sync::atomic::{AtomicUsize, Ordering};
 
 use super::Master;
 use super::call::Call;

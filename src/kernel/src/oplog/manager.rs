@@ -1,7 +1,7 @@
 //! The log as the rest of the kernel shares it.
 
+use crate::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::codec::Prepared;
 use super::log::{Batch, LogLimits, OpLog};

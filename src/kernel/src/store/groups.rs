@@ -1,9 +1,9 @@
 //! Groups (PROTOCOL K5). The objects of a group live in the shard of the group,
 //! so that one lock covers them. Both indexes here are derived.
 
+use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;

@@ -40,7 +40,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use crate::oplog::{Op, OpLogEntry};
-use crate::sync::{Guard, Order, Ranked, RankedMutex, RankedRwLock};
+use crate::sync::{Order, Ranked, RankedMutex, RankedRwLock, ReadGuard};
 use crate::types::{ClusterId, HomeId, LogPos, MountUid, Region, Seq, TaskId, limits};
 
 /// Where a home stands: the last op applied to it, and the sum of its terms.
@@ -161,7 +161,7 @@ pub enum Effect {
 /// Effects of one op: rarely more than one.
 pub type Effects = SmallVec<[Effect; 2]>;
 
-type TableGuard<'a> = Guard<parking_lot::RwLockReadGuard<'a, SegmentTable>>;
+type TableGuard<'a> = ReadGuard<'a, SegmentTable>;
 
 /// The metadata of a cluster (plan task 2.3).
 #[derive(Debug)]

@@ -4,9 +4,9 @@
 //! Timers are local: neither replicated nor digested. What a primary did not
 //! set itself starts again at full length, from its own beginning.
 
+use crate::sync::atomic::{AtomicU64, Ordering};
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::types::{ClientId, Epoch, Instant, LogPos, MountUid, SegmentSpec, SegmentStatus};
 

@@ -1,7 +1,7 @@
 //! What few objects have: a soft pin, a group. And whether an object is pinned.
 
+use crate::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::Object;

@@ -1,0 +1,174 @@
+//! `cargo xtask bench`: the kernel's figures, into docs/figures.json.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::process::{Command, ExitCode, Stdio};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+
+use crate::run::{self, root};
+
+const FIGURES: &str = "docs/figures.json";
+const SCHEMA: u32 = 1;
+
+/// Where criterion leaves a figure, how many elements one round has, and the
+/// goal in nanoseconds an element.
+const TIMES: &[(&str, &str, f64, f64)] = &[
+    ("put_pair", "master/put_pair_1", 1.0, 1_500.0),
+    ("put_pair_in_batches_of_128", "master/put_pair_128", 128.0, 1_500.0),
+    ("exist", "master/exist_1", 1.0, 300.0),
+    ("exist_in_batches_of_128", "master/exist_128", 128.0, 200.0),
+    ("encode_crc_append", "log/append", 1.0, 120.0),
+    ("digest", "digest/object", 1.0, 20.0),
+    ("allocate_and_free", "allocator/allocate_and_free", 1.0, 400.0),
+    // 100,000 writes of two entries, four mounts and the beginning of the term.
+    ("apply", "standby/apply", 200_005.0, 600.0),
+];
+
+/// What the other program prints, with its unit and its goal, if it has one.
+const CAPACITY: &[(&str, &str, Option<f64>)] = &[
+    ("bytes_an_object", "bytes", Some(180.0)),
+    ("bytes_an_object_beside_its_key", "bytes", Some(120.0)),
+    ("bytes_an_allocation", "bytes", Some(8.0)),
+    ("eviction_pass_ns_an_object", "ns", Some(30.0)),
+    ("eviction_longest_step_us", "us", None),
+    ("unmount_call_us", "us", None),
+    ("unmount_sweep_ms", "ms", None),
+    ("put_p99_us_before_unmount", "us", None),
+    ("put_p99_us_during_unmount", "us", None),
+];
+
+/// Runs the benches and writes the figures; prints a table, or one line of JSON.
+pub(crate) fn run(as_json: bool) -> Result<ExitCode> {
+    let busy_before = load();
+    let mut bench = run::cargo();
+    bench.args(["bench", "--locked", "-p", "standfast-kernel", "--bench", "kernel"]);
+    bench.stdout(Stdio::null());
+    ensure!(run::status(bench)?.success(), "the benches failed");
+    let mut figures = BTreeMap::new();
+    for (name, path, elements, goal) in TIMES {
+        figures.insert(*name, time(path, *elements, *goal)?);
+    }
+    figures.extend(capacity()?);
+    let document = json!({
+        "schema": SCHEMA,
+        "commit": output("git", &["rev-parse", "--short=12", "HEAD"]),
+        "machine": machine(),
+        "load_before": busy_before,
+        "objects": 1_000_000,
+        "key_bytes": 60,
+        "figures": figures,
+    });
+    let path = root().join(FIGURES);
+    fs::write(&path, format!("{document:#}\n")).with_context(|| format!("writing {}", path.display()))?;
+    if as_json {
+        println!("{document}");
+    } else {
+        table(&document);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Median and spread of one figure, an element, as criterion has estimated them.
+fn time(path: &str, elements: f64, goal: f64) -> Result<Value> {
+    let file = root().join("target/criterion").join(path).join("new/estimates.json");
+    let text = fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))?;
+    figure(&serde_json::from_str(&text)?, elements, goal)
+        .with_context(|| format!("{} has no estimates", file.display()))
+}
+
+fn figure(estimates: &Value, elements: f64, goal: f64) -> Option<Value> {
+    let of = |name: &str| Some(estimates[name]["point_estimate"].as_f64()? / elements);
+    let (median, spread) = (of("median")?, of("median_abs_dev")?);
+    Some(json!({"unit": "ns", "median": tenth(median), "spread": tenth(spread), "goal": goal}))
+}
+
+fn tenth(value: f64) -> f64 {
+    (value * 10.0).round() / 10.0
+}
+
+fn capacity() -> Result<BTreeMap<&'static str, Value>> {
+    let mut bench = run::cargo();
+    bench.args(["bench", "--locked", "-p", "standfast-kernel", "--bench", "capacity"]);
+    let done = bench.stderr(Stdio::inherit()).output().context("cannot run cargo bench")?;
+    ensure!(done.status.success(), "the bench of capacities failed");
+    let printed = String::from_utf8_lossy(&done.stdout).into_owned();
+    CAPACITY
+        .iter()
+        .map(|(name, unit, goal)| {
+            let value = value(&printed, name).with_context(|| format!("no figure `{name}` was printed"))?;
+            Ok((*name, json!({"unit": unit, "value": value, "goal": goal})))
+        })
+        .collect()
+}
+
+/// The number behind a name, on a line of its own.
+fn value(printed: &str, name: &str) -> Option<f64> {
+    let line = printed.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))?;
+    line.trim().parse().ok()
+}
+
+/// Figures are worth what the machine is: its processor, cores, memory and system.
+fn machine() -> Value {
+    let cpu = read("/proc/cpuinfo");
+    let model = cpu.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    let memory = read("/proc/meminfo");
+    let total = memory.lines().find_map(|line| line.strip_prefix("MemTotal:")?.split_whitespace().next());
+    json!({
+        "processor": model.map(|(_, name)| name),
+        "cores": std::thread::available_parallelism().ok().map(usize::from),
+        "memory_kib": total.and_then(|kib| kib.parse::<u64>().ok()),
+        "kernel": read("/proc/sys/kernel/osrelease").trim(),
+        "rustc": output("rustc", &["--version"]),
+    })
+}
+
+/// The load of the last minute: figures beside a busy neighbour are the neighbour's.
+fn load() -> Option<f64> {
+    read("/proc/loadavg").split_whitespace().next()?.parse().ok()
+}
+
+/// Empty where there is no such file.
+fn read(path: &str) -> String {
+    fs::read_to_string(path).unwrap_or_default()
+}
+
+fn output(program: &str, args: &[&str]) -> Option<String> {
+    let done = Command::new(program).args(args).current_dir(root()).output().ok()?;
+    done.status.success().then(|| String::from_utf8_lossy(&done.stdout).trim().to_owned())
+}
+
+fn table(document: &Value) {
+    let figures = document["figures"].as_object().into_iter().flatten();
+    for (name, figure) in figures {
+        let value = if figure["median"].is_null() { &figure["value"] } else { &figure["median"] };
+        let spread = figure["spread"].as_f64().map_or(String::new(), |s| format!(" +- {s}"));
+        let goal = figure["goal"].as_f64().map_or(String::new(), |g| format!("  (goal {g})"));
+        println!("{name:<34} {value}{spread} {}{goal}", figure["unit"].as_str().unwrap_or_default());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{figure, value};
+
+    #[test]
+    fn a_figure_is_the_median_an_element() {
+        let estimates = json!({
+            "median": {"point_estimate": 128_000.0}, "median_abs_dev": {"point_estimate": 640.0},
+        });
+        let found = figure(&estimates, 128.0, 1_500.0).expect("estimates");
+        assert_eq!((found["median"].as_f64(), found["spread"].as_f64()), (Some(1_000.0), Some(5.0)));
+        assert!(figure(&json!({}), 1.0, 1.0).is_none());
+    }
+
+    #[test]
+    fn a_printed_figure_is_found_by_its_whole_name() {
+        let printed = "bytes_an_object_beside_its_key 440\nbytes_an_object 500\n";
+        assert_eq!(value(printed, "bytes_an_object"), Some(500.0));
+        assert_eq!(value(printed, "bytes"), None);
+    }
+}
