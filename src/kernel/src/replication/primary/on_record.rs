@@ -47,7 +47,8 @@ pub(super) struct OnRecord {
 impl OnRecord {
     /// Every set that may be on record now.
     fn possible(&self) -> impl Iterator<Item = &IsrRecord> {
-        std::iter::once(&self.confirmed).chain(&self.proposal)
+        let late = mutant!(GrowLate);
+        std::iter::once(&self.confirmed).chain(self.proposal.as_ref().filter(|_| !late))
     }
 
     /// Until when rights hold under each of them (PROTOCOL 5).
