@@ -11,7 +11,7 @@ use crate::types::{
     ClientId, Epoch, ReplicaStatus, SegmentSpec, SegmentStatus, TaskId, TaskStatus, TransferKind, WallTime,
 };
 
-/// The answer to a [`Request`], of the same name.
+/// The answer to a [`Request`](super::Request), of the same name.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Response {
     /// Whether the segment is mounted.

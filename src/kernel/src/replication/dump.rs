@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,6 +9,7 @@ use bytes::Bytes;
 use super::frames::{CopyEnd, CopyFrame};
 use crate::oplog::OpLogManager;
 use crate::store::{CopySession, MetadataStore};
+use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::types::{HomeId, LogPos, limits};
 
 /// A set of homes.

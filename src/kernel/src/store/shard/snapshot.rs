@@ -7,7 +7,6 @@
 //! | 3 | abandoned write | seq, key, client |
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use hashbrown::hash_table::Entry;
 use smallvec::SmallVec;
@@ -17,6 +16,7 @@ use crate::oplog::codec::{Reader, put_bytes, put_pos, put_uuid};
 use crate::oplog::{DecodeError, LimboKind};
 use crate::store::snapshot::{LoadError, Records};
 use crate::store::{Extras, Transfer};
+use crate::sync::atomic::AtomicU64;
 use crate::types::{
     ClientId, DataType, HomeId, KeyHash, LogPos, Region, ReplicaStatus, Seq, Traits, TransferKind, limits,
 };
