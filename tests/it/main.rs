@@ -21,6 +21,7 @@ mod mooncake_off;
 mod mooncake_transfer;
 mod node;
 mod otlp;
+mod replication;
 mod scrape;
 mod stock;
 mod stopped;

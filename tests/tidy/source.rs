@@ -185,7 +185,13 @@ fn a_test_module_that_ships_is_found() {
 }
 
 /// Variables of the environment that a check may read: they ask for more, never for less.
-const VARIABLES: &[&str] = &["\"STANDFAST_WIRE_MUTATIONS\"", "\"CI\"", "\"CARGO\""];
+const VARIABLES: &[&str] = &[
+    "\"STANDFAST_WIRE_MUTATIONS\"",
+    "\"STANDFAST_E2E_OBJECTS\"",
+    "\"STANDFAST_E2E_RUNS\"",
+    "\"CI\"",
+    "\"CARGO\"",
+];
 
 /// A check that a variable of the environment could switch off.
 pub(crate) fn switches(path: &str, text: &str) -> Vec<Finding> {

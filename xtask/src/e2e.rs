@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use crate::run::{Stopwatch, build_binary, pause, show};
+use crate::run::{Stopwatch, build_binary, cargo, pause, show, stream};
 use crate::tally::Tally;
 use crate::{console, process, tmux, verdict, verify, wheel, wheel_cases};
 
@@ -19,6 +19,8 @@ pub(crate) enum Suite {
     Demo,
     /// `standfast console` in a terminal: watch, and fail over by keyboard
     Console,
+    /// Standbys that join, die and return while writes go on, at a million objects
+    Replication,
     /// The released Mooncake client, all that it does, also with a standby
     Wheel,
     /// The last three releases of it, as the support table shows them
@@ -67,6 +69,7 @@ pub(crate) fn run(suite: Suite, runs: u32, json: bool) -> Result<ExitCode> {
                 return Ok(if tally.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
             }
         },
+        Suite::Replication => vec![replication(runs, MANY_OBJECTS)?],
         Suite::Wheel => wheel_cases(&wheel::python()?, runs, true)?,
         Suite::Wheels => releases(runs)?,
     };
@@ -115,6 +118,42 @@ pub(crate) fn console_cases(runs: u32) -> Result<Vec<CaseResult>> {
         }
     }
     Ok(results)
+}
+
+/// Objects of the replication suite.
+const MANY_OBJECTS: u64 = 1_000_000;
+
+/// The command that runs the replication cases with so many objects, so often.
+pub(crate) fn replication_command(runs: u32, objects: u64) -> Command {
+    let mut command = cargo();
+    command.args([
+        "test",
+        "--locked",
+        "--test",
+        "it",
+        "replication::",
+        "--",
+        "--test-threads=1",
+        "--nocapture",
+    ]);
+    command.env("STANDFAST_E2E_RUNS", runs.to_string());
+    command.env("STANDFAST_E2E_OBJECTS", objects.to_string());
+    command
+}
+
+/// Runs the replication cases; each is named where it fails.
+fn replication(runs: u32, objects: u64) -> Result<CaseResult> {
+    let watch = Stopwatch::start();
+    let mut reasons = Vec::new();
+    let status = stream(replication_command(runs, objects), |line| {
+        if line.ends_with("FAILED") {
+            reasons.push(line.to_owned());
+        }
+    })?;
+    if !status.success() && reasons.is_empty() {
+        reasons.push(status.to_string());
+    }
+    Ok(CaseResult { name: "replication", run: 1, seconds: watch.elapsed().as_secs_f64(), reasons })
 }
 
 /// Runs the cases of the wheel `runs` times: all of them, or the quick ones.
@@ -166,6 +205,7 @@ fn to_json(suite: Suite, results: &[CaseResult], tally: Tally) -> Value {
     let suite = match suite {
         Suite::Demo => "demo",
         Suite::Console => "console",
+        Suite::Replication => "replication",
         Suite::Wheel => "wheel",
         Suite::Wheels => "wheels",
     };

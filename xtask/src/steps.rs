@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::{run, sim};
+use crate::{e2e, run, sim};
 
 /// How much of each open-ended step is run.
 pub(crate) struct Scale {
@@ -12,6 +12,8 @@ pub(crate) struct Scale {
     pub(crate) e2e_runs: u32,
     /// Whether the wheel does all that it can, or a smoke test.
     pub(crate) whole_wheel: bool,
+    /// Objects of the replication cases.
+    pub(crate) objects: u64,
     /// Hostile frames for the wire tests; `None` leaves it to the tests' own default.
     pub(crate) wire_mutations: Option<u32>,
     /// Whether the lines that tests run are counted: it builds everything once more.
@@ -19,11 +21,23 @@ pub(crate) struct Scale {
 }
 
 /// `cargo xtask verify`.
-pub(crate) const QUICK: Scale =
-    Scale { seeds: 200, e2e_runs: 1, whole_wheel: false, wire_mutations: None, coverage: false };
+pub(crate) const QUICK: Scale = Scale {
+    seeds: 200,
+    e2e_runs: 1,
+    whole_wheel: false,
+    objects: 50_000,
+    wire_mutations: None,
+    coverage: false,
+};
 /// `cargo xtask verify --full`.
-pub(crate) const FULL: Scale =
-    Scale { seeds: 2_000, e2e_runs: 5, whole_wheel: true, wire_mutations: Some(1_000_000), coverage: true };
+pub(crate) const FULL: Scale = Scale {
+    seeds: 2_000,
+    e2e_runs: 5,
+    whole_wheel: true,
+    objects: 1_000_000,
+    wire_mutations: Some(1_000_000),
+    coverage: true,
+};
 
 /// One line of the final table.
 pub(crate) struct Step {
@@ -106,6 +120,11 @@ pub(crate) fn steps(scale: &Scale) -> Vec<Step> {
         program("sim mutants", sim::command(&["--mutants"]), Count::ClosingLine),
         Step { name: "e2e demo", work: Work::Demo { runs: scale.e2e_runs } },
         Step { name: "e2e console", work: Work::Console { runs: scale.e2e_runs } },
+        program(
+            "e2e replication",
+            e2e::replication_command(scale.e2e_runs, scale.objects),
+            Count::TestResults,
+        ),
         Step { name: "e2e wheel", work: Work::Wheel { full: scale.whole_wheel } },
     ];
     if scale.coverage {

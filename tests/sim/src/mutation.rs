@@ -49,12 +49,12 @@ mod hunt {
                 return None;
             }
             // Replicas of a dead mount are shown again: by the log they are gone.
-            Mutant::SegidNotUid => hunt(&[Lenders], &[AnswersFollowLog, NoWrongBytes], 30),
+            Mutant::SegidNotUid => hunt(&[Lenders], &[AnswersFollowLog, NoWrongBytes, NoQuarantine], 30),
             Mutant::ColdNoHold => hunt(&[Lenders], &[NoReuseUnderRight, NoWrongBytes], 50),
             Mutant::InplaceInHold => hunt(&[Leases, Switch], &[NoReuseUnderRight, NoWrongBytes], 100),
             Mutant::AsyncInplace => hunt(&[Async], &[PromiseKept, NoReuseUnderRight, NoWrongBytes], 100),
             Mutant::InplaceUnderLease => hunt(&[Sync], &[NoReuseUnderRight, NoWrongBytes], 50),
-            Mutant::AttemptsForgot => hunt(&[Attempts], &[NoWrongBytes], 50),
+            Mutant::AttemptsForgot => hunt(&[Attempts], &[NoWrongBytes, NoReuseUnderRight], 50),
             // Waits that do not cover a slow clock: two speak at once, or bytes are reused under a lease.
             Mutant::Drift0 => hunt(&[Drift], &[NoAnswerAfterFence, NoReuseUnderRight, NoWrongBytes], 200),
             Mutant::AnyOneAck => hunt(&[Sync, Switch], &[PromiseKept], 50),

@@ -85,6 +85,8 @@ pub(crate) const RPC_TIMEOUT: Duration = Duration::from_millis(400);
 /// A writer stops this long after it sent its PutStart. `put_release` is longer (PROTOCOL T6).
 pub(crate) const TRANSFER_MAX: Duration = Duration::from_millis(1900);
 
+/// A stalled link exceeds it before the grants end.
+const SMALL_LOSS: LossBound = LossBound { entries: 30, age: Duration::from_millis(150) };
 /// Holds the last second or so.
 const SHORT_LOG: LogLimits = LogLimits { entries: 150, bytes: 1 << 20, chunk_bytes: 4096 };
 
@@ -169,7 +171,7 @@ impl Params {
                 think: (MS, 15 * MS),
                 ..mixed
             },
-            Scenario::Async => Self { ack: AckMode::Async, log: SHORT_LOG, ..mixed },
+            Scenario::Async => Self { ack: AckMode::Async, log: SHORT_LOG, loss: SMALL_LOSS, ..mixed },
             Scenario::Switch => {
                 Self { faults: Fault::SWITCHING.to_vec(), fault_gap: (100 * MS, 800 * MS), ..mixed }
             }

@@ -489,9 +489,10 @@ impl Machine for Primary {
         self.copies.expire(now);
         self.ship_gathered(now, out);
         self.heartbeats(now, out);
-        self.settle(out);
+        // First: a log that is full because of a copying refuses no write.
         let aborted = self.pin();
         out.extend(aborted.into_iter().map(|conn| PrimaryAction::Close(conn, COPY_ABORTED)));
+        self.settle(out);
         // Answered last: whoever hears of it finds the gate open.
         out.extend(detached);
     }

@@ -126,6 +126,28 @@ impl OffsetAllocator {
         a
     }
 
+    /// All of `size` bytes free but for these, each an offset and a length, in
+    /// ascending order: one pass, where carving them one by one would search.
+    ///
+    /// # Errors
+    /// [`RegionError::NotFree`] for one that overlaps another or has no such bytes.
+    pub fn with_owned(size: u64, owned: &[(u64, u64)]) -> Result<Self, RegionError> {
+        let mut a = Self { size, ..Self::new(0) };
+        let mut free_from = 0;
+        for &(offset, len) in owned {
+            let end = offset.checked_add(len).filter(|end| len > 0 && *end <= size && offset >= free_from);
+            let end = end.ok_or(RegionError::NotFree { offset, len })?;
+            if free_from < offset {
+                a.insert(free_from, offset - free_from);
+            }
+            free_from = end;
+        }
+        if free_from < size {
+            a.insert(free_from, size - free_from);
+        }
+        Ok(a)
+    }
+
     /// What is reserved for a value of `size` bytes: rounded up to a bin size,
     /// so that a freed region fits the next of its kind exactly. `None` for 0
     /// and for sizes that no segment can hold.

@@ -106,3 +106,16 @@ proptest! {
         prop_assert_eq!(a.free_extents(), vec![(0, size)]);
     }
 }
+
+#[test]
+fn one_built_around_its_regions_equals_one_carved() {
+    let owned = [(0, 5), (5, 3), (20, 10), (90, 10)];
+    let built = OffsetAllocator::with_owned(100, &owned).expect("disjoint");
+    let mut carved = OffsetAllocator::new(100);
+    owned.iter().for_each(|(offset, len)| carved.carve(*offset, *len).expect("free"));
+    assert_eq!(built.free_extents(), carved.free_extents());
+    assert_eq!((built.free_bytes(), built.size()), (carved.free_bytes(), 100));
+    for bad in [&[(0, 5), (4, 3)][..], &[(95, 6)], &[(3, 0)], &[(u64::MAX, 2)]] {
+        assert!(OffsetAllocator::with_owned(100, bad).is_err(), "{bad:?}");
+    }
+}

@@ -143,7 +143,7 @@ impl MetadataStore {
     }
 
     /// Allocators of all live mounts, with nothing in them.
-    pub(super) fn empty_allocators(&self) -> BTreeMap<MountUid, OffsetAllocator> {
+    fn empty_allocators(&self) -> BTreeMap<MountUid, OffsetAllocator> {
         self.segments.read().mounts().map(|m| (m.uid, OffsetAllocator::new(m.segment.size))).collect()
     }
 
@@ -164,10 +164,7 @@ impl MetadataStore {
     }
 }
 
-pub(super) fn own(
-    rebuilt: &mut BTreeMap<MountUid, OffsetAllocator>,
-    region: Region,
-) -> Result<(), AuditError> {
+fn own(rebuilt: &mut BTreeMap<MountUid, OffsetAllocator>, region: Region) -> Result<(), AuditError> {
     let Region { mount, offset, reserved } = region;
     // What is left of a dead mount waits for its PURGE and owns nothing.
     let Some(allocator) = rebuilt.get_mut(&mount) else { return Ok(()) };

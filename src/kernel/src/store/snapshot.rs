@@ -18,13 +18,17 @@
 //! | 64 | n | records |
 //! | 64+n | 4 | CRC-32 (IEEE) of everything before |
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 
-use super::audit::own;
-use super::{Allocators, Effect, HomeMark, MetadataStore, SegmentTable, Shard};
+use super::{
+    Allocators, AuditError, Effect, HomeMark, MetadataStore, OffsetAllocator, RegionError, SegmentTable,
+    Shard,
+};
 use crate::oplog::DecodeError;
 use crate::oplog::codec::{Reader, put_pos};
-use crate::types::{Epoch, HomeId, LogPos, limits};
+use crate::types::{Epoch, HomeId, MountUid, Region, limits};
 
 /// Version of the layout above and of the records.
 const VERSION: u8 = 1;
@@ -232,13 +236,17 @@ impl MetadataStore {
     /// # Errors
     /// When two owners claim the same bytes, or one claims bytes that its
     /// segment does not have.
-    pub fn derive(&self) -> Result<(), super::AuditError> {
-        let mut rebuilt = self.empty_allocators();
+    pub fn derive(&self) -> Result<(), AuditError> {
+        let mut owned: BTreeMap<MountUid, (u64, Vec<(u64, u64)>)> =
+            self.segments().read().mounts().map(|m| (m.uid, (m.segment.size, Vec::new()))).collect();
         self.routes().clear();
         for home in (0..limits::SHARDS).filter_map(HomeId::from_index) {
             let shard = self.shard(home).read();
-            for region in shard.regions() {
-                own(&mut rebuilt, region)?;
+            for Region { mount, offset, reserved } in shard.regions() {
+                // What is left of a dead mount waits for its PURGE and owns nothing.
+                if let Some((_, regions)) = owned.get_mut(&mount) {
+                    regions.push((offset, reserved));
+                }
             }
             let grouped = shard.objects().filter_map(|o| Some((o, o.group()?)));
             let routes: Vec<Effect> = grouped
@@ -246,17 +254,23 @@ impl MetadataStore {
                 .collect();
             self.routes().perform(&routes);
         }
-        *self.allocators().lock() = Allocators::of(rebuilt);
+        let mut derived = BTreeMap::new();
+        for (uid, (size, mut regions)) in owned {
+            regions.sort_unstable();
+            let allocator = OffsetAllocator::with_owned(size, &regions).map_err(|e| overlap(uid, e))?;
+            derived.insert(uid, allocator);
+        }
+        *self.allocators().lock() = Allocators::of(derived);
         Ok(())
     }
 }
 
-impl Chunk<'_> {
-    /// The position that its home had: an entry up to here is in it.
-    #[must_use]
-    pub fn home_last(&self) -> LogPos {
-        self.mark.last
-    }
+fn overlap(mount: MountUid, source: RegionError) -> AuditError {
+    let (offset, reserved) = match source {
+        RegionError::NotFree { offset, len } | RegionError::NotOwned { offset, len } => (offset, len),
+        RegionError::NoMount(_) => (0, 0),
+    };
+    AuditError::Overlap { mount: mount.0, offset, reserved, source }
 }
 
 #[cfg(test)]

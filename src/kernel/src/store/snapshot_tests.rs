@@ -3,8 +3,8 @@ use smallvec::smallvec;
 use super::*;
 use crate::oplog::{LimboKind, Op, Release, codec};
 use crate::types::{
-    ClientId, DataType, KeyHash, MountUid, Region, SegmentId, SegmentSpec, Seq, TaskId, TaskStatus, Traits,
-    TransferKind, Uuid, WallTime,
+    ClientId, DataType, KeyHash, LogPos, MountUid, Region, SegmentId, SegmentSpec, Seq, TaskId, TaskStatus,
+    Traits, TransferKind, Uuid, WallTime,
 };
 
 const SESSION: CopySession = CopySession { epoch: Epoch(3), number: 7 };
