@@ -3,12 +3,13 @@
 //! The contract is the `.proto` files beside this crate; [`v1`] is what `cargo xtask codegen` makes of them,
 //! checked in, so that a build needs no protobuf compiler. By hand there is only what the generated types need
 //! to be pleasant: [`refusal`] turns a [`v1::Refusal`] into a gRPC status and back, [`id`] reads and writes
-//! identities as numbers and text.
+//! identities as numbers and text, and roles have their words.
 //!
 //! Bytes fields are [`prost::bytes::Bytes`]: keys and batches share the receive buffer.
 
 pub mod id;
 pub mod refusal;
+mod role;
 
 /// The generated messages, clients and servers of package `standfast.v1`.
 #[expect(unused_qualifications, reason = "generated code spells paths out, to be safe under any imports")]

@@ -42,13 +42,7 @@ pub(crate) fn micros(value: Option<u64>) -> String {
 
 /// The word for a role, or `?`.
 pub(crate) fn role(role: Role) -> &'static str {
-    match role {
-        Role::Primary => "primary",
-        Role::Standby => "standby",
-        Role::Candidate => "candidate",
-        Role::Offline => "offline",
-        Role::Unspecified => UNKNOWN,
-    }
+    role.word().unwrap_or(UNKNOWN)
 }
 
 /// At most `width` characters; what is cut off is marked. Characters that a terminal would obey are shown as `?`.

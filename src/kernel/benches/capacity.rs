@@ -5,6 +5,8 @@
 #![expect(clippy::disallowed_macros, reason = "it prints its figures")]
 #![expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "a benchmark reads the clock")]
 
+mod load;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant as Clock};
@@ -12,37 +14,15 @@ use std::time::{Duration, Instant as Clock};
 use allocation_counter::measure;
 use bytes::Bytes;
 use standfast_kernel::api::{EndItem, PutItem, ReplicaType, ReplicateConfig, Request, Response};
-use standfast_kernel::master::{EvictionRules, Master, MasterStart, MasterTimes};
+use standfast_kernel::master::{EvictionRules, Master, MasterTimes};
 use standfast_kernel::oplog::{LogLimits, OpLogManager};
 use standfast_kernel::store::{MetadataStore, OffsetAllocator};
-use standfast_kernel::types::{ClientId, CopyId, Epoch, Instant, SegmentId, SegmentSpec, Uuid, WallTime};
+use standfast_kernel::types::WallTime;
+
+use load::{NOW, WRITER, key, objects, segment, store};
 
 const BATCH: u64 = 128;
 const KEY_BYTES: i64 = 60;
-const NOW: Instant = Instant(1_000_000_000);
-const WRITER: ClientId = ClientId(Uuid { first: 1, second: 0 });
-
-/// A million; in a test run a few, which only shows that it works.
-fn objects() -> u64 {
-    if std::env::args().any(|arg| arg == "--bench") { 1_000_000 } else { 2_000 }
-}
-
-fn key(n: u64) -> Bytes {
-    let spread = n.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    Bytes::from(format!("llama-3.1-8b@tp4:2@{spread:016x}{n:025x}"))
-}
-
-fn segment(n: u64) -> SegmentSpec {
-    SegmentSpec {
-        id: SegmentId(Uuid { first: n, second: 0 }),
-        name: format!("host-{n}:17000"),
-        base: n << 44,
-        size: 1 << 40,
-        te_endpoint: format!("192.168.0.{n}:17000"),
-        protocol: "tcp".into(),
-        host_id: String::new(),
-    }
-}
 
 fn call(master: &Master, request: &Request) -> Response {
     master.execute(NOW, WallTime(0), request).response
@@ -50,17 +30,11 @@ fn call(master: &Master, request: &Request) -> Response {
 
 /// A primary whose log ring is small, so that it is no part of what is measured.
 fn primary(segments: u64) -> (Master, Arc<MetadataStore>) {
-    let store = Arc::new(MetadataStore::new(&"bench".parse().unwrap_or_else(|_| panic!("a name"))));
+    let store = store();
     let log = OpLogManager::new(LogLimits { entries: 4_096, bytes: 1 << 20, ..LogLimits::default() });
-    let start = MasterStart { epoch: Epoch(1), since: NOW, hold_until: NOW, seed: 1, sabotage: None };
     let eviction = EvictionRules { ratio: 1e-6, ..EvictionRules::DEFAULT };
     let times = MasterTimes { eviction, ..MasterTimes::default() };
-    let master = Master::new(Arc::clone(&store), log, times, &start);
-    master.begin_term(WallTime(0), "n", CopyId(1));
-    for n in 1..=segments {
-        call(&master, &Request::MountSegment { client: WRITER, segment: segment(n) });
-    }
-    (master, store)
+    (load::primary(&store, log, times, segments), store)
 }
 
 fn put(master: &Master, first: u64, n: u64, host: Option<&str>) {

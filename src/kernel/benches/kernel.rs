@@ -3,6 +3,8 @@
 #![expect(clippy::panic, reason = "a benchmark that goes wrong has no figures")]
 #![expect(clippy::disallowed_methods, reason = "a test run is told from a measurement by its arguments")]
 
+mod load;
+
 use std::collections::VecDeque;
 use std::hint::black_box;
 use std::sync::Arc;
@@ -12,30 +14,16 @@ use bytes::Bytes;
 use criterion::measurement::WallTime as Clock;
 use criterion::{Bencher, BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
 use standfast_kernel::api::{EndItem, PutItem, ReplicaType, ReplicateConfig, Request, Response};
-use standfast_kernel::master::{Master, MasterStart, MasterTimes};
+use standfast_kernel::master::{Master, MasterTimes};
 use standfast_kernel::oplog::codec::{Prepared, decode};
 use standfast_kernel::oplog::{LogLimits, Op, OpLogManager, split_entries};
 use standfast_kernel::store::{Digester, MetadataStore, OffsetAllocator};
-use standfast_kernel::types::{
-    ClientId, CopyId, Epoch, HomeId, Instant, KeyHash, MountUid, Region, SegmentId, SegmentSpec, Seq, Uuid,
-    WallTime,
-};
+use standfast_kernel::types::{Epoch, HomeId, KeyHash, MountUid, Region, Seq, WallTime};
+
+use load::{NOW, WRITER, key, objects, store};
 
 const BATCH: usize = 128;
 const VALUE: u64 = 100;
-const NOW: Instant = Instant(1_000_000_000);
-const WRITER: ClientId = ClientId(Uuid { first: 1, second: 0 });
-
-/// A million; in a test run a few, which only shows that it works.
-fn objects() -> u64 {
-    if std::env::args().any(|arg| arg == "--bench") { 1_000_000 } else { 2_000 }
-}
-
-/// 60 bytes, as a model and a block hash make them.
-fn key(n: u64) -> Bytes {
-    let spread = n.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    Bytes::from(format!("llama-3.1-8b@tp4:2@{spread:016x}{n:025x}"))
-}
 
 /// Numbers below `n` without a pattern.
 struct Shuffled(u64);
@@ -56,29 +44,10 @@ struct Primary {
     next: u64,
 }
 
-fn store() -> Arc<MetadataStore> {
-    Arc::new(MetadataStore::new(&"bench".parse().unwrap_or_else(|_| panic!("a name"))))
-}
-
 impl Primary {
     fn new(limits: LogLimits) -> Self {
         let (store, log) = (store(), OpLogManager::new(limits));
-        let start = MasterStart { epoch: Epoch(1), since: NOW, hold_until: NOW, seed: 1, sabotage: None };
-        let master = Master::new(Arc::clone(&store), log.clone(), MasterTimes::default(), &start);
-        master.begin_term(WallTime(0), "n", CopyId(1));
-        for n in 1..=4 {
-            let segment = SegmentSpec {
-                id: SegmentId(Uuid { first: n, second: 0 }),
-                name: format!("host-{n}:17000"),
-                base: n << 44,
-                size: 1 << 40,
-                te_endpoint: format!("192.168.0.{n}:17000"),
-                protocol: "tcp".into(),
-                host_id: String::new(),
-            };
-            let mount = Request::MountSegment { client: WRITER, segment };
-            assert!(master.execute(NOW, WallTime(0), &mount).appended);
-        }
+        let master = load::primary(&store, log.clone(), MasterTimes::default(), 4);
         Self { store, log, master, next: 0 }
     }
 
@@ -237,9 +206,7 @@ fn digest(c: &mut Criterion) {
     let Ok(cluster) = "bench".parse() else { panic!("a name") };
     let digester = Digester::new(&cluster);
     let homes = (0..1_024).filter_map(HomeId::from_index).map(|home| primary.store.shard(home));
-    let Some(shard) = homes.into_iter().find(|shard| shard.read().objects().next().is_some()) else {
-        panic!("no object")
-    };
+    let Some(shard) = homes.into_iter().find(|shard| !shard.read().is_empty()) else { panic!("no object") };
     let shard = shard.read();
     let Some(object) = shard.objects().next() else { panic!("no object") };
     c.bench_function("digest_object", |b| b.iter(|| digester.object(black_box(object))));

@@ -31,13 +31,7 @@ pub(crate) fn judged(scene: &Scene<'_>, tone: Tone, label: &str, value: &str) ->
 
 /// The word for a role, or `?`.
 pub(crate) fn role(role: Role) -> &'static str {
-    match role {
-        Role::Primary => "primary",
-        Role::Standby => "standby",
-        Role::Candidate => "candidate",
-        Role::Offline => "offline",
-        Role::Unspecified => "?",
-    }
+    role.word().unwrap_or("?")
 }
 
 /// How a node's row looks as a whole: stale values are dimmed.
