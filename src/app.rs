@@ -10,6 +10,7 @@ use standfast_kernel::coordination::Revision;
 use standfast_kernel::node::{Node, NodeConfig};
 use standfast_kernel::oplog::LogLimits;
 use standfast_kernel::replication::{Identity, ReplicationConfig, ReplicationTimes};
+use standfast_kernel::supervisor::{LeadershipConfig, LeadershipTimes};
 use standfast_kernel::types::{CopyId, Epoch};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -17,13 +18,18 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::config::{HTTP_DEFAULT, LogFormat, ServeArgs, ServeConfig, StartRole, WitnessArgs};
+use crate::config::{
+    CoordinatorConfig, HTTP_DEFAULT, LogFormat, ServeArgs, ServeConfig, StartRole, WitnessArgs,
+};
 use crate::inbound::{admin, coro_rpc, grpc};
-use crate::outbound::{BootClock, GrpcPeer, OsEntropy, WebhookSender, epoch_of};
+use crate::outbound::{
+    BootClock, CoordinatorOptions, Credentials, EtcdCoordinator, GrpcPeer, OsEntropy, WebhookSender, epoch_of,
+};
 use crate::ports::{Clock, Entropy, Notifier};
 use crate::shell::{
-    ConnIds, Driver, DriverParts, FullSyncService, HotStandbyService, MasterService, NodeHandle,
-    ReplicationService, ServingCell, StatusBoard, StatusFacts, Traffic, WriteTraces,
+    Command, ConnIds, Driver, DriverParts, FullSyncService, HotStandbyService, MasterService,
+    MasterServiceSupervisor, NodeHandle, ReplicationService, ServingCell, StatusBoard, StatusFacts, Traffic,
+    WriteTraces,
 };
 use crate::telemetry::otel::Exporter;
 use crate::telemetry::{self, Instruments, LogControl};
@@ -116,6 +122,16 @@ fn stop_on_bugs() {
     }));
 }
 
+/// Clients are sent here only once they can connect (PROTOCOL C5).
+async fn tell_listening(mut listens: watch::Receiver<bool>, events: mpsc::Sender<Command>) {
+    while listens.changed().await.is_ok() {
+        let now = *listens.borrow_and_update();
+        if events.send(Command::Listening(now)).await.is_err() {
+            return;
+        }
+    }
+}
+
 /// A node whose parts are wired, before it runs.
 struct App {
     listener: TcpListener,
@@ -125,19 +141,23 @@ struct App {
     exporter: Option<Exporter>,
     webhook: Option<WebhookSender>,
     serving: watch::Receiver<Option<Epoch>>,
+    events: mpsc::Sender<Command>,
     driver: Driver<BootClock, GrpcPeer>,
     handle: NodeHandle,
     ready: serde_json::Value,
 }
 
 async fn run(config: ServeConfig, logs: LogControl) -> anyhow::Result<()> {
-    let App { listener, services, mooncake, http, exporter, webhook, serving, driver, handle, ready } =
+    let App { listener, services, mooncake, http, exporter, webhook, serving, events, driver, handle, ready } =
         build(config).await?;
     let stop = CancellationToken::new();
     let tasks = TaskTracker::new();
     let node = tasks.spawn(driver.run());
     if let Some(port) = mooncake {
-        tasks.spawn(coro_rpc::serve(port, Arc::clone(&services.hall), serving, stop.clone()));
+        let (listening, listens) = watch::channel(false);
+        tasks.spawn(tell_listening(listens, events));
+        let hall = Arc::clone(&services.hall);
+        tasks.spawn(coro_rpc::serve(port, hall, serving, Some(listening), stop.clone()));
     }
     if let Some(exporter) = exporter {
         let clock = Arc::clone(&services.clock);
@@ -204,7 +224,7 @@ async fn build(config: ServeConfig) -> anyhow::Result<App> {
         "mooncake": mooncake_address, "http": http_address, "pid": std::process::id(),
     });
     let (exporter, instruments) = instruments(&config)?;
-    let node = Node::new(node_config(&config, me.clone(), entropy.random() as u64));
+    let node = Node::new(node_config(&config, me.clone(), mooncake_address.clone(), entropy.random() as u64));
     let (tx, commands) = mpsc::channel(COMMANDS_MAX);
     let serving = Arc::new(ServingCell::default());
     let traffic = Arc::new(Traffic::default());
@@ -242,11 +262,17 @@ async fn build(config: ServeConfig) -> anyhow::Result<App> {
         instruments,
     );
     let handle = NodeHandle::new(tx.clone());
-    let link = HotStandbyService::new(config.peer.map(GrpcPeer::new), tx, shared, tracer);
+    let supervisor = match &config.coordinator {
+        Some(c) => Some(supervise(&config, c, tx.clone())?),
+        None => None,
+    };
+    let events = tx.clone();
+    let link = HotStandbyService::new(config.peer.clone(), GrpcPeer::new, tx, shared, tracer);
     let driver = Driver::new(DriverParts {
         node,
         clock: Arc::clone(&clock),
         link,
+        supervisor,
         peers: replication.clone(),
         copies: copies.clone(),
         serving: Arc::clone(&serving),
@@ -272,6 +298,7 @@ async fn build(config: ServeConfig) -> anyhow::Result<App> {
         exporter,
         webhook: sender,
         serving: serving.watch(),
+        events,
         driver,
         handle,
         ready,
@@ -336,11 +363,53 @@ async fn refuse_second_founder(config: &ServeConfig) -> anyhow::Result<()> {
     }
 }
 
-fn node_config(config: &ServeConfig, me: Identity, seed: u64) -> NodeConfig {
+/// The way to the coordinator.
+fn supervise(
+    config: &ServeConfig,
+    coordinator: &CoordinatorConfig,
+    commands: mpsc::Sender<Command>,
+) -> anyhow::Result<MasterServiceSupervisor> {
+    let credentials = match &coordinator.credentials {
+        Some((user, file)) => {
+            let password = std::fs::read_to_string(file)
+                .with_context(|| format!("cannot read --coordinator-password-file {}", file.display()))?;
+            Some(Credentials { user: user.clone(), password: password.trim_end().to_owned() })
+        }
+        None => None,
+    };
+    let options = CoordinatorOptions {
+        endpoints: coordinator.members.clone(),
+        credentials,
+        call_deadline: coordinator.timeout,
+    };
+    let records = EtcdCoordinator::new(config.cluster.clone(), options);
+    MasterServiceSupervisor::start(records, commands).context("cannot start the coordinator's thread")
+}
+
+fn node_config(config: &ServeConfig, me: Identity, mooncake: Option<String>, seed: u64) -> NodeConfig {
+    let leadership = config.coordinator.as_ref().map(|c| LeadershipConfig {
+        node: me.node.clone(),
+        address: me.address.clone(),
+        mooncake,
+        times: LeadershipTimes {
+            heartbeat: config.heartbeat,
+            takeover: c.takeover,
+            call_deadline: c.timeout,
+            lease: c.lease,
+            renew: c.renew,
+        },
+        ack: config.ack,
+        read_ttl_max: config.master.times.read_ttl,
+        seed,
+    });
     NodeConfig {
         me,
         replication: ReplicationConfig {
-            times: ReplicationTimes { heartbeat: config.heartbeat, grant: config.grant },
+            times: ReplicationTimes {
+                heartbeat: config.heartbeat,
+                grant: config.grant,
+                shrink: config.shrink,
+            },
             ack: config.ack,
             read_ttl_max: config.master.times.read_ttl,
             ship: config.ship,
@@ -349,9 +418,10 @@ fn node_config(config: &ServeConfig, me: Identity, seed: u64) -> NodeConfig {
         master: config.master.clone(),
         log: LogLimits { bytes: config.log_bytes, ..LogLimits::default() },
         bootstrap: config.role == StartRole::Primary,
-        has_peer: config.peer.is_some(),
+        has_peer: config.peer.is_some() || config.coordinator.is_some(),
         seed,
         sabotage: config.sabotage,
+        leadership,
     }
 }
 

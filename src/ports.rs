@@ -32,6 +32,17 @@ pub struct LinkFault {
     pub what: String,
 }
 
+impl LinkFault {
+    /// What is wrong when nobody listens at the address.
+    pub const REFUSED: &str = "connection refused";
+
+    /// True when nobody listens at the address: its process is gone.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        self.what == Self::REFUSED
+    }
+}
+
 /// A stream to the node that this one follows.
 pub trait PeerLink: Send + Sync + 'static {
     /// Opens a stream that sends `frames`; returns what comes back. Dropping

@@ -71,7 +71,11 @@ impl GrpcPeer {
             .tcp_nodelay(true)
             .initial_stream_window_size(WINDOW_BYTES)
             .initial_connection_window_size(WINDOW_BYTES);
-        endpoint.connect().await.map_err(|e| self.fault(&root_cause(&e)))
+        let connected = endpoint.connect().await;
+        connected.map_err(|e| {
+            let what = if is_refusal(&e) { LinkFault::REFUSED.to_owned() } else { root_cause(&e) };
+            self.fault(&what)
+        })
     }
 }
 
@@ -119,6 +123,19 @@ pub async fn epoch_of(address: &str) -> Result<Option<u64>, LinkFault> {
     let status = answered.map_err(|_| peer.fault(&"no answer within 2 s"))?;
     let status = status.map_err(|s| peer.fault(&s.message()))?.into_inner();
     Ok(status.leadership.and_then(|l| l.max_epoch))
+}
+
+/// Whether the system at the other end says that nobody listens.
+fn is_refusal(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(e) = cause {
+        let io = e.downcast_ref::<std::io::Error>();
+        if io.is_some_and(|io| io.kind() == std::io::ErrorKind::ConnectionRefused) {
+            return true;
+        }
+        cause = e.source();
+    }
+    false
 }
 
 /// The innermost cause: "connection refused" rather than "transport error".

@@ -9,11 +9,13 @@ use standfast_kernel::node::{Node, NodeAction, NodeEvent, PromoteCall, RoleChang
 use standfast_kernel::replication::{
     Admission, CopyFrame, CopyRequest, Detached, Gate, PrimaryFrame, StandbyFrame,
 };
-use standfast_kernel::supervisor::Verdict;
+use standfast_kernel::supervisor::{LeadershipEvent, Verdict};
 use standfast_kernel::types::{AckMode, ConnId, Instant, NodeId, Seq};
 use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc, oneshot};
 
-use super::{FullSyncService, HotStandbyService, ReplicationService, ServingCell, StatusBoard};
+use super::{
+    FullSyncService, HotStandbyService, MasterServiceSupervisor, ReplicationService, ServingCell, StatusBoard,
+};
 use crate::ports::{Clock, PeerLink};
 use crate::telemetry::Recorder;
 use crate::telemetry::otel::TraceContext;
@@ -32,6 +34,8 @@ pub enum Command {
     LinkUp(u64),
     /// The dialled link ended.
     LinkDown(u64, String),
+    /// The link could not be dialled: nobody listens there.
+    LinkRefused(u64, String),
     /// The dialled link's other end said something.
     Link(u64, PrimaryFrame, Arrival),
     /// Part of a copy of the primary's state came; room for another once it is taken in.
@@ -62,6 +66,10 @@ pub enum Command {
         /// What came of it; `None` from a node that is not primary.
         answer: oneshot::Sender<Option<Detached>>,
     },
+    /// News of the coordinator, or the end of a transaction.
+    Coordinator(LeadershipEvent),
+    /// Mooncake's clients can connect, or not any more.
+    Listening(bool),
     /// Somebody is about to look: publish the view of now.
     Refresh(oneshot::Sender<()>),
     /// The node stops.
@@ -154,6 +162,8 @@ pub struct DriverParts<C, L> {
     pub clock: Arc<C>,
     /// The outgoing link.
     pub link: HotStandbyService<L>,
+    /// The way to the coordinator, where there is one.
+    pub supervisor: Option<MasterServiceSupervisor>,
     /// Incoming connections.
     pub peers: ReplicationService,
     /// Copies of the state on their way to peers.
@@ -273,13 +283,20 @@ impl<C: Clock, L: PeerLink> Driver<C, L> {
             Command::Link(g, frame, arrival) if self.parts.link.is_current(g) => {
                 return self.frame(frame, arrival);
             }
+            Command::LinkRefused(g, why) if self.parts.link.is_current(g) => {
+                self.parts.link.hangup();
+                NodeEvent::LinkRefused(why)
+            }
             Command::Copy(g, frame, _permit) if self.parts.link.is_current(g) => NodeEvent::Copy(frame),
             Command::CopyAsked(conn, request) => NodeEvent::CopyAsked(conn, request),
             Command::LinkUp(_)
             | Command::LinkDown(..)
+            | Command::LinkRefused(..)
             | Command::Link(..)
             | Command::Copy(..)
             | Command::Stop => return,
+            Command::Coordinator(event) => NodeEvent::Coordinator(self.parts.clock.wall(), event),
+            Command::Listening(listening) => NodeEvent::Listening(listening),
             Command::Refresh(done) => {
                 self.parts.board.publish(self.parts.node.view(self.parts.clock.now()));
                 let _ = done.send(());
@@ -348,6 +365,20 @@ impl<C: Clock, L: PeerLink> Driver<C, L> {
             NodeAction::SendCopy(conn, frame) => parts.copies.send(conn, frame),
             NodeAction::Copy(conn, dump) => parts.copies.copy(conn, *dump),
             NodeAction::Hangup => parts.link.hangup(),
+            NodeAction::Follow(address) => parts.link.follow(address),
+            NodeAction::Transact(id, transaction) => {
+                if let Some(supervisor) = &parts.supervisor {
+                    supervisor.transact(id, transaction);
+                }
+            }
+            NodeAction::ReadRecords => {
+                if let Some(supervisor) = &parts.supervisor {
+                    supervisor.read();
+                }
+            }
+            NodeAction::Published(since) => {
+                tracing::info!(revision = since.0, "Mooncake's clients find this node");
+            }
             NodeAction::SendPeer(conn, frame) => parts.peers.send(conn, frame),
             NodeAction::ClosePeer(conn) => {
                 parts.peers.close(conn, None);
@@ -414,6 +445,10 @@ fn is_news(action: &NodeAction) -> bool {
         | NodeAction::Copy(..)
         | NodeAction::Send(_)
         | NodeAction::Hangup
+        | NodeAction::Follow(_)
+        | NodeAction::Transact(..)
+        | NodeAction::ReadRecords
+        | NodeAction::Published(_)
         | NodeAction::SendPeer(..)
         | NodeAction::ClosePeer(_)
         | NodeAction::Gate(_)

@@ -22,6 +22,7 @@ const CHUNKS_IN_HAND_MAX: usize = 4;
 /// The outgoing link.
 pub struct HotStandbyService<L> {
     peer: Option<Arc<L>>,
+    link_to: fn(String) -> L,
     commands: mpsc::Sender<Command>,
     clock: Arc<dyn Clock>,
     tracer: Option<Arc<Tracer>>,
@@ -31,15 +32,23 @@ pub struct HotStandbyService<L> {
 }
 
 impl<L: PeerLink> HotStandbyService<L> {
-    /// Dials `peer`, if there is one, and hands what it says to the driver.
+    /// Dials `peer` by `link_to`, if there is one, and hands what it says to the driver.
     #[must_use]
     pub fn new(
-        peer: Option<L>,
+        peer: Option<String>,
+        link_to: fn(String) -> L,
         commands: mpsc::Sender<Command>,
         clock: Arc<dyn Clock>,
         tracer: Option<Arc<Tracer>>,
     ) -> Self {
-        Self { peer: peer.map(Arc::new), commands, clock, tracer, generation: 0, current: None }
+        let peer = peer.map(|address| Arc::new(link_to(address)));
+        Self { peer, link_to, commands, clock, tracer, generation: 0, current: None }
+    }
+
+    /// Dials that address from now on.
+    pub(super) fn follow(&mut self, address: String) {
+        self.hangup();
+        self.peer = Some(Arc::new((self.link_to)(address)));
     }
 
     /// True when an event belongs to the link that is open now.
@@ -146,8 +155,9 @@ impl<L: PeerLink> Reader<L> {
             }
             Err(fault) => fault,
         };
+        let down = if fault.is_refusal() { Command::LinkRefused } else { Command::LinkDown };
         // The driver is gone only when the node stops.
-        let _ = self.commands.send(Command::LinkDown(self.generation, fault.to_string())).await;
+        let _ = self.commands.send(down(self.generation, fault.to_string())).await;
     }
 
     async fn pump(&self, mut incoming: mpsc::Receiver<Result<v1::PrimaryFrame, LinkFault>>) -> LinkFault {

@@ -11,6 +11,7 @@ mod master_service;
 mod replication_service;
 mod serving;
 mod status;
+mod supervisor;
 mod trace;
 mod traffic;
 
@@ -23,5 +24,6 @@ pub use master_service::{Fault, MasterService, call_timeout};
 pub use replication_service::{ConnIds, PeerStream, ReplicationService};
 pub use serving::ServingCell;
 pub use status::{StatusBoard, StatusFacts};
+pub use supervisor::MasterServiceSupervisor;
 pub use trace::WriteTraces;
 pub use traffic::{Door, Traffic};

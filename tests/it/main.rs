@@ -13,6 +13,7 @@ mod eviction;
 mod failover;
 mod full_sync;
 mod health;
+mod leadership;
 mod logs;
 mod metrics;
 mod mooncake;

@@ -63,9 +63,10 @@ pub(crate) const ROOMS: &[Room] = &[
     room("kernel::oplog", &[]),
     room("kernel::store", &["kernel::oplog"]),
     room("kernel::master", &["kernel::api", "kernel::oplog", "kernel::store"]),
-    room("kernel::replication", &["kernel::oplog", "kernel::store"]),
+    // The in-sync set is a record of the coordinator's.
+    room("kernel::replication", &["kernel::coordination", "kernel::oplog", "kernel::store"]),
     room("kernel::coordination", &[]),
-    room("kernel::supervisor", &[]),
+    room("kernel::supervisor", &["kernel::coordination"]),
     // Puts the machines together.
     room("kernel::node", &["kernel"]),
     // The operator's console: reads the contract, never the server.

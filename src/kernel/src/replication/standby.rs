@@ -33,6 +33,8 @@ pub enum StandbyEvent {
     Copy(CopyFrame),
     /// No more acknowledgements or grants: this node is a candidate (PROTOCOL T2).
     StopGranting,
+    /// Follow whoever leads, from now on: dial anew.
+    Follow,
     /// Time has passed.
     Tick,
 }
@@ -99,6 +101,8 @@ pub struct Standby {
     granting: bool,
     right_end: Instant,
     heard: Option<Instant>,
+    /// When a primary last spoke as one.
+    led_at: Option<Instant>,
     /// When a frame last showed that nothing was missing here.
     equal_at: Option<Instant>,
     primary: Option<Progress>,
@@ -158,6 +162,7 @@ impl Standby {
             granting: true,
             right_end: start.right_end,
             heard: None,
+            led_at: None,
             equal_at: None,
             primary: None,
             record: None,
@@ -215,6 +220,28 @@ impl Standby {
     pub fn unsealed(&self, now: Instant) -> Option<String> {
         let view = self.receive.view(now).filter(|_| !self.receive.is_sealed())?;
         Some(format!("{} ({} of {} homes)", view.what, view.done, view.total))
+    }
+
+    /// When a primary last spoke as one: not when a node said that it is none.
+    #[must_use]
+    pub fn led_at(&self) -> Option<Instant> {
+        self.led_at
+    }
+
+    /// The copy that was last followed.
+    #[must_use]
+    pub fn holder_copy(&self) -> Option<CopyId> {
+        self.holder.as_ref().map(|(_, _, copy)| *copy)
+    }
+
+    /// Why this copy cannot serve; `None` when it can.
+    #[must_use]
+    pub fn unfit(&self) -> Option<String> {
+        if !self.is_sealed() {
+            return Some("a full sync runs: the state is not whole".to_owned());
+        }
+        let bad = self.quarantine.first()?;
+        Some(format!("entry {} is quarantined: this copy has a hole", bad.seq))
     }
 
     /// Entries set aside.
@@ -308,6 +335,7 @@ impl Standby {
         match w.start {
             Start::Stream(from) if from == self.applier.applied() || mutant!(NoLogmatch) => {
                 self.link = Link::Streaming { epoch: w.epoch };
+                self.led_at = Some(now);
                 self.failures = 0;
                 self.why_not = None;
                 out.push(StandbyAction::Streaming(w.node, w.epoch, from));
@@ -390,7 +418,7 @@ impl Standby {
             let why = format!("follows epoch {epoch}, but epoch {} was seen", self.max_epoch);
             return self.blocked(now, why, out);
         }
-        self.heard = Some(now);
+        (self.heard, self.led_at) = (Some(now), Some(now));
         self.primary = Some(Progress { tail: frame.tail, commit: frame.commit });
         self.record = frame.record.clone().or(self.record.take());
         let token = frame.token;
@@ -527,6 +555,11 @@ impl Machine for Standby {
                 self.granting = false;
                 self.down(now);
                 out.push(StandbyAction::Hangup("candidate for promotion".into()));
+            }
+            StandbyEvent::Follow => {
+                (self.granting, self.failures) = (true, 0);
+                self.link = Link::Down { retry_at: now };
+                out.push(StandbyAction::Hangup("follows whoever leads".into()));
             }
             StandbyEvent::Tick => self.tick(now, out),
         }
