@@ -263,6 +263,7 @@ async fn build(config: ServeConfig) -> anyhow::Result<App> {
         traces,
         node: handle.clone(),
         clock,
+        lab: config.enable_lab,
     };
     Ok(App {
         listener,
@@ -343,6 +344,7 @@ fn node_config(config: &ServeConfig, me: Identity, seed: u64) -> NodeConfig {
             times: ReplicationTimes { heartbeat: config.heartbeat, grant: config.grant },
             ack: config.ack,
             read_ttl_max: config.master.times.read_ttl,
+            verify: config.verify,
             ship: config.ship,
             loss: config.loss,
         },

@@ -13,7 +13,9 @@ use standfast_kernel::supervisor::Verdict;
 use standfast_kernel::types::{AckMode, ConnId, Instant, NodeId, Seq};
 use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc, oneshot};
 
-use super::{FullSyncService, HotStandbyService, ReplicationService, ServingCell, StatusBoard};
+use super::{
+    FullSyncService, HotStandbyService, ReplicationService, ServingCell, StatusBoard, VerifyCommand,
+};
 use crate::ports::{Clock, PeerLink};
 use crate::telemetry::Recorder;
 use crate::telemetry::otel::TraceContext;
@@ -62,6 +64,8 @@ pub enum Command {
         /// What came of it; `None` from a node that is not primary.
         answer: oneshot::Sender<Option<Detached>>,
     },
+    /// Verification, from outside the stream.
+    Verify(VerifyCommand),
     /// Somebody is about to look: publish the view of now.
     Refresh(oneshot::Sender<()>),
     /// The node stops.
@@ -141,7 +145,7 @@ impl NodeHandle {
         self.ask(Command::Stop).await
     }
 
-    async fn ask(&self, command: Command) -> Result<(), StoppedNode> {
+    pub(super) async fn ask(&self, command: Command) -> Result<(), StoppedNode> {
         self.commands.send(command).await.map_err(|_| StoppedNode)
     }
 }
@@ -280,6 +284,10 @@ impl<C: Clock, L: PeerLink> Driver<C, L> {
             | Command::Link(..)
             | Command::Copy(..)
             | Command::Stop => return,
+            Command::Verify(command) => {
+                command.run(self.parts.clock.now(), &mut self.parts.node);
+                return;
+            }
             Command::Refresh(done) => {
                 self.parts.board.publish(self.parts.node.view(self.parts.clock.now()));
                 let _ = done.send(());
@@ -305,7 +313,10 @@ impl<C: Clock, L: PeerLink> Driver<C, L> {
     fn frame(&mut self, frame: PrimaryFrame, arrival: Arrival) {
         let batch = match &frame {
             PrimaryFrame::Batch(b) if b.batch.count > 0 => Some((b.batch.first(), b.batch.end())),
-            PrimaryFrame::Batch(_) | PrimaryFrame::Welcome(_) => None,
+            PrimaryFrame::Batch(_)
+            | PrimaryFrame::Welcome(_)
+            | PrimaryFrame::Beacons(_)
+            | PrimaryFrame::Verified(_) => None,
         };
         self.arriving = batch.map(|(first, end)| (first, end, self.parts.clock.now(), arrival));
         self.received = Some(arrival.at);

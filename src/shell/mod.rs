@@ -13,6 +13,7 @@ mod serving;
 mod status;
 mod trace;
 mod traffic;
+mod verification;
 
 pub use driver::{Command, Driver, DriverParts, NodeHandle, StoppedNode};
 pub use full_sync_service::{CopyStream, FullSyncService};
@@ -25,3 +26,4 @@ pub use serving::ServingCell;
 pub use status::{StatusBoard, StatusFacts};
 pub use trace::WriteTraces;
 pub use traffic::{Door, Traffic};
+pub use verification::VerifyCommand;

@@ -27,3 +27,4 @@ mod stock;
 mod stopped;
 mod trace;
 mod traps;
+mod verify;

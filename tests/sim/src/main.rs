@@ -5,6 +5,7 @@ mod cli;
 mod client;
 mod clock;
 mod copying;
+mod corrupt;
 mod counters;
 mod host;
 mod invariants;

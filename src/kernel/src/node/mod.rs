@@ -3,9 +3,11 @@
 
 mod happening;
 mod role_state;
+mod verify;
 mod view;
 
 pub use happening::{Happening, Loss, RoleChange, Severity};
+pub use verify::{VerifyOrder, WrongRole};
 pub use view::{NodeView, RoleView};
 
 use std::sync::Arc;
@@ -408,7 +410,10 @@ impl Node {
                     self.learn(now, seen, out);
                 }
             }
-            (RoleState::Candidate(_) | RoleState::Primary(..), PrimaryFrame::Batch(_)) => {}
+            (
+                RoleState::Candidate(_) | RoleState::Primary(..),
+                PrimaryFrame::Batch(_) | PrimaryFrame::Beacons(_) | PrimaryFrame::Verified(_),
+            ) => {}
         }
     }
 
@@ -483,6 +488,9 @@ impl Node {
                 PrimaryAction::Membership(node, copy, joined) => {
                     out.push(NodeAction::Happened(Happening::membership(&node, copy, joined)));
                 }
+                PrimaryAction::Damaged(home, damaged) => {
+                    out.push(NodeAction::Happened(Happening::damaged_here(home, damaged)));
+                }
                 PrimaryAction::Detached(node, done) => {
                     if let Some((request, _)) = self.detaching.take_if(|(_, n)| *n == node) {
                         out.push(NodeAction::Detached(request, Some(done)));
@@ -516,6 +524,9 @@ impl Node {
                     self.config.me.copy = new;
                     self.ever_streamed = false;
                     out.push(NodeAction::Happened(Happening::discarded(old, new, &why)));
+                }
+                StandbyAction::Verify(note) => {
+                    out.push(NodeAction::Happened(Happening::verification(&note)));
                 }
                 StandbyAction::Sealed(upto) => {
                     self.ever_streamed = true;
