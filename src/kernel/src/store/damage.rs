@@ -3,9 +3,9 @@
 //! `--enable-lab`.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use super::{MetadataStore, Object, Shard};
+use crate::sync::atomic::AtomicU64;
 use crate::types::{HomeId, KeyHash, ReplicaStatus, limits};
 
 /// What becomes different.
