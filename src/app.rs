@@ -289,6 +289,7 @@ async fn build(config: ServeConfig) -> anyhow::Result<App> {
         traces,
         node: handle.clone(),
         clock,
+        lab: config.enable_lab,
     };
     Ok(App {
         listener,
@@ -412,6 +413,7 @@ fn node_config(config: &ServeConfig, me: Identity, mooncake: Option<String>, see
             },
             ack: config.ack,
             read_ttl_max: config.master.times.read_ttl,
+            verify: config.verify,
             ship: config.ship,
             loss: config.loss,
         },

@@ -14,6 +14,7 @@ mod operate;
 mod status;
 mod text;
 mod trace;
+mod verify;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -93,6 +94,10 @@ enum Command {
     SupportBundle(bundle::BundleArgs),
     /// Take a standby out of the in-sync set, so that writes go on without it
     Detach(operate::DetachArgs),
+    /// Whether the copies are equal, and what to do where they are not
+    Verify(verify::VerifyArgs),
+    /// Damage a node on purpose, to see that it is found
+    Lab(verify::LabArgs),
     /// Watch a cluster in the terminal, and fail over by keyboard
     Console(console::ConsoleArgs),
     /// Start two nodes, kill the primary under load and see that nothing is lost
@@ -153,6 +158,8 @@ pub fn run() -> ExitCode {
         Command::SupportBundle(args) => block_on(bundle::run(&client, &args)),
         Command::Trace(args) => block_on(trace::run(&client, &args)),
         Command::Detach(args) => block_on(operate::detach(&client, &args)),
+        Command::Verify(args) => block_on(verify::verify(&client, &args)),
+        Command::Lab(args) => block_on(verify::lab(&client, &args)),
         Command::Console(args) => block_on(console::run(&client, &args)),
         Command::Demo(args) => block_on(demo::run(&client, args)),
         Command::Bench(args) => block_on(bench::run(&client, &args)),

@@ -5,6 +5,7 @@
 mod coordinator;
 mod master;
 pub mod stock;
+mod verify;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -13,12 +14,13 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use standfast_kernel::lab::Sabotage;
 use standfast_kernel::master::MasterConfig;
-use standfast_kernel::replication::{LossBound, ShipConfig};
+use standfast_kernel::replication::{LossBound, ShipConfig, VerifyConfig};
 use standfast_kernel::types::{AckMode, ClusterId, NodeId, limits};
 
 use crate::telemetry::otel::{Collector, SAMPLE_DEFAULT, Sampling};
 pub use coordinator::{CoordinatorArgs, CoordinatorConfig, CoordinatorUrl};
 pub use master::MasterArgs;
+pub use verify::VerifyArgs;
 
 /// Role that a node starts in, until a coordinator decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -81,6 +83,9 @@ pub struct ServeArgs {
     /// How it decides.
     #[command(flatten)]
     pub master: MasterArgs,
+    /// How copies are compared.
+    #[command(flatten)]
+    pub verify: VerifyArgs,
     /// Most entries in one batch to a standby
     #[arg(long, value_name = "N", default_value_t = limits::SHIP_ENTRIES_MAX as u64)]
     pub batch_entries: u64,
@@ -188,6 +193,10 @@ pub struct ServeConfig {
     pub webhook: Option<WebhookUrl>,
     /// Format of log lines.
     pub log_format: LogFormat,
+    /// How copies are compared.
+    pub verify: VerifyConfig,
+    /// Faults may be planted.
+    pub enable_lab: bool,
     /// Planted fault.
     pub sabotage: Option<Sabotage>,
 }
@@ -228,6 +237,7 @@ impl TryFrom<&ServeArgs> for ServeConfig {
         }
         let coordinator = a.coordinator.config(a.heartbeat_ms, a.grant_ms, &mut wrong);
         let master = a.master.config(&mut wrong);
+        let verify = a.verify.config(&mut wrong);
         if !wrong.is_empty() {
             return Err(ConfigError(wrong));
         }
@@ -256,6 +266,8 @@ impl TryFrom<&ServeArgs> for ServeConfig {
             sampling: a.trace_sample.clone(),
             webhook: a.webhook.clone(),
             log_format: a.log_format,
+            verify,
+            enable_lab: a.enable_lab,
             sabotage: a.sabotage,
         })
     }

@@ -2,6 +2,7 @@
 //! from a peer is trusted: a field that cannot be is named.
 
 mod full_sync;
+mod verify;
 
 use std::time::Duration;
 
@@ -15,9 +16,11 @@ use v1::primary_frame::Frame as P;
 use v1::standby_frame::Frame as S;
 
 pub(super) use full_sync::{copy_from_wire, copy_to_wire, request_from_wire, request_to_wire};
+pub(super) use verify::{answer_to_wire, question_from_wire};
 
 pub(super) fn standby_to_wire(frame: StandbyFrame) -> v1::StandbyFrame {
     let frame = match frame {
+        StandbyFrame::Verify(request) => S::Verify(verify::question_to_wire(request)),
         StandbyFrame::Hello(h) => S::Hello(hello_to_wire(h)),
         StandbyFrame::Ack(a) => S::Ack(v1::Ack {
             copy: copy_id_to_wire(a.copy),
@@ -100,6 +103,7 @@ fn welcome_from_wire(w: v1::Welcome) -> Result<Welcome, BadValue> {
 
 pub(super) fn standby_from_wire(frame: v1::StandbyFrame) -> Result<StandbyFrame, BadValue> {
     Ok(match frame.frame.ok_or_else(|| bad("standby frame", &"empty", "hello or ack"))? {
+        S::Verify(request) => StandbyFrame::Verify(question_from_wire(request)?),
         S::Hello(h) => StandbyFrame::Hello(hello_from_wire(h)?),
         S::Ack(a) => StandbyFrame::Ack(Ack {
             copy: copy_id_from_wire(&a.copy)?,
@@ -116,6 +120,8 @@ pub(super) fn standby_from_wire(frame: v1::StandbyFrame) -> Result<StandbyFrame,
 
 pub(super) fn primary_to_wire(frame: PrimaryFrame) -> v1::PrimaryFrame {
     let frame = match frame {
+        PrimaryFrame::Beacons(frame) => P::Beacons(verify::beacons_to_wire(&frame)),
+        PrimaryFrame::Verified(answer) => P::Verified(answer_to_wire(answer)),
         PrimaryFrame::Welcome(w) => P::Welcome(welcome_to_wire(w)),
         PrimaryFrame::Batch(b) => P::Batch(v1::Batch {
             epoch: b.epoch.0,
@@ -137,6 +143,8 @@ pub(super) fn primary_to_wire(frame: PrimaryFrame) -> v1::PrimaryFrame {
 
 pub(super) fn primary_from_wire(frame: v1::PrimaryFrame) -> Result<PrimaryFrame, BadValue> {
     Ok(match frame.frame.ok_or_else(|| bad("primary frame", &"empty", "welcome or batch"))? {
+        P::Beacons(frame) => PrimaryFrame::Beacons(verify::beacons_from_wire(frame)?),
+        P::Verified(answer) => PrimaryFrame::Verified(verify::answer_from_wire(answer)?),
         P::Welcome(w) => PrimaryFrame::Welcome(welcome_from_wire(w)?),
         P::Batch(b) => PrimaryFrame::Batch(BatchFrame {
             epoch: epoch(b.epoch)?,

@@ -14,7 +14,8 @@ use standfast_kernel::types::{AckMode, ConnId, Instant, NodeId, Seq};
 use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc, oneshot};
 
 use super::{
-    FullSyncService, HotStandbyService, MasterServiceSupervisor, ReplicationService, ServingCell, StatusBoard,
+    FullSyncService, HotStandbyService, MasterServiceSupervisor, ReplicationService, ServingCell,
+    StatusBoard, VerifyCommand,
 };
 use crate::ports::{Clock, PeerLink};
 use crate::telemetry::Recorder;
@@ -70,6 +71,8 @@ pub enum Command {
     Coordinator(LeadershipEvent),
     /// Mooncake's clients can connect, or not any more.
     Listening(bool),
+    /// Verification, from outside the stream.
+    Verify(VerifyCommand),
     /// Somebody is about to look: publish the view of now.
     Refresh(oneshot::Sender<()>),
     /// The node stops.
@@ -149,7 +152,7 @@ impl NodeHandle {
         self.ask(Command::Stop).await
     }
 
-    async fn ask(&self, command: Command) -> Result<(), StoppedNode> {
+    pub(super) async fn ask(&self, command: Command) -> Result<(), StoppedNode> {
         self.commands.send(command).await.map_err(|_| StoppedNode)
     }
 }
@@ -297,6 +300,10 @@ impl<C: Clock, L: PeerLink> Driver<C, L> {
             | Command::Stop => return,
             Command::Coordinator(event) => NodeEvent::Coordinator(self.parts.clock.wall(), event),
             Command::Listening(listening) => NodeEvent::Listening(listening),
+            Command::Verify(command) => {
+                command.run(self.parts.clock.now(), &mut self.parts.node);
+                return;
+            }
             Command::Refresh(done) => {
                 self.parts.board.publish(self.parts.node.view(self.parts.clock.now()));
                 let _ = done.send(());
@@ -322,7 +329,10 @@ impl<C: Clock, L: PeerLink> Driver<C, L> {
     fn frame(&mut self, frame: PrimaryFrame, arrival: Arrival) {
         let batch = match &frame {
             PrimaryFrame::Batch(b) if b.batch.count > 0 => Some((b.batch.first(), b.batch.end())),
-            PrimaryFrame::Batch(_) | PrimaryFrame::Welcome(_) => None,
+            PrimaryFrame::Batch(_)
+            | PrimaryFrame::Welcome(_)
+            | PrimaryFrame::Beacons(_)
+            | PrimaryFrame::Verified(_) => None,
         };
         self.arriving = batch.map(|(first, end)| (first, end, self.parts.clock.now(), arrival));
         self.received = Some(arrival.at);

@@ -14,6 +14,7 @@ mod status;
 mod supervisor;
 mod trace;
 mod traffic;
+mod verification;
 
 pub use driver::{Command, Driver, DriverParts, NodeHandle, StoppedNode};
 pub use full_sync_service::{CopyStream, FullSyncService};
@@ -27,3 +28,4 @@ pub use status::{StatusBoard, StatusFacts};
 pub use supervisor::MasterServiceSupervisor;
 pub use trace::WriteTraces;
 pub use traffic::{Door, Traffic};
+pub use verification::VerifyCommand;

@@ -110,14 +110,14 @@ impl ReplicationService {
                     self.instruments.recorder.exchange(conn, &Exchange { sent, received, answered, heard });
                 }
             }
-            Some(v1::standby_frame::Frame::Refused(_)) | None => {}
+            Some(v1::standby_frame::Frame::Refused(_) | v1::standby_frame::Frame::Verify(_)) | None => {}
         }
     }
 
     pub(super) fn send(&self, conn: ConnId, frame: PrimaryFrame) {
         let entries = match &frame {
             PrimaryFrame::Batch(b) => Some((b.batch.first(), b.batch.end(), b.batch.count > 0)),
-            PrimaryFrame::Welcome(_) => None,
+            PrimaryFrame::Welcome(_) | PrimaryFrame::Beacons(_) | PrimaryFrame::Verified(_) => None,
         };
         let mut frame = primary_to_wire(frame);
         let mut peers = self.peers.lock();

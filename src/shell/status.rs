@@ -2,6 +2,7 @@
 //! one message under one timestamp.
 
 mod full_sync;
+mod verification;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -144,7 +145,10 @@ impl StatusBoard {
         };
         match &view.detail {
             RoleView::Primary(p) => self.primary_part(&mut status, view, p),
-            RoleView::Standby(s) => self.standby_part(&mut status, s),
+            RoleView::Standby(s) => {
+                status.verification = Some(verification::of_standby(&s.verify, s.applied, view.at, taken));
+                self.standby_part(&mut status, s);
+            }
             RoleView::Candidate(_) => {}
         }
         status.rehearsal = Some(self.rehearsal(view, status.store.as_ref()));
@@ -270,6 +274,7 @@ impl StatusBoard {
         let copying = p.copies.iter().filter(streamed).map(|c| full_sync::copying_peer(c, tail));
         status.standbys = connected.chain(absent).chain(copying).collect();
         status.in_sync = Some(in_sync_set(&p.record));
+        status.verification = Some(verification::of_primary(&p.recount));
         let gate = &p.gate;
         let may_answer = gate.may_answer(view.at);
         let alone = gate.rights_until == standfast_kernel::types::Instant::MAX;
@@ -416,7 +421,7 @@ fn positions(view: &NodeView) -> v1::Positions {
         applied: view.log.tail.0,
         commit: commit.map(|c| c.0),
         received: standby.map(|s| s.applied.0),
-        verified: None,
+        verified: standby.and_then(|s| s.verify.verified.map(|upto| upto.min(s.applied).0)),
         primary_tail: standby.and_then(|s| s.primary_tail).map(|t| t.0),
         last_epoch: last.map(|l| l.epoch.0),
         sent: primary.and_then(|p| p.peers.iter().map(|peer| peer.sent.0).max()),
@@ -473,6 +478,7 @@ fn connected_peer(p: &PeerView, tail: Seq) -> v1::Peer {
         received: Some(p.acked.0),
         applied: Some(p.acked.0),
         matched: Some(p.acked.0),
+        verified: p.verified.map(|upto| upto.0),
         lag: Some(v1::Lag {
             entries: Some(tail.since(p.acked)),
             bytes: p.lag_bytes,

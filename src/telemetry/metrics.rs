@@ -111,10 +111,30 @@ fn replication(status: &v1::NodeStatus, out: &mut Exposition) {
         out.known(&m::STOCK_LAG, &[], u.lag.as_ref().and_then(|l| l.entries));
     }
     out.known(&m::IN_SYNC_COPIES, &[], status.in_sync.as_ref().map(|s| s.members.len() as u64));
+    if let Some(v) = &status.verification {
+        verification(v, status.upstream.is_some(), out);
+    }
     out.known(&m::QUARANTINED, &[], status.quarantine.as_ref().map(|q| q.count));
     if let Some(rights) = &status.rights {
         out.count(&m::MAY_ANSWER, &[], u64::from(rights.may_answer));
     }
+}
+
+fn verification(v: &v1::Verification, is_standby: bool, out: &mut Exposition) {
+    out.known(&m::VERIFY_LAG, &[], v.lag_entries);
+    if let Some(age_ms) = v.last_success_age_ms {
+        out.put(&m::VERIFY_AGE, &[], age_ms as f64 / 1e3);
+    }
+    out.known(&m::VERIFY_PAUSED, &[], is_standby.then(|| u64::from(v.paused)));
+    out.known(&m::VERIFY_KEYS, &[], v.mismatched_keys);
+    let families =
+        [(&m::VERIFY_RANGES, &v.ranges), (&m::VERIFY_MISMATCHES, &v.mismatches), (&m::REPAIRS, &v.repairs)];
+    for (metric, counters) in families {
+        for counter in counters {
+            out.count(metric, &[&counter.label], counter.value);
+        }
+    }
+    out.known(&m::MEMORY_INTACT, &[], v.recount_equal.map(u64::from));
 }
 
 /// Calls that change the state; the others read.

@@ -28,3 +28,4 @@ mod stock;
 mod stopped;
 mod trace;
 mod traps;
+mod verify;

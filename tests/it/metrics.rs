@@ -165,6 +165,9 @@ fn moved(metric: &Metric, scrapes: &[Vec<Scrape>]) -> bool {
     })
 }
 
+/// So that every home is compared and counted within the test.
+const QUICK: &str = "--verify-cycle-ms 200 --verify-recount-ms 500";
+
 #[tokio::test]
 async fn every_metric_of_the_catalogue_moves_or_is_absent_as_it_says() {
     let collector = Collector::start().await;
@@ -173,7 +176,8 @@ async fn every_metric_of_the_catalogue_moves_or_is_absent_as_it_says() {
          --put-release-ms 2000",
         collector.url
     );
-    let a = Node::start(&format!("--node a --role primary --log-mib 1 --mooncake 127.0.0.1:0 {traced}"));
+    let a =
+        Node::start(&format!("--node a --role primary --log-mib 1 {QUICK} --mooncake 127.0.0.1:0 {traced}"));
     let lonely = scrape(&a).await;
     for name in
         ["standfast_replication_lag_entries", "segment_allocated_bytes", "standfast_failover_phase_seconds"]
@@ -182,7 +186,10 @@ async fn every_metric_of_the_catalogue_moves_or_is_absent_as_it_says() {
     }
     let hook = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let told = format!("--webhook http://{}/", hook.local_addr().expect("an address"));
-    let b = Node::start(&format!("--node b --role standby --peer {} --mooncake 127.0.0.1:0 {told}", a.addr));
+    let b = Node::start(&format!(
+        "--node b --role standby --peer {} --mooncake 127.0.0.1:0 {told} {QUICK}",
+        a.addr
+    ));
     let young = scrape(&b).await;
     b.until("in sync", |s| s.rehearsal.as_ref().is_some_and(|r| r.verdict() == v1::Verdict::Yes)).await;
     let (mut of_a, mut of_b) = (vec![lonely, scrape(&a).await], vec![young, scrape(&b).await]);
@@ -211,6 +218,10 @@ async fn every_metric_of_the_catalogue_moves_or_is_absent_as_it_says() {
     let gone: Vec<&str> =
         catalog::all().filter(|m| m.absent.is_empty()).filter(gone).map(|m| m.name).collect();
     assert!(gone.is_empty(), "never absent, says the catalogue: {gone:?}");
+    let counted = |s: &Scrape| s.value("standfast_memory_intact") == Some(1.0);
+    of_a.push(until(&a, "the primary has counted its memory", counted).await);
+    let verified = |s: &Scrape| counted(s) && s.families.contains("standfast_verify_age_seconds");
+    of_b.push(until(&b, "the standby is verified", verified).await);
     a.signal(Signal::SIGKILL);
     assert!(b.promote().await.accepted);
     posted(&hook).await;

@@ -3066,14 +3066,14 @@ pub struct LogPos {
     #[prost(uint64, tag = "2")]
     pub seq: u64,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct StandbyFrame {
-    #[prost(oneof = "standby_frame::Frame", tags = "1, 2, 3")]
+    #[prost(oneof = "standby_frame::Frame", tags = "1, 2, 3, 16")]
     pub frame: ::core::option::Option<standby_frame::Frame>,
 }
 /// Nested message and enum types in `StandbyFrame`.
 pub mod standby_frame {
-    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
     pub enum Frame {
         #[prost(message, tag = "1")]
         Hello(super::Hello),
@@ -3082,11 +3082,13 @@ pub mod standby_frame {
         /// The standby's last frame: it will not follow this primary (S2, S3).
         #[prost(message, tag = "3")]
         Refused(super::Refused),
+        #[prost(message, tag = "16")]
+        Verify(super::VerificationRequest),
     }
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct PrimaryFrame {
-    #[prost(oneof = "primary_frame::Frame", tags = "1, 2")]
+    #[prost(oneof = "primary_frame::Frame", tags = "1, 2, 16, 17")]
     pub frame: ::core::option::Option<primary_frame::Frame>,
 }
 /// Nested message and enum types in `PrimaryFrame`.
@@ -3097,6 +3099,10 @@ pub mod primary_frame {
         Welcome(super::Welcome),
         #[prost(message, tag = "2")]
         Batch(super::Batch),
+        #[prost(message, tag = "16")]
+        Beacons(super::Beacons),
+        #[prost(message, tag = "17")]
+        Verified(super::VerificationResponse),
     }
 }
 /// Who the standby is and what it holds (S1). The primary refuses it unless
@@ -3422,6 +3428,171 @@ pub struct InSyncMember {
     #[prost(bool, tag = "3")]
     pub silent: bool,
 }
+/// Position and digest of a home: comparable iff both positions are equal.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct HomeMark {
+    /// A shard, or 1024 for the segment table.
+    #[prost(uint32, tag = "1")]
+    pub home: u32,
+    /// Its last entry. Absent = it never had one.
+    #[prost(message, optional, tag = "2")]
+    pub last: ::core::option::Option<LogPos>,
+    /// 16 bytes, little-endian.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub digest: ::prost::bytes::Bytes,
+    /// The sender's memory of this home is not what its digest says.
+    #[prost(bool, tag = "4")]
+    pub damaged: bool,
+}
+/// Digests of some homes, each read under its lock and sent before any later
+/// entry of it: the standby passes the very position of each.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Beacons {
+    #[prost(uint64, tag = "1")]
+    pub epoch: u64,
+    /// The sender's tail before it read them, exclusive: each home holds all its
+    /// entries below.
+    #[prost(uint64, tag = "2")]
+    pub tail: u64,
+    #[prost(message, repeated, tag = "3")]
+    pub homes: ::prost::alloc::vec::Vec<HomeMark>,
+}
+/// One sampled key.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct VerificationEntry {
+    /// The key's map hash.
+    #[prost(fixed64, tag = "1")]
+    pub prefix_hash: u64,
+    /// 16 bytes, little-endian: xxh3-128 of the canonical encoding of what is
+    /// replicated of the object, and of nothing dynamic; seeded with the cluster.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub checksum: ::prost::bytes::Bytes,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct VerificationRequest {
+    /// Comes back in the answer.
+    #[prost(uint64, tag = "1")]
+    pub id: u64,
+    /// Epoch that the asking copy follows.
+    #[prost(uint64, tag = "2")]
+    pub epoch: u64,
+    /// Applied there, exclusive.
+    #[prost(uint64, tag = "3")]
+    pub applied: u64,
+    #[prost(oneof = "verification_request::Ask", tags = "4, 5, 6, 7")]
+    pub ask: ::core::option::Option<verification_request::Ask>,
+}
+/// Nested message and enum types in `VerificationRequest`.
+pub mod verification_request {
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Ask {
+        /// No question: digests were compared and equal through here, exclusive.
+        #[prost(uint64, tag = "4")]
+        Verified(u64),
+        #[prost(message, tag = "5")]
+        Sample(super::SampleQuestion),
+        /// Sums of the buckets of this home.
+        #[prost(uint32, tag = "6")]
+        Sums(u32),
+        #[prost(message, tag = "7")]
+        Image(super::ImageQuestion),
+    }
+}
+/// Whether the keys of a shard, in a range of hashes, are these.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SampleQuestion {
+    #[prost(uint32, tag = "1")]
+    pub home: u32,
+    /// Where the home stands at the asking side.
+    #[prost(message, optional, tag = "2")]
+    pub at: ::core::option::Option<LogPos>,
+    /// Hashes up to `span` behind `start`; the range wraps around.
+    #[prost(fixed64, tag = "3")]
+    pub start: u64,
+    #[prost(fixed64, tag = "4")]
+    pub span: u64,
+    #[prost(message, repeated, tag = "5")]
+    pub entries: ::prost::alloc::vec::Vec<VerificationEntry>,
+}
+/// What some buckets of a home hold; bit i of the set is bucket i.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ImageQuestion {
+    #[prost(uint32, tag = "1")]
+    pub home: u32,
+    #[prost(fixed64, tag = "2")]
+    pub buckets: u64,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct VerificationResponse {
+    #[prost(uint64, tag = "1")]
+    pub id: u64,
+    #[prost(uint64, tag = "2")]
+    pub epoch: u64,
+    /// Where the home stood when it was read.
+    #[prost(message, optional, tag = "3")]
+    pub home: ::core::option::Option<HomeMark>,
+    #[prost(oneof = "verification_response::Outcome", tags = "4, 5, 6, 7, 8, 9")]
+    pub outcome: ::core::option::Option<verification_response::Outcome>,
+}
+/// Nested message and enum types in `VerificationResponse`.
+pub mod verification_response {
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Outcome {
+        /// The sample is equal.
+        #[prost(bool, tag = "4")]
+        Same(bool),
+        #[prost(message, tag = "5")]
+        Mismatches(super::Mismatches),
+        #[prost(message, tag = "6")]
+        Sums(super::BucketSums),
+        #[prost(message, tag = "7")]
+        Image(super::HomeImage),
+        /// The home has moved on: nothing can be said. Not a mismatch.
+        #[prost(bool, tag = "8")]
+        Inconclusive(bool),
+        /// Comparing is no use, because: the copies are too far apart.
+        #[prost(string, tag = "9")]
+        NeedFullSync(::prost::alloc::string::String),
+    }
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Mismatches {
+    #[prost(message, repeated, tag = "1")]
+    pub entries: ::prost::alloc::vec::Vec<MismatchEntry>,
+}
+/// A sampled key that differs, with the answering side's data.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct MismatchEntry {
+    #[prost(fixed64, tag = "1")]
+    pub prefix_hash: u64,
+    /// `missing`, `extra` or `field`, as seen from the asking side.
+    #[prost(string, tag = "2")]
+    pub kind: ::prost::alloc::string::String,
+    /// `tenant NUL key` of the keys with this hash.
+    #[prost(bytes = "bytes", repeated, tag = "3")]
+    pub keys: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
+    /// Absent = there is no such key.
+    #[prost(bytes = "bytes", optional, tag = "4")]
+    pub checksum: ::core::option::Option<::prost::bytes::Bytes>,
+    /// Chunks with the objects themselves, as in FullSync.
+    #[prost(bytes = "bytes", repeated, tag = "5")]
+    pub data: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BucketSums {
+    /// 16 bytes each, little-endian.
+    #[prost(bytes = "bytes", repeated, tag = "1")]
+    pub sums: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct HomeImage {
+    /// The buckets that it has, perhaps fewer than were asked for.
+    #[prost(fixed64, tag = "1")]
+    pub buckets: u64,
+    /// As in FullSync.
+    #[prost(bytes = "bytes", repeated, tag = "2")]
+    pub chunks: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
+}
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum FullSyncReason {
@@ -3658,6 +3829,33 @@ pub mod replication_client {
                 .insert(GrpcMethod::new("standfast.v1.Replication", "SyncOpLog"));
             self.inner.streaming(req, path, codec).await
         }
+        /// One question of verification. A standby asks inside its stream, where order
+        /// makes every answer exact; this is for tools that ask now and then, and for
+        /// them an answer about a home that has moved on is `inconclusive`.
+        pub async fn verify(
+            &mut self,
+            request: impl tonic::IntoRequest<super::VerificationRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::VerificationResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/standfast.v1.Replication/Verify",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("standfast.v1.Replication", "Verify"));
+            self.inner.unary(req, path, codec).await
+        }
         /// A copy of the primary's state, home by home, while writes go on (S5-S7).
         ///
         /// Asked for by a standby that was told `full_sync_needed`, and has discarded
@@ -3723,6 +3921,16 @@ pub mod replication_server {
             &self,
             request: tonic::Request<tonic::Streaming<super::StandbyFrame>>,
         ) -> std::result::Result<tonic::Response<Self::SyncOpLogStream>, tonic::Status>;
+        /// One question of verification. A standby asks inside its stream, where order
+        /// makes every answer exact; this is for tools that ask now and then, and for
+        /// them an answer about a home that has moved on is `inconclusive`.
+        async fn verify(
+            &self,
+            request: tonic::Request<super::VerificationRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::VerificationResponse>,
+            tonic::Status,
+        >;
         /// Server streaming response type for the FullSync method.
         type FullSyncStream: tonic::codegen::tokio_stream::Stream<
                 Item = std::result::Result<super::FullSyncFrame, tonic::Status>,
@@ -3872,6 +4080,51 @@ pub mod replication_server {
                     };
                     Box::pin(fut)
                 }
+                "/standfast.v1.Replication/Verify" => {
+                    #[allow(non_camel_case_types)]
+                    struct VerifySvc<T: Replication>(pub Arc<T>);
+                    impl<
+                        T: Replication,
+                    > tonic::server::UnaryService<super::VerificationRequest>
+                    for VerifySvc<T> {
+                        type Response = super::VerificationResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::VerificationRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Replication>::verify(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = VerifySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
                 "/standfast.v1.Replication/FullSync" => {
                     #[allow(non_camel_case_types)]
                     struct FullSyncSvc<T: Replication>(pub Arc<T>);
@@ -3959,6 +4212,43 @@ pub mod replication_server {
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct VerifyNowRequest {
+    #[prost(enumeration = "VerifyAction", tag = "1")]
+    pub action: i32,
+    /// Who asks. Not empty.
+    #[prost(string, tag = "2")]
+    pub actor: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct VerifyNowReply {
+    #[prost(bool, tag = "1")]
+    pub accepted: bool,
+    #[prost(message, repeated, tag = "2")]
+    pub reasons: ::prost::alloc::vec::Vec<Reason>,
+    /// Homes to look at, items to overwrite, or homes whose digest was changed.
+    #[prost(uint64, optional, tag = "3")]
+    pub affected: ::core::option::Option<u64>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LabCorruptRequest {
+    /// `missing`, `extra`, `field`, `segment`, `client`, `in-flight`, `order` or
+    /// `flipped-bit`.
+    #[prost(string, tag = "1")]
+    pub kind: ::prost::alloc::string::String,
+    /// Chooses which one.
+    #[prost(uint64, tag = "2")]
+    pub pick: u64,
+    /// How many; 0 is one.
+    #[prost(uint32, tag = "3")]
+    pub count: u32,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LabCorruptReply {
+    /// What was damaged: scoped keys, or names in the segment table.
+    #[prost(bytes = "bytes", repeated, tag = "1")]
+    pub names: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct PromoteRequest {
     /// Who asks, for audit and history. Not empty.
     #[prost(string, tag = "1")]
@@ -4008,6 +4298,42 @@ pub struct DetachReply {
     /// Whether the standby was connected and has been told.
     #[prost(bool, tag = "4")]
     pub told: bool,
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum VerifyAction {
+    Unspecified = 0,
+    /// Asked of a standby: all homes are counted and compared on both sides.
+    Run = 1,
+    /// Asked of a standby: what is known to differ is overwritten from the primary.
+    Repair = 2,
+    /// Asked of a primary: what it stores is right, where its digest says
+    /// otherwise; standbys are made equal to it.
+    AcceptPrimary = 3,
+}
+impl VerifyAction {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "VERIFY_ACTION_UNSPECIFIED",
+            Self::Run => "VERIFY_ACTION_RUN",
+            Self::Repair => "VERIFY_ACTION_REPAIR",
+            Self::AcceptPrimary => "VERIFY_ACTION_ACCEPT_PRIMARY",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "VERIFY_ACTION_UNSPECIFIED" => Some(Self::Unspecified),
+            "VERIFY_ACTION_RUN" => Some(Self::Run),
+            "VERIFY_ACTION_REPAIR" => Some(Self::Repair),
+            "VERIFY_ACTION_ACCEPT_PRIMARY" => Some(Self::AcceptPrimary),
+            _ => None,
+        }
+    }
 }
 /// Generated client implementations.
 pub mod admin_client {
@@ -4151,6 +4477,54 @@ pub mod admin_client {
             req.extensions_mut().insert(GrpcMethod::new("standfast.v1.Admin", "Detach"));
             self.inner.unary(req, path, codec).await
         }
+        /// Compares, or repairs, now. What comes of it is in the status.
+        pub async fn verify_now(
+            &mut self,
+            request: impl tonic::IntoRequest<super::VerifyNowRequest>,
+        ) -> std::result::Result<tonic::Response<super::VerifyNowReply>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/standfast.v1.Admin/VerifyNow",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("standfast.v1.Admin", "VerifyNow"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Damages what the node stores, to see that it is found. Only where the node
+        /// runs with --enable-lab.
+        pub async fn lab_corrupt(
+            &mut self,
+            request: impl tonic::IntoRequest<super::LabCorruptRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::LabCorruptReply>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/standfast.v1.Admin/LabCorrupt",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("standfast.v1.Admin", "LabCorrupt"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -4180,6 +4554,17 @@ pub mod admin_server {
             &self,
             request: tonic::Request<super::DetachRequest>,
         ) -> std::result::Result<tonic::Response<super::DetachReply>, tonic::Status>;
+        /// Compares, or repairs, now. What comes of it is in the status.
+        async fn verify_now(
+            &self,
+            request: tonic::Request<super::VerifyNowRequest>,
+        ) -> std::result::Result<tonic::Response<super::VerifyNowReply>, tonic::Status>;
+        /// Damages what the node stores, to see that it is found. Only where the node
+        /// runs with --enable-lab.
+        async fn lab_corrupt(
+            &self,
+            request: tonic::Request<super::LabCorruptRequest>,
+        ) -> std::result::Result<tonic::Response<super::LabCorruptReply>, tonic::Status>;
     }
     /// What operators do. Every call is audited with its actor and reason. A call
     /// that the node refuses for a reason of the cluster's state is answered with
@@ -4332,6 +4717,92 @@ pub mod admin_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = DetachSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/standfast.v1.Admin/VerifyNow" => {
+                    #[allow(non_camel_case_types)]
+                    struct VerifyNowSvc<T: Admin>(pub Arc<T>);
+                    impl<T: Admin> tonic::server::UnaryService<super::VerifyNowRequest>
+                    for VerifyNowSvc<T> {
+                        type Response = super::VerifyNowReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::VerifyNowRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Admin>::verify_now(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = VerifyNowSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/standfast.v1.Admin/LabCorrupt" => {
+                    #[allow(non_camel_case_types)]
+                    struct LabCorruptSvc<T: Admin>(pub Arc<T>);
+                    impl<T: Admin> tonic::server::UnaryService<super::LabCorruptRequest>
+                    for LabCorruptSvc<T> {
+                        type Response = super::LabCorruptReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::LabCorruptRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Admin>::lab_corrupt(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = LabCorruptSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

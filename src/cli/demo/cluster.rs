@@ -42,6 +42,8 @@ pub(super) struct Plan<'a> {
     pub(super) peer: Option<&'a str>,
     pub(super) ack: Ack,
     pub(super) sabotage: Option<Sabotage>,
+    /// Its memory is to be damaged.
+    pub(super) corrupt: bool,
     /// It is to outlive the demo, should that come to its end.
     pub(super) keep: bool,
     /// Where its spans go.
@@ -136,6 +138,11 @@ fn command(plan: &Plan<'_>) -> std::io::Result<Command> {
     }
     if let Some(sabotage) = plan.sabotage {
         command.args(["--enable-lab", "--sabotage", sabotage.word()]);
+        // The demo itself is to notice it.
+        command.args(["--verify-repair", "false"]);
+    }
+    if plan.corrupt {
+        command.args(["--enable-lab", "--verify-recount-ms", "1000"]);
     }
     // A node that stays must not write into a pipe that nobody reads any more.
     let stderr = if plan.keep { Stdio::null() } else { Stdio::piped() };

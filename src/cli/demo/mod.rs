@@ -3,6 +3,7 @@
 
 mod cluster;
 mod compare;
+mod corrupt;
 mod ledger;
 mod lender;
 mod memory;
@@ -35,6 +36,7 @@ const AFTER_HELP: &str = "\
 Examples:
   standfast demo
   standfast demo --headless --duration 20s --json
+  standfast demo --corrupt                    bits flip in memory, and are found
   standfast demo --sabotage lose-ack          must end `bad`, with exit code 1
 
 Both nodes end with the demo, however it ends, unless --keep is given.
@@ -59,6 +61,9 @@ pub(crate) struct DemoArgs {
     /// Plant a fault, to see that the demo notices
     #[arg(long, value_enum)]
     sabotage: Option<Sabotage>,
+    /// Flip bits in the standby's memory, to see that they are found and repaired
+    #[arg(long, conflicts_with = "sabotage")]
+    corrupt: bool,
     /// Leave the nodes running at the end, and say how to reach them
     #[arg(long)]
     keep: bool,

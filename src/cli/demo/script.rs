@@ -16,6 +16,7 @@ use super::super::{operate, text};
 use super::DemoArgs;
 use super::cluster::{Node, Plan};
 use super::compare::{Compared, compare};
+use super::corrupt::{self, CorruptFacts};
 use super::ledger::read;
 use super::lender::{mount, stay_alive};
 use super::monitor::{self, Board};
@@ -125,20 +126,29 @@ impl Run {
     }
 
     async fn start(&mut self) -> Result<Pair, Failure> {
-        let DemoArgs { ack, sabotage, keep, ref otlp, .. } = self.args;
+        let DemoArgs { ack, sabotage, corrupt, keep, ref otlp, .. } = self.args;
         let otlp = otlp.as_ref().map(|collector| collector.as_str().to_owned());
         let otlp = otlp.as_deref();
         let on_primary = sabotage.filter(|sabotage| sabotage.strikes_the_primary());
         let on_standby = sabotage.filter(|sabotage| !sabotage.strikes_the_primary());
-        let a = Node::start(Plan { name: "a", peer: None, ack, sabotage: on_primary, keep, otlp }).await?;
+        let a = Node::start(Plan { name: "a", peer: None, ack, sabotage: on_primary, corrupt, keep, otlp })
+            .await?;
         self.measured.nodes.push(NodeFacts {
             id: a.name.into(),
             pid: a.pid,
             role: "primary",
             ..NodeFacts::default()
         });
-        let b = Node::start(Plan { name: "b", peer: Some(&a.addr), ack, sabotage: on_standby, keep, otlp })
-            .await?;
+        let b = Node::start(Plan {
+            name: "b",
+            peer: Some(&a.addr),
+            ack,
+            sabotage: on_standby,
+            corrupt,
+            keep,
+            otlp,
+        })
+        .await?;
         self.measured.nodes.push(NodeFacts {
             id: b.name.into(),
             pid: b.pid,
@@ -174,6 +184,9 @@ impl Run {
                 self.measured.gaps.push(failure.text);
             }
         }
+        if self.args.corrupt {
+            self.corrupt(&pair.b).await;
+        }
         sleep_until(compare_at).await;
         let paused = self.compare(pair, world).await;
         let mut goes_on = true;
@@ -194,6 +207,19 @@ impl Run {
         let missing = read(&world.ledger.counts.acked_missing);
         self.stage.say(format!("asked for {asked} acknowledged keys; missing in the whole run: {missing}"));
         Ok(())
+    }
+
+    /// Damages the standby's memory under the load.
+    async fn corrupt(&mut self, standby: &Node) {
+        self.stage.say("bits flip in the standby's memory");
+        match Box::pin(corrupt::plant(standby)).await {
+            Ok(facts) => {
+                let CorruptFacts { planted, found, repaired, .. } = facts;
+                self.stage.say(format!("{planted} corruptions planted, {found} found, {repaired} repaired"));
+                self.measured.corruption = Some(facts);
+            }
+            Err(why) => self.measured.gaps.push(format!("no corruption could be planted: {why}")),
+        }
     }
 
     /// Pauses the load and compares both copies at one position. Returns how long that took.

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::super::exit::Exit;
 use super::super::text::number;
+use super::corrupt::CorruptFacts;
 
 /// A node as its own process described it, at the comparison.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -66,6 +67,8 @@ pub(super) struct Measured {
     /// Acknowledged keys that were asked for at the end.
     pub(super) read_back: u64,
     pub(super) failover: Option<FailoverFacts>,
+    /// What was planted in memory; `None` = nothing was to be, or could be.
+    pub(super) corruption: Option<CorruptFacts>,
     pub(super) failover_wanted: bool,
     /// What else was seen to be wrong: sentences.
     pub(super) faults: Vec<String>,
@@ -111,6 +114,7 @@ pub(super) fn judge(m: &Measured) -> Verdict {
 
 fn wrong(m: &Measured) -> Vec<String> {
     let mut reasons = m.faults.clone();
+    reasons.extend(m.corruption.iter().flat_map(CorruptFacts::wrong));
     if m.digests_equal == Some(false) {
         reasons.push("the copies differ at one position: digest or recount".to_owned());
     }
@@ -196,8 +200,7 @@ pub(super) fn line(m: &Measured, verdict: &Verdict) -> Value {
         "wrong_bytes": found(m.wrong_bytes, m.reads_checked),
         "unknown_outcomes": m.unknown, "no_space": m.no_space,
         "failover": failover,
-        "verification": {"planted": null, "found": null, "repaired": null, "detect_ms": null,
-            "repair_ms": null, "false_alarms": null},
+        "verification": CorruptFacts::line(m.corruption.as_ref()),
         "mooncake": {"wheel": null, "puts": null, "gets": null, "wrong": null},
     })
 }

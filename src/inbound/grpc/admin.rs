@@ -13,6 +13,8 @@ use crate::shell::{NodeHandle, StatusBoard, StoppedNode};
 pub(super) struct AdminDoor {
     pub(super) node: NodeHandle,
     pub(super) board: Arc<StatusBoard>,
+    /// Whether faults may be planted.
+    pub(super) lab: bool,
 }
 
 fn required(value: &str, what: &str) -> Result<(), Status> {
@@ -72,5 +74,33 @@ impl Admin for AdminDoor {
             in_sync: self.board.in_sync_set(),
             told: done.is_some_and(|d| d.told),
         }))
+    }
+
+    async fn verify_now(
+        &self,
+        r: Request<v1::VerifyNowRequest>,
+    ) -> Result<Response<v1::VerifyNowReply>, Status> {
+        let request = r.into_inner();
+        required(&request.actor, "actor")?;
+        let reply = self.node.verify_now(request.action()).await.map_err(stopped)?;
+        let none = || {
+            v1::Refusal::new(
+                v1::RefusalCode::InvalidArgument,
+                "action is empty: expected run, repair or accept",
+            )
+        };
+        reply.map(Response::new).ok_or_else(|| none().into())
+    }
+
+    async fn lab_corrupt(
+        &self,
+        r: Request<v1::LabCorruptRequest>,
+    ) -> Result<Response<v1::LabCorruptReply>, Status> {
+        let refuse = |text: String| Status::from(v1::Refusal::new(v1::RefusalCode::InvalidArgument, text));
+        if !self.lab {
+            return Err(refuse("this node plants no faults: start it with --enable-lab".to_owned()));
+        }
+        let reply = self.node.corrupt(r.into_inner()).await.map_err(stopped)?;
+        reply.map(Response::new).map_err(|bad| refuse(bad.to_string()))
     }
 }

@@ -6,12 +6,13 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::ports::Clock;
-use crate::shell::{FullSyncService, ReplicationService};
+use crate::shell::{FullSyncService, NodeHandle, ReplicationService};
 
 /// Streams between nodes over gRPC.
 pub(super) struct ReplicationDoor<C> {
     pub(super) service: ReplicationService,
     pub(super) copies: FullSyncService<C>,
+    pub(super) node: NodeHandle,
 }
 
 #[tonic::async_trait]
@@ -23,6 +24,23 @@ impl<C: Clock> Replication for ReplicationDoor<C> {
         r: Request<Streaming<v1::StandbyFrame>>,
     ) -> Result<Response<Self::SyncOpLogStream>, Status> {
         Ok(Response::new(ReceiverStream::new(self.service.accept(r.into_inner()))))
+    }
+
+    async fn verify(
+        &self,
+        r: Request<v1::VerificationRequest>,
+    ) -> Result<Response<v1::VerificationResponse>, Status> {
+        let answer = self.node.verify(r.into_inner()).await;
+        let answer = answer.map_err(|bad| {
+            Status::from(v1::Refusal::new(v1::RefusalCode::InvalidArgument, bad.to_string()))
+        })?;
+        let refused = || {
+            v1::Refusal::new(
+                v1::RefusalCode::NotPrimary,
+                "only the primary answers questions of verification",
+            )
+        };
+        answer.map(Response::new).ok_or_else(|| refused().into())
     }
 
     type FullSyncStream = ReceiverStream<Result<v1::FullSyncFrame, Status>>;

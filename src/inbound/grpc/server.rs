@@ -49,6 +49,8 @@ pub struct Services<C> {
     pub node: NodeHandle,
     /// Time.
     pub clock: Arc<C>,
+    /// Faults may be planted.
+    pub lab: bool,
 }
 
 /// Serves until `stop` resolves.
@@ -60,7 +62,7 @@ pub async fn serve<C: Clock>(
     services: Services<C>,
     stop: impl Future<Output = ()> + Send,
 ) -> Result<(), tonic::transport::Error> {
-    let Services { hall, replication, copies, board, traces, node, clock } = services;
+    let Services { hall, replication, copies, board, traces, node, clock, lab } = services;
     let traces = TraceDoor { traces, clock: Arc::clone(&clock) };
     let incoming = TcpListenerStream::new(listener).map(|socket| {
         let socket = socket?;
@@ -77,9 +79,13 @@ pub async fn serve<C: Clock>(
         .max_concurrent_streams(STREAMS_MAX)
         .http2_keepalive_interval(Some(KEEPALIVE))
         .add_service(MasterServer::new(MasterDoor { hall }).max_decoding_message_size(REQUEST_BYTES_MAX))
-        .add_service(ReplicationServer::new(ReplicationDoor { service: replication, copies }))
+        .add_service(ReplicationServer::new(ReplicationDoor {
+            service: replication,
+            copies,
+            node: node.clone(),
+        }))
         .add_service(StatusServer::new(status))
-        .add_service(AdminServer::new(AdminDoor { node, board }))
+        .add_service(AdminServer::new(AdminDoor { node, board, lab }))
         .add_service(RecorderServer::new(traces))
         .add_service(health)
         .serve_with_incoming_shutdown(incoming, stop);

@@ -105,6 +105,12 @@ mutants! {
     RetireAnyView,
     /// PROTOCOL C5: the client key is written over the former one.
     PutOverView,
+    /// PROTOCOL K9: digests are compared whatever the positions are.
+    BeaconAnyPosition,
+    /// DESIGN 1: unequal digests at equal positions are not noticed.
+    BeaconIgnored,
+    /// R19: what changes in memory under the digest is not noticed.
+    RecountSkipped,
 }
 
 #[cfg(feature = "mutants")]

@@ -119,6 +119,33 @@ catalog! {
         .healthy("0")
         .absent("on a primary");
 
+    // Verification.
+    VERIFY_LAG = gauge("standfast_verify_lag_entries", "Entries applied after the last position through which all homes are proved equal.")
+        .healthy("below the entries of a few seconds")
+        .absent("on a primary");
+    VERIFY_AGE = gauge("standfast_verify_age_seconds", "Since the home that was found equal longest ago.")
+        .healthy("below 10")
+        .absent("on a primary");
+    VERIFY_PAUSED = gauge("standfast_verify_paused", "1 while nothing is compared.").healthy("0").absent("on a primary");
+    VERIFY_RANGES = counter("standfast_verify_ranges_total", "Homes compared by digest at one position, by result.")
+        .by(&[closed("result", &["equal", "unequal", "inconclusive"])])
+        .healthy("only `equal` increases")
+        .absent("on a primary");
+    VERIFY_MISMATCHES = counter("standfast_verify_mismatches_total", "Items found to differ from the primary's.")
+        .by(&[closed("kind", &["missing", "extra", "field"])])
+        .healthy("no increase")
+        .absent("on a primary");
+    VERIFY_KEYS = gauge("standfast_verify_mismatched_keys", "Items known to differ from the primary's now.")
+        .healthy("0")
+        .absent("on a primary");
+    REPAIRS = counter("standfast_repairs_total", "Items overwritten from the primary, digests counted anew, full repairs.")
+        .by(&[closed("result", &["repaired", "digest", "full_sync"])])
+        .healthy("no increase")
+        .absent("on a primary");
+    MEMORY_INTACT = gauge("standfast_memory_intact", "1 when the last count of every home agrees with its digest.")
+        .healthy("1")
+        .absent("not every home was counted yet");
+
     // Write path.
     WRITE_DURATION = histogram(
         "standfast_write_duration_seconds",

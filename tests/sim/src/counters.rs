@@ -34,7 +34,7 @@ counters! {
     GetAcked, GetNotFound, GetNotReady, ReadFinished, ReadCutByLease,
     ExistTrue, ExistFalse, RemoveAcked, RemoveForced, RemoveLeased, RemoveNotFound,
     // What was checked.
-    PromotionChecked, StateCompared, AuditDone, MemoryReused,
+    DamageReported, PlantedInDigest, PlantedInMemory, PromotionChecked, StateCompared, AuditDone, MemoryReused,
 }
 
 #[derive(Debug, Clone)]

@@ -19,7 +19,7 @@ use crate::clock::Clock;
 use crate::coordinator::CALL_DEADLINE;
 use crate::invariants::Shadow;
 use crate::operator::Call;
-use crate::scenario::{Params, TIMES};
+use crate::scenario::{Params, TIMES, VERIFY};
 
 /// What reaches a process from outside. A frozen process finds it when it thaws.
 #[derive(Debug)]
@@ -97,6 +97,7 @@ impl Process {
                 times: ReplicationTimes::default(),
                 ack: params.ack,
                 read_ttl_max: TIMES.read_ttl,
+                verify: VERIFY,
                 ship: params.ship,
                 loss: params.loss,
             },

@@ -6,6 +6,7 @@ mod client;
 mod clock;
 mod coordinator;
 mod copying;
+mod corrupt;
 mod counters;
 mod host;
 mod invariants;

@@ -65,6 +65,8 @@ mod hunt {
             Mutant::AttemptsForgot => hunt(&[Attempts], &[NoWrongBytes, NoReuseUnderRight], 50),
             // Waits that do not cover a slow clock: two speak at once, or bytes are reused under a lease.
             Mutant::Drift0 => hunt(&[Drift], &[NoAnswerAfterFence, NoReuseUnderRight, NoWrongBytes], 200),
+            Mutant::BeaconAnyPosition => hunt(&[Trim], &[VerifySound], 20),
+            Mutant::BeaconIgnored | Mutant::RecountSkipped => hunt(&[Sync], &[VerifyComplete], 20),
             Mutant::AnyOneAck => hunt(&[Sync, Switch], &[PromiseKept], 50),
             Mutant::TailIsCommit => hunt(&[Sync, Switch], &[PromiseKept], 50),
             Mutant::NoGrants => hunt(&[Switch], &[NoAnswerAfterFence], 50),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use standfast_kernel::master::MasterTimes;
 use standfast_kernel::oplog::LogLimits;
-use standfast_kernel::replication::{LossBound, ShipConfig};
+use standfast_kernel::replication::{LossBound, ShipConfig, VerifyConfig};
 use standfast_kernel::types::AckMode;
 
 use crate::clock::{DRIFT_PPM_MAX, MS, SECOND};
@@ -91,6 +91,19 @@ pub(crate) const TIMES: MasterTimes = MasterTimes {
     soft_pin_ttl: Duration::from_secs(5),
     soft_pin_ttl_max: Duration::from_secs(60),
     ..MasterTimes::DEFAULT
+};
+/// Often enough that what is planted is found within a history.
+pub(crate) const VERIFY: VerifyConfig = VerifyConfig {
+    enabled: true,
+    cycle: Duration::from_secs(2),
+    recount_period: Duration::from_secs(5),
+    recount_items_per_s: 1_000_000,
+    sample_interval: Duration::from_secs(10),
+    sample_shards_per_mille: 100,
+    sample_keys: 100,
+    repair: true,
+    repair_keys_max: 1000,
+    pause_lag: 65_536,
 };
 /// A client gives a call up after this long, on its own clock.
 pub(crate) const RPC_TIMEOUT: Duration = Duration::from_millis(400);

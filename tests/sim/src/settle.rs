@@ -26,6 +26,9 @@ impl World {
         let homes = self.homes_in_use();
         for i in 0..NODES {
             let Some(p) = &self.hosts[i].process else { continue };
+            if self.is_damaged(i) {
+                continue;
+            }
             self.states.compare(p.node.store(), &homes, i)?;
             self.counters.hit(Count::StateCompared);
             if (self.checks + i as u64).is_multiple_of(AUDIT_EVERY) && p.node.is_sealed() {
@@ -37,7 +40,10 @@ impl World {
                 format!("n{i}: trim {} > tail {}", marks.trim, marks.tail)
             })?;
         }
-        self.done = self.phase == Phase::Settling && self.why_not_converged().is_empty();
+        if self.phase == Phase::Settling && self.why_not_converged().is_empty() {
+            let primary = self.primary();
+            self.done = primary.map_or(Ok(false), |primary| self.is_verified(primary))?;
+        }
         Ok(())
     }
 

@@ -98,6 +98,9 @@ impl World {
             "streaming" if self.hosts[i].process.as_ref().is_some_and(|p| p.has_led) => {
                 self.counters.hit(Count::OldPrimaryReturned);
             }
+            "verify_mismatch" | "verify_repaired" | "verify_full_sync" | "memory_damaged"
+            | "primary_damaged" | "digest_reset" => return self.alarmed(i, happening),
+            "quarantined" if self.met_damage(i) => {}
             "quarantined" => {
                 return Err(Invariant::NoQuarantine.broken(format!("n{i}: {}", happening.text)));
             }

@@ -74,6 +74,8 @@ pub(crate) struct World {
     pub(crate) trace: Trace,
     pub(crate) checks: u64,
     pub(crate) done: bool,
+    /// What was damaged on purpose, once all is at rest.
+    pub(crate) planted: Option<crate::corrupt::Planted>,
     cluster: ClusterId,
     seed: u64,
 }
@@ -111,6 +113,7 @@ impl World {
             trace: Trace::new(traced),
             checks: 0,
             done: false,
+            planted: None,
             cluster,
             seed,
             params,
@@ -145,6 +148,9 @@ impl World {
             }
             self.step(event)?;
             if self.done {
+                if self.ended_in_quarantine() {
+                    return Ok(());
+                }
                 return self.final_checks();
             }
             let late = self.t > faulty_until + CALM + SETTLE_MAX;

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crate::replication::Quarantined;
+use crate::replication::{Quarantined, VerifyNote};
 use crate::supervisor::Role;
-use crate::types::{ConnId, CopyId, Epoch, NodeId, Seq};
+use crate::types::{ConnId, CopyId, Epoch, HomeId, NodeId, Seq};
 
 /// How much it matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -135,6 +135,61 @@ impl Happening {
     pub(super) fn sealed(upto: Seq) -> Self {
         let text = format!("the full sync is complete: the state is whole up to entry {upto}");
         Self::new(Severity::Info, "full_sync_sealed", text)
+    }
+
+    pub(super) fn damaged_here(home: HomeId, damaged: bool) -> Self {
+        if damaged {
+            let text = format!(
+                "{home}: the memory of this primary is not what its digest says; fail over to a standby, or \
+                 take its values for right with `standfast verify repair --accept-primary`"
+            );
+            return Self::new(Severity::Critical, "primary_damaged", text);
+        }
+        Self::new(Severity::Info, "primary_whole", format!("{home}: memory and digest agree again"))
+    }
+
+    pub(super) fn verification(note: &VerifyNote) -> Self {
+        match note {
+            VerifyNote::Mismatch(m) => Self::new(
+                Severity::Critical,
+                "verify_mismatch",
+                format!("{} at {}: {}", m.home, m.at, m.difference),
+            ),
+            VerifyNote::Repaired(home, keys) => Self::new(
+                Severity::Warning,
+                "verify_repaired",
+                format!("{home}: {keys} items overwritten from the primary"),
+            ),
+            VerifyNote::Damaged(home) => Self::new(
+                Severity::Critical,
+                "memory_damaged",
+                format!("{home}: the memory of this node is not what its digest says"),
+            ),
+            VerifyNote::PrimaryDamaged(home) => Self::new(
+                Severity::Critical,
+                "primary_damaged",
+                format!(
+                    "{home}: the memory of the primary is not what its digest says; nothing is taken from it"
+                ),
+            ),
+            VerifyNote::DigestReset(home) => Self::new(
+                Severity::Warning,
+                "digest_reset",
+                format!("{home}: the content equals the primary's, only the digest was off: counted anew"),
+            ),
+            VerifyNote::Overwrite(keys) => Self::new(
+                Severity::Critical,
+                "verify_full_sync",
+                format!("{keys} items differ: every home that differs is overwritten from the primary"),
+            ),
+            VerifyNote::NeedFullSync(why) => {
+                Self::new(Severity::Critical, "verify_needs_full_sync", why.clone())
+            }
+            VerifyNote::Paused(why) => {
+                Self::new(Severity::Info, "verify_paused", format!("verification pauses: {why}"))
+            }
+            VerifyNote::Resumed => Self::new(Severity::Info, "verify_resumed", "verification goes on".into()),
+        }
     }
 
     pub(super) fn quarantined(bad: &Quarantined) -> Self {

@@ -4,9 +4,11 @@
 mod happening;
 mod lead;
 mod role_state;
+mod verify;
 mod view;
 
 pub use happening::{Happening, Loss, RoleChange, Severity};
+pub use verify::{VerifyOrder, WrongRole};
 pub use view::{NodeView, RoleView};
 
 use std::sync::Arc;
@@ -475,7 +477,10 @@ impl Node {
                     self.learn(now, seen, out);
                 }
             }
-            (RoleState::Candidate(_) | RoleState::Primary(..), PrimaryFrame::Batch(_)) => {}
+            (
+                RoleState::Candidate(_) | RoleState::Primary(..),
+                PrimaryFrame::Batch(_) | PrimaryFrame::Beacons(_) | PrimaryFrame::Verified(_),
+            ) => {}
         }
     }
 
@@ -555,6 +560,9 @@ impl Node {
                     let wall = self.wall;
                     self.leadership_event(now, wall, LeadershipEvent::Propose(isr), out);
                 }
+                PrimaryAction::Damaged(home, damaged) => {
+                    out.push(NodeAction::Happened(Happening::damaged_here(home, damaged)));
+                }
                 PrimaryAction::Detached(node, done) => {
                     if let Some((request, _)) = self.detaching.take_if(|(_, n)| *n == node) {
                         out.push(NodeAction::Detached(request, Some(done)));
@@ -588,6 +596,9 @@ impl Node {
                     self.config.me.copy = new;
                     self.ever_streamed = false;
                     out.push(NodeAction::Happened(Happening::discarded(old, new, &why)));
+                }
+                StandbyAction::Verify(note) => {
+                    out.push(NodeAction::Happened(Happening::verification(&note)));
                 }
                 StandbyAction::Sealed(upto) => {
                     self.ever_streamed = true;

@@ -3,7 +3,9 @@ use bytes::Bytes;
 use super::*;
 use crate::api::{EndItem, PutItem, ReplicaType, ReplicateConfig, Request, Response};
 use crate::oplog::Batch;
-use crate::replication::{Ack, BatchFrame, FullSyncReason, Hello, InSyncRecord, ReplicationTimes};
+use crate::replication::{
+    Ack, BatchFrame, FullSyncReason, Hello, InSyncRecord, ReplicationTimes, VerifyConfig,
+};
 use crate::types::{AckMode, ClientId, KeyHash, LogPos, SegmentId, SegmentSpec, Seq, up};
 
 const GRANT: Duration = Duration::from_millis(500);
@@ -28,6 +30,7 @@ fn config(name: &str, bootstrap: bool) -> NodeConfig {
             times,
             ack: AckMode::Sync,
             read_ttl_max: TTL,
+            verify: VerifyConfig { enabled: false, ..VerifyConfig::default() },
             ship: crate::replication::ShipConfig::default(),
             loss: crate::replication::LossBound::default(),
         },
@@ -149,6 +152,10 @@ fn line(action: &NodeAction) -> String {
         NodeAction::Copy(c, _) => format!("{} copy", c.0),
         NodeAction::Send(StandbyFrame::Hello(h)) => format!("hello max e{}", h.max_epoch),
         NodeAction::Send(StandbyFrame::Ack(a)) => format!("ack {}", a.matched),
+        NodeAction::Send(StandbyFrame::Verify(r)) => format!("verify {:?}", r.ask),
+        NodeAction::SendPeer(c, PrimaryFrame::Beacons(_) | PrimaryFrame::Verified(_)) => {
+            format!("{} verify", c.0)
+        }
         NodeAction::Hangup => "hang up".into(),
         NodeAction::SendPeer(c, PrimaryFrame::Welcome(w)) => {
             format!("{} welcome e{} {:?}", c.0, w.epoch, w.start)

@@ -33,11 +33,11 @@ pub struct NodeView {
 #[derive(Debug, Clone)]
 pub enum RoleView {
     /// Following.
-    Standby(StandbyView),
+    Standby(Box<StandbyView>),
     /// Waiting until the own last promise is over, at this instant.
     Candidate(Instant),
     /// Deciding.
-    Primary(PrimaryView),
+    Primary(Box<PrimaryView>),
 }
 
 impl Node {
@@ -45,9 +45,9 @@ impl Node {
     #[must_use]
     pub fn view(&self, now: Instant) -> NodeView {
         let (detail, hold_until) = match &self.state {
-            RoleState::Standby(s) => (RoleView::Standby(s.view(now)), None),
+            RoleState::Standby(s) => (RoleView::Standby(Box::new(s.view(now))), None),
             RoleState::Candidate(c) => (RoleView::Candidate(c.until), None),
-            RoleState::Primary(p, m) => (RoleView::Primary(p.view(now)), Some(m.hold_until())),
+            RoleState::Primary(p, m) => (RoleView::Primary(Box::new(p.view(now))), Some(m.hold_until())),
         };
         NodeView {
             at: now,

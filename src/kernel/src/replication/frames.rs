@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::dump::HomeSet;
+use super::verify::{BeaconFrame, VerificationRequest, VerificationResponse};
 use crate::oplog::Batch;
 use crate::store::CopySession;
 use crate::types::{AckMode, CopyId, Epoch, LogPos, NodeId, Seq};
@@ -17,6 +18,8 @@ pub enum StandbyFrame {
     Hello(Hello),
     /// What it holds now, and a grant.
     Ack(Ack),
+    /// A question of verification.
+    Verify(VerificationRequest),
 }
 
 /// From the primary.
@@ -26,6 +29,10 @@ pub enum PrimaryFrame {
     Welcome(Welcome),
     /// Entries, or none as a heartbeat.
     Batch(BatchFrame),
+    /// Digests of homes at exact positions (PROTOCOL K9).
+    Beacons(BeaconFrame),
+    /// Answer to a question of verification.
+    Verified(VerificationResponse),
 }
 
 /// Who the standby is and what it holds (PROTOCOL S1).

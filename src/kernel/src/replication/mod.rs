@@ -11,6 +11,7 @@ mod pending;
 mod primary;
 mod receive;
 mod standby;
+mod verify;
 mod view;
 
 pub use applier::{OpLogApplier, Quarantined};
@@ -23,6 +24,11 @@ pub use gate::{Admission, Gate};
 pub use pending::PendingReplies;
 pub use primary::{Detached, Keeping, Primary, PrimaryAction, PrimaryEvent, PrimaryStart, RecordStart};
 pub use standby::{Standby, StandbyAction, StandbyEvent, StandbyStart};
+pub use verify::{
+    Beacon, BeaconFrame, MismatchEntry, MismatchNote, RecountView, Recounter, Standing, VerificationAsk,
+    VerificationClient, VerificationEntry, VerificationHandler, VerificationOutcome, VerificationRequest,
+    VerificationResponse, VerifyConfig, VerifyNote, VerifyView,
+};
 pub use view::{AbsentView, CopyView, CopyingView, LinkView, PeerState, PeerView, PrimaryView, StandbyView};
 
 use std::time::Duration;
@@ -75,6 +81,8 @@ pub struct ReplicationConfig {
     pub ack: AckMode,
     /// Longest read lease that a primary of this configuration grants.
     pub read_ttl_max: Duration,
+    /// How copies are compared.
+    pub verify: VerifyConfig,
     /// How entries are gathered and sent.
     pub ship: ShipConfig,
     /// In async mode: how much a failover may lose.

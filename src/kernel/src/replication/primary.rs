@@ -21,13 +21,14 @@ use super::frames::{
     StreamRefusal, Welcome,
 };
 use super::gate::Admission;
+use super::verify::{VerificationAsk, VerificationHandler, VerificationRequest, VerificationResponse};
 use super::view::{AbsentView, PeerState, PeerView, PrimaryView};
 use super::{Gate, Identity, LossBound, PROTOCOL_VERSION, ReplicationConfig};
 use crate::coordination::IsrRecord;
 use crate::machine::Machine;
 use crate::oplog::OpLogManager;
 use crate::store::MetadataStore;
-use crate::types::{AckMode, ConnId, CopyId, Epoch, Instant, KeyHash, LogPos, NodeId, Seq, limits};
+use crate::types::{AckMode, ConnId, CopyId, Epoch, HomeId, Instant, KeyHash, LogPos, NodeId, Seq, limits};
 use on_record::OnRecord;
 pub use on_record::{Keeping, RecordStart};
 
@@ -71,6 +72,8 @@ pub enum PrimaryAction {
     Membership(NodeId, CopyId, bool),
     /// Put this in-sync set on record; answered by [`PrimaryEvent::Confirmed`].
     Propose(IsrRecord),
+    /// The memory of a home is not what its digest says (true), or is whole again.
+    Damaged(HomeId, bool),
     /// Answer to [`PrimaryEvent::Detach`].
     Detached(NodeId, Detached),
 }
@@ -124,6 +127,7 @@ pub struct Primary {
     last_gate: Option<Gate>,
     /// When the event came that is at work.
     now: Instant,
+    verify: VerificationHandler,
 }
 
 #[derive(Debug)]
@@ -160,6 +164,10 @@ struct Peer {
     heard: Instant,
     quarantined: u32,
     sealed: bool,
+    /// The next home of which it is sent a beacon, and when.
+    beacon: (usize, Instant),
+    /// Digests were compared there and equal through here.
+    verified: Option<Seq>,
 }
 
 impl Primary {
@@ -172,7 +180,9 @@ impl Primary {
         log: OpLogManager,
         start: PrimaryStart,
     ) -> Self {
+        let verify = VerificationHandler::new(config.verify, Arc::clone(&store), log.clone(), start.epoch);
         let mut this = Self {
+            verify,
             me,
             config,
             store,
@@ -255,6 +265,7 @@ impl Primary {
             in_sync: self.is_member(p.hello.copy),
             quarantined: p.quarantined,
             sealed: p.sealed,
+            verified: p.verified,
             lag_bytes: self.log.bytes_from(p.matched),
         });
         let gone = self.isr.iter().filter(|(copy, _)| self.peers.values().all(|p| p.hello.copy != **copy));
@@ -271,6 +282,7 @@ impl Primary {
                 })
                 .collect(),
             copies: self.copies.view(now),
+            recount: self.verify.view(now),
         }
     }
 
@@ -337,6 +349,8 @@ impl Primary {
             heard: now,
             quarantined: 0,
             sealed: hello.unsealed.is_none(),
+            beacon: (0, now),
+            verified: None,
             hello,
         };
         self.peers.insert(conn, peer);
@@ -509,6 +523,39 @@ impl Primary {
         }
     }
 
+    fn asked(&mut self, conn: ConnId, request: &VerificationRequest, out: &mut Vec<PrimaryAction>) {
+        let Some(peer) = self.peers.get_mut(&conn) else { return };
+        if let VerificationAsk::Verified(upto) = request.ask {
+            peer.verified = peer.verified.max(Some(upto.min(peer.matched)));
+        } else if let Some(answer) = self.verify.answer(request) {
+            out.push(PrimaryAction::Send(conn, PrimaryFrame::Verified(answer)));
+        }
+    }
+
+    /// Sends beacons that are due, and counts homes anew.
+    fn verify(&mut self, now: Instant, out: &mut Vec<PrimaryAction>) {
+        for (conn, peer) in self.peers.iter_mut().filter(|(_, p)| p.sealed && p.quarantined == 0) {
+            let (next, due) = &mut peer.beacon;
+            if let Some(frame) = self.verify.beacons(now, next, due) {
+                out.push(PrimaryAction::Send(*conn, PrimaryFrame::Beacons(frame)));
+            }
+        }
+        let changed = self.verify.recount(now);
+        out.extend(changed.into_iter().map(|(home, damaged)| PrimaryAction::Damaged(home, damaged)));
+    }
+
+    /// Answers a question that did not come in a stream.
+    #[must_use]
+    pub fn answer_verification(&self, request: &VerificationRequest) -> Option<VerificationResponse> {
+        self.verify.answer(request)
+    }
+
+    /// An operator takes what this primary stores for right, where its digest
+    /// says otherwise; how many homes that changes.
+    pub fn accept_memory(&mut self) -> usize {
+        self.verify.accept()
+    }
+
     /// Commit is what every required copy has applied (PROTOCOL I1).
     fn settle(&mut self, out: &mut Vec<PrimaryAction>) {
         let tail = self.log.tail();
@@ -534,6 +581,7 @@ impl Machine for Primary {
         match event {
             PrimaryEvent::Frame(conn, StandbyFrame::Hello(hello)) => self.hello(now, conn, hello, out),
             PrimaryEvent::Frame(conn, StandbyFrame::Ack(ack)) => self.ack(now, conn, &ack, out),
+            PrimaryEvent::Frame(conn, StandbyFrame::Verify(request)) => self.asked(conn, &request, out),
             PrimaryEvent::CopyAsked(conn, request) => self.copy_asked(now, conn, *request, out),
             PrimaryEvent::Closed(conn) => {
                 self.peers.remove(&conn);
@@ -557,6 +605,7 @@ impl Machine for Primary {
         self.copies.expire(now);
         self.ship_gathered(now, out);
         self.heartbeats(now, out);
+        self.verify(now, out);
         // First: a log that is full because of a copying refuses no write.
         let aborted = self.pin();
         out.extend(aborted.into_iter().map(|conn| PrimaryAction::Close(conn, COPY_ABORTED)));

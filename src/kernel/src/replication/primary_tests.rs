@@ -3,7 +3,7 @@ use std::time::Duration;
 use super::*;
 use crate::oplog::codec::Prepared;
 use crate::oplog::{LogLimits, Op};
-use crate::replication::{ReplicationTimes, ShipConfig};
+use crate::replication::{ReplicationTimes, ShipConfig, VerifyConfig};
 use crate::store::CopySession;
 use crate::types::{AckMode, WallTime};
 
@@ -33,6 +33,7 @@ fn bench_over(log: OpLogManager) -> Bench {
         times: ReplicationTimes::default(),
         ack: AckMode::Sync,
         read_ttl_max: Duration::from_secs(10),
+        verify: VerifyConfig { enabled: false, ..VerifyConfig::default() },
         ship: ShipConfig::default(),
         loss: LossBound::default(),
     };
@@ -118,6 +119,9 @@ fn line(action: &PrimaryAction) -> String {
         PrimaryAction::Send(c, PrimaryFrame::Welcome(w)) => {
             format!("{} welcome e{} {} {} {}", c.0, w.epoch, w.node, w.copy.0, start(&w.start))
         }
+        PrimaryAction::Send(c, PrimaryFrame::Beacons(_) | PrimaryFrame::Verified(_)) => {
+            format!("{} verify", c.0)
+        }
         PrimaryAction::Send(c, PrimaryFrame::Batch(f)) => {
             let what = if f.batch.count == 0 {
                 "beat".into()
@@ -153,6 +157,7 @@ fn line(action: &PrimaryAction) -> String {
         PrimaryAction::StepDown(e) => format!("step down: e{e}"),
         PrimaryAction::Membership(n, copy, true) => format!("joined {n}/{}", copy.0),
         PrimaryAction::Membership(n, copy, false) => format!("left {n}/{}", copy.0),
+        PrimaryAction::Damaged(home, damaged) => format!("{home} damaged {damaged}"),
         PrimaryAction::Detached(n, was) => format!("detached {n} {} told {}", was.was_member, was.told),
     }
 }
@@ -324,7 +329,7 @@ fn a_copying_pins_the_log_goes_on_after_a_cut_and_ends_with_the_admission() {
     // The connection is cut; the same copying goes on with the homes that are left.
     b.on(2000, PrimaryEvent::Closed(ConnId(7)));
     let mut has = crate::replication::HomeSet::default();
-    has.insert(crate::types::HomeId::SEGMENTS);
+    has.insert(HomeId::SEGMENTS);
     let said = b.on(3000, asks(8, 1, Some((session(1), has.clone()))));
     assert_eq!(said[..2], ["8 copy welcome e3 Copy(1)", "8 copy to s"]);
     let over = "9 copy welcome e3 FullSync(its homes are not one prefix of the log, and the copying that they are from is over)";

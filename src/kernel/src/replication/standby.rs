@@ -12,6 +12,7 @@ use super::frames::{
 };
 use super::primary::shard_hash;
 use super::receive::Receive;
+use super::verify::{Standing, VerificationClient, VerifyNote};
 use super::view::{LinkView, StandbyView};
 use super::{Identity, PROTOCOL_VERSION, ReplicationConfig};
 use crate::lab::Sabotage;
@@ -70,6 +71,8 @@ pub enum StandbyAction {
     },
     /// The homes form one prefix of the log again, up to this seq.
     Sealed(Seq),
+    /// Verification has something to say.
+    Verify(VerifyNote),
 }
 
 /// What a standby starts from.
@@ -93,6 +96,7 @@ pub struct Standby {
     log: OpLogManager,
     applier: OpLogApplier,
     receive: Receive,
+    verify: VerificationClient,
     link: Link,
     failures: u32,
     max_epoch: Epoch,
@@ -150,10 +154,11 @@ impl Standby {
         start: &StandbyStart,
     ) -> Self {
         Self {
+            applier: OpLogApplier::new(Arc::clone(&store), log.clone(), start.sabotage),
+            verify: VerificationClient::new(config.verify, Arc::clone(&store), me.copy, start.now),
+            receive: Receive::new(store, log.clone()),
             me,
             config,
-            applier: OpLogApplier::new(Arc::clone(&store), log.clone(), start.sabotage),
-            receive: Receive::new(store, log.clone()),
             log,
             link: Link::Down { retry_at: start.now },
             failures: 0,
@@ -211,13 +216,16 @@ impl Standby {
     /// Whether its homes form one prefix of its log (PROTOCOL S6).
     #[must_use]
     pub fn is_sealed(&self) -> bool {
-        self.receive.is_sealed()
+        self.receive.is_sealed() && !self.verify.is_raw()
     }
 
     /// How far its full sync is, as a sentence; `None` when its homes form one
     /// prefix of the log.
     #[must_use]
     pub fn unsealed(&self, now: Instant) -> Option<String> {
+        if self.verify.is_raw() {
+            return Some("differences from the primary are being repaired".into());
+        }
         let view = self.receive.view(now).filter(|_| !self.receive.is_sealed())?;
         Some(format!("{} ({} of {} homes)", view.what, view.done, view.total))
     }
@@ -295,6 +303,7 @@ impl Standby {
             quarantine: self.quarantine.clone(),
             full_sync: self.receive.view(now),
             full_syncs: self.receive.sealed_copies(),
+            verify: self.verify.view(now),
         }
     }
 
@@ -401,6 +410,7 @@ impl Standby {
     }
 
     fn down(&mut self, now: Instant) {
+        self.verify.disconnected(now);
         self.link = Link::Down { retry_at: now.plus(backoff(self.failures, self.me.copy)) };
         self.failures = self.failures.saturating_add(1);
     }
@@ -461,14 +471,71 @@ impl Standby {
                     self.seal(now, out);
                     replayed
                 }
+                // What joins the homes is behind them while they are repaired.
+                Ok(bytes) if self.verify.is_raw() => self.applier.replay(bytes),
                 Ok(bytes) => self.applier.apply(bytes),
                 Err(e) => Err(Quarantined { seq: due, key: None, reason: e.into() }),
             };
             if let Err(bad) = applied {
                 out.push(StandbyAction::Quarantined(bad.clone()));
                 self.quarantine.push(bad);
+            } else if self.verify.waits_for().is_some_and(|seq| seq <= due.0) {
+                self.verify.applied(now, due);
             }
         }
+    }
+
+    /// The epoch that it follows, while what it holds can be compared.
+    fn comparable(&self) -> Option<Epoch> {
+        match self.link {
+            Link::Streaming { epoch } if self.quarantine.is_empty() && self.receive.is_sealed() => {
+                Some(epoch)
+            }
+            Link::Streaming { .. }
+            | Link::Down { .. }
+            | Link::Dialing
+            | Link::Greeting { .. }
+            | Link::Copying { .. } => None,
+        }
+    }
+
+    /// Looks for differences, asks about them, repairs them.
+    fn verify(&mut self, now: Instant, out: &mut Vec<StandbyAction>) {
+        let applied = self.applier.applied();
+        let tail = self.primary.map_or(applied, |p| p.tail);
+        let standing = Standing { stream: self.comparable(), applied, tail };
+        let request = self.verify.work(now, standing);
+        out.extend(self.verify.take_notes().into_iter().map(StandbyAction::Verify));
+        out.extend(request.map(|r| StandbyAction::Send(StandbyFrame::Verify(r))));
+    }
+
+    fn verify_frame(&mut self, now: Instant, frame: PrimaryFrame) {
+        let Some(epoch) = self.comparable() else { return };
+        self.heard = Some(now);
+        let applied = self.applier.applied();
+        match frame {
+            PrimaryFrame::Beacons(frame) if frame.epoch == epoch => {
+                self.verify.beacons(now, &frame, applied);
+            }
+            PrimaryFrame::Verified(answer) if answer.epoch == epoch => {
+                self.verify.answer(now, answer, applied);
+            }
+            PrimaryFrame::Beacons(_)
+            | PrimaryFrame::Verified(_)
+            | PrimaryFrame::Welcome(_)
+            | PrimaryFrame::Batch(_) => {}
+        }
+    }
+
+    /// An operator wants all homes compared now.
+    pub fn verify_all(&mut self, now: Instant) {
+        self.verify.check_all(now);
+    }
+
+    /// An operator wants what is known to differ overwritten from the primary;
+    /// how many items are known.
+    pub fn repair_all(&mut self, now: Instant) -> u64 {
+        self.verify.repair_all(now)
     }
 
     /// Each acknowledgement is a promise (PROTOCOL G2): until `right_end` this
@@ -550,6 +617,9 @@ impl Machine for Standby {
             StandbyEvent::LinkDown(why) => self.link_down(now, why, out),
             StandbyEvent::Frame(PrimaryFrame::Welcome(w)) => self.welcome(now, w, out),
             StandbyEvent::Frame(PrimaryFrame::Batch(frame)) => self.batch(now, frame, out),
+            StandbyEvent::Frame(frame @ (PrimaryFrame::Beacons(_) | PrimaryFrame::Verified(_))) => {
+                self.verify_frame(now, frame);
+            }
             StandbyEvent::Copy(frame) => self.copy_frame(now, frame, out),
             StandbyEvent::StopGranting => {
                 self.granting = false;
@@ -563,6 +633,7 @@ impl Machine for Standby {
             }
             StandbyEvent::Tick => self.tick(now, out),
         }
+        self.verify(now, out);
     }
 
     fn deadline(&self) -> Option<Instant> {

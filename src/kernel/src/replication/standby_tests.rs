@@ -3,7 +3,7 @@ use bytes::Bytes;
 use super::*;
 use crate::oplog::codec::Prepared;
 use crate::oplog::{Batch, LogLimits, Op};
-use crate::replication::{FullSyncReason, ReplicationTimes};
+use crate::replication::{FullSyncReason, ReplicationTimes, VerifyConfig};
 use crate::types::{AckMode, LogPos, WallTime};
 
 const HEARTBEAT: u64 = 100;
@@ -45,6 +45,7 @@ fn config() -> ReplicationConfig {
         },
         ack: AckMode::Sync,
         read_ttl_max: Duration::from_secs(10),
+        verify: VerifyConfig { enabled: false, ..VerifyConfig::default() },
         ship: crate::replication::ShipConfig::default(),
         loss: crate::replication::LossBound::default(),
     }
@@ -95,6 +96,7 @@ fn framed(frame: BatchFrame) -> StandbyEvent {
 fn line(action: &StandbyAction) -> String {
     match action {
         StandbyAction::Dial => "dial".into(),
+        StandbyAction::Send(StandbyFrame::Verify(r)) => format!("verify {:?}", r.ask),
         StandbyAction::Fetch(r) => {
             let resume = r
                 .resume
@@ -122,6 +124,7 @@ fn line(action: &StandbyAction) -> String {
         StandbyAction::Quarantined(q) => format!("quarantined {}: {}", q.seq, q.reason),
         StandbyAction::Streaming(n, e, from) => format!("streaming {n} e{e} from {from}"),
         StandbyAction::NotStreamed(why) => format!("not streamed: {why}"),
+        StandbyAction::Verify(note) => format!("{note:?}"),
     }
 }
 

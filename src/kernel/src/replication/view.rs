@@ -5,11 +5,14 @@ use std::time::Duration;
 use super::applier::Quarantined;
 use super::frames::InSyncRecord;
 use super::gate::Gate;
+use super::verify::{RecountView, VerifyView};
 use crate::types::{CopyId, NodeId, Seq};
 
 /// A primary's view of its standbys.
 #[derive(Debug, Clone)]
 pub struct PrimaryView {
+    /// The recount of its own memory.
+    pub recount: RecountView,
     /// By what answers are judged.
     pub gate: Gate,
     /// Connected standbys.
@@ -98,6 +101,8 @@ pub struct PeerView {
     pub sent: Seq,
     /// Exclusive: everything before it is applied there.
     pub acked: Seq,
+    /// Exclusive: digests were compared there and equal through here.
+    pub verified: Option<Seq>,
     /// For how long the oldest unacknowledged batch has been on its way; `None`
     /// when everything sent is acknowledged.
     pub behind_for: Option<Duration>,
@@ -131,6 +136,8 @@ pub enum PeerState {
 /// A standby's view of its primary.
 #[derive(Debug, Clone)]
 pub struct StandbyView {
+    /// How far it is proved equal to the primary.
+    pub verify: VerifyView,
     /// The connection.
     pub link: LinkView,
     /// The primary's name, once it was heard of.

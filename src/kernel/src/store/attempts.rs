@@ -49,6 +49,16 @@ impl Attempts {
         }
     }
 
+    /// Keeps those of which this is true.
+    pub(super) fn retain(&mut self, mut keep: impl FnMut(Seq) -> bool) {
+        self.by_seq.retain(|since, _| keep(*since));
+    }
+
+    /// Adds those of another.
+    pub(super) fn extend(&mut self, other: Self) {
+        self.by_seq.extend(other.by_seq);
+    }
+
     /// Adds one; returns its digest term.
     pub(super) fn abandon(&mut self, since: Seq, key: &[u8], client: ClientId, digester: Digester) -> u128 {
         let attempt = Attempt { hash: KeyHash::of(key).map, key: key.into(), client, due: None };

@@ -339,6 +339,20 @@ impl SegmentTable {
         done
     }
 
+    pub(super) fn digester(&self) -> Digester {
+        self.digester
+    }
+
+    /// The oldest mount, to be damaged.
+    pub(super) fn lab_mount(&mut self) -> Option<&mut Mount> {
+        self.mounts.values_mut().next()
+    }
+
+    /// The first client, to be damaged.
+    pub(super) fn lab_client(&mut self) -> Option<&mut Client> {
+        self.clients.values_mut().next()
+    }
+
     /// The digest computed from scratch.
     #[must_use]
     pub fn recount(&self) -> u128 {

@@ -70,10 +70,10 @@ pub struct Object {
     pub transfer: Option<Box<Transfer>>,
     /// End of the longest read lease granted by this node, in its own time.
     /// Neither replicated nor digested: a new primary's hold covers it (A3).
-    lease_until: AtomicU64,
+    pub(super) lease_until: AtomicU64,
     /// When this node, as primary, handed out what is unfinished, or when that
     /// ended; 0 when another did.
-    begun: AtomicU64,
+    pub(super) begun: AtomicU64,
 }
 
 impl Object {
@@ -199,8 +199,8 @@ pub struct Limbo {
 #[derive(Debug)]
 pub struct Shard {
     pub(super) objects: HashTable<Object>,
-    limbo: BTreeMap<(Seq, u8), Limbo>,
-    attempts: Attempts,
+    pub(super) limbo: BTreeMap<(Seq, u8), Limbo>,
+    pub(super) attempts: Attempts,
     /// Derived: map hashes of the objects that are unfinished, by the seq of that start.
     unfinished: BTreeMap<Seq, u64>,
     /// Derived.
@@ -248,6 +248,11 @@ impl Shard {
     #[must_use]
     pub fn get(&self, hash: KeyHash, key: &[u8]) -> Option<&Object> {
         self.objects.find(hash.map, |o| *o.key == *key)
+    }
+
+    /// The objects with this map hash: one, as a rule.
+    pub fn with_hash(&self, hash: u64) -> impl Iterator<Item = &Object> {
+        self.objects.iter_hash(hash).filter(move |o| o.hash == hash)
     }
 
     /// All objects, in no particular order.

@@ -99,6 +99,17 @@ impl Records {
         self.done.push((std::mem::take(&mut self.count), std::mem::take(&mut self.open)));
     }
 
+    /// All of it, as chunks of this home.
+    pub(super) fn into_chunks(self, home: HomeId, mark: HomeMark, session: CopySession) -> Vec<Bytes> {
+        let bodies = self.finish();
+        let parts = bodies.len();
+        let chunk = |(part, (records, body)): (usize, &(u32, Vec<u8>))| {
+            let last = part + 1 == parts;
+            Chunk { session, home, part: part as u32, last, mark, records: *records, body }.encode()
+        };
+        bodies.iter().enumerate().map(chunk).collect()
+    }
+
     fn finish(mut self) -> Vec<(u32, Vec<u8>)> {
         if self.count > 0 || self.done.is_empty() {
             self.close();
@@ -175,13 +186,7 @@ impl MetadataStore {
             shard.write_records(&mut records);
             shard.mark()
         };
-        let bodies = records.finish();
-        let parts = bodies.len();
-        let chunk = |(part, (records, body)): (usize, &(u32, Vec<u8>))| {
-            let last = part + 1 == parts;
-            Chunk { session, home, part: part as u32, last, mark, records: *records, body }.encode()
-        };
-        bodies.iter().enumerate().map(chunk).collect()
+        records.into_chunks(home, mark, session)
     }
 
     /// Adds a chunk's records to a home; returns the sum of their digest terms.
@@ -191,28 +196,19 @@ impl MetadataStore {
     /// # Errors
     /// When a record does not belong there; the home is unusable then.
     pub fn load(&self, chunk: &Chunk<'_>) -> Result<u128, LoadError> {
-        let mut r = Reader::new(chunk.body);
-        let mut sum = 0u128;
-        let mut load = |read: &mut dyn FnMut(&mut Reader<'_>) -> Result<u128, LoadError>| {
-            for _ in 0..chunk.records {
-                sum = sum.wrapping_add(read(&mut r)?);
-            }
-            if r.is_done() { Ok(()) } else { Err(LoadError::Misfit(chunk.home, "is behind the last one")) }
-        };
         if chunk.home == HomeId::SEGMENTS {
             let mut table = self.segments().write();
             if chunk.part == 0 {
                 *table = SegmentTable::new(self.digester);
             }
-            load(&mut |r| table.read_record(r))?;
+            chunk.read_into_table(&mut table)
         } else {
             let mut shard = self.shard(chunk.home).write();
             if chunk.part == 0 {
                 *shard = Shard::new(self.digester);
             }
-            load(&mut |r| shard.read_record(chunk.home, r))?;
+            chunk.read_into_shard(&mut shard)
         }
-        Ok(sum)
     }
 
     /// The home is whole: from now on it stands at this mark.
@@ -262,6 +258,30 @@ impl MetadataStore {
         }
         *self.allocators().lock() = Allocators::of(derived);
         Ok(())
+    }
+}
+
+impl Chunk<'_> {
+    /// Adds its records to a shard; returns the sum of their digest terms.
+    pub(super) fn read_into_shard(&self, shard: &mut Shard) -> Result<u128, LoadError> {
+        self.read(|r| shard.read_record(self.home, r))
+    }
+
+    /// The same for the segment table.
+    pub(super) fn read_into_table(&self, table: &mut SegmentTable) -> Result<u128, LoadError> {
+        self.read(|r| table.read_record(r))
+    }
+
+    fn read(
+        &self,
+        mut read: impl FnMut(&mut Reader<'_>) -> Result<u128, LoadError>,
+    ) -> Result<u128, LoadError> {
+        let mut r = Reader::new(self.body);
+        let mut sum = 0u128;
+        for _ in 0..self.records {
+            sum = sum.wrapping_add(read(&mut r)?);
+        }
+        if r.is_done() { Ok(sum) } else { Err(LoadError::Misfit(self.home, "is behind the last one")) }
     }
 }
 

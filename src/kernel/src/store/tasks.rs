@@ -71,6 +71,18 @@ impl TaskTable {
         self.tasks.get(&id)
     }
 
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.tasks.len()
+    }
+
+    /// True when there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.tasks.is_empty()
+    }
+
     /// All of them, oldest first.
     pub(super) fn all(&self) -> impl Iterator<Item = &Task> {
         self.tasks.values()

@@ -108,6 +108,19 @@ pub const DIAL_BACKOFF_MAX: Duration = Duration::from_secs(2);
 /// First pause between two dials of the primary.
 pub const DIAL_BACKOFF_MIN: Duration = Duration::from_millis(50);
 
+/// Homes of one beacon frame.
+pub const BEACONS_PER_FRAME: usize = 128;
+/// Positions that beacons and answers may wait for on a standby.
+pub const BEACONS_WAITING_MAX: usize = 8 * HOMES;
+/// Differing keys of one answer to a sample.
+pub const MISMATCHES_PER_ANSWER: usize = 100;
+/// Items of an image that answers a question of verification.
+pub const IMAGE_ITEMS_MAX: u64 = 8192;
+/// Its bytes: a frame holds it.
+pub const IMAGE_BYTES_MAX: usize = 1 << 20;
+/// Differences kept for display.
+pub const MISMATCHES_KEPT: usize = 64;
+
 const _: () = assert!(SHARDS.is_power_of_two() && SHARDS <= 1 << 16);
 const _: () =
     assert!(KEY_BYTES_MAX + TENANT_BYTES_MAX + GROUP_BYTES_MAX + REPLICAS_MAX * 40 + 256 <= ENTRY_BYTES_MAX);

@@ -58,6 +58,8 @@ invariants! {
     Liveness: "DESIGN 7: with the faults off, calls are answered",
     Converges: "DESIGN 7: with the faults off, one primary, all others streaming and equal",
     RecordHolds: "PROTOCOL I6: a copy on record is not discarded",
+    VerifySound: "DESIGN 7, K9: verification reports nothing that is not so",
+    VerifyComplete: "DESIGN 7, R19: damage to a copy is found, named and repaired",
     KernelBug: "invariant!: the kernel found a bug in itself",
 }
 

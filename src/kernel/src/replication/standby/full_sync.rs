@@ -33,6 +33,7 @@ impl Standby {
         self.why_not = Some(text.clone());
         if self.receive.discard(why) {
             let old = self.me.copy;
+            self.verify.discarded(now);
             self.me.copy = if mutant!(WipeSameInc) { old } else { old.successor() };
             self.record = None;
             self.equal_at = None;
@@ -48,6 +49,7 @@ impl Standby {
 
     /// The next connection is due soon: the last one said what to do.
     fn again(&mut self, now: Instant) {
+        self.verify.disconnected(now);
         self.link = Link::Down { retry_at: now.plus(limits::DIAL_BACKOFF_MIN / 50) };
     }
 

@@ -14,8 +14,9 @@ use smallvec::SmallVec;
 use super::{Limbo, Object, Replica, Shard};
 use crate::oplog::codec::{Reader, put_bytes, put_pos, put_uuid};
 use crate::oplog::{DecodeError, LimboKind};
+use crate::store::buckets::{ALL_BUCKETS, BucketSet, in_buckets};
 use crate::store::snapshot::{LoadError, Records};
-use crate::store::{Extras, Transfer};
+use crate::store::{Extras, Members, Transfer};
 use crate::sync::atomic::AtomicU64;
 use crate::types::{
     ClientId, DataType, HomeId, KeyHash, LogPos, Region, ReplicaStatus, Seq, Traits, TransferKind, limits,
@@ -35,13 +36,24 @@ const TRANSFER: u8 = 32;
 impl Shard {
     /// Writes all that is replicated of it.
     pub(in crate::store) fn write_records(&self, out: &mut Records) {
+        self.write_records_of(out, ALL_BUCKETS, &|_| true);
+    }
+
+    /// Writes what is in these buckets: objects by their hash, the rest by its seq.
+    pub(in crate::store) fn write_records_of(
+        &self,
+        out: &mut Records,
+        buckets: BucketSet,
+        is_asked: &dyn Fn(Seq) -> bool,
+    ) {
         // The map's order reaches no wire.
-        let mut objects: Vec<(u64, &Object)> = self.objects.iter().map(|o| (o.hash, o)).collect();
+        let asked = self.objects.iter().filter(|o| in_buckets(buckets, o.hash));
+        let mut objects: Vec<(u64, &Object)> = asked.map(|o| (o.hash, o)).collect();
         objects.sort_unstable_by(|(a, x), (b, y)| a.cmp(b).then_with(|| x.key.cmp(&y.key)));
         for (_, object) in objects {
             out.add(OBJECT, |out| put_object(out, object));
         }
-        for ((since, index), limbo) in &self.limbo {
+        for ((since, index), limbo) in self.limbo.iter().filter(|((since, _), _)| is_asked(*since)) {
             out.add(LIMBO, |out| {
                 out.extend_from_slice(&since.0.to_le_bytes());
                 out.push(*index);
@@ -52,7 +64,7 @@ impl Shard {
                 put_region(out, &limbo.region);
             });
         }
-        for (since, attempt) in self.attempts.iter() {
+        for (since, attempt) in self.attempts.iter().filter(|(since, _)| is_asked(*since)) {
             out.add(ATTEMPT, |out| {
                 out.extend_from_slice(&since.0.to_le_bytes());
                 put_bytes(out, &attempt.key);
@@ -146,6 +158,29 @@ impl Shard {
         }
         vacant.insert(object);
         Ok(term)
+    }
+
+    /// Writes the objects with this map hash.
+    pub(in crate::store) fn write_objects_of(&self, out: &mut Records, hash: u64) {
+        for object in self.with_hash(hash) {
+            out.add(OBJECT, |out| put_object(out, object));
+        }
+    }
+
+    /// Builds its derived indexes from its objects.
+    pub(in crate::store) fn reindex(&mut self) {
+        self.unfinished.clear();
+        self.members = Members::default();
+        for object in &mut self.objects {
+            if let Some(at) = object.unfinished() {
+                self.unfinished.insert(Seq(at.seq), object.hash);
+            }
+            if let Some(extras) = &mut object.extras
+                && let Some(group) = &mut extras.group
+            {
+                *group = self.members.join(group, object.hash);
+            }
+        }
     }
 
     /// All regions that its objects own and that wait in limbo.

@@ -1,0 +1,170 @@
+//! Damage to stored objects, planted on purpose (`standfast lab corrupt`): the
+//! state changes, its digests and indexes do not. Only where the node runs with
+//! `--enable-lab`.
+
+use std::sync::Arc;
+
+use super::{MetadataStore, Object, Shard};
+use crate::sync::atomic::AtomicU64;
+use crate::types::{HomeId, KeyHash, ReplicaStatus, limits};
+
+/// What becomes different.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Damage {
+    /// An object is gone.
+    Missing,
+    /// An object is there that nobody wrote.
+    Extra,
+    /// An object has another size.
+    Field,
+    /// A mount has another endpoint.
+    Segment,
+    /// A client has another host.
+    Client,
+    /// The memory handed out to an unfinished write is elsewhere.
+    InFlight,
+    /// The replicas of an object are in another order.
+    Order,
+    /// A bit of an object's checksum is flipped.
+    FlippedBit,
+}
+
+impl Damage {
+    /// All kinds.
+    pub const ALL: [Self; 8] = [
+        Self::Missing,
+        Self::Extra,
+        Self::Field,
+        Self::Segment,
+        Self::Client,
+        Self::InFlight,
+        Self::Order,
+        Self::FlippedBit,
+    ];
+
+    /// Its stable name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Extra => "extra",
+            Self::Field => "field",
+            Self::Segment => "segment",
+            Self::Client => "client",
+            Self::InFlight => "in-flight",
+            Self::Order => "order",
+            Self::FlippedBit => "flipped-bit",
+        }
+    }
+}
+
+impl std::str::FromStr for Damage {
+    type Err = crate::types::BadValue;
+
+    fn from_str(s: &str) -> Result<Self, Self::Err> {
+        Self::ALL.into_iter().find(|d| d.name() == s).ok_or_else(|| crate::types::BadValue {
+            what: "kind of damage",
+            value: s.chars().take(80).collect(),
+            expected: "missing, extra, field, segment, client, in-flight, order or flipped-bit",
+        })
+    }
+}
+
+impl MetadataStore {
+    /// Damages one item; says which, or `None` when there is none of that kind.
+    /// `pick` chooses among shards and objects.
+    pub fn lab_corrupt(&self, damage: Damage, pick: u64) -> Option<Vec<u8>> {
+        match damage {
+            Damage::Segment => self.segments().write().lab_damage_mount(),
+            Damage::Client => self.segments().write().lab_damage_client(),
+            Damage::Missing
+            | Damage::Extra
+            | Damage::Field
+            | Damage::InFlight
+            | Damage::Order
+            | Damage::FlippedBit => {
+                let start = pick as usize % limits::SHARDS;
+                let shards = (0..limits::SHARDS).map(|i| (start + i) % limits::SHARDS);
+                shards.filter_map(HomeId::from_index).find_map(|home| self.damage_shard(home, damage, pick))
+            }
+        }
+    }
+
+    fn damage_shard(&self, home: HomeId, damage: Damage, pick: u64) -> Option<Vec<u8>> {
+        let (key, extra) = self.shard(home).write().damage(damage, pick)?;
+        let Some(extra) = extra else { return Some(key) };
+        let name = extra.key.to_vec();
+        let mut shard = self.shard(KeyHash::of(&extra.key).home).write();
+        shard.objects.insert_unique(extra.hash, extra, |o| o.hash);
+        Some(name)
+    }
+}
+
+impl Shard {
+    /// Damages an object; an extra one is returned, because it belongs elsewhere.
+    fn damage(&mut self, damage: Damage, pick: u64) -> Option<(Vec<u8>, Option<Object>)> {
+        let fits = |o: &Object| match damage {
+            Damage::InFlight => o.replicas.iter().any(|r| r.status == ReplicaStatus::Processing),
+            Damage::Order => o.replicas.len() > 1,
+            _ => o.unfinished().is_none() && o.group().is_none(),
+        };
+        let mut keys: Vec<Box<[u8]>> = self.objects().filter(|o| fits(o)).map(|o| o.key.clone()).collect();
+        keys.sort_unstable();
+        let key = keys.get((pick >> 16) as usize % keys.len().max(1))?;
+        let entry = self.objects.find_entry(KeyHash::of(key).map, |o| o.key == *key);
+        let mut entry = entry.ok()?;
+        let object = entry.get_mut();
+        let name = object.key.to_vec();
+        let mut extra = None;
+        match damage {
+            Damage::Missing => {
+                entry.remove();
+            }
+            Damage::Extra => extra = Some(twin(object)),
+            Damage::Field => object.size ^= 1,
+            Damage::FlippedBit => object.checksum = Some(object.checksum.unwrap_or(0) ^ 1 << (pick % 64)),
+            Damage::InFlight => {
+                let handed_out =
+                    object.replicas.iter_mut().find(|r| r.status == ReplicaStatus::Processing)?;
+                handed_out.region.offset ^= 1 << 20;
+            }
+            Damage::Order => object.replicas.reverse(),
+            Damage::Segment | Damage::Client => return None,
+        }
+        Some((name, extra))
+    }
+}
+
+/// The same object under a key that nobody wrote.
+fn twin(o: &Object) -> Object {
+    let key: Box<[u8]> = [&*o.key, b"~lab"].concat().into();
+    Object {
+        hash: KeyHash::of(&key).map,
+        key,
+        writer: o.writer,
+        size: o.size,
+        checksum: o.checksum,
+        started: o.started,
+        replicas: o.replicas.clone(),
+        data_type: o.data_type,
+        hard_pin: o.hard_pin,
+        extras: None,
+        transfer: None,
+        lease_until: AtomicU64::new(0),
+        begun: AtomicU64::new(0),
+    }
+}
+
+impl super::SegmentTable {
+    fn lab_damage_mount(&mut self) -> Option<Vec<u8>> {
+        let mount = self.lab_mount()?;
+        Arc::make_mut(&mut mount.segment).te_endpoint.push('~');
+        Some(mount.uid.0.to_string().into())
+    }
+
+    fn lab_damage_client(&mut self) -> Option<Vec<u8>> {
+        let client = self.lab_client()?;
+        client.host.push('~');
+        Some(client.id.to_string().into())
+    }
+}
