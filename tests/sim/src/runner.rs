@@ -27,6 +27,8 @@ pub(crate) struct History {
     pub(crate) outcome: Outcome,
     pub(crate) counters: Counters,
     pub(crate) trace: String,
+    /// How long it was, in the world's time.
+    pub(crate) virtual_ns: u64,
 }
 
 pub(crate) fn history(scenario: Scenario, seed: u64, traced: bool) -> History {
@@ -40,7 +42,7 @@ pub(crate) fn history(scenario: Scenario, seed: u64, traced: bool) -> History {
         v.text = format!("at {:.6} s: {}", world.t as f64 / 1e9, v.text);
         v
     });
-    History { outcome, counters: world.counters.clone(), trace: world.trace.take() }
+    History { outcome, counters: world.counters.clone(), trace: world.trace.take(), virtual_ns: world.t }
 }
 
 pub(crate) fn run(command: &Command) -> ExitCode {
@@ -60,13 +62,15 @@ pub(crate) fn run(command: &Command) -> ExitCode {
 fn seeds_of(scenarios: &[(Scenario, u64)], from: u64) -> (u64, u64) {
     let (mut passed, mut failed) = (0, 0);
     let mut total = Counters::new();
+    let mut virtual_ns = 0;
     for (scenario, seeds) in scenarios {
         eprintln!("{scenario}: {seeds} seeds from {from}");
         in_order(
             from..from.saturating_add(*seeds),
             |seed| history(*scenario, seed, false),
             |seed, ended| {
-                // The directed ones may not make up for what the mixed ones never do.
+                virtual_ns += ended.virtual_ns;
+            // The directed ones may not make up for what the mixed ones never do.
                 if STANDARD.contains(scenario) || scenarios.len() == 1 {
                     total.merge(&ended.counters);
                 }
@@ -77,6 +81,7 @@ fn seeds_of(scenarios: &[(Scenario, u64)], from: u64) -> (u64, u64) {
     for (name, n) in total.iter() {
         println!("{n:>12}  {name}");
     }
+    println!("{:>12.2}  virtual hours", virtual_ns as f64 / 3.6e12);
     let enough =
         |standard: &Scenario| scenarios.iter().any(|(s, n)| s == standard && *n >= SEEDS_FOR_COUNTERS);
     if STANDARD.iter().all(enough) {
