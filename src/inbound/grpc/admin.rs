@@ -41,7 +41,7 @@ impl Admin for AdminDoor {
         Ok(Response::new(v1::PromoteReply {
             accepted: verdict.is_yes(),
             epoch: change.map(|c| c.epoch.0),
-            reasons: StatusBoard::reasons(&verdict),
+            reasons: StatusBoard::reasons(&verdict.reasons),
             plan: before,
         }))
     }
