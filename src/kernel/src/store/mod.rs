@@ -14,6 +14,7 @@ mod digest;
 mod groups;
 mod homes;
 mod mount;
+mod owned;
 mod pins;
 mod pools;
 mod segments;

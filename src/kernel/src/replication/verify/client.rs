@@ -377,7 +377,7 @@ impl VerificationClient {
         if let Some(suspect) = self.suspects.get_mut(home) {
             suspect.primary_damaged = answer.damaged;
             suspect.keys = found.len() as u64;
-            let news = !std::mem::replace(&mut suspect.named, true);
+            let news = !found.is_empty() && !std::mem::replace(&mut suspect.named, true);
             if news && !self.overwriting {
                 self.tally.found(now, home, at, &found, &mut self.notes);
             }
@@ -389,8 +389,14 @@ impl VerificationClient {
             self.count(now, keys);
         }
         if may_repair && self.store.adopt(image) {
-            self.tally.repaired(now, home, keys);
-            self.notes.push(VerifyNote::Repaired(home, keys));
+            if found.is_empty() {
+                // An entry has replaced what differed since the sums were read: only the digest was off.
+                self.tally.digests_reset += 1;
+                self.notes.push(VerifyNote::DigestReset(home));
+            } else {
+                self.tally.repaired(now, home, keys);
+                self.notes.push(VerifyNote::Repaired(home, keys));
+            }
             if let Some(suspect) = self.suspects.get_mut(home) {
                 suspect.repaired();
             }
