@@ -87,10 +87,13 @@ pub(super) async fn why_not(standby: &Node) -> Option<String> {
     Some(format!("the standby would not take over: {}", reasons.join("; ")))
 }
 
-/// Waits until the standby leads, by its own decision. Returns what its history says of it.
+/// Waits until the standby leads, by its own decision, and answers clients. Returns what its history says of it.
 pub(super) async fn taken_over(standby: &Node) -> Result<RoleChange, String> {
-    let led = until(standby, TAKEOVER_LIMIT, |status| leads(status) && !status.history.is_empty()).await;
-    led.and_then(|status| status.history.into_iter().last()).ok_or_else(|| {
+    let own = |row: &RoleChange| row.to_node == standby.name;
+    let answers = |row: &RoleChange| own(row) && row.outage_us.is_some();
+    let led =
+        until(standby, TAKEOVER_LIMIT, |status| leads(status) && status.history.iter().any(answers)).await;
+    led.and_then(|status| status.history.into_iter().rfind(own)).ok_or_else(|| {
         let limit = TAKEOVER_LIMIT.as_secs();
         format!("the standby did not take over within {limit} s; it logged: {}", standby.last_words())
     })
