@@ -21,7 +21,7 @@ use standfast_kernel::types::{AckMode, CopyId, LogPos, SegmentStatus, Seq, WallT
 use standfast_proto::v1;
 
 use super::convert::ack_to_wire;
-use super::{Journal, ServingCell, Traffic};
+use super::{History, Journal, ServingCell, Traffic};
 use crate::ports::Notifier;
 use crate::telemetry::otel::Tracer;
 use crate::telemetry::{self, Times};
@@ -63,10 +63,11 @@ impl StatusBoard {
         store: Arc<MetadataStore>,
         serving: Arc<ServingCell>,
         traffic: Arc<Traffic>,
+        history: Arc<History>,
         tracer: Option<Arc<Tracer>>,
         notifier: Option<Arc<dyn Notifier>>,
     ) -> Self {
-        let (journal, loop_delay) = (Journal::new(tracer.clone(), notifier), Times::default());
+        let (journal, loop_delay) = (Journal::new(history, tracer.clone(), notifier), Times::default());
         Self { facts, view: RwLock::new(None), store, serving, traffic, journal, loop_delay, tracer }
     }
 
@@ -93,6 +94,12 @@ impl StatusBoard {
     /// What happened.
     pub(super) fn journal(&self) -> &Journal {
         &self.journal
+    }
+
+    /// Role changes and drills.
+    #[must_use]
+    pub fn history(&self) -> &Arc<History> {
+        self.journal.history()
     }
 
     /// Replaces the node's view.
@@ -134,7 +141,7 @@ impl StatusBoard {
             log: Some(log(view)),
             store: Some(self.store_status(recount)),
             events: self.journal.events_after(events_after.unwrap_or(0)),
-            history: self.journal.history(),
+            history: self.journal.history().shown(),
             role_changes: self.journal.changes(),
             notifications: self.journal.notified().map(|(sent, failed)| v1::Notifications { sent, failed }),
             tracing: self.tracer.as_ref().map(|t| t.counts().reading()),
