@@ -101,7 +101,7 @@ impl Master {
 
     /// True for objects whose write began under an earlier primary.
     pub(super) fn is_inherited(&self, object: &Object) -> bool {
-        object.started.epoch != self.epoch
+        object.started().epoch != self.epoch
     }
 
     /// True while a reader may hold a visible lease (SEMANTICS 2.4, PROTOCOL A3).
@@ -137,8 +137,8 @@ pub(super) fn describe(
     object: &Object,
     show: impl Fn(ReplicaStatus) -> bool,
 ) -> Vec<ReplicaDescriptor> {
-    let shown = object.replicas.iter().filter(|r| show(r.status));
-    shown.filter_map(|r| describe_one(table, object, r)).collect()
+    let shown = object.replicas().filter(|r| show(r.status));
+    shown.filter_map(|r| describe_one(table, object, &r)).collect()
 }
 
 /// One replica for a client, if its mount lives.

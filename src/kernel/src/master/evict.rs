@@ -141,7 +141,7 @@ impl Master {
     /// leases; a write ends with a lease of no length, so this is nearly
     /// least-recently-used.
     pub(super) fn evictability(&self, table: &SegmentTable, object: &Object, now: Instant) -> Evictability {
-        if !object.live(table).any(|r| object.is_evictable(r)) {
+        if !object.live(table).any(|r| object.is_evictable(&r)) {
             return Evictability::Never;
         }
         let used = object.last_used();
@@ -190,7 +190,7 @@ impl Master {
         object: &Object,
         now: Instant,
     ) -> Vec<Box<[u8]>> {
-        let Some(group) = object.group() else { return vec![object.key.clone()] };
+        let Some(group) = object.group() else { return vec![object.key().into()] };
         if shard.group_members(group).any(|o| self.may_be_read(o, now)) {
             return Vec::new();
         }
@@ -199,7 +199,7 @@ impl Master {
             Evictability::SoftPinnedFrom(_) => self.times.eviction.soft_pinned,
             Evictability::Never => false,
         };
-        shard.group_members(group).filter(safe).map(|o| o.key.clone()).collect()
+        shard.group_members(group).filter(safe).map(|o| o.key().into()).collect()
     }
 
     /// Share of the mounted memory that is owned (R14).
@@ -311,7 +311,7 @@ impl Master {
                         None => false,
                     };
                     let old = shard.objects().filter(old).take(limits::EVICT_SLICE.min(wanted as usize));
-                    (shard.len(), old.map(|o| o.key.clone()).collect::<Vec<_>>())
+                    (shard.len(), old.map(|o| o.key().into()).collect::<Vec<_>>())
                 };
                 let done = keys.len() < limits::EVICT_SLICE;
                 let gone = self.evict_keys(table, now, wall, home, class, cut, &keys, stats);

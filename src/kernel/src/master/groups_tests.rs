@@ -218,7 +218,7 @@ fn s8_26_concurrent_starts_reads_and_removals() {
     b.replay_agrees();
     let places: Vec<_> = (0..limits::SHARDS)
         .filter_map(HomeId::from_index)
-        .flat_map(|h| b.store.shard(h).read().objects().map(|o| o.key.clone()).collect::<Vec<_>>())
+        .flat_map(|h| b.store.shard(h).read().objects().map(|o| o.key().to_vec()).collect::<Vec<_>>())
         .collect();
     let distinct: std::collections::BTreeSet<_> = places.iter().collect();
     assert_eq!(distinct.len(), places.len(), "a key is in two homes");

@@ -23,7 +23,7 @@ impl Call<'_> {
         let lease = self.master.times.read_ttl;
         self.grant_lease(&shard, object);
         let replicas = describe(table, object, |status| status == ReplicaStatus::Complete);
-        Ok(ReplicaList { replicas, lease, checksum: object.checksum })
+        Ok(ReplicaList { replicas, lease, checksum: object.checksum() })
     }
 
     pub(super) fn exist(&mut self, table: &SegmentTable, key: &Bytes) -> Result<bool, Refusal> {

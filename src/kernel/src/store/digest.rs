@@ -7,9 +7,10 @@
 
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128_with_seed};
 
+use super::Object;
 use super::attempts::Attempt;
 use super::mount::{Client, Departed, Mount};
-use super::shard::{Limbo, Object};
+use super::shard::Limbo;
 use super::tasks::Task;
 use crate::oplog::LimboKind;
 use crate::types::{ClusterId, Region, ReplicaStatus, Seq};
@@ -31,20 +32,20 @@ impl Digester {
     #[must_use]
     pub fn object(self, o: &Object) -> u128 {
         let mut c = Canonical::new(1);
-        c.bytes(&o.key).u64(o.writer.0.first).u64(o.writer.0.second).u64(o.size);
-        c.u64(o.started.epoch.0).u64(o.started.seq);
-        c.u8(u8::from(o.checksum.is_some())).u64(o.checksum.unwrap_or(0));
-        for r in &o.replicas {
+        c.bytes(o.key()).u64(o.writer.0.first).u64(o.writer.0.second).u64(o.size);
+        c.u64(o.started().epoch.0).u64(o.started().seq);
+        c.u8(u8::from(o.checksum().is_some())).u64(o.checksum().unwrap_or(0));
+        for r in o.replicas() {
             let status = match r.status {
                 ReplicaStatus::Processing => 2,
                 ReplicaStatus::Complete => 3,
             };
             c.u8(status).u64(r.id).region(&r.region);
         }
-        c.u8(o.data_type.0).u8(u8::from(o.hard_pin)).u64(o.soft_pin());
+        c.u8(o.data_type.0).u8(u8::from(o.hard_pin())).u64(o.soft_pin());
         c.u8(u8::from(o.pending_pin().is_some())).u64(o.pending_pin().unwrap_or(0));
         c.bytes(o.group().map_or(&[], |g| g));
-        if let Some(t) = &o.transfer {
+        if let Some(t) = o.transfer() {
             c.u8(4).u8(t.kind as u8).u64(t.client.0.first).u64(t.client.0.second);
             c.u64(t.started.epoch.0).u64(t.started.seq).u64(t.source).u8(t.targets);
         }
