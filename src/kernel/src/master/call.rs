@@ -131,6 +131,12 @@ impl Master {
     }
 }
 
+/// True when this is the object with that key of the default tenant.
+pub(super) fn is_named(object: &Object, key: &[u8]) -> bool {
+    let own = object.key().strip_prefix(DEFAULT_TENANT).and_then(|rest| rest.strip_prefix(&[0]));
+    own.is_some_and(|own| own == key)
+}
+
 /// A replica list for a client.
 pub(super) fn describe(
     table: &SegmentTable,

@@ -40,7 +40,7 @@ pub use objects::Cursor;
 pub use pins::{Extras, PinState};
 pub use pools::{Pool, Pools};
 pub use segments::SegmentTable;
-pub use shard::{Limbo, Shard};
+pub use shard::{Limbo, Shard, Slot};
 pub use snapshot::{Chunk, CopySession, LoadError};
 pub use tasks::{Task, TaskTable};
 pub use transfer::Transfer;

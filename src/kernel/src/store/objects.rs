@@ -220,8 +220,12 @@ impl Objects {
 
     /// The objects with this hash: one, as a rule.
     pub(super) fn with_hash(&self, hash: u64) -> impl Iterator<Item = &Object> {
-        let with_bits = self.table.iter_hash(hash).filter_map(|h| self.slabs.get(*h));
-        with_bits.filter(move |o| o.hash() == hash)
+        self.with_bits(hash).filter(move |o| o.hash() == hash)
+    }
+
+    /// The objects that the table has under this hash: these, and now and then another.
+    pub(super) fn with_bits(&self, hash: u64) -> impl Iterator<Item = &Object> {
+        self.table.iter_hash(hash).filter_map(|h| self.slabs.get(*h))
     }
 
     /// All objects, in no particular order.

@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 
 use super::*;
-use crate::store::Replica;
+use crate::store::{Digester, Replica};
 use crate::sync::atomic::AtomicU64;
 use crate::types::{
     ClientId, DataType, Epoch, Instant, KeyHash, LogPos, MountUid, Region, ReplicaStatus, Traits, Uuid,
@@ -164,6 +164,7 @@ proptest! {
         objects.insert(hash(b"k"), b"k", new).expect("new");
         let handle = objects.find(hash(b"k"), b"k").expect("there");
         let o = objects.get_mut(handle).expect("there");
+        let digester = Digester::new(&"test".parse().expect("a name"));
         o.begin(Instant(77));
         for set in &sets {
             o.edit_replicas(|all| *all = set.iter().copied().collect());
@@ -173,6 +174,8 @@ proptest! {
             prop_assert_eq!(rest, (writer, size, summed, started, hard_pin, data_type, Instant(77)));
             let copy = Object::<[u8; 21]>::new(b"k", o.draft());
             prop_assert_eq!(&copy.replicas().collect::<Vec<_>>(), set, "a copy is the same");
+            let bare = Object::<[u8; 21]>::new(b"k", Draft { extras: None, ..o.draft() });
+            prop_assert_eq!(digester.object(o), digester.object(&bare), "one term, however it is stored");
         }
         let last = sets.last().expect("one").clone();
         o.complete();

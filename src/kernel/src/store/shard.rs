@@ -9,7 +9,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use super::object::Draft;
-use super::objects::Objects;
+use super::objects::{Handle, Objects};
 use super::{ApplyError, Attempts, Cursor, Digester, Effect, Effects, HomeMark, Members, Object};
 use crate::oplog::{LimboKind, Op, Release};
 use crate::types::{ClientId, Epoch, Instant, KeyHash, LogPos, Region, Seq, Traits};
@@ -28,6 +28,10 @@ pub struct Limbo {
     /// Local: a new primary starts the wait again at full length (A4).
     pub due: Option<(Epoch, Instant)>,
 }
+
+/// Where a shard may hold an object; good while the shard is locked.
+#[derive(Debug, Clone, Copy)]
+pub struct Slot(Handle);
 
 /// Objects whose keys hash to one home, and the regions they left in limbo.
 #[derive(Debug)]
@@ -82,6 +86,18 @@ impl Shard {
     #[must_use]
     pub fn get(&self, hash: KeyHash, key: &[u8]) -> Option<&Object> {
         self.objects.get(self.objects.find(hash.map, key)?)
+    }
+
+    /// A slot that may be this key's, without a look at what is in it.
+    #[must_use]
+    pub fn likely(&self, hash: KeyHash) -> Option<Slot> {
+        self.objects.likely(hash.map).map(Slot)
+    }
+
+    /// The object with this hash that `is_it`, of which [`likely`](Self::likely) said that it may be there.
+    pub fn get_at(&self, slot: Slot, hash: KeyHash, is_it: impl Fn(&Object) -> bool) -> Option<&Object> {
+        let likely = self.objects.get(slot.0).filter(|o| is_it(o));
+        likely.or_else(|| self.objects.with_bits(hash.map).find(|o| is_it(o)))
     }
 
     /// The objects with this map hash: one, as a rule.
@@ -215,7 +231,8 @@ impl Shard {
         regions: &[Region],
         traits: &Traits<'_>,
     ) -> Result<Effects, ApplyError> {
-        let hash = KeyHash::of(key).map;
+        let name = KeyHash::whole(key);
+        let hash = KeyHash::of_whole(name).map;
         if self.objects.find(hash, key).is_some() {
             return Err(ApplyError::ObjectExists);
         }
@@ -223,7 +240,7 @@ impl Shard {
         let mut effects: Effects = regions.iter().copied().map(Effect::Carve).collect();
         effects.extend(group.as_ref().map(|group| Effect::Route(key.into(), Arc::clone(group))));
         let draft = Draft::new(at, writer, size, regions).with(traits, group);
-        let term = self.objects.add(hash, key, draft).map_or(0, |o| self.digester.object(o));
+        let term = self.objects.add(hash, key, draft).map_or(0, |o| self.digester.object_named(name, o));
         self.mark.digest = self.mark.digest.wrapping_add(term);
         self.unfinished.insert(Seq(at.seq), hash);
         Ok(effects)
@@ -252,10 +269,11 @@ impl Shard {
         release: Release,
         change: impl FnOnce(&mut Object) -> Result<Regions, ApplyError>,
     ) -> Result<Effects, ApplyError> {
-        let hash = KeyHash::of(key).map;
+        let name = KeyHash::whole(key);
+        let hash = KeyHash::of_whole(name).map;
         let handle = self.objects.find(hash, key).ok_or(ApplyError::NoObject)?;
         let object = self.objects.get_mut(handle).ok_or(ApplyError::NoObject)?;
-        let (term, before) = (self.digester.object(object), object.unfinished());
+        let (term, before) = (self.digester.object_named(name, object), object.unfinished());
         let given_up = change(object)?;
         self.mark.digest = self.mark.digest.wrapping_sub(term);
         let (mut after, mut unrouted) = (None, None);
@@ -263,7 +281,8 @@ impl Shard {
             unrouted = self.members.ungroup(object, hash);
             self.objects.remove(hash, handle);
         } else {
-            self.mark.digest = self.mark.digest.wrapping_add(self.digester.object(object));
+            let term = self.digester.object_named(name, object);
+            self.mark.digest = self.mark.digest.wrapping_add(term);
             after = object.unfinished();
         }
         if before != after {
