@@ -23,7 +23,7 @@ use crate::telemetry::Recorder;
 use crate::telemetry::otel::TraceContext;
 
 /// The machine is woken at least this often, for maintenance and the status.
-const TICK_MAX: Duration = Duration::from_millis(50);
+pub(super) const TICK_MAX: Duration = Duration::from_millis(50);
 /// Longest wait for a fresh view.
 const REFRESH_MAX: Duration = Duration::from_millis(100);
 /// Commands taken in before the clock is looked at again.

@@ -43,7 +43,7 @@ impl<C: Clock> Admin for AdminDoor<C> {
         Ok(Response::new(v1::PromoteReply {
             accepted: verdict.is_yes(),
             epoch: change.map(|c| c.epoch.0),
-            reasons: StatusBoard::reasons(&verdict),
+            reasons: StatusBoard::reasons(&verdict.reasons),
             plan: before,
         }))
     }

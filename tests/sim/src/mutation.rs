@@ -29,12 +29,20 @@ mod hunt {
         seeds: u64,
     }
 
-    /// What shows that a copy is not one prefix of the log.
-    const COPIES: &[Invariant] =
-        &[StateEquality, NoQuarantine, NoSharedBytes, DerivedEqualsRebuild, LogMatching, ContiguousApply];
+    /// What shows that a copy is not one prefix of the log; verification says so as well.
+    const COPIES: &[Invariant] = &[
+        StateEquality,
+        NoQuarantine,
+        NoSharedBytes,
+        DerivedEqualsRebuild,
+        LogMatching,
+        ContiguousApply,
+        VerifySound,
+    ];
 
     /// And that it lacks what was promised.
-    const LACKING: &[Invariant] = &[StateEquality, NoQuarantine, NoSharedBytes, StaleRead, PromiseKept];
+    const LACKING: &[Invariant] =
+        &[StateEquality, NoQuarantine, NoSharedBytes, StaleRead, PromiseKept, VerifySound];
 
     const fn hunt(scenarios: &'static [Scenario], caught_by: &'static [Invariant], seeds: u64) -> Hunt {
         Hunt { scenarios, caught_by, seeds }

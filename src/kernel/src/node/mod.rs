@@ -3,6 +3,7 @@
 
 mod happening;
 mod lead;
+mod rehearsal;
 mod role_state;
 mod verify;
 mod view;
@@ -26,7 +27,7 @@ use crate::replication::{
 };
 use crate::store::MetadataStore;
 use crate::supervisor::{
-    CallId, Cause, Facts, Leadership, LeadershipConfig, LeadershipEvent, Reason, Role, Verdict, may_promote,
+    CallId, Cause, Leadership, LeadershipConfig, LeadershipEvent, Reason, Role, Verdict,
 };
 use crate::types::{ConnId, CopyId, Epoch, Instant, NodeId, WallTime};
 use lead::TermStart;
@@ -264,28 +265,6 @@ impl Node {
     #[must_use]
     pub fn is_sealed(&self) -> bool {
         self.state.standby().is_none_or(Standby::is_sealed)
-    }
-
-    /// Whether it could be promoted now.
-    #[must_use]
-    pub fn verdict(&self, now: Instant) -> Verdict {
-        let standby = self.state.standby();
-        may_promote(&Facts {
-            role: self.role(),
-            ever_streamed: self.ever_streamed,
-            in_sync: self.counted_in_sync(),
-            quarantined: standby.map_or(0, |s| s.quarantine().len()),
-            unsealed: standby.and_then(|s| s.unsealed(now)),
-        })
-    }
-
-    /// The record's word, where there is one; else the primary's last one.
-    fn counted_in_sync(&self) -> bool {
-        let here = self.state.standby().is_some_and(Standby::in_sync);
-        match &self.leadership {
-            Some(l) => l.view().in_sync().is_some_and(|isr| isr.holds(self.config.me.copy)),
-            None => here,
-        }
     }
 
     fn start(&mut self, now: Instant, wall: WallTime, out: &mut Vec<NodeAction>) {

@@ -25,9 +25,9 @@ pub use pending::PendingReplies;
 pub use primary::{Detached, Keeping, Primary, PrimaryAction, PrimaryEvent, PrimaryStart, RecordStart};
 pub use standby::{Standby, StandbyAction, StandbyEvent, StandbyStart};
 pub use verify::{
-    Beacon, BeaconFrame, MismatchEntry, MismatchNote, RecountView, Recounter, Standing, VerificationAsk,
-    VerificationClient, VerificationEntry, VerificationHandler, VerificationOutcome, VerificationRequest,
-    VerificationResponse, VerifyConfig, VerifyNote, VerifyView,
+    Beacon, BeaconFrame, MismatchEntry, MismatchNote, RecountView, Recounter, Soundness, Standing,
+    VerificationAsk, VerificationClient, VerificationEntry, VerificationHandler, VerificationOutcome,
+    VerificationRequest, VerificationResponse, VerifyConfig, VerifyNote, VerifyView,
 };
 pub use view::{AbsentView, CopyView, CopyingView, LinkView, PeerState, PeerView, PrimaryView, StandbyView};
 

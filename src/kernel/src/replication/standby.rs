@@ -12,7 +12,7 @@ use super::frames::{
 };
 use super::primary::shard_hash;
 use super::receive::Receive;
-use super::verify::{Standing, VerificationClient, VerifyNote};
+use super::verify::{Soundness, Standing, VerificationClient, VerifyNote};
 use super::view::{LinkView, StandbyView};
 use super::{Identity, PROTOCOL_VERSION, ReplicationConfig};
 use crate::lab::Sabotage;
@@ -114,6 +114,8 @@ pub struct Standby {
     record: Option<InSyncRecord>,
     quarantine: Vec<Quarantined>,
     why_not: Option<String>,
+    /// The last greeting was refused for the version that this node speaks.
+    version_refused: bool,
     /// Batch that the mutant AckReceived has acknowledged and not applied.
     unapplied: Option<BatchFrame>,
 }
@@ -173,6 +175,7 @@ impl Standby {
             record: None,
             quarantine: Vec::new(),
             why_not: None,
+            version_refused: false,
             unapplied: None,
         }
     }
@@ -250,6 +253,24 @@ impl Standby {
         }
         let bad = self.quarantine.first()?;
         Some(format!("entry {} is quarantined: this copy has a hole", bad.seq))
+    }
+
+    /// What verification says for and against this copy.
+    #[must_use]
+    pub fn soundness(&self, now: Instant) -> Soundness {
+        self.verify.soundness(now)
+    }
+
+    /// Epoch of the primary that it follows, or followed last.
+    #[must_use]
+    pub fn followed_epoch(&self) -> Option<Epoch> {
+        self.holder.as_ref().map(|(epoch, _, _)| *epoch)
+    }
+
+    /// The primary refused it for its version.
+    #[must_use]
+    pub fn is_version_refused(&self) -> bool {
+        self.version_refused
     }
 
     /// Entries set aside.
@@ -338,6 +359,7 @@ impl Standby {
             return;
         }
         self.heard = Some(now);
+        self.version_refused = matches!(w.start, Start::Refused(StreamRefusal::Version));
         if let Err(why) = self.adopt(&w) {
             return self.blocked(now, why, out);
         }

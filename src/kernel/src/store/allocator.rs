@@ -244,6 +244,14 @@ impl OffsetAllocator {
         Ok(())
     }
 
+    /// False when these bytes border on the inside of a free extent, or are outside
+    /// of the segment: somebody else may be given them. O(1).
+    #[must_use]
+    pub fn is_owned(&self, offset: u64, len: u64) -> bool {
+        let end = offset.checked_add(len).filter(|end| *end <= self.size);
+        end.is_some_and(|end| !self.by_start.contains_key(&offset) && !self.by_end.contains_key(&end))
+    }
+
     fn insert(&mut self, start: u64, len: u64) {
         let bin = bin_down(len);
         let extent = Extent { start, len, at: self.bins[bin].len() as u32 };

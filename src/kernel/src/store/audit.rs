@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::owned::Owned;
 use super::{MetadataStore, OffsetAllocator, RegionError};
-use crate::types::{HomeId, Seq, limits};
+use crate::types::{HomeId, Region, Seq, limits};
 
 /// Counts of the whole store, taken home by home. Homes may move meanwhile:
 /// compare two stores only when both report the same `applied`.
@@ -142,6 +142,32 @@ impl MetadataStore {
             let derived = allocators.get(uid).map(OffsetAllocator::free_extents);
             if derived.as_deref() != Some(&fresh.free_extents()) {
                 return Err(AuditError::Allocator(uid.0));
+            }
+        }
+        Ok(())
+    }
+
+    /// The same for one home, in time proportional to its size, while entries are
+    /// applied elsewhere: its own indexes, and that no byte that it owns is free.
+    ///
+    /// # Errors
+    /// The first difference found.
+    pub fn audit_home(&self, home: HomeId) -> Result<(), AuditError> {
+        let table = self.segments.read();
+        if home == HomeId::SEGMENTS {
+            return if table.derived_agrees() { Ok(()) } else { Err(AuditError::Segments) };
+        }
+        let shard = self.shard(home).read();
+        if !shard.is_indexed() {
+            return Err(AuditError::Unfinished(home));
+        }
+        let allocators = self.allocators.lock();
+        for Region { mount, offset, reserved } in shard.regions() {
+            // Bytes of a dead mount are nobody's.
+            let Some(allocator) = allocators.get(mount) else { continue };
+            if !allocator.is_owned(offset, reserved) {
+                let source = RegionError::NotOwned { offset, len: reserved };
+                return Err(AuditError::Overlap { mount: mount.0, offset, reserved, source });
             }
         }
         Ok(())

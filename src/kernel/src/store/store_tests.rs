@@ -392,3 +392,18 @@ fn every_replicated_field_of_transfers_and_tasks_is_in_the_digest() {
         [&begun[..], &[task(1, copy, "a", "b", 1), task_end(4, TaskStatus::Failed, ""), pruned]].concat();
     assert_eq!(digest_after(&all), digest_after(&begun), "a task that is forgotten leaves nothing");
 }
+
+/// A region that is elsewhere than its allocator knows is found home by home.
+#[test]
+fn one_home_is_compared_with_what_joins_it() {
+    let store = store();
+    for (i, op) in [mount(1), put(K, 0), put(J, 8), end(J)].iter().enumerate() {
+        apply(&store, i as u64 + 1, op).expect("fits");
+    }
+    let homes = || (0..limits::HOMES).filter_map(HomeId::from_index);
+    assert!(homes().all(|home| store.audit_home(home).is_ok()));
+    let name = store.lab_corrupt(Damage::InFlight, 0).expect("a write is unfinished");
+    let home = KeyHash::of(&name).home;
+    assert!(matches!(store.audit_home(home), Err(AuditError::Overlap { .. })));
+    assert_eq!(homes().filter(|home| store.audit_home(*home).is_err()).count(), 1);
+}

@@ -3,6 +3,7 @@
 
 mod eligibility;
 mod leadership;
+mod rehearsal;
 mod role;
 
 pub use eligibility::{Facts, Reason, Verdict, may_promote};
@@ -10,4 +11,5 @@ pub use leadership::{
     CallId, Leadership, LeadershipAction, LeadershipConfig, LeadershipEvent, LeadershipFacts,
     LeadershipTimes, Term,
 };
+pub use rehearsal::{Answer, CoordinatorProof, Proof, Rehearsal, RehearsalFacts, rehearse};
 pub use role::{Cause, Role, TRANSITIONS, Transition};

@@ -15,7 +15,7 @@ use crate::store::{ALL_BUCKETS, BucketSet, HomeSums, MetadataStore};
 use crate::types::{CopyId, Epoch, HomeId, Instant, LogPos, Seq, limits};
 use suspects::{Suspect, Suspects};
 use view::Tally;
-pub use view::{MismatchNote, VerifyView};
+pub use view::{MismatchNote, Soundness, VerifyView};
 
 /// A question that is not answered in this time is asked again.
 const ANSWER_MAX: Duration = Duration::from_secs(2);
@@ -470,7 +470,7 @@ impl VerificationClient {
         if pause.is_some() {
             return None;
         }
-        for (home, damaged) in self.recount.step(now, &self.config, &self.store) {
+        for (home, damaged) in self.recount.step(now, &self.config, &self.store, !self.raw) {
             if damaged && !mutant!(RecountSkipped) {
                 self.notes.push(VerifyNote::Damaged(home));
                 self.suspects.add(now, home);

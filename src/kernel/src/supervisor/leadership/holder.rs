@@ -129,7 +129,7 @@ impl Leadership {
             Purpose::Publish if unknown => holding.publish_at = now.plus(AGAIN),
             Purpose::History if done => holding.unwritten = None,
             Purpose::Renew | Purpose::Publish | Purpose::History => {}
-            Purpose::Bootstrap | Purpose::Takeover => {}
+            Purpose::Bootstrap | Purpose::Takeover | Purpose::Rehearsal => {}
         }
     }
 }

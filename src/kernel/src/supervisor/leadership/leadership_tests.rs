@@ -15,6 +15,8 @@ struct Bench {
     store: RecordStore<Key, Value>,
     /// Transactions that nobody has carried out yet.
     sent: Vec<(CallId, Transaction)>,
+    /// Rehearsals, which change nothing, apart from them.
+    rehearsals: Vec<(CallId, Transaction)>,
 }
 
 fn config(node: &str, mooncake: Option<&str>) -> LeadershipConfig {
@@ -40,7 +42,13 @@ fn bench(store: RecordStore<Key, Value>) -> Bench {
         refused: false,
         listening: false,
     };
-    Bench { machine: Leadership::new(config("b", Some("b:1"))), facts, store, sent: Vec::new() }
+    Bench {
+        machine: Leadership::new(config("b", Some("b:1"))),
+        facts,
+        store,
+        sent: Vec::new(),
+        rehearsals: Vec::new(),
+    }
 }
 
 /// Copy 1 of node `a` leads; the copies are in sync.
@@ -75,10 +83,24 @@ fn base(store: &RecordStore<Key, Value>) -> crate::coordination::Base {
     crate::coordination::Base { epoch: modified(Key::Epoch), isr: modified(Key::Isr) }
 }
 
+fn is_rehearsal(txn: &Transaction) -> bool {
+    let of = |put: &crate::coordination::Put<Key, Value>| {
+        matches!(put, crate::coordination::Put::Set(Key::Rehearsal(_), _))
+    };
+    txn.then.iter().all(of)
+}
+
 impl Bench {
     fn on(&mut self, at: u64, event: LeadershipEvent) -> Vec<String> {
         let mut out = Vec::new();
         self.machine.on(ms(at), WallTime(0), event, &self.facts, &mut out);
+        out.retain(|action| match action {
+            LeadershipAction::Transact(id, txn) if is_rehearsal(txn) => {
+                self.rehearsals.push((*id, txn.clone()));
+                false
+            }
+            _ => true,
+        });
         out.iter().map(|action| self.line(action)).collect()
     }
 
@@ -365,4 +387,35 @@ fn clients_are_sent_here_once_they_can_connect() {
     b.store.apply(&crate::coordination::retire_view(epoch, created)).expect("no key twice");
     assert_eq!(b.see(60), ["transact MasterView"]);
     assert_eq!(b.answer(65), ["published"]);
+}
+
+#[test]
+fn a_takeover_is_rehearsed_on_the_records_as_they_are() {
+    use crate::supervisor::CoordinatorProof;
+    let mut b = bench(led_by_a(&[1, 2]));
+    b.knows_of_a();
+    (b.facts.heard, b.facts.unfit) = (Some(ms(100)), Some("a full sync runs".into()));
+    b.see(100);
+    assert!(b.rehearsals.is_empty(), "not while this copy could not serve");
+    b.facts.unfit = None;
+    b.on(110, LeadershipEvent::Tick);
+    let (id, txn) = b.rehearsals.remove(0);
+    assert!(matches!(b.machine.rehearsal(ms(110)), CoordinatorProof::Unknown(_)), "asked, not answered");
+    let before = base(&b.store);
+    let outcome = b.store.apply(&txn).expect("no key twice");
+    b.on(120, LeadershipEvent::Done(id, outcome));
+    assert_eq!(base(&b.store), before, "neither epoch nor in-sync set was written");
+    let accepted = |m: &Leadership, at| matches!(m.rehearsal(ms(at)), CoordinatorProof::Accepted(_));
+    assert!(accepted(&b.machine, 130));
+    // A change of the records voids it, and is rehearsed on at once.
+    let mut isr = b.machine.view().in_sync().cloned().expect("read");
+    isr.min_insync = 1;
+    b.store.apply(&change_isr(before, isr)).expect("no key twice");
+    b.facts.heard = Some(ms(140));
+    b.see(140);
+    assert!(!accepted(&b.machine, 140));
+    let (id, _) = b.rehearsals.remove(0);
+    b.on(150, LeadershipEvent::Done(id, TransactionOutcome::Unknown("no answer".into())));
+    let CoordinatorProof::Unknown(why) = b.machine.rehearsal(ms(150)) else { unreachable!("not answered") };
+    assert!(why.contains("no answer"), "{why}");
 }

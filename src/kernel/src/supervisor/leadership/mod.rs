@@ -5,6 +5,7 @@
 //! with the replication machines, the shell carries its transactions out.
 
 mod holder;
+mod rehearse;
 mod standby;
 
 use std::time::Duration;
@@ -165,6 +166,7 @@ enum Purpose {
     Renew,
     Publish,
     History,
+    Rehearsal,
 }
 
 /// A transaction on its way.
@@ -216,6 +218,7 @@ pub struct Leadership {
     waiting: Option<String>,
     /// An operator's wish that this node lead: who, and why.
     wish: Option<(String, String)>,
+    rehearsed: rehearse::Rehearsed,
 }
 
 /// Longest pause between two attempts to lead.
@@ -245,6 +248,7 @@ impl Leadership {
             away: None,
             waiting: None,
             wish: None,
+            rehearsed: rehearse::Rehearsed::default(),
         }
     }
 
@@ -452,6 +456,10 @@ impl Leadership {
             Purpose::Takeover | Purpose::Bootstrap => {
                 self.calls.remove(&id);
                 self.not_elected(now, outcome, facts, out);
+            }
+            Purpose::Rehearsal => {
+                self.calls.remove(&id);
+                self.rehearsal_done(now, &call, outcome);
             }
             Purpose::Isr(_) | Purpose::Renew | Purpose::Publish | Purpose::History => {
                 self.calls.remove(&id);

@@ -37,7 +37,10 @@ impl Leadership {
             return self.found(now, wall, facts, out);
         }
         match self.case(now, facts) {
-            Case::Against(why) => self.waiting = Some(why),
+            Case::Against(why) => {
+                self.waiting = Some(why);
+                self.rehearse(now, wall, facts, out);
+            }
             Case::For(actor, reason) => self.take_over(now, wall, facts, (actor, reason), out),
         }
     }
