@@ -24,18 +24,18 @@ const BATCHES: [usize; 7] = [1, 1, 4, 16, 64, 128, 128];
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// What all clients share.
-pub(super) struct World {
-    pub(super) ledger: Ledger,
-    pub(super) memory: Memory,
-    pub(super) route: Arc<Route>,
+pub(crate) struct World {
+    pub(crate) ledger: Ledger,
+    pub(crate) memory: Memory,
+    pub(crate) route: Arc<Route>,
     /// Held for reading during each turn, so that writing it stops the load between turns.
-    pub(super) gate: RwLock<()>,
-    pub(super) stop: AtomicBool,
-    pub(super) outage: Outage,
+    pub(crate) gate: RwLock<()>,
+    pub(crate) stop: AtomicBool,
+    pub(crate) outage: Outage,
 }
 
 impl World {
-    pub(super) fn new(keys: u32, addrs: Vec<String>) -> Self {
+    pub(crate) fn new(keys: u32, addrs: Vec<String>) -> Self {
         Self {
             ledger: Ledger::new(keys),
             memory: Memory::default(),
@@ -50,9 +50,9 @@ impl World {
 /// From the kill to the first good write. It begins when the process is gone, so that a write which the dying one
 /// still answered does not end it.
 #[derive(Default)]
-pub(super) struct Outage {
-    pub(super) began: OnceLock<Instant>,
-    pub(super) ended: OnceLock<Instant>,
+pub(crate) struct Outage {
+    pub(crate) began: OnceLock<Instant>,
+    pub(crate) ended: OnceLock<Instant>,
 }
 
 impl Outage {
@@ -63,22 +63,22 @@ impl Outage {
         }
     }
 
-    pub(super) fn duration(&self) -> Option<Duration> {
+    pub(crate) fn duration(&self) -> Option<Duration> {
         Some(self.ended.get()?.saturating_duration_since(*self.began.get()?))
     }
 }
 
-pub(super) fn key_name(key: u32) -> bytes::Bytes {
+pub(crate) fn key_name(key: u32) -> bytes::Bytes {
     format!("demo/layer-{}/block-{key:08}", key % 32).into_bytes().into()
 }
 
 /// A result's error number; 0 = success.
-pub(super) fn code(error: Option<&Error>) -> ErrorCode {
+pub(crate) fn code(error: Option<&Error>) -> ErrorCode {
     error.map_or(ErrorCode::Ok, |error| ErrorCode::try_from(error.code).unwrap_or(ErrorCode::InternalError))
 }
 
 /// A client that writes its own keys and nobody else's.
-pub(super) struct Writer {
+pub(crate) struct Writer {
     world: Arc<World>,
     caller: Caller,
     id: Uuid,
@@ -93,7 +93,7 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn new(world: &Arc<World>, nr: u32, keys: Range<u32>, seed: u64) -> Self {
+    pub(crate) fn new(world: &Arc<World>, nr: u32, keys: Range<u32>, seed: u64) -> Self {
         Self {
             world: Arc::clone(world),
             caller: Caller::new(Arc::clone(&world.route)),
@@ -108,7 +108,7 @@ impl Writer {
     }
 
     /// Goes on until it is told to stop.
-    pub(super) async fn run(mut self) {
+    pub(crate) async fn run(mut self) {
         let world = Arc::clone(&self.world);
         while !world.stop.load(Ordering::Relaxed) {
             let turn = world.gate.read().await;

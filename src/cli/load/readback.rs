@@ -36,19 +36,19 @@ enum Look {
 }
 
 /// A client that reads keys at random and compares every byte.
-pub(super) struct Reader {
+pub(crate) struct Reader {
     world: Arc<World>,
     caller: Caller,
     dice: Dice,
 }
 
 impl Reader {
-    pub(super) fn new(world: &Arc<World>, seed: u64) -> Self {
+    pub(crate) fn new(world: &Arc<World>, seed: u64) -> Self {
         Self { world: Arc::clone(world), caller: Caller::new(Arc::clone(&world.route)), dice: Dice(seed) }
     }
 
     /// Goes on until it is told to stop.
-    pub(super) async fn run(mut self) {
+    pub(crate) async fn run(mut self) {
         let world = Arc::clone(&self.world);
         while !world.stop.load(Ordering::Relaxed) {
             let turn = world.gate.read().await;
@@ -76,7 +76,7 @@ impl Reader {
 }
 
 /// Reads every key once, when the load has ended. Returns how many acknowledged keys could not be asked for.
-pub(super) async fn read_all(world: &Arc<World>) -> u64 {
+pub(crate) async fn read_all(world: &Arc<World>) -> u64 {
     let mut caller = Caller::new(Arc::clone(&world.route));
     let until = Instant::now() + FINAL_LIMIT;
     let (mut unread, mut gave_up) = (0, false);

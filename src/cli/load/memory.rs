@@ -15,7 +15,7 @@ const SIZE_SPREAD: u64 = 465;
 
 /// What is wrong with an address or with the bytes at it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Wrong(pub(super) String);
+pub(crate) struct Wrong(pub(crate) String);
 
 struct Lent {
     name: String,
@@ -40,13 +40,13 @@ impl Lent {
 
 /// All segments lent. Their addresses mean something to the demo only.
 #[derive(Default)]
-pub(super) struct Memory {
+pub(crate) struct Memory {
     segments: RwLock<Vec<Lent>>,
 }
 
 impl Memory {
     /// Lends `size` bytes more, under a name of its own.
-    pub(super) fn lend(&self, size: usize) -> Segment {
+    pub(crate) fn lend(&self, size: usize) -> Segment {
         let mut segments = self.segments.write();
         let nr = segments.len() as u64 + 1;
         let (name, base) = (format!("demo-{nr}:12345"), BASE + nr * STRIDE);
@@ -55,7 +55,7 @@ impl Memory {
     }
 
     /// All that is lent.
-    pub(super) fn lent(&self) -> Vec<Segment> {
+    pub(crate) fn lent(&self) -> Vec<Segment> {
         (1..).zip(&*self.segments.read()).map(|(nr, lent)| lent.segment(nr)).collect()
     }
 
@@ -63,7 +63,7 @@ impl Memory {
     ///
     /// # Errors
     /// The range is not in that segment.
-    pub(super) fn write(&self, segment: &str, address: u64, value: &[u8]) -> Result<(), Wrong> {
+    pub(crate) fn write(&self, segment: &str, address: u64, value: &[u8]) -> Result<(), Wrong> {
         let segments = self.segments.read();
         let range = segments.iter().find(|lent| lent.name == segment).and_then(|lent| {
             let start = usize::try_from(address.checked_sub(lent.base)?).ok()?;
@@ -78,7 +78,7 @@ impl Memory {
     ///
     /// # Errors
     /// The range is not in that segment.
-    pub(super) fn read(&self, segment: &str, address: u64, size: u64) -> Result<Vec<u8>, Wrong> {
+    pub(crate) fn read(&self, segment: &str, address: u64, size: u64) -> Result<Vec<u8>, Wrong> {
         let segments = self.segments.read();
         let range = segments.iter().find(|lent| lent.name == segment).and_then(|lent| {
             let start = usize::try_from(address.checked_sub(lent.base)?).ok()?;
@@ -95,10 +95,10 @@ fn outside(segment: &str, address: u64, size: u64) -> Wrong {
 
 /// A small generator of numbers that look like chance (splitmix64): patterns, and what the workload does next.
 #[derive(Debug, Clone)]
-pub(super) struct Dice(pub(super) u64);
+pub(crate) struct Dice(pub(crate) u64);
 
 impl Dice {
-    pub(super) fn roll(&mut self) -> u64 {
+    pub(crate) fn roll(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -107,7 +107,7 @@ impl Dice {
     }
 
     /// Below `n`, which is not 0.
-    pub(super) fn below(&mut self, n: u64) -> u64 {
+    pub(crate) fn below(&mut self, n: u64) -> u64 {
         self.roll() % n
     }
 }
@@ -117,19 +117,19 @@ fn pattern(key: u32, attempt: u32) -> Dice {
 }
 
 /// Size of the value of this attempt at this key.
-pub(super) fn size_of(key: u32, attempt: u32) -> u64 {
+pub(crate) fn size_of(key: u32, attempt: u32) -> u64 {
     SIZE_MIN + pattern(key, attempt).roll() % SIZE_SPREAD
 }
 
 /// The checksum that its writer states.
-pub(super) fn checksum_of(key: u32, attempt: u32) -> u64 {
+pub(crate) fn checksum_of(key: u32, attempt: u32) -> u64 {
     let mut dice = pattern(key, attempt);
     dice.roll();
     dice.roll()
 }
 
 /// The value of this attempt at this key.
-pub(super) fn stamp(key: u32, attempt: u32) -> Vec<u8> {
+pub(crate) fn stamp(key: u32, attempt: u32) -> Vec<u8> {
     let size = size_of(key, attempt);
     let mut value = Vec::with_capacity(size as usize + 8);
     value.extend_from_slice(&key.to_le_bytes());
@@ -147,7 +147,7 @@ pub(super) fn stamp(key: u32, attempt: u32) -> Vec<u8> {
 ///
 /// # Errors
 /// They are not what any attempt at this key wrote.
-pub(super) fn check(key: u32, bytes: &[u8]) -> Result<u32, Wrong> {
+pub(crate) fn check(key: u32, bytes: &[u8]) -> Result<u32, Wrong> {
     let word =
         |at: usize| bytes.get(at..at + 4).and_then(|word| Some(u32::from_le_bytes(word.try_into().ok()?)));
     let (Some(found), Some(attempt)) = (word(0), word(4)) else {

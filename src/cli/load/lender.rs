@@ -19,7 +19,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 const PING_EVERY: Duration = Duration::from_secs(1);
 
 /// Lends one more segment. Repeating it is harmless.
-pub(super) async fn mount(lender: &mut Caller, world: &World) -> Result<(), Failure> {
+pub(crate) async fn mount(lender: &mut Caller, world: &World) -> Result<(), Failure> {
     let segment = world.memory.lend(SEGMENT_BYTES);
     let request = MountSegmentRequest { client: Some(LENDER), segment: Some(segment) };
     let until = Instant::now() + MOUNT_LIMIT;
@@ -43,7 +43,7 @@ pub(super) async fn mount(lender: &mut Caller, world: &World) -> Result<(), Fail
 }
 
 /// Pings whoever is the primary, and says again what is lent when that is asked for.
-pub(super) async fn stay_alive(world: Arc<World>) {
+pub(crate) async fn stay_alive(world: Arc<World>) {
     let mut lender = Caller::new(Arc::clone(&world.route));
     loop {
         let ping = PingRequest { client: Some(LENDER) };
