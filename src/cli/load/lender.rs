@@ -10,7 +10,7 @@ use super::super::exit::{Exit, Failure};
 use super::route::{Answer, Caller};
 use super::workload::{World, code};
 
-const SEGMENT_BYTES: usize = 8 << 20;
+pub(super) const SEGMENT_BYTES: usize = 8 << 20;
 const LENDER: Uuid = Uuid { first: 99, second: 1 };
 /// For a segment to be mounted.
 const MOUNT_LIMIT: Duration = Duration::from_secs(3);
@@ -20,7 +20,8 @@ const PING_EVERY: Duration = Duration::from_secs(1);
 
 /// Lends one more segment. Repeating it is harmless.
 pub(crate) async fn mount(lender: &mut Caller, world: &World) -> Result<(), Failure> {
-    let segment = world.memory.lend(SEGMENT_BYTES);
+    let lent = world.memory.lend(SEGMENT_BYTES);
+    let segment = lent.map_err(|wrong| Failure::new(Exit::Bad, wrong.0))?;
     let request = MountSegmentRequest { client: Some(LENDER), segment: Some(segment) };
     let until = Instant::now() + MOUNT_LIMIT;
     while Instant::now() < until {

@@ -4,6 +4,7 @@
 pub(crate) mod ledger;
 pub(crate) mod lender;
 pub(crate) mod memory;
+pub(crate) mod process;
 pub(crate) mod readback;
 pub(crate) mod route;
 pub(crate) mod workload;

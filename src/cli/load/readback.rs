@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::ledger::{Entry, State, add};
 use super::memory::{self, Dice, checksum_of};
-use super::route::{Answer, Caller};
+use super::route::{Answer, Caller, Route};
 use super::workload::{World, code, key_name};
 
 const BATCH_MAX: u64 = 64;
@@ -44,7 +44,12 @@ pub(crate) struct Reader {
 
 impl Reader {
     pub(crate) fn new(world: &Arc<World>, seed: u64) -> Self {
-        Self { world: Arc::clone(world), caller: Caller::new(Arc::clone(&world.route)), dice: Dice(seed) }
+        Self::by_way_of(world, Arc::clone(&world.route), seed)
+    }
+
+    /// One that finds the primary by another route, or asks one node whatever its role.
+    pub(crate) fn by_way_of(world: &Arc<World>, route: Arc<Route>, seed: u64) -> Self {
+        Self { world: Arc::clone(world), caller: Caller::new(route), dice: Dice(seed) }
     }
 
     /// Goes on until it is told to stop.

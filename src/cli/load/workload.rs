@@ -23,6 +23,13 @@ const BATCHES: [usize; 7] = [1, 1, 4, 16, 64, 128, 128];
 /// After a call that did not go through.
 const PAUSE: Duration = Duration::from_millis(10);
 
+/// One of so many puts into shared memory is slow.
+const SLOW_ONE_IN: u64 = 16;
+/// And writes at most so many keys.
+const SLOW_KEYS_MAX: usize = 16;
+/// The longest pause between its two parts, for each key.
+const SLICE_MS_MAX: u64 = 20;
+
 /// What all clients share.
 pub(crate) struct World {
     pub(crate) ledger: Ledger,
@@ -36,9 +43,14 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new(keys: u32, addrs: Vec<String>) -> Self {
+        Self::with_memory(keys, addrs, Memory::default())
+    }
+
+    /// One whose lent memory may be known to other processes.
+    pub(crate) fn with_memory(keys: u32, addrs: Vec<String>, memory: Memory) -> Self {
         Self {
             ledger: Ledger::new(keys),
-            memory: Memory::default(),
+            memory,
             route: Arc::new(Route::new(addrs)),
             gate: RwLock::default(),
             stop: AtomicBool::new(false),
@@ -182,7 +194,7 @@ impl Writer {
         };
         match self.caller.call(|mut master| async move { master.put_start(request).await }).await {
             Answer::Reply(reply) => {
-                let begun = self.place(&keys, &before, &reply);
+                let begun = self.place(&keys, &before, &reply).await;
                 begun.is_empty() || self.end(begun).await
             }
             Answer::Refused => {
@@ -197,8 +209,10 @@ impl Writer {
     }
 
     /// Writes the bytes where the master said; returns the keys whose bytes are written.
-    fn place(&self, keys: &[u32], before: &[State], reply: &PutStartReply) -> Vec<u32> {
-        let ledger = &self.world.ledger;
+    async fn place(&mut self, keys: &[u32], before: &[State], reply: &PutStartReply) -> Vec<u32> {
+        let slice = self.slice().filter(|_| keys.len() <= SLOW_KEYS_MAX);
+        let world = Arc::clone(&self.world);
+        let ledger = &world.ledger;
         if reply.results.len() != keys.len() {
             ledger.unexpected(format!("{} results for {} puts", reply.results.len(), keys.len()));
         }
@@ -209,7 +223,7 @@ impl Writer {
                 continue;
             };
             match code(result.error.as_ref()) {
-                ErrorCode::Ok => match self.write(key, result, reply) {
+                ErrorCode::Ok => match self.write(key, result, reply, slice).await {
                     Ok(()) => begun.push(key),
                     Err(what) => {
                         ledger.wrong(what);
@@ -235,11 +249,19 @@ impl Writer {
         begun
     }
 
-    fn write(
+    /// Now and then a put writes in two parts with a pause between, as long transfers do; whoever led when it began may
+    /// be dead when it ends.
+    fn slice(&mut self) -> Option<Duration> {
+        let is_slow = self.world.memory.is_shared() && self.dice.below(SLOW_ONE_IN) == 0;
+        is_slow.then(|| Duration::from_millis(1 + self.dice.below(SLICE_MS_MAX)))
+    }
+
+    async fn write(
         &self,
         key: u32,
         result: &standfast_proto::v1::PutStartResult,
         reply: &PutStartReply,
+        slice: Option<Duration>,
     ) -> Result<(), String> {
         let value = stamp(key, self.world.ledger.get(key).attempt);
         if result.replicas.is_empty() {
@@ -250,7 +272,14 @@ impl Writer {
             if replica.size != value.len() as u64 {
                 return Err(format!("key {key} was given {} bytes, expected {}", replica.size, value.len()));
             }
-            self.world.memory.write(segment, replica.address, &value).map_err(|wrong| wrong.0)?;
+            let (first, rest) = value.split_at(value.len() / 2);
+            let memory = &self.world.memory;
+            memory.write(segment, replica.address, first).map_err(|wrong| wrong.0)?;
+            if let Some(pause) = slice {
+                tokio::time::sleep(pause).await;
+            }
+            let at = replica.address + first.len() as u64;
+            memory.write(segment, at, rest).map_err(|wrong| wrong.0)?;
         }
         Ok(())
     }
