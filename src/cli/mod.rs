@@ -4,12 +4,14 @@
 
 mod bench;
 mod bundle;
+mod canary;
 mod client;
 mod console;
 mod demo;
 mod duration;
 mod exit;
 mod history;
+mod load;
 mod mooncake_master;
 mod operate;
 mod status;
@@ -101,6 +103,8 @@ enum Command {
     Verify(verify::VerifyArgs),
     /// Damage a node on purpose, to see that it is found
     Lab(verify::LabArgs),
+    /// Write and read all the time, and say how long there was no good answer
+    Canary(canary::CanaryArgs),
     /// Watch a cluster in the terminal, and fail over by keyboard
     Console(console::ConsoleArgs),
     /// Start two nodes, kill the primary under load and see that nothing is lost
@@ -165,6 +169,12 @@ pub fn run() -> ExitCode {
         Command::Verify(args) => block_on(verify::verify(&client, &args)),
         Command::Lab(args) => block_on(verify::lab(&client, &args)),
         Command::Console(args) => block_on(console::run(&client, &args)),
+        Command::Canary(args) => {
+            if args.exit_with_stdin {
+                std::thread::spawn(stop_with_stdin);
+            }
+            block_on(canary::run(&client, &args))
+        }
         Command::Demo(args) => block_on(demo::run(&client, args)),
         Command::Bench(args) => block_on(bench::run(&client, &args)),
     };

@@ -35,9 +35,9 @@ pub(crate) const ROOMS: &[Room] = &[
             "witness",
         ],
     ),
-    // outbound: commands dial nodes as nodes do. tui: the console is a command. wire: the bench drives any master that
+    // outbound, ports: commands dial nodes, and read the clock, as nodes do. tui: the console is a command. wire: the bench drives any master that
     // speaks Mooncake's protocol. telemetry: the support bundle holds messages as JSON.
-    room("cli", &["app", "config", "outbound", "proto", "telemetry", "tui", "wire"]),
+    room("cli", &["app", "config", "outbound", "ports", "proto", "telemetry", "tui", "wire"]),
     // kernel::master: what a master may be told is checked where it is defined. telemetry: what a collector and a
     // sampling rule are.
     room("config", &["kernel::lab", "kernel::master", "kernel::replication", "telemetry"]),
