@@ -9,6 +9,7 @@ mod console;
 mod demo;
 mod duration;
 mod exit;
+mod history;
 mod mooncake_master;
 mod operate;
 mod status;
@@ -86,6 +87,8 @@ enum Command {
     Witness(WitnessArgs),
     /// Who leads, how far behind the standbys are, what is wrong
     Status(status::StatusArgs),
+    /// Role changes and drills: when, why, how long, what was lost
+    History(history::HistoryArgs),
     /// Make a standby the primary
     Failover(operate::FailoverArgs),
     /// The path of one write through all nodes, stage by stage
@@ -154,6 +157,7 @@ pub fn run() -> ExitCode {
             Err(Failure::new(Exit::Usage, "mooncake-master takes no flags before its name"))
         }
         Command::Status(args) => block_on(status::run(&client, &args)),
+        Command::History(args) => block_on(history::run(&client, &args)),
         Command::Failover(args) => block_on(operate::failover(&client, &args)),
         Command::SupportBundle(args) => block_on(bundle::run(&client, &args)),
         Command::Trace(args) => block_on(trace::run(&client, &args)),
