@@ -176,8 +176,9 @@ async fn every_metric_of_the_catalogue_moves_or_is_absent_as_it_says() {
          --put-release-ms 2000",
         collector.url
     );
-    let a =
-        Node::start(&format!("--node a --role primary --log-mib 1 {QUICK} --mooncake 127.0.0.1:0 {traced}"));
+    let a = Node::start(&format!(
+        "--node a --role primary --grant-ms 3000 --log-mib 1 {QUICK} --mooncake 127.0.0.1:0 {traced}"
+    ));
     let lonely = scrape(&a).await;
     for name in
         ["standfast_replication_lag_entries", "segment_allocated_bytes", "standfast_failover_phase_seconds"]

@@ -10,6 +10,7 @@ mod e2e;
 mod etcd;
 mod failover;
 mod fix;
+mod performance;
 mod process;
 mod run;
 mod sim;
@@ -69,6 +70,16 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Measure, and write the page that says what came of it into docs/reports
+    Report {
+        what: Page,
+        /// Little of everything, to see that the way is open; writes nothing
+        #[arg(long)]
+        short: bool,
+        /// Print one line of JSON instead of text
+        #[arg(long)]
+        json: bool,
+    },
     /// Run one suite of end-to-end cases against real processes
     E2e {
         suite: e2e::Suite,
@@ -84,6 +95,12 @@ enum Command {
     },
 }
 
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Page {
+    /// What replication, verification and the doors cost
+    Performance,
+}
+
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Verify { full } => verify::run(full),
@@ -93,7 +110,9 @@ fn main() -> ExitCode {
         Command::Sim { args } => sim::run(&args),
         Command::Coverage { json } => coverage::run(json),
         Command::Bench { json } => bench::run(json),
+        Command::Report { what: Page::Performance, short, json } => performance::run(short, json),
         Command::E2e { suite: e2e::Suite::Failover, runs, quick, json } => e2e::failover(runs, quick, json),
+        Command::Report { what: Page::Performance, short, json } => performance::run(short, json),
         Command::E2e { suite, runs, json, .. } => e2e::run(suite, runs, json),
     };
     done.unwrap_or_else(|error| {

@@ -102,26 +102,13 @@ pub(super) struct Stock {
 
 impl Stock {
     pub(super) fn start() -> Result<Self> {
-        let python = wheel::python()?;
-        let mut command = wheel::command(&python);
-        // The script of this name runs the program beside the package, with its libraries in reach.
-        let find = "import mooncake, os; print(os.path.dirname(mooncake.__file__))";
-        let found = command.args(["-c", find]).output().context("cannot ask for the wheel's folder")?;
-        let folder = String::from_utf8_lossy(&found.stdout).trim().to_owned();
         let (rpc, metrics) = (free_port()?, free_port()?);
-        let mut master = wheel::command(&python);
-        let libraries = std::env::var("LD_LIBRARY_PATH").unwrap_or_default();
-        let program = std::mem::replace(&mut master, Command::new(format!("{folder}/mooncake_master")));
-        for (name, value) in program.get_envs() {
-            if let Some(value) = value {
-                master.env(name, value);
-            }
-        }
-        master.env("LD_LIBRARY_PATH", format!("{folder}:{libraries}"));
+        // It becomes the program of that name, under the same process id.
+        let mut master = wheel::command(&wheel::python()?);
+        master.args(["-m", "mooncake.cli", "--minloglevel=2", "--rpc_thread_num=4"]);
         master.args([format!("--rpc_port={rpc}"), format!("--metrics_port={metrics}")]);
-        master.args(["--rpc_thread_num=4", "--logtostderr=true", "--minloglevel=2"]);
         let child = master.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-        let child = child.with_context(|| format!("cannot start {folder}/mooncake_master"))?;
+        let child = child.context("cannot start the stock master")?;
         let (pid, addr) = (child.id(), format!("127.0.0.1:{rpc}"));
         let this = Self { addr, pid, _process: Process(child) };
         let watch = Stopwatch::start();

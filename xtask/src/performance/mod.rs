@@ -37,7 +37,7 @@ const SHORT: Scale = Scale { rounds: 1, objects: 50_000, count: 40_000, seconds:
 pub(crate) fn run(short: bool, as_json: bool) -> Result<ExitCode> {
     let scale = if short { SHORT } else { WHOLE };
     let busy_before = bench::load();
-    let binary = run::build_binary(run::Profile::Release)?;
+    let binary = run::release_binary()?;
     let figures = measure::all(&binary, scale)?;
     let document = json!({
         "schema": 1,
