@@ -112,7 +112,6 @@ fn main() -> ExitCode {
         Command::Bench { json } => bench::run(json),
         Command::Report { what: Page::Performance, short, json } => performance::run(short, json),
         Command::E2e { suite: e2e::Suite::Failover, runs, quick, json } => e2e::failover(runs, quick, json),
-        Command::Report { what: Page::Performance, short, json } => performance::run(short, json),
         Command::E2e { suite, runs, json, .. } => e2e::run(suite, runs, json),
     };
     done.unwrap_or_else(|error| {
