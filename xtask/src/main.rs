@@ -11,6 +11,7 @@ mod etcd;
 mod failover;
 mod fix;
 mod process;
+mod report;
 mod run;
 mod sim;
 mod steps;
@@ -69,6 +70,16 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Measure at length and write a page of docs/reports
+    Report {
+        page: report::Page,
+        /// How often each fault is made; a few of them less often
+        #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..))]
+        runs: u32,
+        /// Write the page of what was measured before: a line of JSON
+        #[arg(long, value_name = "FILE")]
+        from: Option<std::path::PathBuf>,
+    },
     /// Run one suite of end-to-end cases against real processes
     E2e {
         suite: e2e::Suite,
@@ -93,6 +104,7 @@ fn main() -> ExitCode {
         Command::Sim { args } => sim::run(&args),
         Command::Coverage { json } => coverage::run(json),
         Command::Bench { json } => bench::run(json),
+        Command::Report { page, runs, from } => report::run(page, runs, from),
         Command::E2e { suite: e2e::Suite::Failover, runs, quick, json } => e2e::failover(runs, quick, json),
         Command::E2e { suite, runs, json, .. } => e2e::run(suite, runs, json),
     };
