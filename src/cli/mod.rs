@@ -8,6 +8,7 @@ mod canary;
 mod client;
 mod console;
 mod demo;
+mod drill;
 mod duration;
 mod exit;
 mod history;
@@ -103,6 +104,8 @@ enum Command {
     Verify(verify::VerifyArgs),
     /// Damage a node on purpose, to see that it is found
     Lab(verify::LabArgs),
+    /// Strike a node on purpose, measure what clients see, and note it
+    Drill(drill::DrillArgs),
     /// Write and read all the time, and say how long there was no good answer
     Canary(canary::CanaryArgs),
     /// Watch a cluster in the terminal, and fail over by keyboard
@@ -169,6 +172,7 @@ pub fn run() -> ExitCode {
         Command::Verify(args) => block_on(verify::verify(&client, &args)),
         Command::Lab(args) => block_on(verify::lab(&client, &args)),
         Command::Console(args) => block_on(console::run(&client, &args)),
+        Command::Drill(args) => block_on(drill::run(&client, &args)),
         Command::Canary(args) => {
             if args.exit_with_stdin {
                 std::thread::spawn(stop_with_stdin);

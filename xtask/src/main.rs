@@ -12,6 +12,7 @@ mod failover;
 mod fix;
 mod performance;
 mod process;
+mod report;
 mod run;
 mod sim;
 mod steps;
@@ -70,15 +71,16 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Measure, and write the page that says what came of it into docs/reports
+    /// Measure at length and write a page of docs/reports
     Report {
-        what: Page,
-        /// Little of everything, to see that the way is open; writes nothing
-        #[arg(long)]
-        short: bool,
-        /// Print one line of JSON instead of text
-        #[arg(long)]
-        json: bool,
+        page: report::Page,
+        /// How often each fault is made, 30 unless given, a few of them less often;
+        /// rounds of each comparison of performance, 5 unless given
+        #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+        runs: Option<u32>,
+        /// Write the page of what was measured before: a line of JSON
+        #[arg(long, value_name = "FILE")]
+        from: Option<std::path::PathBuf>,
     },
     /// Run one suite of end-to-end cases against real processes
     E2e {
@@ -95,12 +97,6 @@ enum Command {
     },
 }
 
-#[derive(Clone, Copy, clap::ValueEnum)]
-enum Page {
-    /// What replication, verification and the doors cost
-    Performance,
-}
-
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Verify { full } => verify::run(full),
@@ -110,7 +106,7 @@ fn main() -> ExitCode {
         Command::Sim { args } => sim::run(&args),
         Command::Coverage { json } => coverage::run(json),
         Command::Bench { json } => bench::run(json),
-        Command::Report { what: Page::Performance, short, json } => performance::run(short, json),
+        Command::Report { page, runs, from } => report::run(page, runs, from),
         Command::E2e { suite: e2e::Suite::Failover, runs, quick, json } => e2e::failover(runs, quick, json),
         Command::E2e { suite, runs, json, .. } => e2e::run(suite, runs, json),
     };

@@ -103,6 +103,8 @@ pub(crate) struct Shape {
     pub(crate) canary_timeout: &'static str,
     /// Seed of the load.
     pub(crate) seed: u64,
+    /// More flags of both nodes.
+    pub(crate) flags: String,
 }
 
 /// The processes, and where they are.
@@ -110,6 +112,7 @@ pub(crate) struct Cluster {
     binary: PathBuf,
     folder: TempDir,
     ports: Vec<(&'static str, [u16; 2])>,
+    flags: String,
     pub(crate) members: Vec<Option<Process>>,
     pub(crate) nodes: [Option<Process>; 2],
     pub(crate) lender: Option<Process>,
@@ -134,6 +137,7 @@ impl Cluster {
             binary: binary.to_owned(),
             folder: tempfile::tempdir()?,
             ports: ports.collect::<Result<_>>()?,
+            flags: shape.flags.clone(),
             members: Vec::new(),
             nodes: [None, None],
             lender: None,
@@ -199,6 +203,7 @@ impl Cluster {
         serve.args(["serve", "--node", name, "--cluster", "kv", "--grpc", &self.at(name, 0)]);
         serve.args(["--http", &self.at(name, 1), "--coordinator", &format!("etcd://{}", members.join(","))]);
         serve.arg("--history").arg(self.folder.path().join(format!("{name}.history")));
+        serve.args(self.flags.split_whitespace());
         let process = Process::spawn(serve, &self.log(name))?;
         process.line().with_context(|| format!("{name} did not start: {}", self.words(name)))?;
         self.nodes[nr] = Some(process);

@@ -62,6 +62,17 @@ pub(crate) struct Case {
     pub(crate) quick: bool,
 }
 
+impl Case {
+    /// How often it is run: there is no distribution of what nobody notices.
+    pub(crate) fn runs(&self, wanted: u32) -> u32 {
+        match self.expect {
+            Expect::Outage => wanted,
+            Expect::Safety => wanted.min(10),
+            Expect::NoFailedCall => wanted.min(3),
+        }
+    }
+}
+
 const fn case(name: &'static str, fault: Fault, expect: Expect, net: bool, quick: bool) -> Case {
     Case { name, fault, expect, net, members: 1, quick }
 }

@@ -50,20 +50,11 @@ pub(crate) fn run(selection: Selection) -> Result<Vec<CaseReport>> {
     let mut reports = Vec::new();
     for case in CASES.iter().filter(|case| case.quick || !selection.quick) {
         let watch = Stopwatch::start();
-        let mut report = CaseReport {
-            name: case.name,
-            skipped: None,
-            reasons: Vec::new(),
-            seconds: 0.0,
-            outages: Vec::new(),
-            failed_calls: 0,
-            phases: Vec::new(),
-            load: Value::Null,
-        };
+        let mut report = CaseReport::new(case.name);
         let missing = case.fault.unavailable().map(str::to_owned);
         report.skipped = missing.or_else(|| net::missing().filter(|_| case.net));
         if report.skipped.is_none()
-            && let Err(error) = play(&binary, case, selection, &mut report)
+            && let Err(error) = play(&binary, case, "", selection, &mut report)
         {
             report.reasons.push(format!("{error:#}"));
         }
@@ -74,13 +65,50 @@ pub(crate) fn run(selection: Selection) -> Result<Vec<CaseReport>> {
     Ok(reports)
 }
 
-fn play(binary: &Path, case: &Case, selection: Selection, report: &mut CaseReport) -> Result<()> {
+/// Heartbeats and grants in milliseconds, down to what a small machine bears; each the least that its heartbeat allows,
+/// with room.
+const CURVE: [[u64; 2]; 4] = [[100, 500], [50, 300], [25, 200], [10, 150]];
+/// Runs of each of them.
+const CURVE_RUNS_MAX: u32 = 10;
+
+/// kill -9 with shorter and shorter timers.
+pub(crate) fn curve(runs: u32) -> Result<Vec<Value>> {
+    let binary = build_binary()?;
+    let mut points = Vec::new();
+    for [heartbeat, grant] in CURVE {
+        let case = &CASES[0];
+        let mut report = CaseReport::new(case.name);
+        let flags = format!(
+            "--heartbeat-ms {heartbeat} --grant-ms {grant} --shrink-ms {} --takeover-ms {}",
+            2 * heartbeat,
+            4 * heartbeat
+        );
+        let selection = Selection { runs: runs.min(CURVE_RUNS_MAX), quick: false };
+        if let Err(error) = play(&binary, case, &flags, selection, &mut report) {
+            report.reasons.push(format!("{error:#}"));
+        }
+        eprintln!("heartbeat {heartbeat} ms, grant {grant} ms: {}", report.sentence());
+        let mut point = report.to_json();
+        (point["heartbeat_ms"], point["grant_ms"]) = (json!(heartbeat), json!(grant));
+        points.push(point);
+    }
+    Ok(points)
+}
+
+fn play(
+    binary: &Path,
+    case: &Case,
+    flags: &str,
+    selection: Selection,
+    report: &mut CaseReport,
+) -> Result<()> {
     let lengths = if selection.quick { SHORT } else { LONG };
     // Where nothing may fail, a slow answer on a loaded machine is no failure.
     let canary_timeout = if case.expect == Expect::NoFailedCall { "2s" } else { "100ms" };
-    let shape = Shape { members: case.members, net: case.net, canary_timeout, seed: 1 };
+    let shape =
+        Shape { members: case.members, net: case.net, canary_timeout, seed: 1, flags: flags.to_owned() };
     let mut cluster = Cluster::start(binary, &shape)?;
-    let played = (1..=selection.runs).try_for_each(|run| {
+    let played = (1..=case.runs(selection.runs)).try_for_each(|run| {
         strike(&mut cluster, case, lengths, report).with_context(|| format!("run {run}"))
     });
     if let Err(error) = played {
@@ -144,6 +172,19 @@ fn judge(case: &Case, report: &mut CaseReport) {
 }
 
 impl CaseReport {
+    fn new(name: &'static str) -> Self {
+        Self {
+            name,
+            skipped: None,
+            reasons: Vec::new(),
+            seconds: 0.0,
+            outages: Vec::new(),
+            failed_calls: 0,
+            phases: Vec::new(),
+            load: Value::Null,
+        }
+    }
+
     fn sentence(&self) -> String {
         let Self { name, seconds, .. } = self;
         match (&self.skipped, self.reasons.is_empty(), Distribution::of(&self.outages)) {
@@ -204,16 +245,7 @@ mod tests {
     use super::*;
 
     fn report(outages: &[f64], failed_calls: u64) -> CaseReport {
-        CaseReport {
-            name: "x",
-            skipped: None,
-            reasons: Vec::new(),
-            seconds: 1.0,
-            outages: outages.to_vec(),
-            failed_calls,
-            phases: Vec::new(),
-            load: Value::Null,
-        }
+        CaseReport { outages: outages.to_vec(), failed_calls, ..CaseReport::new("x") }
     }
 
     fn judged(expect: Expect, outages: &[f64], failed_calls: u64) -> usize {

@@ -6,8 +6,8 @@ use serde_json::Value;
 
 const UNKNOWN: &str = "?";
 
-/// The page of a document of [`run`](super::run).
-pub(super) fn page(document: &Value) -> String {
+/// The page of what [`measure`](super::measure) found.
+pub(crate) fn page(document: &Value) -> String {
     let (figures, machine) = (&document["figures"], &document["machine"]);
     let mut page = format!(
         "# Performance\n\nMade by `cargo xtask report performance` at commit {}. {}, {} cores, load {} before. Medians of {} \
