@@ -34,26 +34,37 @@ impl Drop for Process {
 pub(super) struct Cluster {
     pub(super) grpc: String,
     pub(super) mooncake: String,
-    _nodes: Vec<Process>,
+    pub(super) http: String,
+    nodes: Vec<Process>,
 }
 
 impl Cluster {
-    pub(super) fn alone(binary: &Path) -> Result<Self> {
-        let (node, ready) = node(binary, &["--node", "a", "--role", "primary"])?;
-        Ok(Self { grpc: text(&ready, "grpc"), mooncake: text(&ready, "mooncake"), _nodes: vec![node] })
+    pub(super) fn alone(binary: &Path, flags: &[&str]) -> Result<Self> {
+        let (a, ready) = node(binary, &[&["--node", "a", "--role", "primary"], flags].concat())?;
+        Ok(Self::of(a, &ready))
     }
 
     /// With a standby in sync.
     pub(super) fn pair(binary: &Path, flags: &[&str]) -> Result<Self> {
-        let (a, ready) = node(binary, &[&["--node", "a", "--role", "primary"], flags].concat())?;
-        let grpc = text(&ready, "grpc");
+        let mut this = Self::alone(binary, flags)?;
+        this.join(binary, flags)?;
+        Ok(this)
+    }
+
+    fn of(primary: Process, ready: &Value) -> Self {
+        let of = |name: &str| text(ready, name);
+        Self { grpc: of("grpc"), mooncake: of("mooncake"), http: of("http"), nodes: vec![primary] }
+    }
+
+    /// Adds a standby and waits until it is in sync.
+    pub(super) fn join(&mut self, binary: &Path, flags: &[&str]) -> Result<()> {
+        let grpc = self.grpc.clone();
         let (b, _) = node(binary, &[&["--node", "b", "--role", "standby", "--peer", &grpc], flags].concat())?;
-        let this = Self { grpc, mooncake: text(&ready, "mooncake"), _nodes: vec![a, b] };
-        this.until(binary, "a standby in sync", |status| {
+        self.nodes.push(b);
+        self.until(binary, "a standby in sync", |status| {
             let nodes = status["nodes"].as_array().into_iter().flatten();
             nodes.flat_map(|n| n["standbys"].as_array().into_iter().flatten()).any(|s| s["in_sync"] == true)
-        })?;
-        Ok(this)
+        })
     }
 
     /// Waits for a status that is as wanted.

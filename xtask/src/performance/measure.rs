@@ -1,10 +1,12 @@
 //! The runs: each drives all its sides in turns with the same keys, so that only ratios of one run are told.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Map, Value, json};
 
 use super::Scale;
@@ -17,6 +19,7 @@ const LAB: &[&str] = &["--enable-lab"];
 const WITHOUT_VERIFICATION: &[&str] = &["--verify", "false"];
 const ASYNC: &[&str] = &["--ack", "async"];
 const REPAIRED_WITHIN_S: f64 = 120.0;
+const SCRAPES: usize = 20;
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 pub(super) fn all(binary: &Path, scale: Scale) -> Result<Map<String, Value>> {
@@ -32,8 +35,12 @@ pub(super) fn all(binary: &Path, scale: Scale) -> Result<Map<String, Value>> {
     add("one_writer", writers(binary, scale, 1))?;
     add("writers_64", writers(binary, scale, 64))?;
     add("verification", verification(binary, scale))?;
-    add("repair_of_one_key", repair(binary, scale, 1))?;
-    add("repair_of_one_percent", repair(binary, scale, scale.objects / 100))?;
+    let mut loaded = Loaded::start(binary, scale)?;
+    add("scrape", scrape(&loaded.cluster))?;
+    add("full_sync", loaded.full_sync())?;
+    add("repair_of_one_key", loaded.repair(1))?;
+    add("repair_of_one_percent", loaded.repair(scale.objects / 100))?;
+    drop(loaded);
     for op in ["put", "exist"] {
         for connections in [1, 2, 4] {
             add(&format!("stock_{op}_{connections}"), beside_stock(binary, scale, op, connections))?;
@@ -61,7 +68,7 @@ fn words(flags: &str) -> Vec<String> {
 /// Batches as engines send them, counted where the standby has applied them.
 fn throughput(binary: &Path, scale: Scale, connections: u32) -> Result<Value> {
     let (sync, quick) = (Cluster::pair(binary, &[])?, Cluster::pair(binary, ASYNC)?);
-    let alone = Cluster::alone(binary)?;
+    let alone = Cluster::alone(binary, &[])?;
     let sides = [("sync", sync.grpc.clone()), ("async", quick.grpc.clone()), ("alone", alone.grpc.clone())];
     bench(binary, scale, &sides, &words(&format!("--count {} --connections {connections}", scale.count)))
 }
@@ -69,7 +76,7 @@ fn throughput(binary: &Path, scale: Scale, connections: u32) -> Result<Value> {
 /// What a caller with one key waits for its put: with a standby, and without.
 fn writers(binary: &Path, scale: Scale, connections: u32) -> Result<Value> {
     let (sync, quick) = (Cluster::pair(binary, &[])?, Cluster::pair(binary, ASYNC)?);
-    let alone = Cluster::alone(binary)?;
+    let alone = Cluster::alone(binary, &[])?;
     let sides = [("sync", sync.grpc.clone()), ("async", quick.grpc.clone()), ("alone", alone.grpc.clone())];
     let count = scale.count / 40 * u64::from(connections).min(8);
     bench(binary, scale, &sides, &words(&format!("--batch 1 --count {count} --connections {connections}")))
@@ -106,48 +113,79 @@ impl Drop for Load {
     }
 }
 
-/// Damages objects of the standby while writes go on; the time until all is proved equal again.
-fn repair(binary: &Path, scale: Scale, damaged: u64) -> Result<Value> {
-    let pair = Cluster::pair(binary, LAB)?;
-    let mut command = Command::new(binary);
-    command.args(["bench", "--json", "--allow-busy", "--duration", "300s", "--target", &pair.grpc]);
-    command.args(["--keys", &scale.objects.to_string(), "--rate", &PACE.to_string()]);
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    let _load = Load(command.spawn().context("cannot start the load")?);
-    let objects = |status: &Value| {
-        status["nodes"].as_array().and_then(|n| n.iter().filter_map(|n| n["objects"].as_u64()).max())
-    };
-    pair.until(binary, "the objects", |status| objects(status).is_some_and(|n| n >= scale.objects))?;
-    let count = damaged.to_string();
-    let watch = Stopwatch::start();
-    let done = pair.ask(binary, &["lab", "corrupt", "--node", "b", "--kind", "field", "--count", &count])?;
-    let planted = done["damaged"].as_array().map_or(0, Vec::len) as u64;
-    ensure!(planted == damaged, "{planted} of {damaged} objects were damaged");
-    let planted_s = watch.elapsed().as_secs_f64();
-    let mut found_s = None;
-    let mut seen = Value::Null;
-    while watch.elapsed().as_secs_f64() < REPAIRED_WITHIN_S {
-        seen = pair.ask(binary, &["verify", "status"])?;
-        let standby = &seen["nodes"].as_array().into_iter().flatten().find(|n| n["role"] == "standby");
-        let standby = standby.unwrap_or(&Value::Null);
-        let now = watch.elapsed().as_secs_f64();
-        if found_s.is_none() && is_unequal(standby) {
-            found_s = Some(now);
-        }
-        if let Some(found_s) = found_s.filter(|found| is_equal_since(standby, now - found)) {
-            return Ok(json!({
-                "damaged": damaged, "planted_s": planted_s, "found_s": found_s, "proved_equal_s": now,
-            }));
-        }
-        pause(LOOK_EVERY);
-    }
-    anyhow::bail!("not repaired after {REPAIRED_WITHIN_S} s: {seen}")
+/// A cluster with its objects, and writes that go on.
+struct Loaded<'a> {
+    binary: &'a Path,
+    cluster: Cluster,
+    _load: Load,
 }
 
-/// Whether the standby has met a difference, now or since it started.
-fn is_unequal(standby: &Value) -> bool {
-    let counted = standby["mismatches"].as_object().into_iter().flatten().any(|(_, n)| n.as_u64() > Some(0));
-    counted || standby["homes_unequal"].as_u64() > Some(0)
+impl<'a> Loaded<'a> {
+    /// A primary alone; writes begin when its objects are there.
+    fn start(binary: &'a Path, scale: Scale) -> Result<Self> {
+        let cluster = Cluster::alone(binary, LAB)?;
+        let mut command = Command::new(binary);
+        command.args(["bench", "--json", "--allow-busy", "--duration", "600s", "--target", &cluster.grpc]);
+        command.args(["--keys", &scale.objects.to_string(), "--rate", &PACE.to_string()]);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let load = Load(command.spawn().context("cannot start the load")?);
+        let all = |status: &Value| {
+            let nodes = status["nodes"].as_array().into_iter().flatten();
+            nodes.filter_map(|n| n["objects"].as_u64()).max() > Some(scale.objects)
+        };
+        cluster.until(binary, "the objects", all)?;
+        Ok(Self { binary, cluster, _load: load })
+    }
+
+    /// A standby with nothing joins; the time from its start until it is in sync.
+    fn full_sync(&mut self) -> Result<Value> {
+        let watch = Stopwatch::start();
+        self.cluster.join(self.binary, LAB)?;
+        Ok(json!({"in_sync_s": watch.elapsed().as_secs_f64()}))
+    }
+
+    /// Damages objects of the standby; the time until all is proved equal again.
+    fn repair(&self, damaged: u64) -> Result<Value> {
+        let (pair, binary) = (&self.cluster, self.binary);
+        let met = self.differences()?;
+        let count = damaged.to_string();
+        let watch = Stopwatch::start();
+        let done =
+            pair.ask(binary, &["lab", "corrupt", "--node", "b", "--kind", "field", "--count", &count])?;
+        let planted = done["damaged"].as_array().map_or(0, Vec::len) as u64;
+        ensure!(planted == damaged, "{planted} of {damaged} objects were damaged: {done}");
+        let planted_s = watch.elapsed().as_secs_f64();
+        let mut found_s = None;
+        while watch.elapsed().as_secs_f64() < REPAIRED_WITHIN_S {
+            let (standby, now) = (self.verified()?, watch.elapsed().as_secs_f64());
+            if found_s.is_none() && (met_by(&standby) > met || standby["homes_unequal"].as_u64() > Some(0)) {
+                found_s = Some(now);
+            }
+            if let Some(found_s) = found_s.filter(|found| is_equal_since(&standby, now - found)) {
+                return Ok(json!({
+                    "damaged": damaged, "planted_s": planted_s, "found_s": found_s, "proved_equal_s": now,
+                }));
+            }
+            pause(LOOK_EVERY);
+        }
+        bail!("not repaired after {REPAIRED_WITHIN_S} s: {}", self.verified()?)
+    }
+
+    /// What the standby says of verification.
+    fn verified(&self) -> Result<Value> {
+        let seen = self.cluster.ask(self.binary, &["verify", "status"])?;
+        let mut nodes = seen["nodes"].as_array().into_iter().flatten();
+        Ok(nodes.find(|n| n["role"] == "standby").cloned().unwrap_or_default())
+    }
+
+    fn differences(&self) -> Result<u64> {
+        self.verified().map(|standby| met_by(&standby))
+    }
+}
+
+/// Differences that the standby has met since it started.
+fn met_by(standby: &Value) -> u64 {
+    standby["mismatches"].as_object().into_iter().flatten().filter_map(|(_, n)| n.as_u64()).sum()
 }
 
 /// Whether every home has been equal at some moment of the last so many seconds, and none is unequal.
@@ -156,6 +194,24 @@ fn is_equal_since(standby: &Value, seconds: f64) -> bool {
     standby["mismatched_keys"] == 0
         && standby["homes_unequal"] == 0
         && age_ms.is_some_and(|age| age / 1e3 < seconds)
+}
+
+/// What a scrape costs, and how much it brings.
+fn scrape(cluster: &Cluster) -> Result<Value> {
+    let mut times = Vec::new();
+    let mut page = String::new();
+    for _ in 0..SCRAPES {
+        let watch = Stopwatch::start();
+        let mut stream = TcpStream::connect(&cluster.http)?;
+        write!(stream, "GET /metrics HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n", cluster.http)?;
+        page.clear();
+        stream.read_to_string(&mut page)?;
+        times.push(watch.elapsed().as_secs_f64() * 1e3);
+    }
+    times.sort_by(f64::total_cmp);
+    let series = page.lines().filter(|line| line.starts_with(|c: char| c.is_ascii_lowercase())).count();
+    ensure!(page.starts_with("HTTP/1.1 200") && series > 0, "a scrape brought {page:?}");
+    Ok(json!({"median_ms": times[SCRAPES / 2], "max_ms": times[SCRAPES - 1], "series": series}))
 }
 
 /// Through Mooncake's protocol: ours with an async standby, beside the wheel's own master without any.
