@@ -87,6 +87,7 @@ fn link(
 ) {
     let by = [standby];
     out.known(&m::LAG_ENTRIES, &by, lag.and_then(|l| l.entries));
+    out.known(&m::LAG_BYTES, &by, lag.and_then(|l| l.bytes));
     if let Some(age_us) = lag.and_then(|l| l.age_us) {
         out.put(&m::LAG_SECONDS, &by, age_us as f64 / 1e6);
     }
@@ -191,6 +192,7 @@ fn writes(traffic: &v1::Traffic, out: &mut Exposition) {
     out.count(&m::STOCK_VALID_GETS, &[], gets("ok"));
     out.known(&m::REFUSED_TOTAL, &[], traffic.refused);
     out.known(&m::UNKNOWN_TOTAL, &[], traffic.unknown_outcomes);
+    out.known(&m::ALLOCATION_FAILURES, &[], traffic.allocation_failures);
     out.known(&m::PENDING_REPLIES, &[], traffic.pending_replies);
     out.known(&m::STOCK_PENDING, &[], traffic.pending_replies);
 }
@@ -243,10 +245,13 @@ fn readiness(status: &v1::NodeStatus, out: &mut Exposition) {
 fn role_changes(status: &v1::NodeStatus, out: &mut Exposition) {
     for kind in m::CHANGES {
         for (result, succeeded) in [("ok", true), ("failed", false)] {
-            let of_kind =
-                |c: &&v1::RoleChangeCount| change_word(c.kind()) == *kind && c.succeeded == succeeded;
-            let count = status.role_changes.iter().filter(of_kind).map(|c| c.count).sum();
-            out.count(&m::FAILOVERS_TOTAL, &[kind, result], count);
+            for (drill, is_drill) in [("no", false), ("yes", true)] {
+                let of_kind = |c: &&v1::RoleChangeCount| {
+                    change_word(c.kind()) == *kind && c.succeeded == succeeded && c.drill == is_drill
+                };
+                let count = status.role_changes.iter().filter(of_kind).map(|c| c.count).sum();
+                out.count(&m::FAILOVERS_TOTAL, &[kind, result, drill], count);
+            }
         }
     }
     let Some(last) = status.history.last() else { return };
@@ -320,6 +325,9 @@ fn health(status: &v1::NodeStatus, out: &mut Exposition) {
         out.count(&m::NOTIFICATIONS, &["ok"], n.sent);
         out.count(&m::NOTIFICATIONS, &["failed"], n.failed);
     }
+    if let Some(taken) = &status.taken {
+        out.put(&m::CLOCK, &[], taken.unix_us as f64 / 1e6);
+    }
     let Some(h) = &status.health else { return };
     out.times(&m::LOOP_DELAY, &[], h.loop_delay.as_ref());
     if let Some(us) = h.cpu_us {
@@ -327,6 +335,8 @@ fn health(status: &v1::NodeStatus, out: &mut Exposition) {
     }
     out.known(&m::PROCESS_RESIDENT, &[], h.resident_bytes);
     out.known(&m::PROCESS_FDS, &[], h.open_files);
+    out.known(&m::PROCESS_MAX_FDS, &[], h.open_files_limit);
+    out.known(&m::MEMORY_LIMIT, &[], h.memory_limit_bytes);
     out.known(&m::PROCESS_THREADS, &[], h.threads);
 }
 

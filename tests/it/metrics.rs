@@ -142,6 +142,9 @@ async fn own_calls(node: &Node) {
     node.status(true).await;
     let keys = vec!["x".into()];
     c.exist_key(v1::ExistKeyRequest { keys: keys.clone(), tenant: String::new() }).await.expect("answered");
+    // Larger than all memory that is lent.
+    let item = v1::PutStartItem { key: "huge".into(), size: 1 << 30 };
+    c.put_start(v1::PutStartRequest { items: vec![item], ..start(&[]) }).await.expect("answered");
     c.remove(v1::RemoveRequest { keys, force: true, tenant: String::new() }).await.expect("answered");
 }
 

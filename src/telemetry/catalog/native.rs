@@ -50,7 +50,8 @@ pub const SEGMENT_STATES: &[&str] = &["ok", "held", "gracefully_unmounting"];
 
 const STANDBY: &[Label] = &[named("standby", "name of the standby's node; at most 16")];
 const OP_RESULT: &[Label] = &[closed("op", CALLS), closed("result", &["ok", "error"])];
-const KIND_RESULT: &[Label] = &[closed("kind", CHANGES), closed("result", &["ok", "failed"])];
+const ROLE_CHANGE: &[Label] =
+    &[closed("kind", CHANGES), closed("result", &["ok", "failed"]), closed("drill", &["no", "yes"])];
 
 macro_rules! catalog {
     ($($name:ident = $metric:expr;)*) => {
@@ -87,6 +88,10 @@ catalog! {
         .by(STANDBY)
         .healthy("below 1000")
         .absent("primary and standby are not in contact: nobody knows");
+    LAG_BYTES = gauge("standfast_replication_lag_bytes", "Bytes of log that the standby is behind.")
+        .by(STANDBY)
+        .healthy("below the bytes of one second")
+        .absent("on a standby, and while the two are not in contact");
     LAG_SECONDS = gauge(
         "standfast_replication_lag_seconds",
         "For how long the standby has been behind; rises while the two are not in contact.",
@@ -165,6 +170,8 @@ catalog! {
         .healthy("no increase on a primary");
     UNKNOWN_TOTAL = counter("standfast_unknown_outcomes_total", "Calls whose outcome their client does not know.")
         .healthy("no increase");
+    ALLOCATION_FAILURES = counter("standfast_allocation_failures_total", "Writes refused because no lent memory had room for them.")
+        .healthy("no increase");
     PENDING_REPLIES = gauge("standfast_pending_replies", "Replies that wait for the in-sync standbys now.")
         .healthy("below 1000");
     MAY_ANSWER = gauge("standfast_may_answer", "1 while the primary has the right to answer.")
@@ -182,7 +189,7 @@ catalog! {
 
     // Role changes.
     FAILOVERS_TOTAL = counter("standfast_failovers_total", "Role changes that this node went through as the new primary.")
-        .by(KIND_RESULT);
+        .by(ROLE_CHANGE);
     FAILOVER_PHASE = gauge("standfast_failover_phase_seconds", "How long each phase of the last role change took.")
         .by(&[closed("phase", PHASES)])
         .absent("this node has not taken over since it started");
@@ -236,6 +243,15 @@ catalog! {
     PROCESS_FDS = gauge("process_open_fds", "Open file descriptors.")
         .healthy("below half of the limit")
         .absent("the system does not tell");
+    PROCESS_MAX_FDS = gauge("process_max_fds", "Open file descriptors that the process may have.")
+        .absent("the system does not tell")
+        .constant();
+    MEMORY_LIMIT = gauge("standfast_memory_limit_bytes", "Memory that the process may use: the least of the machine's and its control groups' limits.")
+        .absent("the system does not tell")
+        .constant();
+    CLOCK = gauge("standfast_clock_timestamp_seconds", "The node's wall clock when it was read, in seconds since 1970.")
+        .healthy("within 0.1 of the other nodes'")
+        .absent("before the first reading");
     PROCESS_THREADS = gauge("process_threads", "Threads of the process.").absent("the system does not tell");
     PROCESS_START = gauge("process_start_time_seconds", "When the process started, in seconds since 1970.").constant();
     MEMORY = gauge("standfast_memory_bytes", "Memory by what it is used for, as far as it is counted.")
