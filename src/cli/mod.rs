@@ -6,11 +6,13 @@ mod bench;
 mod bundle;
 mod client;
 mod console;
+mod dashboards;
 mod demo;
 mod duration;
 mod exit;
 mod mooncake_master;
 mod operate;
+mod runbook;
 mod status;
 mod text;
 mod trace;
@@ -98,6 +100,10 @@ enum Command {
     Verify(verify::VerifyArgs),
     /// Damage a node on purpose, to see that it is found
     Lab(verify::LabArgs),
+    /// What to do about an alert, and how to do what has to be planned
+    Runbook(runbook::RunbookArgs),
+    /// Dashboards and alerts: write them as files, push them to Grafana
+    Dashboards(dashboards::DashboardsArgs),
     /// Watch a cluster in the terminal, and fail over by keyboard
     Console(console::ConsoleArgs),
     /// Start two nodes, kill the primary under load and see that nothing is lost
@@ -160,6 +166,8 @@ pub fn run() -> ExitCode {
         Command::Detach(args) => block_on(operate::detach(&client, &args)),
         Command::Verify(args) => block_on(verify::verify(&client, &args)),
         Command::Lab(args) => block_on(verify::lab(&client, &args)),
+        Command::Runbook(args) => runbook::run(client.json, &args),
+        Command::Dashboards(args) => block_on(dashboards::run(client.json, &args)),
         Command::Console(args) => block_on(console::run(&client, &args)),
         Command::Demo(args) => block_on(demo::run(&client, args)),
         Command::Bench(args) => block_on(bench::run(&client, &args)),

@@ -15,6 +15,7 @@ mod full_sync;
 mod health;
 mod logs;
 mod metrics;
+mod monitoring;
 mod mooncake;
 mod mooncake_door;
 mod mooncake_off;
