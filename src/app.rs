@@ -10,6 +10,7 @@ use standfast_kernel::coordination::Revision;
 use standfast_kernel::node::{Node, NodeConfig};
 use standfast_kernel::oplog::LogLimits;
 use standfast_kernel::replication::{Identity, ReplicationConfig, ReplicationTimes};
+use standfast_kernel::supervisor::{LeadershipConfig, LeadershipTimes};
 use standfast_kernel::types::{CopyId, Epoch};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -17,13 +18,19 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::config::{HTTP_DEFAULT, LogFormat, ServeArgs, ServeConfig, StartRole, WitnessArgs};
+use crate::config::{
+    CoordinatorConfig, HTTP_DEFAULT, LogFormat, ServeArgs, ServeConfig, StartRole, WitnessArgs,
+};
 use crate::inbound::{admin, coro_rpc, grpc};
-use crate::outbound::{BootClock, GrpcPeer, OsEntropy, WebhookSender, epoch_of};
-use crate::ports::{Clock, Entropy, Notifier};
+use crate::outbound::{
+    BootClock, CoordinatorOptions, Credentials, EtcdCoordinator, GrpcPeer, HistoryFile, OsEntropy,
+    WebhookSender, epoch_of,
+};
+use crate::ports::{Archive, Clock, Entropy, Notifier};
 use crate::shell::{
-    ConnIds, Driver, DriverParts, FullSyncService, HotStandbyService, MasterService, NodeHandle,
-    ReplicationService, ServingCell, StatusBoard, StatusFacts, Traffic, WriteTraces,
+    Command, ConnIds, Driver, DriverParts, FullSyncService, History, HotStandbyService, MasterService,
+    MasterServiceSupervisor, NodeHandle, ReplicationService, ServingCell, StatusBoard, StatusFacts, Traffic,
+    WriteTraces, exchange_history,
 };
 use crate::telemetry::otel::Exporter;
 use crate::telemetry::{self, Instruments, LogControl};
@@ -116,6 +123,16 @@ fn stop_on_bugs() {
     }));
 }
 
+/// Clients are sent here only once they can connect (PROTOCOL C5).
+async fn tell_listening(mut listens: watch::Receiver<bool>, events: mpsc::Sender<Command>) {
+    while listens.changed().await.is_ok() {
+        let now = *listens.borrow_and_update();
+        if events.send(Command::Listening(now)).await.is_err() {
+            return;
+        }
+    }
+}
+
 /// A node whose parts are wired, before it runs.
 struct App {
     listener: TcpListener,
@@ -125,19 +142,36 @@ struct App {
     exporter: Option<Exporter>,
     webhook: Option<WebhookSender>,
     serving: watch::Receiver<Option<Epoch>>,
+    events: mpsc::Sender<Command>,
+    followed: watch::Receiver<Option<Arc<GrpcPeer>>>,
     driver: Driver<BootClock, GrpcPeer>,
     handle: NodeHandle,
     ready: serde_json::Value,
 }
 
 async fn run(config: ServeConfig, logs: LogControl) -> anyhow::Result<()> {
-    let App { listener, services, mooncake, http, exporter, webhook, serving, driver, handle, ready } =
-        build(config).await?;
+    let App {
+        listener,
+        services,
+        mooncake,
+        http,
+        exporter,
+        webhook,
+        serving,
+        events,
+        followed,
+        driver,
+        handle,
+        ready,
+    } = build(config).await?;
     let stop = CancellationToken::new();
     let tasks = TaskTracker::new();
     let node = tasks.spawn(driver.run());
     if let Some(port) = mooncake {
-        tasks.spawn(coro_rpc::serve(port, Arc::clone(&services.hall), serving, stop.clone()));
+        let (listening, listens) = watch::channel(false);
+        tasks.spawn(tell_listening(listens, events));
+        let hall = Arc::clone(&services.hall);
+        tasks.spawn(coro_rpc::serve(port, hall, serving, Some(listening), stop.clone()));
     }
     if let Some(exporter) = exporter {
         let clock = Arc::clone(&services.clock);
@@ -146,6 +180,8 @@ async fn run(config: ServeConfig, logs: LogControl) -> anyhow::Result<()> {
     if let Some(webhook) = webhook {
         tasks.spawn(webhook.run(stop.clone()));
     }
+    let history = Arc::clone(services.board.history());
+    tasks.spawn(exchange_history(history, followed, stop.clone()));
     tasks.spawn(tell_suppressed(logs.clone(), stop.clone()));
     if let Some(listener) = http {
         let admin = admin::Admin {
@@ -204,7 +240,7 @@ async fn build(config: ServeConfig) -> anyhow::Result<App> {
         "mooncake": mooncake_address, "http": http_address, "pid": std::process::id(),
     });
     let (exporter, instruments) = instruments(&config)?;
-    let node = Node::new(node_config(&config, me.clone(), entropy.random() as u64));
+    let node = Node::new(node_config(&config, me.clone(), mooncake_address.clone(), entropy.random() as u64));
     let (tx, commands) = mpsc::channel(COMMANDS_MAX);
     let serving = Arc::new(ServingCell::default());
     let traffic = Arc::new(Traffic::default());
@@ -224,7 +260,8 @@ async fn build(config: ServeConfig) -> anyhow::Result<App> {
         None => (None, None),
     };
     let (seen, counted) = (Arc::clone(&serving), Arc::clone(&traffic));
-    let board = StatusBoard::new(facts, store, seen, counted, tracer.clone(), notifier);
+    let history = history(&config)?;
+    let board = StatusBoard::new(facts, store, seen, counted, Arc::clone(&history), tracer.clone(), notifier);
     let board = Arc::new(board);
     let shared: Arc<dyn Clock> = Arc::clone(&clock) as Arc<dyn Clock>;
     let ids = ConnIds::default();
@@ -242,11 +279,18 @@ async fn build(config: ServeConfig) -> anyhow::Result<App> {
         instruments,
     );
     let handle = NodeHandle::new(tx.clone());
-    let link = HotStandbyService::new(config.peer.map(GrpcPeer::new), tx, shared, tracer);
+    let supervisor = match &config.coordinator {
+        Some(c) => Some(supervise(&config, c, tx.clone())?),
+        None => None,
+    };
+    let events = tx.clone();
+    let link = HotStandbyService::new(config.peer.clone(), GrpcPeer::new, tx, shared, tracer);
+    let followed = link.followed();
     let driver = Driver::new(DriverParts {
         node,
         clock: Arc::clone(&clock),
         link,
+        supervisor,
         peers: replication.clone(),
         copies: copies.clone(),
         serving: Arc::clone(&serving),
@@ -273,10 +317,25 @@ async fn build(config: ServeConfig) -> anyhow::Result<App> {
         exporter,
         webhook: sender,
         serving: serving.watch(),
+        events,
+        followed,
         driver,
         handle,
         ready,
     })
+}
+
+/// The history, over restarts where there is a file for it.
+fn history(config: &ServeConfig) -> anyhow::Result<Arc<History>> {
+    let (archive, kept) = match &config.history {
+        Some(path) => {
+            let (file, kept) = HistoryFile::open(path).context("--history")?;
+            (Some(Arc::new(file) as Arc<dyn Archive>), kept)
+        }
+        None => (None, Vec::new()),
+    };
+    let (cluster, node) = (config.cluster.to_string(), config.node.to_string());
+    Ok(Arc::new(History::new(cluster, node, kept, archive)))
 }
 
 /// Says from time to time how many log lines were too many.
@@ -337,11 +396,53 @@ async fn refuse_second_founder(config: &ServeConfig) -> anyhow::Result<()> {
     }
 }
 
-fn node_config(config: &ServeConfig, me: Identity, seed: u64) -> NodeConfig {
+/// The way to the coordinator.
+fn supervise(
+    config: &ServeConfig,
+    coordinator: &CoordinatorConfig,
+    commands: mpsc::Sender<Command>,
+) -> anyhow::Result<MasterServiceSupervisor> {
+    let credentials = match &coordinator.credentials {
+        Some((user, file)) => {
+            let password = std::fs::read_to_string(file)
+                .with_context(|| format!("cannot read --coordinator-password-file {}", file.display()))?;
+            Some(Credentials { user: user.clone(), password: password.trim_end().to_owned() })
+        }
+        None => None,
+    };
+    let options = CoordinatorOptions {
+        endpoints: coordinator.members.clone(),
+        credentials,
+        call_deadline: coordinator.timeout,
+    };
+    let records = EtcdCoordinator::new(config.cluster.clone(), options);
+    MasterServiceSupervisor::start(records, commands).context("cannot start the coordinator's thread")
+}
+
+fn node_config(config: &ServeConfig, me: Identity, mooncake: Option<String>, seed: u64) -> NodeConfig {
+    let leadership = config.coordinator.as_ref().map(|c| LeadershipConfig {
+        node: me.node.clone(),
+        address: me.address.clone(),
+        mooncake,
+        times: LeadershipTimes {
+            heartbeat: config.heartbeat,
+            takeover: c.takeover,
+            call_deadline: c.timeout,
+            lease: c.lease,
+            renew: c.renew,
+        },
+        ack: config.ack,
+        read_ttl_max: config.master.times.read_ttl,
+        seed,
+    });
     NodeConfig {
         me,
         replication: ReplicationConfig {
-            times: ReplicationTimes { heartbeat: config.heartbeat, grant: config.grant },
+            times: ReplicationTimes {
+                heartbeat: config.heartbeat,
+                grant: config.grant,
+                shrink: config.shrink,
+            },
             ack: config.ack,
             read_ttl_max: config.master.times.read_ttl,
             verify: config.verify,
@@ -351,9 +452,10 @@ fn node_config(config: &ServeConfig, me: Identity, seed: u64) -> NodeConfig {
         master: config.master.clone(),
         log: LogLimits { bytes: config.log_bytes, ..LogLimits::default() },
         bootstrap: config.role == StartRole::Primary,
-        has_peer: config.peer.is_some(),
+        has_peer: config.peer.is_some() || config.coordinator.is_some(),
         seed,
         sabotage: config.sabotage,
+        leadership,
     }
 }
 

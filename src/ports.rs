@@ -32,6 +32,17 @@ pub struct LinkFault {
     pub what: String,
 }
 
+impl LinkFault {
+    /// What is wrong when nobody listens at the address.
+    pub const REFUSED: &str = "connection refused";
+
+    /// True when nobody listens at the address: its process is gone.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        self.what == Self::REFUSED
+    }
+}
+
 /// A stream to the node that this one follows.
 pub trait PeerLink: Send + Sync + 'static {
     /// Opens a stream that sends `frames`; returns what comes back. Dropping
@@ -46,6 +57,12 @@ pub trait PeerLink: Send + Sync + 'static {
         &self,
         request: v1::FullSyncRequest,
     ) -> impl Future<Output = Result<mpsc::Receiver<Result<v1::FullSyncFrame, LinkFault>>, LinkFault>> + Send;
+
+    /// Tells what is known here of the history; returns what is known there.
+    fn exchange_history(
+        &self,
+        exchange: v1::HistoryExchange,
+    ) -> impl Future<Output = Result<v1::HistoryExchange, LinkFault>> + Send;
 
     /// The address that it dials.
     fn address(&self) -> &str;
@@ -129,6 +146,12 @@ pub trait Coordinator: Send + Sync + 'static {
 
     /// Where it is, for people.
     fn location(&self) -> &str;
+}
+
+/// Keeps rows of the history over restarts.
+pub trait Archive: Send + Sync + 'static {
+    /// Leaves a row, new or known better than before; never waits.
+    fn keep(&self, row: v1::RoleChange);
 }
 
 /// Somebody who is told about role changes.

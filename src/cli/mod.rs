@@ -4,12 +4,15 @@
 
 mod bench;
 mod bundle;
+mod canary;
 mod client;
 mod console;
 mod dashboards;
 mod demo;
 mod duration;
 mod exit;
+mod history;
+mod load;
 mod mooncake_master;
 mod operate;
 mod runbook;
@@ -88,6 +91,8 @@ enum Command {
     Witness(WitnessArgs),
     /// Who leads, how far behind the standbys are, what is wrong
     Status(status::StatusArgs),
+    /// Role changes and drills: when, why, how long, what was lost
+    History(history::HistoryArgs),
     /// Make a standby the primary
     Failover(operate::FailoverArgs),
     /// The path of one write through all nodes, stage by stage
@@ -100,6 +105,8 @@ enum Command {
     Verify(verify::VerifyArgs),
     /// Damage a node on purpose, to see that it is found
     Lab(verify::LabArgs),
+    /// Write and read all the time, and say how long there was no good answer
+    Canary(canary::CanaryArgs),
     /// What to do about an alert, and how to do what has to be planned
     Runbook(runbook::RunbookArgs),
     /// Dashboards and alerts: write them as files, push them to Grafana
@@ -160,6 +167,7 @@ pub fn run() -> ExitCode {
             Err(Failure::new(Exit::Usage, "mooncake-master takes no flags before its name"))
         }
         Command::Status(args) => block_on(status::run(&client, &args)),
+        Command::History(args) => block_on(history::run(&client, &args)),
         Command::Failover(args) => block_on(operate::failover(&client, &args)),
         Command::SupportBundle(args) => block_on(bundle::run(&client, &args)),
         Command::Trace(args) => block_on(trace::run(&client, &args)),
@@ -169,6 +177,12 @@ pub fn run() -> ExitCode {
         Command::Runbook(args) => runbook::run(client.json, &args),
         Command::Dashboards(args) => block_on(dashboards::run(client.json, &args)),
         Command::Console(args) => block_on(console::run(&client, &args)),
+        Command::Canary(args) => {
+            if args.exit_with_stdin {
+                std::thread::spawn(stop_with_stdin);
+            }
+            block_on(canary::run(&client, &args))
+        }
         Command::Demo(args) => block_on(demo::run(&client, args)),
         Command::Bench(args) => block_on(bench::run(&client, &args)),
     };

@@ -2,6 +2,7 @@
 //! [`ServeConfig`] is in its range, and a grant covers several heartbeats, which
 //! is the one rule between timers (PROTOCOL T6) that flags could break.
 
+mod coordinator;
 mod master;
 pub mod stock;
 mod verify;
@@ -17,6 +18,7 @@ use standfast_kernel::replication::{LossBound, ShipConfig, VerifyConfig};
 use standfast_kernel::types::{AckMode, ClusterId, NodeId, limits};
 
 use crate::telemetry::otel::{Collector, SAMPLE_DEFAULT, Sampling};
+pub use coordinator::{CoordinatorArgs, CoordinatorConfig, CoordinatorUrl};
 pub use master::MasterArgs;
 pub use verify::VerifyArgs;
 
@@ -50,9 +52,12 @@ pub struct ServeArgs {
     /// Name of the cluster
     #[arg(long, value_name = "NAME", default_value = "mooncake_cluster")]
     pub cluster: ClusterId,
-    /// Role to start in
+    /// Role to start in; a coordinator decides that by itself
     #[arg(long, value_enum)]
-    pub role: StartRole,
+    pub role: Option<StartRole>,
+    /// Who keeps the record of who leads.
+    #[command(flatten)]
+    pub coordinator: CoordinatorArgs,
     /// Address of the gRPC port for clients, peers and operators; port 0 takes any
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:50052")]
     pub grpc: SocketAddr,
@@ -107,6 +112,10 @@ pub struct ServeArgs {
     /// slow:50ms, failed, prefix:KEY; several separated by commas
     #[arg(long, value_name = "RULES", default_value = SAMPLE_DEFAULT)]
     pub trace_sample: Sampling,
+    /// File that keeps the history of role changes over restarts; without it,
+    /// the history begins with the process
+    #[arg(long, value_name = "FILE")]
+    pub history: Option<PathBuf>,
     /// URL that is told about role changes, as JSON by POST
     #[arg(long, value_name = "URL")]
     pub webhook: Option<WebhookUrl>,
@@ -154,6 +163,8 @@ pub struct ServeConfig {
     pub cluster: ClusterId,
     /// Role to start in.
     pub role: StartRole,
+    /// Who keeps the record of who leads; without, roles are given.
+    pub coordinator: Option<CoordinatorConfig>,
     /// Where to listen.
     pub grpc: SocketAddr,
     /// Where Mooncake's own clients are served.
@@ -168,6 +179,8 @@ pub struct ServeConfig {
     pub heartbeat: Duration,
     /// G.
     pub grant: Duration,
+    /// T_shrink.
+    pub shrink: Duration,
     /// How entries are gathered and sent.
     pub ship: ShipConfig,
     /// In async mode: what a failover may lose.
@@ -180,6 +193,8 @@ pub struct ServeConfig {
     pub otlp: Option<Collector>,
     /// Which requests are traced.
     pub sampling: Sampling,
+    /// The file of the history.
+    pub history: Option<PathBuf>,
     /// Who is told about role changes.
     pub webhook: Option<WebhookUrl>,
     /// Format of log lines.
@@ -202,10 +217,7 @@ impl TryFrom<&ServeArgs> for ServeConfig {
 
     fn try_from(a: &ServeArgs) -> Result<Self, ConfigError> {
         let mut wrong = Vec::new();
-        if a.role == StartRole::Standby && a.peer.is_none() {
-            wrong
-                .push("--peer is missing: a standby needs the address of the primary's gRPC port".to_owned());
-        }
+        a.check_role(&mut wrong);
         if let Some(peer) = a.peer.as_deref().filter(|p| !is_host_port(p)) {
             wrong.push(format!("--peer is `{peer}`: expected host:port"));
         }
@@ -229,6 +241,7 @@ impl TryFrom<&ServeArgs> for ServeConfig {
                 a.grant_ms, a.heartbeat_ms
             ));
         }
+        let coordinator = a.coordinator.config(a.heartbeat_ms, a.grant_ms, &mut wrong);
         let master = a.master.config(&mut wrong);
         let verify = a.verify.config(&mut wrong);
         if !wrong.is_empty() {
@@ -237,7 +250,8 @@ impl TryFrom<&ServeArgs> for ServeConfig {
         Ok(Self {
             node: a.node.clone(),
             cluster: a.cluster.clone(),
-            role: a.role,
+            role: a.role.unwrap_or(StartRole::Standby),
+            coordinator,
             grpc: a.grpc,
             mooncake: a.mooncake,
             http: a.http,
@@ -245,6 +259,7 @@ impl TryFrom<&ServeArgs> for ServeConfig {
             ack: a.ack,
             heartbeat: Duration::from_millis(a.heartbeat_ms),
             grant: Duration::from_millis(a.grant_ms),
+            shrink: a.coordinator.shrink(),
             ship: ShipConfig {
                 batch_entries: a.batch_entries as usize,
                 window_entries: a.window_entries,
@@ -255,12 +270,43 @@ impl TryFrom<&ServeArgs> for ServeConfig {
             log_bytes: (a.log_mib as usize) << 20,
             otlp: a.otlp.clone(),
             sampling: a.trace_sample.clone(),
+            history: a.history.clone(),
             webhook: a.webhook.clone(),
             log_format: a.log_format,
             verify,
             enable_lab: a.enable_lab,
             sabotage: a.sabotage,
         })
+    }
+}
+
+impl ServeArgs {
+    /// Roles are given by flags, or decided by a coordinator; never both.
+    fn check_role(&self, wrong: &mut Vec<String>) {
+        let manual = self.coordinator.coordinator == CoordinatorUrl::Manual;
+        match self.role {
+            None if manual => wrong.push(
+                "--role is missing: expected primary or standby, or a --coordinator that decides".to_owned(),
+            ),
+            Some(_) if !manual => {
+                wrong.push("--role is given: expected none beside --coordinator, which decides".to_owned());
+            }
+            Some(StartRole::Standby) if self.peer.is_none() => wrong
+                .push("--peer is missing: a standby needs the address of the primary's gRPC port".to_owned()),
+            Some(_) | None => {}
+        }
+        if !manual && self.peer.is_some() {
+            wrong.push(
+                "--peer is given: expected none beside --coordinator, which knows the nodes".to_owned(),
+            );
+        }
+        for (flag, at) in [("--grpc", Some(self.grpc)), ("--mooncake", self.mooncake)] {
+            if let Some(at) = at.filter(|at| !manual && at.ip().is_unspecified()) {
+                wrong.push(format!(
+                    "{flag} is {at}: expected an address that others can reach, they find it on record"
+                ));
+            }
+        }
     }
 }
 
@@ -348,6 +394,28 @@ mod tests {
             ("--node a --role primary --webhook h:80", "expected http://host:port/path"),
             ("--node a --role primary --trace-sample ratio:7", "`ratio:7` is no sampling rule"),
             ("--node a --role primary --mooncake 50051", "invalid socket address"),
+            ("--node a", "--role is missing"),
+            ("--node a --coordinator etcd://h", "etcd://HOST:PORT"),
+            ("--node a --coordinator etcd://h:1 --role primary", "--role is given"),
+            ("--node a --coordinator etcd://h:1 --peer h:2", "--peer is given"),
+            (
+                "--node a --coordinator etcd://h:1 --grpc 0.0.0.0:1",
+                "--grpc is 0.0.0.0:1: expected an address",
+            ),
+            ("--node a --coordinator etcd://h:1 --coordinator-user u", "--coordinator-password-file"),
+            (
+                "--node a --coordinator etcd://h:1 --shrink-ms 150",
+                "--shrink-ms is 150: expected at least 2 times",
+            ),
+            ("--node a --coordinator etcd://h:1 --grant-ms 440", "--grant-ms is 440: expected more than"),
+            (
+                "--node a --coordinator etcd://h:1 --takeover-ms 300",
+                "--takeover-ms is 300: expected at least",
+            ),
+            (
+                "--node a --coordinator etcd://h:1 --lease-ms 2000",
+                "--lease-ms is 2000: expected at least 3 times",
+            ),
             ("--node a --role primary --placement cxl", "`free_ratio_first`"),
             ("--node a --role primary --client-ttl-ms 5", "--client-ttl-ms is 5: expected 100 to"),
             ("--node a --role primary --eviction-ratio 1.5", "--eviction-ratio is 1.5: expected 0 to 1"),

@@ -71,7 +71,11 @@ impl GrpcPeer {
             .tcp_nodelay(true)
             .initial_stream_window_size(WINDOW_BYTES)
             .initial_connection_window_size(WINDOW_BYTES);
-        endpoint.connect().await.map_err(|e| self.fault(&root_cause(&e)))
+        let connected = endpoint.connect().await;
+        connected.map_err(|e| {
+            let what = if is_refusal(&e) { LinkFault::REFUSED.to_owned() } else { root_cause(&e) };
+            self.fault(&what)
+        })
     }
 }
 
@@ -101,6 +105,16 @@ impl PeerLink for GrpcPeer {
         Ok(self.pump(incoming, CHUNKS_RECEIVED_MAX))
     }
 
+    async fn exchange_history(
+        &self,
+        exchange: v1::HistoryExchange,
+    ) -> Result<v1::HistoryExchange, LinkFault> {
+        let mut client = ReplicationClient::new(self.connect().await?);
+        let answered = tokio::time::timeout(OPEN_TIMEOUT, client.exchange_history(exchange)).await;
+        let reply = answered.map_err(|_| self.fault(&"no answer to the exchange of history within 2 s"))?;
+        reply.map(tonic::Response::into_inner).map_err(|s| self.fault(&s.message()))
+    }
+
     fn address(&self) -> &str {
         &self.address
     }
@@ -119,6 +133,19 @@ pub async fn epoch_of(address: &str) -> Result<Option<u64>, LinkFault> {
     let status = answered.map_err(|_| peer.fault(&"no answer within 2 s"))?;
     let status = status.map_err(|s| peer.fault(&s.message()))?.into_inner();
     Ok(status.leadership.and_then(|l| l.max_epoch))
+}
+
+/// Whether the system at the other end says that nobody listens.
+fn is_refusal(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(e) = cause {
+        let io = e.downcast_ref::<std::io::Error>();
+        if io.is_some_and(|io| io.kind() == std::io::ErrorKind::ConnectionRefused) {
+            return true;
+        }
+        cause = e.source();
+    }
+    false
 }
 
 /// The innermost cause: "connection refused" rather than "transport error".

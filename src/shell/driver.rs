@@ -5,23 +5,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use standfast_kernel::machine::Machine;
-use standfast_kernel::node::{Node, NodeAction, NodeEvent, PromoteCall, RoleChange};
+use standfast_kernel::node::{Node, NodeAction, NodeEvent, NodeView, PromoteCall, RoleChange, RoleView};
 use standfast_kernel::replication::{
     Admission, CopyFrame, CopyRequest, Detached, Gate, PrimaryFrame, StandbyFrame,
 };
-use standfast_kernel::supervisor::Verdict;
+use standfast_kernel::supervisor::{LeadershipEvent, Verdict};
 use standfast_kernel::types::{AckMode, ConnId, Instant, NodeId, Seq};
 use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc, oneshot};
 
+use super::history::{Former, Started};
 use super::{
-    FullSyncService, HotStandbyService, ReplicationService, ServingCell, StatusBoard, VerifyCommand,
+    FullSyncService, HotStandbyService, MasterServiceSupervisor, ReplicationService, ServingCell,
+    StatusBoard, VerifyCommand,
 };
 use crate::ports::{Clock, PeerLink};
 use crate::telemetry::Recorder;
 use crate::telemetry::otel::TraceContext;
 
 /// The machine is woken at least this often, for maintenance and the status.
-const TICK_MAX: Duration = Duration::from_millis(50);
+pub(super) const TICK_MAX: Duration = Duration::from_millis(50);
 /// Longest wait for a fresh view.
 const REFRESH_MAX: Duration = Duration::from_millis(100);
 /// Commands taken in before the clock is looked at again.
@@ -34,6 +36,8 @@ pub enum Command {
     LinkUp(u64),
     /// The dialled link ended.
     LinkDown(u64, String),
+    /// The link could not be dialled: nobody listens there.
+    LinkRefused(u64, String),
     /// The dialled link's other end said something.
     Link(u64, PrimaryFrame, Arrival),
     /// Part of a copy of the primary's state came; room for another once it is taken in.
@@ -64,6 +68,10 @@ pub enum Command {
         /// What came of it; `None` from a node that is not primary.
         answer: oneshot::Sender<Option<Detached>>,
     },
+    /// News of the coordinator, or the end of a transaction.
+    Coordinator(LeadershipEvent),
+    /// Mooncake's clients can connect, or not any more.
+    Listening(bool),
     /// Verification, from outside the stream.
     Verify(VerifyCommand),
     /// Somebody is about to look: publish the view of now.
@@ -158,6 +166,8 @@ pub struct DriverParts<C, L> {
     pub clock: Arc<C>,
     /// The outgoing link.
     pub link: HotStandbyService<L>,
+    /// The way to the coordinator, where there is one.
+    pub supervisor: Option<MasterServiceSupervisor>,
     /// Incoming connections.
     pub peers: ReplicationService,
     /// Copies of the state on their way to peers.
@@ -186,6 +196,8 @@ pub struct Driver<C, L> {
     /// The batch in that frame, and when its turn came.
     arriving: Option<(Seq, Seq, Instant, Arrival)>,
     committed: Seq,
+    /// Whom this node followed last, while it was a standby.
+    former: Option<Former>,
 }
 
 impl<C: Clock, L: PeerLink> Driver<C, L> {
@@ -201,6 +213,7 @@ impl<C: Clock, L: PeerLink> Driver<C, L> {
             received: None,
             arriving: None,
             committed: Seq::FIRST,
+            former: None,
         }
     }
 
@@ -242,7 +255,39 @@ impl<C: Clock, L: PeerLink> Driver<C, L> {
         self.handle(NodeEvent::Tick(wall));
         let deadline = self.parts.node.deadline().unwrap_or(Instant::MAX);
         self.next_tick = deadline.min(now.plus(TICK_MAX)).max(now.plus(Duration::from_millis(1)));
-        self.parts.board.publish(self.parts.node.view(now));
+        let view = self.parts.node.view(now);
+        self.note_progress(&view);
+        self.parts.board.publish(view);
+    }
+
+    /// For the history: whom this node follows, and who has been answered since it leads.
+    fn note_progress(&mut self, view: &NodeView) {
+        match &view.detail {
+            RoleView::Standby(s) => {
+                let ago = |age: Duration| Instant(view.at.0.saturating_sub(age.as_nanos() as u64));
+                let former = |node: &NodeId| Former {
+                    node: node.to_string(),
+                    epoch: view.epoch.0,
+                    heard: s.last_contact.map(ago),
+                    equal: s.equal_for.map(ago),
+                };
+                self.former = s.primary.as_ref().map(former);
+            }
+            RoleView::Primary(p) => {
+                let history = self.parts.board.history();
+                let answers = self.parts.serving.first_answers();
+                if let Some(first) = answers.into_iter().flatten().min() {
+                    history.reached("first_answer", first);
+                }
+                for (what, at) in ["first_read", "first_write"].into_iter().zip(answers) {
+                    at.into_iter().for_each(|at| history.reached(what, at));
+                }
+                for peer in p.peers.iter().filter(|peer| peer.in_sync) {
+                    history.joined(peer.node.as_str(), view.at);
+                }
+            }
+            RoleView::Candidate(_) => {}
+        }
     }
 
     /// Takes in what has come; false when the node is to stop.
@@ -277,13 +322,25 @@ impl<C: Clock, L: PeerLink> Driver<C, L> {
             Command::Link(g, frame, arrival) if self.parts.link.is_current(g) => {
                 return self.frame(frame, arrival);
             }
+            Command::LinkRefused(g, why) if self.parts.link.is_current(g) => {
+                self.parts.link.hangup();
+                NodeEvent::LinkRefused(why)
+            }
             Command::Copy(g, frame, _permit) if self.parts.link.is_current(g) => NodeEvent::Copy(frame),
             Command::CopyAsked(conn, request) => NodeEvent::CopyAsked(conn, request),
             Command::LinkUp(_)
             | Command::LinkDown(..)
+            | Command::LinkRefused(..)
             | Command::Link(..)
             | Command::Copy(..)
             | Command::Stop => return,
+            Command::Coordinator(event) => NodeEvent::Coordinator(self.parts.clock.wall(), event),
+            Command::Listening(listening) => {
+                if listening {
+                    self.parts.board.history().reached("listen", self.parts.clock.now());
+                }
+                NodeEvent::Listening(listening)
+            }
             Command::Verify(command) => {
                 command.run(self.parts.clock.now(), &mut self.parts.node);
                 return;
@@ -359,6 +416,21 @@ impl<C: Clock, L: PeerLink> Driver<C, L> {
             NodeAction::SendCopy(conn, frame) => parts.copies.send(conn, frame),
             NodeAction::Copy(conn, dump) => parts.copies.copy(conn, *dump),
             NodeAction::Hangup => parts.link.hangup(),
+            NodeAction::Follow(address) => parts.link.follow(address),
+            NodeAction::Transact(id, transaction) => {
+                if let Some(supervisor) = &parts.supervisor {
+                    supervisor.transact(id, transaction);
+                }
+            }
+            NodeAction::ReadRecords => {
+                if let Some(supervisor) = &parts.supervisor {
+                    supervisor.read();
+                }
+            }
+            NodeAction::Published(since) => {
+                parts.board.history().reached("publish", now);
+                tracing::info!(revision = since.0, "Mooncake's clients find this node");
+            }
             NodeAction::SendPeer(conn, frame) => parts.peers.send(conn, frame),
             NodeAction::ClosePeer(conn) => {
                 parts.peers.close(conn, None);
@@ -401,12 +473,13 @@ impl<C: Clock, L: PeerLink> Driver<C, L> {
                 parts.board.journal().happened(parts.clock.wall(), epoch, seq, what);
             }
             NodeAction::Changed(change) => {
-                parts.board.journal().changed(
-                    parts.clock.wall(),
-                    parts.node.identity().node.as_str(),
-                    parts.node.log().tail(),
-                    change,
-                );
+                let serve_at = match parts.node.view(now).detail {
+                    RoleView::Primary(p) => p.gate.serve_at,
+                    RoleView::Standby(_) | RoleView::Candidate(_) => now,
+                };
+                let (wall, former) = (parts.clock.wall(), self.former.take());
+                let started = Started { now, wall, serve_at, former, change };
+                parts.board.journal().changed(parts.node.log().tail(), &started);
             }
         }
     }
@@ -425,6 +498,10 @@ fn is_news(action: &NodeAction) -> bool {
         | NodeAction::Copy(..)
         | NodeAction::Send(_)
         | NodeAction::Hangup
+        | NodeAction::Follow(_)
+        | NodeAction::Transact(..)
+        | NodeAction::ReadRecords
+        | NodeAction::Published(_)
         | NodeAction::SendPeer(..)
         | NodeAction::ClosePeer(_)
         | NodeAction::Gate(_)

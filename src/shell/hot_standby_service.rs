@@ -6,7 +6,7 @@ use std::sync::Arc;
 use standfast_kernel::replication::{CopyRequest, StandbyFrame};
 use standfast_kernel::types::Instant;
 use standfast_proto::v1;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::AbortHandle;
 
 use super::convert::{copy_from_wire, primary_from_wire, request_to_wire, standby_to_wire};
@@ -21,7 +21,9 @@ const CHUNKS_IN_HAND_MAX: usize = 4;
 
 /// The outgoing link.
 pub struct HotStandbyService<L> {
-    peer: Option<Arc<L>>,
+    /// Who is dialled; also for those who ask it other things.
+    peer: watch::Sender<Option<Arc<L>>>,
+    link_to: fn(String) -> L,
     commands: mpsc::Sender<Command>,
     clock: Arc<dyn Clock>,
     tracer: Option<Arc<Tracer>>,
@@ -31,15 +33,30 @@ pub struct HotStandbyService<L> {
 }
 
 impl<L: PeerLink> HotStandbyService<L> {
-    /// Dials `peer`, if there is one, and hands what it says to the driver.
+    /// Dials `peer` by `link_to`, if there is one, and hands what it says to the driver.
     #[must_use]
     pub fn new(
-        peer: Option<L>,
+        peer: Option<String>,
+        link_to: fn(String) -> L,
         commands: mpsc::Sender<Command>,
         clock: Arc<dyn Clock>,
         tracer: Option<Arc<Tracer>>,
     ) -> Self {
-        Self { peer: peer.map(Arc::new), commands, clock, tracer, generation: 0, current: None }
+        let peer = peer.map(|address| Arc::new(link_to(address)));
+        let peer = watch::Sender::new(peer);
+        Self { peer, link_to, commands, clock, tracer, generation: 0, current: None }
+    }
+
+    /// Whom this node follows, now and later.
+    #[must_use]
+    pub fn followed(&self) -> watch::Receiver<Option<Arc<L>>> {
+        self.peer.subscribe()
+    }
+
+    /// Dials that address from now on.
+    pub(super) fn follow(&mut self, address: String) {
+        self.hangup();
+        self.peer.send_replace(Some(Arc::new((self.link_to)(address))));
     }
 
     /// True when an event belongs to the link that is open now.
@@ -49,7 +66,7 @@ impl<L: PeerLink> HotStandbyService<L> {
 
     pub(super) fn dial(&mut self) {
         self.hangup();
-        let Some(peer) = self.peer.clone() else { return };
+        let Some(peer) = self.peer.borrow().clone() else { return };
         self.generation += 1;
         let (tx, rx) = mpsc::channel(QUEUED_FRAMES_MAX);
         let reader = Reader {
@@ -67,7 +84,7 @@ impl<L: PeerLink> HotStandbyService<L> {
     /// (plan: `ReceiveFullDump`).
     pub(super) fn receive_full_dump(&mut self, request: CopyRequest) {
         self.hangup();
-        let Some(peer) = self.peer.clone() else { return };
+        let Some(peer) = self.peer.borrow().clone() else { return };
         self.generation += 1;
         // Nothing is said on this link after the request.
         let (tx, _) = mpsc::channel(1);
@@ -146,8 +163,9 @@ impl<L: PeerLink> Reader<L> {
             }
             Err(fault) => fault,
         };
+        let down = if fault.is_refusal() { Command::LinkRefused } else { Command::LinkDown };
         // The driver is gone only when the node stops.
-        let _ = self.commands.send(Command::LinkDown(self.generation, fault.to_string())).await;
+        let _ = self.commands.send(down(self.generation, fault.to_string())).await;
     }
 
     async fn pump(&self, mut incoming: mpsc::Receiver<Result<v1::PrimaryFrame, LinkFault>>) -> LinkFault {

@@ -16,12 +16,12 @@ use standfast_kernel::replication::{
     PrimaryView, StandbyView,
 };
 use standfast_kernel::store::{MetadataStore, OffsetAllocator};
-use standfast_kernel::supervisor::{Role, Verdict};
+use standfast_kernel::supervisor::{Answer, Role};
 use standfast_kernel::types::{AckMode, CopyId, LogPos, SegmentStatus, Seq, WallTime, limits};
 use standfast_proto::v1;
 
 use super::convert::ack_to_wire;
-use super::{Journal, ServingCell, Traffic};
+use super::{History, Journal, ServingCell, Traffic};
 use crate::ports::Notifier;
 use crate::telemetry::otel::Tracer;
 use crate::telemetry::{self, Times};
@@ -63,10 +63,11 @@ impl StatusBoard {
         store: Arc<MetadataStore>,
         serving: Arc<ServingCell>,
         traffic: Arc<Traffic>,
+        history: Arc<History>,
         tracer: Option<Arc<Tracer>>,
         notifier: Option<Arc<dyn Notifier>>,
     ) -> Self {
-        let (journal, loop_delay) = (Journal::new(tracer.clone(), notifier), Times::default());
+        let (journal, loop_delay) = (Journal::new(history, tracer.clone(), notifier), Times::default());
         Self { facts, view: RwLock::new(None), store, serving, traffic, journal, loop_delay, tracer }
     }
 
@@ -93,6 +94,12 @@ impl StatusBoard {
     /// What happened.
     pub(super) fn journal(&self) -> &Journal {
         &self.journal
+    }
+
+    /// Role changes and drills.
+    #[must_use]
+    pub fn history(&self) -> &Arc<History> {
+        self.journal.history()
     }
 
     /// Replaces the node's view.
@@ -134,7 +141,7 @@ impl StatusBoard {
             log: Some(log(view)),
             store: Some(self.store_status(recount)),
             events: self.journal.events_after(events_after.unwrap_or(0)),
-            history: self.journal.history(),
+            history: self.journal.history().shown(),
             role_changes: self.journal.changes(),
             notifications: self.journal.notified().map(|(sent, failed)| v1::Notifications { sent, failed }),
             tracing: self.tracer.as_ref().map(|t| t.counts().reading()),
@@ -349,8 +356,10 @@ impl StatusBoard {
             RoleView::Candidate(_) | RoleView::Primary(_) => None,
         };
         v1::Rehearsal {
-            verdict: verdict_to_wire(&view.verdict).into(),
-            reasons: Self::reasons(&view.verdict),
+            verdict: answer_to_wire(view.rehearsal.answer).into(),
+            reasons: Self::reasons(&view.rehearsal.reasons),
+            age_ms: view.rehearsal.age.map(ms),
+            interval_ms: Some(ms(super::driver::TICK_MAX)),
             plan: Some(v1::PromotionPlan {
                 keys: store.map(|s| s.objects),
                 bytes: store.and_then(|s| s.used_bytes),
@@ -366,12 +375,18 @@ impl StatusBoard {
 
     /// Why not, each with the step that would cure it.
     #[must_use]
-    pub fn reasons(verdict: &Verdict) -> Vec<v1::Reason> {
+    pub fn reasons(reasons: &[standfast_kernel::supervisor::Reason]) -> Vec<v1::Reason> {
         let cure = |code: &str| match code {
             "not_standby" | "superseded" => "standfast status",
             "never_streamed" | "not_in_sync" | "full_sync" => {
                 "wait until `standfast status` shows it in sync"
             }
+            "items_differ" | "segments_differ" => "standfast verify repair",
+            "stale_proof" | "structure" => "standfast verify run",
+            "paused" => "standfast resume",
+            "version" => "run the same version on all nodes",
+            "old_epoch" | "gap" => "wait until it follows the present primary",
+            "coordinator" => "standfast status names the coordinator; see that it answers",
             _ => "detach this standby at the primary: it is given a new copy of the state",
         };
         let reason = |r: &standfast_kernel::supervisor::Reason| v1::Reason {
@@ -379,7 +394,7 @@ impl StatusBoard {
             text: r.text.clone(),
             cure: cure(r.code).to_owned(),
         };
-        verdict.reasons.iter().map(reason).collect()
+        reasons.iter().map(reason).collect()
     }
 
     /// What a promotion would serve, for the answer to an operator.
@@ -400,8 +415,12 @@ impl StatusBoard {
     }
 }
 
-fn verdict_to_wire(verdict: &Verdict) -> v1::Verdict {
-    if verdict.is_yes() { v1::Verdict::Yes } else { v1::Verdict::No }
+fn answer_to_wire(answer: Answer) -> v1::Verdict {
+    match answer {
+        Answer::Yes => v1::Verdict::Yes,
+        Answer::No => v1::Verdict::No,
+        Answer::Unknown => v1::Verdict::Unknown,
+    }
 }
 
 fn positions(view: &NodeView) -> v1::Positions {

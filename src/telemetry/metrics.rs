@@ -238,6 +238,9 @@ fn stock_calls(traffic: &v1::Traffic, out: &mut Exposition) {
 fn readiness(status: &v1::NodeStatus, out: &mut Exposition) {
     let Some(rehearsal) = &status.rehearsal else { return };
     out.count(&m::PROMOTABLE, &[], u64::from(rehearsal.verdict() == v1::Verdict::Yes));
+    if let Some(age_ms) = rehearsal.age_ms {
+        out.put(&m::REHEARSAL_AGE, &[], age_ms as f64 / 1e3);
+    }
     let code = |r: &v1::Reason| m::REASONS.iter().copied().find(|c| *c == r.code).unwrap_or("other");
     out.one_of(&m::PROMOTABLE_REASON, m::REASONS, |c| rehearsal.reasons.iter().any(|r| code(r) == c));
 }
@@ -254,8 +257,13 @@ fn role_changes(status: &v1::NodeStatus, out: &mut Exposition) {
             }
         }
     }
-    let Some(last) = status.history.last() else { return };
+    let me = status.identity.as_ref().map_or("", |identity| &*identity.node);
+    let mut own = status.history.iter().rev().filter(|row| row.to_node == me && row.epoch > 0);
+    let Some(last) = own.next() else { return };
     out.put(&m::FAILOVER_AT, &[], last.started_unix_us as f64 / 1e6);
+    if let Some(us) = last.outage_us {
+        out.put(&m::FAILOVER_RTO, &[], us as f64 / 1e6);
+    }
     out.known(&m::FAILOVER_RPO, &[], last.lost.as_ref().and_then(|l| l.entries));
     let mut phases: BTreeMap<&str, u64> = BTreeMap::new();
     for phase in &last.phases {

@@ -35,10 +35,10 @@ pub(crate) const ROOMS: &[Room] = &[
             "witness",
         ],
     ),
-    // outbound: commands dial nodes as nodes do. tui: the console is a command. wire: the bench drives any master that
-    // speaks Mooncake's protocol. telemetry: the support bundle holds messages as JSON. monitoring: dashboards and
-    // runbooks are written and shown by commands.
-    room("cli", &["app", "config", "monitoring", "outbound", "proto", "telemetry", "tui", "wire"]),
+    // outbound, ports: commands dial nodes, and read the clock, as nodes do. tui: the console is a command. wire: the
+    // bench drives any master that speaks Mooncake's protocol. telemetry: the support bundle holds messages as JSON.
+    // monitoring: dashboards and runbooks are written and shown by commands.
+    room("cli", &["app", "config", "monitoring", "outbound", "ports", "proto", "telemetry", "tui", "wire"]),
     // kernel::master: what a master may be told is checked where it is defined. telemetry: what a collector and a
     // sampling rule are.
     room("config", &["kernel::lab", "kernel::master", "kernel::replication", "telemetry"]),
@@ -47,8 +47,9 @@ pub(crate) const ROOMS: &[Room] = &[
     room("main", &["app", "cli", "config"]),
     // telemetry: dashboards and rules are tested against the catalogue. No node knows of them.
     room("monitoring", &["telemetry"]),
-    // The coordinator's records are the kernel's; they become text in `outbound`.
-    room("outbound", &["config", "kernel::coordination", "ports", "proto"]),
+    // The coordinator's records are the kernel's; they become text in `outbound`. telemetry: the history's file holds
+    // messages as JSON.
+    room("outbound", &["config", "kernel::coordination", "ports", "proto", "telemetry"]),
     room("ports", &["kernel::coordination", "proto"]),
     // proto: the peers' stream is served by the shell; its messages arrive through a `convert.rs`.
     room("shell", &["kernel", "ports", "proto", "telemetry"]),
@@ -66,9 +67,10 @@ pub(crate) const ROOMS: &[Room] = &[
     room("kernel::oplog", &[]),
     room("kernel::store", &["kernel::oplog"]),
     room("kernel::master", &["kernel::api", "kernel::oplog", "kernel::store"]),
-    room("kernel::replication", &["kernel::oplog", "kernel::store"]),
+    // The in-sync set is a record of the coordinator's.
+    room("kernel::replication", &["kernel::coordination", "kernel::oplog", "kernel::store"]),
     room("kernel::coordination", &[]),
-    room("kernel::supervisor", &[]),
+    room("kernel::supervisor", &["kernel::coordination"]),
     // Puts the machines together.
     room("kernel::node", &["kernel"]),
     // The operator's console: reads the contract, never the server.

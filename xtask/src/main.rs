@@ -9,6 +9,7 @@ mod coverage;
 mod dashboards;
 mod e2e;
 mod etcd;
+mod failover;
 mod fix;
 mod process;
 mod run;
@@ -81,6 +82,9 @@ enum Command {
         /// How often each case is run
         #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
         runs: u32,
+        /// Of the failover suite: few faults, and short ones
+        #[arg(long)]
+        quick: bool,
         /// Print one line of JSON instead of text
         #[arg(long)]
         json: bool,
@@ -97,7 +101,8 @@ fn main() -> ExitCode {
         Command::Sim { args } => sim::run(&args),
         Command::Coverage { json } => coverage::run(json),
         Command::Bench { json } => bench::run(json),
-        Command::E2e { suite, runs, json } => e2e::run(suite, runs, json),
+        Command::E2e { suite: e2e::Suite::Failover, runs, quick, json } => e2e::failover(runs, quick, json),
+        Command::E2e { suite, runs, json, .. } => e2e::run(suite, runs, json),
     };
     done.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 
+use crate::failover::{self, Selection};
 use crate::run::Stopwatch;
 use crate::steps::{Component, Count, FULL, QUICK, Step, Work, steps};
 use crate::tally::Tally;
@@ -56,6 +57,10 @@ fn run_step(step: Step, strict: bool) -> Outcome {
         Work::Program { command, count, .. } => run_program(*command, count),
         Work::CodegenCheck => codegen::run(true).map(|()| (Tally::one(true), Vec::new())),
         Work::Demo { runs } => e2e::demo_cases(runs).map(|results| e2e::summary(&results)),
+        Work::Failover { runs, quick } => match etcd::install() {
+            Ok(()) => failover::run(Selection { runs, quick }).map(|reports| e2e::failover_summary(&reports)),
+            Err(error) => Ok(skipped(&format!("{error:#}"), strict)),
+        },
         Work::Console { runs } => match tmux::install() {
             Ok(()) => e2e::console_cases(runs).map(|results| e2e::summary(&results)),
             Err(error) => Ok(skipped(&format!("{error:#}"), strict)),

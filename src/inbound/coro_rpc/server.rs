@@ -23,13 +23,20 @@ const RETRY: Duration = Duration::from_millis(200);
 
 /// Serves until `stop`. `serving` is the epoch in which this node serves;
 /// when it changes, every connection is closed and what is unanswered is
-/// dropped: the client looks for the primary again.
+/// dropped: the client looks for the primary again. `listening` is told when
+/// clients can connect, and when they cannot any more.
 pub async fn serve<C: Clock>(
     mut port: Port,
     hall: Arc<MasterService<C>>,
     mut serving: watch::Receiver<Option<Epoch>>,
+    listening: Option<watch::Sender<bool>>,
     stop: CancellationToken,
 ) {
+    let tell = |now| {
+        if let Some(listening) = &listening {
+            listening.send_replace(now);
+        }
+    };
     let calls = Arc::new(Calls::new(hall));
     while let Some(epoch) = begun(&mut serving, &stop).await {
         let term = stop.child_token();
@@ -38,8 +45,9 @@ pub async fn serve<C: Clock>(
             biased;
             () = stop.cancelled() => {}
             () = ended(&mut serving, epoch) => {}
-            () = accept(&mut port, &calls, &connections, &term) => {}
+            () = accept(&mut port, &calls, &connections, &term, &tell) => {}
         }
+        tell(false);
         term.cancel();
         port.hold();
         connections.close();
@@ -69,8 +77,10 @@ async fn accept<C: Clock>(
     calls: &Arc<Calls<C>>,
     connections: &TaskTracker,
     term: &CancellationToken,
+    tell: &impl Fn(bool),
 ) {
     let listener = listen(port).await;
+    tell(true);
     let connections_max = connections_max();
     let large_frames = Arc::new(Semaphore::new(limits::LARGE_FRAMES_MAX));
     loop {

@@ -81,6 +81,22 @@ mutants! {
     IsrKeptOverFullSync,
     /// PROTOCOL A7, SEMANTICS R13: returned memory is used at once.
     ColdNoHold,
+    /// PROTOCOL T1, T2: a copy outside of the in-sync set takes over.
+    NonIsrTakeover,
+    /// PROTOCOL 4: a silent member takes over without waiting for the lease.
+    SilentNoWait,
+    /// PROTOCOL C1: a transaction without an answer is taken for one that was not done.
+    CasTimeoutIsNo,
+    /// PROTOCOL G5: the solo lease counts from the reply.
+    LeaseFromReply,
+    /// PROTOCOL G5: a renewal without an answer extends the solo lease.
+    LeaseKeepOnTimeout,
+    /// PROTOCOL 5: a primary that nobody grants needs no lease.
+    SoloNoLease,
+    /// PROTOCOL I2: what a standby lacks counts as committed before it is off the record.
+    ShrinkEarly,
+    /// PROTOCOL I3: a standby counts only once it is on record.
+    GrowLate,
     /// PROTOCOL I4: transactions of a new epoch do not compare the in-sync set.
     TakeNoIsrCmp,
     /// PROTOCOL C5: the client key is written without comparing the epoch.

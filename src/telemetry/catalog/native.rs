@@ -39,12 +39,41 @@ pub const CALLS: &[&str] = &[
     "mark_task_to_complete",
 ];
 /// Why a node may not be promoted.
-pub const REASONS: &[&str] =
-    &["not_standby", "never_streamed", "not_in_sync", "quarantine", "superseded", "other"];
+pub const REASONS: &[&str] = &[
+    "not_standby",
+    "never_streamed",
+    "not_in_sync",
+    "quarantine",
+    "superseded",
+    "full_sync",
+    "items_differ",
+    "segments_differ",
+    "stale_proof",
+    "structure",
+    "paused",
+    "version",
+    "old_epoch",
+    "gap",
+    "coordinator",
+    "not_elected",
+    "other",
+];
 /// Kinds of role changes.
 pub const CHANGES: &[&str] = &["bootstrap", "switchover", "failover", "forced"];
 /// Phases of a role change; one that is not listed is exported as `other`.
-pub const PHASES: &[&str] = &["detect", "fence", "catch_up", "promote", "listen", "publish", "other"];
+pub const PHASES: &[&str] = &[
+    "detect",
+    "take_over",
+    "fence",
+    "catch_up",
+    "promote",
+    "listen",
+    "publish",
+    "first_answer",
+    "first_read",
+    "first_write",
+    "other",
+];
 /// Where a segment is in its life.
 pub const SEGMENT_STATES: &[&str] = &["ok", "held", "gracefully_unmounting"];
 
@@ -182,6 +211,9 @@ catalog! {
     PROMOTABLE = gauge("standfast_promotable", "1 when a promotion of this node would be accepted now.")
         .healthy("1 on at least one standby")
         .absent("before the first reading");
+    REHEARSAL_AGE = gauge("standfast_rehearsal_age_seconds", "Since the proof behind `standfast_promotable` was made.")
+        .healthy("below 5")
+        .absent("on a node that has not rehearsed a promotion");
     PROMOTABLE_REASON = gauge("standfast_promotable_reason", "1 for each reason that speaks against a promotion, 0 for the others.")
         .by(&[closed("code", REASONS)])
         .healthy("0 on at least one standby")
@@ -192,12 +224,18 @@ catalog! {
         .by(ROLE_CHANGE);
     FAILOVER_PHASE = gauge("standfast_failover_phase_seconds", "How long each phase of the last role change took.")
         .by(&[closed("phase", PHASES)])
-        .absent("this node has not taken over since it started");
+        .absent("this node has never taken over, as far as its history goes");
+    FAILOVER_RTO = gauge(
+        "standfast_failover_rto_seconds",
+        "From the former primary's last sign of life to this node's first answer to a client, at its last role change.",
+    )
+        .healthy("below 5")
+        .absent("this node has never taken over, as far as its history goes, or nobody has asked it yet");
     FAILOVER_RPO = gauge("standfast_failover_rpo_entries", "Acknowledged entries that the last role change lost.")
         .healthy("0")
         .absent("there was none, or nobody knows (async)");
     FAILOVER_AT = gauge("standfast_failover_last_timestamp_seconds", "When the last role change began, in seconds since 1970.")
-        .absent("this node has not become primary since it started");
+        .absent("this node has never become primary, as far as its history goes");
 
     // Clients and state.
     CLIENTS = gauge("standfast_clients", "Clients on record: those that lend memory or have said hello.")

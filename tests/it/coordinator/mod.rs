@@ -13,7 +13,7 @@ use standfast::outbound::{CoordinatorOptions, EtcdCoordinator};
 use std::time::Duration;
 
 use memory::Memory;
-use servers::{Etcd, Witness};
+pub(crate) use servers::{Etcd, Server, Witness};
 
 /// Long enough for a loaded machine; the tests of faults choose their own.
 const CALL_DEADLINE: Duration = Duration::from_secs(10);

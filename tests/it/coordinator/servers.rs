@@ -29,8 +29,10 @@ impl Drop for Process {
 }
 
 /// What both can be asked to do.
-pub(super) trait Server {
+pub(crate) trait Server {
     fn address(&self) -> &str;
+    /// As `--coordinator` takes it.
+    fn url(&self) -> String;
     fn signal(&self, signal: Signal);
     fn kill(&mut self);
     /// After a kill: the same address, the same data.
@@ -68,6 +70,10 @@ impl Witness {
 }
 
 impl Server for Witness {
+    fn url(&self) -> String {
+        format!("witness://{}", self.address)
+    }
+
     fn address(&self) -> &str {
         &self.address
     }
@@ -169,6 +175,10 @@ impl Etcd {
 }
 
 impl Server for Etcd {
+    fn url(&self) -> String {
+        format!("etcd://{}", self.address)
+    }
+
     fn address(&self) -> &str {
         &self.address
     }

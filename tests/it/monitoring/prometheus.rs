@@ -48,7 +48,7 @@ impl Prometheus {
         std::fs::write(path("recording.yaml"), rules::recording_yaml(settings)).expect("a file");
         std::fs::write(path("targets.json"), "[]").expect("a file");
         let config = format!(
-            "global: {{scrape_interval: 500ms, scrape_timeout: 500ms, evaluation_interval: 1s}}\n\
+            "global: {{scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}}\n\
              rule_files: [recording.yaml, alerts.yaml]\nscrape_configs:\n  - job_name: {}\n    \
              file_sd_configs: [{{files: [targets.json], refresh_interval: 1s}}]\n",
             settings.job
@@ -119,7 +119,8 @@ impl Prometheus {
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         };
-        let watched = tokio::time::timeout(PATIENCE, watch).await;
+        // Generous: everything else of the test runs beside it.
+        let watched = tokio::time::timeout(3 * PATIENCE, watch).await;
         watched.map_err(|_| format!("never: {what}")).expect("in time");
     }
 }

@@ -52,8 +52,9 @@ pub(crate) const STATES: &[State] = &[
     state("files", &["FilesHigh"]),
 ];
 
-/// Long enough that no client expires by itself.
-const FLAGS: &str = "--enable-lab --verify-cycle-ms 500 --verify-recount-ms 1000 --client-ttl-ms 600000";
+/// Long enough that no client expires by itself, and no promise on a machine that runs so many nodes.
+const FLAGS: &str =
+    "--enable-lab --verify-cycle-ms 500 --verify-recount-ms 1000 --grant-ms 2500 --client-ttl-ms 600000";
 /// Where nobody listens.
 const NOBODY: &str = "http://127.0.0.1:1";
 
@@ -113,11 +114,11 @@ impl Cluster {
     async fn lend(&self, bytes: u64) {
         let mut client = self.node("a").master().await;
         let mount = segment(1, bytes);
-        client.mount_segment(mount.clone()).await.expect("mounted");
+        while is_refused(client.mount_segment(mount.clone()).await.err()).await {}
         if self.name != "not-back" {
             let segments = mount.segment.into_iter().collect();
             let again = v1::ReMountSegmentRequest { client: mount.client, segments };
-            client.re_mount_segment(again).await.expect("mounted again");
+            while is_refused(client.re_mount_segment(again.clone()).await.err()).await {}
         }
     }
 
@@ -259,6 +260,14 @@ pub(crate) async fn crash_loop(cluster: &mut Cluster, prometheus: &Prometheus, p
         );
         prometheus.until_series(&seen, 1).await;
     }
+}
+
+/// Whether a call has to be made again: a busy node may have missed a promise.
+async fn is_refused(error: Option<tonic::Status>) -> bool {
+    let Some(error) = error else { return false };
+    assert_eq!(error.code(), tonic::Code::Unavailable, "{error}");
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    true
 }
 
 /// A client that writes and reads a little, and pings. What is refused is asked again.

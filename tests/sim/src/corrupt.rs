@@ -3,7 +3,7 @@
 //! found, named and repaired.
 
 use standfast_kernel::node::Happening;
-use standfast_kernel::store::Damage;
+use standfast_kernel::store::{Damage, Object};
 use standfast_kernel::types::{HomeId, KeyHash};
 
 use crate::clock::SECOND;
@@ -20,6 +20,8 @@ const REPAIRED_MAX: u64 = 15 * SECOND;
 #[derive(Debug)]
 pub(crate) struct Planted {
     node: usize,
+    damage: Damage,
+    name: Vec<u8>,
     what: String,
     at: u64,
     found: bool,
@@ -67,11 +69,21 @@ impl World {
         let recount = |i: usize| self.hosts[i].process.as_ref().map(|p| p.node.store().recount());
         let (Some(ours), Some(theirs)) = (recount(planted.node), recount(primary)) else { return Ok(false) };
         let sealed = self.hosts[planted.node].process.as_ref().is_some_and(|p| p.node.is_sealed());
-        let repaired = ours == theirs && planted.found && sealed;
+        let repaired = ours == theirs && sealed && (planted.found || self.is_replaced(planted, primary));
         let late = !repaired && self.t > planted.at + REPAIRED_MAX;
         Invariant::VerifyComplete
             .check(!late, || format!("{} was planted; found: {}", planted.what, planted.found))?;
         Ok(repaired)
+    }
+
+    /// An unfinished write does not last: the entry that ended it also ended the
+    /// damage, before anybody could compare it.
+    fn is_replaced(&self, planted: &Planted, primary: usize) -> bool {
+        let Some(p) = &self.hosts[primary].process else { return false };
+        let place = KeyHash::of(&planted.name);
+        let shard = p.node.store().shard(place.home).read();
+        let written = shard.get(place, &planted.name).and_then(Object::unfinished);
+        planted.damage == Damage::InFlight && written.is_none()
     }
 
     /// Half of the time the digest follows the damage, as if an entry had been
@@ -93,6 +105,7 @@ impl World {
         let what = format!("{damage:?} of {} on n{i}, digest follows: {follows}", name.escape_ascii());
         self.note(At::Node(i), || format!("planted {what}"));
         self.counters.hit(if follows { Count::PlantedInDigest } else { Count::PlantedInMemory });
-        self.planted = Some(Planted { node: i, what, at: self.t, found: false, quarantined: false });
+        self.planted =
+            Some(Planted { node: i, damage, name, what, at: self.t, found: false, quarantined: false });
     }
 }

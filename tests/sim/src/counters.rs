@@ -23,6 +23,9 @@ counters! {
     LogTrimmed, DialRefused, DialTimedOut, LinkUp, PeerClosed, LinkDown,
     EntriesAppended, EntriesApplied, PreemptLogged, FreeLogged, InPlaceLogged, AbandonLogged, ResolveLogged,
     EvictLogged, DiscardLogged, SegmentGoneLogged, PurgeLogged, HoldEndLogged,
+    // What the coordinator went through, and what came of it.
+    CoordinatorCut, CoordinatorAway, CoordinatorSlow, CoordinatorTimeout, CommittedLate,
+    TakeoverByRecord, NotElected,
     // What clients did and were told.
     RequestSent, WriteRefused, AnswerDelivered, NotPrimary, Unavailable, OutcomeUnknown, ConnectionClosed, ReplyNeverSent,
     MountAcked, ReMountAcked, UnmountAcked, PutStartAcked, UpsertStartAcked, PutStartOnTwoSegments, PutExists, PutNoSpace, PutEndAcked, PutEndOfLostWrite,

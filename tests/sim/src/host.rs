@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use standfast_kernel::api::Response;
 use standfast_kernel::master::{ClientTimes, Master, MasterConfig};
@@ -10,10 +11,12 @@ use standfast_kernel::node::{Node, NodeConfig, NodeEvent};
 use standfast_kernel::replication::{
     CopyFrame, Dump, Gate, Identity, PendingReplies, PrimaryFrame, ReplicationConfig, ReplicationTimes,
 };
+use standfast_kernel::supervisor::{LeadershipConfig, LeadershipTimes};
 use standfast_kernel::types::{ClusterId, CopyId, Epoch, LogPos, NodeId};
 
 use crate::client::Req;
 use crate::clock::Clock;
+use crate::coordinator::CALL_DEADLINE;
 use crate::invariants::Shadow;
 use crate::operator::Call;
 use crate::scenario::{Params, TIMES, VERIFY};
@@ -104,10 +107,23 @@ impl Process {
                 ..TIMES.into()
             },
             log: params.log,
-            bootstrap: first,
+            bootstrap: first && !params.coordinated,
             has_peer: true,
             seed,
             sabotage: None,
+            leadership: params.coordinated.then(|| LeadershipConfig {
+                node: name.clone(),
+                address: format!("{name}:1"),
+                mooncake: None,
+                times: LeadershipTimes {
+                    call_deadline: Duration::from_nanos(CALL_DEADLINE),
+                    lease: params.lease,
+                    ..LeadershipTimes::default()
+                },
+                ack: params.ack,
+                read_ttl_max: TIMES.read_ttl,
+                seed,
+            }),
         };
         Self {
             node: Node::new(config),

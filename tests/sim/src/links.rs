@@ -11,6 +11,8 @@ use crate::invariants::Outcome;
 use crate::net::{Item, Way};
 use crate::world::{Event, World};
 
+/// Nobody listens there.
+pub(crate) const REFUSED: &str = "refused";
 /// A dial into a partition is given up after this long.
 const DIAL_TIMEOUT: u64 = 200 * MS;
 
@@ -54,7 +56,7 @@ impl World {
             (conn.dialer_open, conn.acceptor_open) = (false, false);
         }
         let (count, why) =
-            if cut { (Count::DialTimedOut, "timed out") } else { (Count::DialRefused, "refused") };
+            if cut { (Count::DialTimedOut, "timed out") } else { (Count::DialRefused, REFUSED) };
         self.counters.hit(count);
         self.input(i, Input::Closed(id, why))
     }

@@ -4,6 +4,7 @@
 mod cli;
 mod client;
 mod clock;
+mod coordinator;
 mod copying;
 mod corrupt;
 mod counters;

@@ -29,12 +29,20 @@ mod hunt {
         seeds: u64,
     }
 
-    /// What shows that a copy is not one prefix of the log.
-    const COPIES: &[Invariant] =
-        &[StateEquality, NoQuarantine, NoSharedBytes, DerivedEqualsRebuild, LogMatching, ContiguousApply];
+    /// What shows that a copy is not one prefix of the log; verification says so as well.
+    const COPIES: &[Invariant] = &[
+        StateEquality,
+        NoQuarantine,
+        NoSharedBytes,
+        DerivedEqualsRebuild,
+        LogMatching,
+        ContiguousApply,
+        VerifySound,
+    ];
 
     /// And that it lacks what was promised.
-    const LACKING: &[Invariant] = &[StateEquality, NoQuarantine, NoSharedBytes, StaleRead, PromiseKept];
+    const LACKING: &[Invariant] =
+        &[StateEquality, NoQuarantine, NoSharedBytes, StaleRead, PromiseKept, VerifySound];
 
     const fn hunt(scenarios: &'static [Scenario], caught_by: &'static [Invariant], seeds: u64) -> Hunt {
         Hunt { scenarios, caught_by, seeds }
@@ -44,10 +52,18 @@ mod hunt {
     /// or that another test does.
     fn plan(mutant: Mutant) -> Option<Hunt> {
         Some(match mutant {
-            // No history here has a coordinator; `kernel/tests/publish.rs` catches those of its client key.
-            Mutant::TakeNoIsrCmp | Mutant::PublishNoEpoch | Mutant::RetireAnyView | Mutant::PutOverView => {
-                return None;
-            }
+            // Nobody publishes here; `kernel/tests/publish.rs` catches these.
+            Mutant::PublishNoEpoch | Mutant::RetireAnyView | Mutant::PutOverView => return None,
+            // No member is silent yet: degraded pairs go on without it.
+            Mutant::SilentNoWait => return None,
+            // A primary alone on record has no successor before an operator may start an empty copy (T4):
+            // no history can break its lease. Transcripts hold the rule meanwhile.
+            Mutant::LeaseFromReply | Mutant::LeaseKeepOnTimeout | Mutant::SoloNoLease => return None,
+            Mutant::TakeNoIsrCmp => hunt(&[Leader], &[PromiseKept, NoAnswerAfterFence], 200),
+            Mutant::NonIsrTakeover => hunt(&[Leader], &[PromiseKept, NoAnswerAfterFence], 100),
+            Mutant::CasTimeoutIsNo => hunt(&[Leader], &[PromiseKept, NoAnswerAfterFence], 300),
+            Mutant::ShrinkEarly => hunt(&[Leader], &[PromiseKept, NoAnswerAfterFence], 300),
+            Mutant::GrowLate => hunt(&[Leader], &[PromiseKept, NoAnswerAfterFence], 300),
             // Replicas of a dead mount are shown again: by the log they are gone.
             Mutant::SegidNotUid => hunt(&[Lenders], &[AnswersFollowLog, NoWrongBytes, NoQuarantine], 30),
             Mutant::ColdNoHold => hunt(&[Lenders], &[NoReuseUnderRight, NoWrongBytes], 50),

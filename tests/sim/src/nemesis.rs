@@ -32,6 +32,12 @@ pub(crate) enum Fault {
     /// Promotes although the primary lives.
     FalsePromotion,
     PromoteIneligible,
+    /// One node does not reach the coordinator, or hears nothing of it.
+    CutCoordinator,
+    /// The primary is cut off from it while a standby dies.
+    CutCoordinatorAndCrash,
+    CoordinatorAway,
+    CoordinatorSlow,
     /// Breaks a stream on which homes are sent.
     CutCopy,
     /// Either end of such a stream dies.
@@ -39,6 +45,24 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
+    /// With a coordinator: no operator decides anything.
+    pub(crate) const COORDINATED: &[(Self, u64)] = &[
+        (Self::CrashPrimary, 12),
+        (Self::CrashStandby, 10),
+        (Self::Freeze, 6),
+        (Self::FreezePrimary, 8),
+        (Self::Partition, 7),
+        (Self::OneWay, 7),
+        (Self::Isolate, 5),
+        (Self::Break, 10),
+        (Self::Stall, 8),
+        (Self::Slow, 8),
+        (Self::Drift, 6),
+        (Self::CutCoordinator, 10),
+        (Self::CutCoordinatorAndCrash, 6),
+        (Self::CoordinatorAway, 4),
+        (Self::CoordinatorSlow, 6),
+    ];
     pub(crate) const MIXED: &[(Self, u64)] = &[
         (Self::CrashPrimary, 6),
         (Self::CrashStandby, 8),
@@ -97,6 +121,9 @@ pub(crate) enum Healing {
     Unblock(Vec<(usize, usize)>),
     Thaw(usize),
     Restart(usize),
+    /// Of a node's ways to and from the coordinator.
+    Mend(usize, [bool; 2]),
+    CoordinatorBack,
     /// Not an end: the second half of a fault.
     Crash(usize),
 }
@@ -137,6 +164,24 @@ impl World {
             }
             Fault::WrongRedirect => self.wrong_redirect(any),
             Fault::DetachAlive | Fault::DetachThenCrash => self.detach_some(fault, primary, standby),
+            Fault::CutCoordinator => self.cut_coordinator(any),
+            Fault::CutCoordinatorAndCrash => {
+                if let (Some(i), Some(j)) = (primary, standby) {
+                    self.cut_coordinator(i);
+                    self.crash_for_a_while(j);
+                }
+            }
+            Fault::CoordinatorAway => {
+                self.counters.hit(Count::CoordinatorAway);
+                self.coordinator.away += 1;
+                self.note(At::World, || "the coordinator is away".into());
+                let t = self.t + self.rng.range(100 * MS, 5 * SECOND);
+                self.at(t, Event::Heal(Healing::CoordinatorBack));
+            }
+            Fault::CoordinatorSlow => {
+                self.counters.hit(Count::CoordinatorSlow);
+                self.coordinator.slow_until = self.t + self.rng.range(100 * MS, 2 * SECOND);
+            }
             Fault::FalsePromotion => {
                 let fit: Vec<usize> = (0..NODES).filter(|j| self.may_order(*j)).collect();
                 if let (Some(j), Some(_)) = (self.rng.pick(&fit), primary) {
@@ -167,6 +212,15 @@ impl World {
                 }
             }
         }
+    }
+
+    fn cut_coordinator(&mut self, i: usize) {
+        self.counters.hit(Count::CoordinatorCut);
+        let ways = [[true, true], [true, false], [false, true]][self.rng.below(3) as usize];
+        self.note(At::Node(i), || format!("cut off from the coordinator, {ways:?}"));
+        self.coordinator.cut(i, ways);
+        let t = self.t + self.rng.range(50 * MS, 4 * SECOND);
+        self.at(t, Event::Heal(Healing::Mend(i, ways)));
     }
 
     fn some_standby(&mut self) -> Option<usize> {
@@ -333,6 +387,12 @@ impl World {
                 }
                 self.unstick();
             }
+            Healing::Mend(i, ways) => {
+                if self.phase == Phase::Faulty {
+                    self.coordinator.mend(i, ways);
+                }
+            }
+            Healing::CoordinatorBack => self.coordinator.away = self.coordinator.away.saturating_sub(1),
             Healing::Thaw(i) => return self.thaw(i),
             Healing::Restart(i) => return self.restart(i),
             Healing::Crash(i) => self.crash_for_a_while(i),
@@ -363,6 +423,7 @@ impl World {
     pub(crate) fn calm(&mut self) -> Outcome {
         self.note(At::World, || "the faults end".into());
         self.net.calm();
+        self.coordinator.calm();
         self.unstick();
         for i in 0..NODES {
             self.thaw(i)?;

@@ -78,6 +78,9 @@ impl World {
     /// Whether this process holds everything that was promised and may lead.
     pub(crate) fn holds_all(&self, i: usize) -> bool {
         let Some(p) = &self.hosts[i].process else { return false };
+        if self.params.coordinated {
+            return self.coordinator.surely_in_sync(p.copy);
+        }
         let op = &self.operator;
         let claims = op.claim == Some((i, p.copy));
         let eligible = p.node.verdict(self.now(i)).is_yes()
@@ -210,6 +213,9 @@ impl World {
         for i in 0..NODES {
             self.look_after(i);
         }
+        if self.params.coordinated {
+            return Ok(());
+        }
         self.look_after_primary();
         self.look_after_members();
         Ok(())
@@ -225,6 +231,9 @@ impl World {
     /// Where to dial.
     fn look_after(&mut self, i: usize) {
         if self.hosts[i].process.is_none() {
+            return;
+        }
+        if self.params.coordinated {
             return;
         }
         let latest = self.operator.latest.1;

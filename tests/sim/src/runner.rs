@@ -1,7 +1,13 @@
 //! Runs histories and says how they went. stdout carries the result, stderr the progress.
 
+use std::collections::BTreeMap;
+use std::num::NonZero;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc;
+use std::{iter, thread};
 
 use crate::cli::Command;
 use crate::counters::Counters;
@@ -13,12 +19,16 @@ use crate::world::World;
 /// Over so many seeds every counter must have moved.
 const SEEDS_FOR_COUNTERS: u64 = 50;
 const SEEDS_FOR_DETERMINISM: u64 = 3;
+/// Results that wait for an earlier seed to end.
+const IN_FLIGHT: usize = 64;
 
 /// One history, ended.
 pub(crate) struct History {
     pub(crate) outcome: Outcome,
     pub(crate) counters: Counters,
     pub(crate) trace: String,
+    /// How long it was, in the world's time.
+    pub(crate) virtual_ns: u64,
 }
 
 pub(crate) fn history(scenario: Scenario, seed: u64, traced: bool) -> History {
@@ -32,7 +42,7 @@ pub(crate) fn history(scenario: Scenario, seed: u64, traced: bool) -> History {
         v.text = format!("at {:.6} s: {}", world.t as f64 / 1e9, v.text);
         v
     });
-    History { outcome, counters: world.counters.clone(), trace: world.trace.take() }
+    History { outcome, counters: world.counters.clone(), trace: world.trace.take(), virtual_ns: world.t }
 }
 
 pub(crate) fn run(command: &Command) -> ExitCode {
@@ -52,20 +62,26 @@ pub(crate) fn run(command: &Command) -> ExitCode {
 fn seeds_of(scenarios: &[(Scenario, u64)], from: u64) -> (u64, u64) {
     let (mut passed, mut failed) = (0, 0);
     let mut total = Counters::new();
+    let mut virtual_ns = 0;
     for (scenario, seeds) in scenarios {
         eprintln!("{scenario}: {seeds} seeds from {from}");
-        for seed in from..from.saturating_add(*seeds) {
-            let ended = history(*scenario, seed, false);
-            // The directed ones may not make up for what the mixed ones never do.
-            if STANDARD.contains(scenario) || scenarios.len() == 1 {
-                total.merge(&ended.counters);
-            }
-            if report(*scenario, seed, &ended) { passed += 1 } else { failed += 1 }
-        }
+        in_order(
+            from..from.saturating_add(*seeds),
+            |seed| history(*scenario, seed, false),
+            |seed, ended| {
+                virtual_ns += ended.virtual_ns;
+                // The directed ones may not make up for what the mixed ones never do.
+                if STANDARD.contains(scenario) || scenarios.len() == 1 {
+                    total.merge(&ended.counters);
+                }
+                if report(*scenario, seed, &ended) { passed += 1 } else { failed += 1 }
+            },
+        );
     }
     for (name, n) in total.iter() {
         println!("{n:>12}  {name}");
     }
+    println!("{:>12.2}  virtual hours", virtual_ns as f64 / 3.6e12);
     let enough =
         |standard: &Scenario| scenarios.iter().any(|(s, n)| s == standard && *n >= SEEDS_FOR_COUNTERS);
     if STANDARD.iter().all(enough) {
@@ -76,6 +92,33 @@ fn seeds_of(scenarios: &[(Scenario, u64)], from: u64) -> (u64, u64) {
         }
     }
     (passed, failed)
+}
+
+/// Runs `work` for each seed on all cores; `take` sees the results in the order of the seeds.
+fn in_order<T: Send>(seeds: Range<u64>, work: impl Fn(u64) -> T + Sync, mut take: impl FnMut(u64, T)) {
+    let next = AtomicU64::new(seeds.start);
+    let (done, results) = mpsc::sync_channel(IN_FLIGHT);
+    let cores = thread::available_parallelism().map_or(1, NonZero::get);
+    thread::scope(|scope| {
+        for _ in 0..cores {
+            let (done, next, work, end) = (done.clone(), &next, &work, seeds.end);
+            scope.spawn(move || {
+                let seeds = iter::repeat_with(|| next.fetch_add(1, Ordering::Relaxed));
+                for seed in seeds.take_while(|seed| *seed < end) {
+                    let _ = done.send((seed, work(seed)));
+                }
+            });
+        }
+        drop(done);
+        let (mut due, mut early) = (seeds.start, BTreeMap::new());
+        for (seed, result) in results {
+            early.insert(seed, result);
+            while let Some(result) = early.remove(&due) {
+                take(due, result);
+                due += 1;
+            }
+        }
+    });
 }
 
 /// Prints a failure with the command that shows it again; true when there is none.

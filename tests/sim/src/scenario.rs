@@ -22,6 +22,10 @@ pub(crate) enum Scenario {
     Async,
     /// Sync replies; an operator promotes all the time, mostly wrongly.
     Switch,
+    /// Sync replies; a coordinator in place of the operator, every fault of both.
+    Leader,
+    /// The same in async mode.
+    LeaderAsync,
     /// Directed: clocks at the ends of their range, promotions while the old primary lives.
     Drift,
     /// Directed: a standby catches up on a log longer than its window, and is promoted
@@ -43,8 +47,14 @@ pub(crate) enum Scenario {
 }
 
 /// Those that a plain run consists of.
-pub(crate) const STANDARD: &[Scenario] =
-    &[Scenario::Sync, Scenario::Async, Scenario::Switch, Scenario::FullSync];
+pub(crate) const STANDARD: &[Scenario] = &[
+    Scenario::Sync,
+    Scenario::Async,
+    Scenario::Switch,
+    Scenario::Leader,
+    Scenario::LeaderAsync,
+    Scenario::FullSync,
+];
 /// Those that aim at one rule. A plain run has a few seeds of each: a mutant that only they catch proves
 /// something only if they are clean without it.
 pub(crate) const DIRECTED: &[Scenario] = &[
@@ -60,6 +70,8 @@ const ALL: &[Scenario] = &[
     Scenario::Sync,
     Scenario::Async,
     Scenario::Switch,
+    Scenario::Leader,
+    Scenario::LeaderAsync,
     Scenario::Drift,
     Scenario::LongLog,
     Scenario::Leases,
@@ -133,6 +145,12 @@ pub(crate) struct Params {
     pub(crate) eager: bool,
     /// A crashed node stays away for up to this long.
     pub(crate) away_max: u64,
+    /// A coordinator keeps the record; the operator only restarts what needs a full sync.
+    pub(crate) coordinated: bool,
+    /// L, with a coordinator.
+    pub(crate) lease: Duration,
+    /// So many transactions and news in a thousand are held back for long.
+    pub(crate) late_permille: u64,
     /// How primaries gather and send entries.
     pub(crate) ship: ShipConfig,
     /// Async only: what a failover may lose.
@@ -165,6 +183,9 @@ impl Params {
             prefill: 0,
             eager: false,
             away_max: 2 * SECOND,
+            coordinated: false,
+            lease: Duration::from_millis(2_000),
+            late_permille: 20,
             ship: ShipConfig::default(),
             loss: LossBound::default(),
             log: LogLimits::default(),
@@ -188,6 +209,13 @@ impl Params {
             Scenario::Switch => {
                 Self { faults: Fault::SWITCHING.to_vec(), fault_gap: (100 * MS, 800 * MS), ..mixed }
             }
+            Scenario::Leader | Scenario::LeaderAsync => Self {
+                ack: if scenario == Scenario::Leader { AckMode::Sync } else { AckMode::Async },
+                faults: Fault::COORDINATED.to_vec(),
+                coordinated: true,
+                requests_min: 1_000,
+                ..mixed
+            },
             // The windows are a few milliseconds: short hops, and clients that ask everybody all the time.
             Scenario::Drift => Self {
                 faulty_ns: 12 * SECOND,
@@ -271,6 +299,8 @@ impl fmt::Display for Scenario {
             Self::Sync => "sync",
             Self::Async => "async",
             Self::Switch => "switch",
+            Self::Leader => "leader",
+            Self::LeaderAsync => "leader-async",
             Self::Drift => "drift",
             Self::LongLog => "long-log",
             Self::Leases => "leases",

@@ -87,7 +87,7 @@ impl World {
                 }
             }
         }
-        let limbo = leader.node.store().recount().limbo;
+        let limbo = leader.node.store().limbo();
         if limbo > 0 {
             why += &format!("{limbo} regions in limbo");
         }

@@ -67,6 +67,14 @@ impl World {
                     format!("promotion {request}: {} reasons against", verdict.reasons.len())
                 });
             }
+            NodeAction::Transact(id, transaction) => self.transact(i, id, transaction),
+            NodeAction::ReadRecords => self.read_records(i),
+            NodeAction::Follow(address) => {
+                if let Some(n) = self.hosts.iter().position(|h| format!("{}:1", h.name) == address) {
+                    self.hosts[i].target = n;
+                }
+            }
+            NodeAction::Published(_) => {}
             NodeAction::Detached(_, was) => self.note(At::Node(i), || format!("detached: {was:?}")),
             NodeAction::Happened(happening) => return self.happened(i, &happening),
             NodeAction::Changed(change) => return self.changed(i, &change),
@@ -127,13 +135,24 @@ impl World {
             Some(Role::Candidate) => Count::BecameCandidate,
             Some(Role::Standby) | None => Count::SteppedDown,
         });
+        if self.hosts[i].process.as_ref().is_some_and(|p| p.node.is_waiting_to_lead()) {
+            self.counters.hit(Count::NotElected);
+        }
         self.stepped_down(i);
     }
 
     fn changed(&mut self, i: usize, change: &RoleChange) -> Outcome {
-        self.fence.leads(change.epoch, i)?;
+        let highest = self.fence.leads(change.epoch, i, self.params.coordinated)?;
         self.follow_log(i)?;
         let Some(process) = &mut self.hosts[i].process else { return Ok(()) };
+        if !highest {
+            // Its record was overtaken before it learned of it; nobody grants to it (PROTOCOL C2).
+            process.has_led = true;
+            return Ok(());
+        }
+        if self.params.coordinated {
+            self.counters.hit(Count::TakeoverByRecord);
+        }
         process.has_led = true;
         let (log, copy) = (process.node.log().clone(), process.copy);
         let began = process.shadow.began(change.epoch).unwrap_or_default();
@@ -148,7 +167,10 @@ impl World {
     fn gate(&mut self, i: usize, gate: Gate) -> Outcome {
         let Some(process) = &mut self.hosts[i].process else { return Ok(()) };
         let marks = process.node.log().marks();
-        let ordered = marks.trim <= gate.commit && gate.commit <= marks.tail;
+        // A copy from a full sync begins its log where the copying began, which may lie above what it knows
+        // to be committed. With a coordinator it starts from that (PROTOCOL S9).
+        let trimmed = marks.trim <= gate.commit || self.params.coordinated;
+        let ordered = trimmed && gate.commit <= marks.tail;
         Invariant::Order.check(ordered, || {
             format!("n{i}: commit {} outside {}..={}", gate.commit, marks.trim, marks.tail)
         })?;
@@ -252,7 +274,7 @@ impl World {
             self.fence.answered(epoch, copy, i)?;
             let must_see = req.must_see.filter(|_| !is_about_segments(&response));
             self.promises.fresh(&log, must_see, home, i)?;
-            self.promises.answered(saw, byte_critical);
+            self.promises.answered(saw, byte_critical, epoch < self.operator.latest.0);
             self.reply(i, &req, Answer::Response(response, home));
         }
         Ok(())

@@ -9,9 +9,11 @@ use standfast_kernel::types::{ClusterId, CopyId, Instant, WallTime};
 
 use crate::client::{Client, Reply, Req};
 use crate::clock::{Clock, DRIFT_PPM_MAX, MS, SECOND};
+use crate::coordinator::{Coordinator, Parcel};
 use crate::counters::{Count, Counters};
 use crate::host::{Host, Input, Process};
 use crate::invariants::{Fence, Invariant, Ledger, Outcome, Promises, States};
+use crate::links::REFUSED;
 use crate::memory::Memory;
 use crate::nemesis::Healing;
 use crate::net::{CLIENTS, NODES, Net, Way};
@@ -30,6 +32,7 @@ pub(crate) enum Event {
     Reply(Reply),
     Client(usize, u64),
     Call(usize, Call),
+    Coordinator(Parcel),
     /// More homes of a copy are due.
     Dump(usize, u64),
     Operator,
@@ -62,6 +65,7 @@ pub(crate) struct World {
     pub(crate) clients: Vec<Client>,
     pub(crate) memory: Memory,
     pub(crate) operator: Operator,
+    pub(crate) coordinator: Coordinator,
     pub(crate) fence: Fence,
     pub(crate) ledger: Ledger,
     pub(crate) promises: Promises,
@@ -100,6 +104,7 @@ impl World {
             clients,
             memory: Memory::new(),
             operator: Operator::new(),
+            coordinator: Coordinator::new(),
             fence: Fence::default(),
             ledger: Ledger::default(),
             promises: Promises::new(params.ack),
@@ -163,6 +168,7 @@ impl World {
             Event::Reply(reply) => self.replied(reply),
             Event::Client(c, generation) => self.client(c, generation),
             Event::Call(i, call) => self.input(i, Input::Call(call)),
+            Event::Coordinator(parcel) => self.parcel(parcel),
             Event::Dump(i, id) => {
                 self.dump(i, id);
                 Ok(())
@@ -210,6 +216,7 @@ impl World {
         self.note(At::Node(i), || format!("starts, copy {:04x}", copy.0 as u16));
         let wall = self.wall();
         self.node_event(i, NodeEvent::Start(wall))?;
+        self.watch_records(i);
         let t = self.t;
         self.wake_node_at(i, t);
         Ok(())
@@ -236,7 +243,12 @@ impl World {
             Input::Closed(id, why) if host.dialled == Some(id) => {
                 host.dialled = None;
                 self.counters.hit(Count::LinkDown);
-                self.node_event(i, NodeEvent::LinkDown(why.into()))
+                let event = if why == REFUSED {
+                    NodeEvent::LinkRefused(why.into())
+                } else {
+                    NodeEvent::LinkDown(why.into())
+                };
+                self.node_event(i, event)
             }
             // Of a connection that this process has left.
             Input::Up(_) | Input::Frame(..) | Input::Copy(..) | Input::Closed(..) => Ok(()),

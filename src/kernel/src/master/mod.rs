@@ -2,9 +2,11 @@
 //! and applied, and a [`Response`] that depends on a position.
 
 mod attempt;
+mod batch;
 mod call;
 mod census;
 mod check_put;
+mod choose;
 mod clear;
 mod client;
 mod config;

@@ -83,6 +83,14 @@ impl Happening {
         Self::new(Severity::Warning, "role_changed", format!("{to} in epoch {epoch}: {reason}"))
     }
 
+    pub(super) fn warning(code: &'static str, text: String) -> Self {
+        Self::new(Severity::Warning, code, text)
+    }
+
+    pub(super) fn holder(node: &NodeId, epoch: Epoch) -> Self {
+        Self::new(Severity::Info, "holder", format!("{node} leads in epoch {epoch}, says the coordinator"))
+    }
+
     pub(super) fn membership(node: &NodeId, copy: CopyId, joined: bool) -> Self {
         if joined {
             return Self::new(

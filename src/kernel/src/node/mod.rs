@@ -2,6 +2,8 @@
 //! real clocks and sockets, the simulation with virtual ones; both run this.
 
 mod happening;
+mod lead;
+mod rehearsal;
 mod role_state;
 mod verify;
 mod view;
@@ -13,18 +15,22 @@ pub use view::{NodeView, RoleView};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::coordination::{Revision, Transaction};
 use crate::lab::Sabotage;
 use crate::machine::Machine;
 use crate::master::{Master, MasterConfig};
 use crate::oplog::{LogLimits, OpLogManager};
 use crate::replication::{
-    CopyFrame, CopyRequest, Detached, Dump, Gate, Hello, Identity, PROTOCOL_VERSION, Primary, PrimaryAction,
-    PrimaryEvent, PrimaryFrame, ReplicationConfig, Standby, StandbyAction, StandbyEvent, StandbyFrame,
-    StandbyStart, Start, StreamRefusal, Welcome,
+    CopyFrame, CopyRequest, Detached, Dump, Gate, Hello, Identity, Keeping, PROTOCOL_VERSION, Primary,
+    PrimaryAction, PrimaryEvent, PrimaryFrame, ReplicationConfig, Standby, StandbyAction, StandbyEvent,
+    StandbyFrame, StandbyStart, Start, StreamRefusal, Welcome,
 };
 use crate::store::MetadataStore;
-use crate::supervisor::{Cause, Facts, Reason, Role, Verdict, may_promote};
+use crate::supervisor::{
+    CallId, Cause, Leadership, LeadershipConfig, LeadershipEvent, Reason, Role, Verdict,
+};
 use crate::types::{ConnId, CopyId, Epoch, Instant, NodeId, WallTime};
+use lead::TermStart;
 use role_state::{Candidate, RoleState};
 
 /// A primary that nobody follows asks its peer this often whether it is still one.
@@ -51,6 +57,8 @@ pub struct NodeConfig {
     pub seed: u64,
     /// Planted fault, where the lab is enabled.
     pub sabotage: Option<Sabotage>,
+    /// With a coordinator; without, the operator decides (PROTOCOL 11).
+    pub leadership: Option<LeadershipConfig>,
 }
 
 /// What can happen to a node.
@@ -62,6 +70,8 @@ pub enum NodeEvent {
     LinkUp,
     /// That connection ended, or could not be opened.
     LinkDown(String),
+    /// The same, because nobody listens at the other end.
+    LinkRefused(String),
     /// The other end of that connection said something.
     Link(PrimaryFrame),
     /// The other end sent part of a copy of its state.
@@ -85,6 +95,10 @@ pub enum NodeEvent {
         /// Who asks, for the record.
         actor: String,
     },
+    /// News of the coordinator, or the end of a transaction.
+    Coordinator(WallTime, LeadershipEvent),
+    /// Mooncake's clients can connect, or not any more.
+    Listening(bool),
     /// Time has passed.
     Tick(WallTime),
 }
@@ -131,6 +145,14 @@ pub enum NodeAction {
     Promoted(u64, Verdict, Option<RoleChange>),
     /// Answer to a detach; `None` when this node is not the primary.
     Detached(u64, Option<Detached>),
+    /// Carry this out on the coordinator's records; its end comes as an event.
+    Transact(CallId, Box<Transaction>),
+    /// Read the coordinator's records anew.
+    ReadRecords,
+    /// That address is to be dialled from now on.
+    Follow(String),
+    /// Mooncake's clients find this node since this revision.
+    Published(Revision),
     /// Something that people want to know.
     Happened(Happening),
     /// A role change, for the history.
@@ -151,6 +173,18 @@ pub struct Node {
     /// Why it is in this role.
     reason: String,
     detaching: Option<(u64, NodeId)>,
+    /// Wall time as last heard, for records that people read.
+    wall: WallTime,
+    /// With a coordinator.
+    leadership: Option<Leadership>,
+    /// A takeover was sent: neither acknowledges nor grants (PROTOCOL T2).
+    standing: bool,
+    /// The operator who waits for it.
+    promoting: Option<PromoteCall>,
+    /// Nobody listens where the holder was, or another process does.
+    refused: bool,
+    /// Mooncake's clients can connect.
+    listening: bool,
     next_probe: Instant,
     next_maintain: Instant,
 }
@@ -169,6 +203,7 @@ impl Node {
         };
         let (me, replication) = (config.me.clone(), config.replication.clone());
         let standby = Standby::new(me, replication, Arc::clone(&store), log.clone(), &start);
+        let leadership = config.leadership.clone().map(Leadership::new);
         Self {
             config,
             store,
@@ -179,6 +214,12 @@ impl Node {
             ever_streamed: false,
             reason: "just started".into(),
             detaching: None,
+            wall: WallTime(0),
+            leadership,
+            standing: false,
+            promoting: None,
+            refused: false,
+            listening: false,
             next_probe: Instant(0),
             next_maintain: Instant(0),
         }
@@ -205,7 +246,7 @@ impl Node {
     /// Its role.
     #[must_use]
     pub fn role(&self) -> Role {
-        self.state.role()
+        if self.standing { Role::Candidate } else { self.state.role() }
     }
 
     /// Highest epoch seen.
@@ -214,45 +255,32 @@ impl Node {
         self.max_epoch
     }
 
+    /// It follows, and its last attempt to lead came to nothing.
+    #[must_use]
+    pub fn is_waiting_to_lead(&self) -> bool {
+        self.role() == Role::Standby && self.leadership.as_ref().is_some_and(Leadership::has_failed)
+    }
+
     /// Whether its homes form one prefix of its log (PROTOCOL S6).
     #[must_use]
     pub fn is_sealed(&self) -> bool {
         self.state.standby().is_none_or(Standby::is_sealed)
     }
 
-    /// Whether it could be promoted now.
-    #[must_use]
-    pub fn verdict(&self, now: Instant) -> Verdict {
-        let standby = self.state.standby();
-        may_promote(&Facts {
-            role: self.role(),
-            ever_streamed: self.ever_streamed,
-            in_sync: standby.is_some_and(Standby::in_sync),
-            quarantined: standby.map_or(0, |s| s.quarantine().len()),
-            unsealed: standby.and_then(|s| s.unsealed(now)),
-        })
-    }
-
     fn start(&mut self, now: Instant, wall: WallTime, out: &mut Vec<NodeAction>) {
         // Once: whoever has seen an epoch, its own included, begins no first one.
-        if self.config.bootstrap && self.max_epoch == Epoch(0) {
+        if self.config.bootstrap && self.leadership.is_none() && self.max_epoch == Epoch(0) {
             let change = RoleChange::bootstrap(Epoch(1));
-            self.lead(now, wall, Cause::Bootstrap, now, now, change, out);
+            let keeping = Keeping::Manual;
+            let start =
+                TermStart { cause: Cause::Bootstrap, serve_at: now, hold_until: now, change, keeping };
+            self.begin(now, wall, start, out);
         }
     }
 
     /// Begins to decide (PROTOCOL T3, S8). O(1): the store and the log are ready.
-    #[expect(clippy::too_many_arguments, reason = "one call, each argument a different time or cause")]
-    fn lead(
-        &mut self,
-        now: Instant,
-        wall: WallTime,
-        cause: Cause,
-        serve_at: Instant,
-        hold_until: Instant,
-        change: RoleChange,
-        out: &mut Vec<NodeAction>,
-    ) {
+    fn begin(&mut self, now: Instant, wall: WallTime, start: TermStart, out: &mut Vec<NodeAction>) {
+        let TermStart { cause, serve_at, hold_until, change, keeping } = start;
         let epoch = change.epoch;
         self.max_epoch = epoch;
         let seed = self.config.seed ^ epoch.0.rotate_left(32);
@@ -261,9 +289,9 @@ impl Node {
         let (store, log) = (Arc::clone(&self.store), self.log.clone());
         let master =
             Arc::new(Master::new(Arc::clone(&store), log.clone(), self.config.master.clone(), &start));
-        let start = crate::replication::PrimaryStart { epoch, serve_at };
+        let start = crate::replication::PrimaryStart { epoch, serve_at, now, keeping };
         let (me, replication) = (self.config.me.clone(), self.config.replication.clone());
-        let primary = Primary::new(me, replication, store, log, &start);
+        let primary = Primary::new(me, replication, store, log, start);
         master.begin_term(wall, self.config.me.node.as_str(), self.config.me.copy);
         self.enter(cause, RoleState::Primary(Box::new(primary), Arc::clone(&master)), change.reason.clone());
         out.push(NodeAction::Serve(master));
@@ -273,10 +301,17 @@ impl Node {
     }
 
     fn enter(&mut self, cause: Cause, state: RoleState, reason: String) {
-        let (from, to) = (self.role(), state.role());
-        invariant!(from.after(cause) == Some(to), "no transition from {from} by {cause} to {to}");
-        self.state = state;
-        self.reason = reason;
+        let to = self.transition(cause);
+        invariant!(state.role() == to, "{cause} leads to {to}, not to {}", state.role());
+        (self.state, self.standing, self.reason) = (state, false, reason);
+    }
+
+    /// The role that follows by the table.
+    fn transition(&self, cause: Cause) -> Role {
+        let from = self.role();
+        let to = from.after(cause);
+        invariant!(to.is_some(), "no transition from {from} by {cause}");
+        to.unwrap_or(from)
     }
 
     /// Follows again, keeping the state: it may be the only other complete copy
@@ -285,7 +320,7 @@ impl Node {
         if let RoleState::Standby(standby) = &mut self.state {
             standby.saw(seen);
             self.max_epoch = self.max_epoch.max(seen);
-            return;
+            return self.give_up(now, format!("epoch {seen} was seen"), out);
         }
         let was = self.role();
         self.leave_role(seen, out);
@@ -324,11 +359,16 @@ impl Node {
         }
     }
 
-    fn promote(&mut self, now: Instant, call: PromoteCall, out: &mut Vec<NodeAction>) {
+    fn promote(&mut self, now: Instant, wall: WallTime, call: PromoteCall, out: &mut Vec<NodeAction>) {
         let verdict = self.verdict(now);
         if call.dry_run || !verdict.is_yes() {
             out.push(NodeAction::Promoted(call.request, verdict, None));
             return;
+        }
+        if self.leadership.is_some() {
+            let event = LeadershipEvent::TakeOver { actor: call.actor.clone(), reason: call.reason.clone() };
+            self.promoting = Some(call);
+            return self.leadership_event(now, wall, event, out);
         }
         self.standby_event(now, StandbyEvent::StopGranting, out);
         let Some(standby) = self.state.standby() else { return };
@@ -351,9 +391,14 @@ impl Node {
         let epoch = Epoch(self.max_epoch.0 + 1);
         let change = c.change(now, epoch, self.log.tail());
         let request = c.call.request;
-        let hold_until = self.right_end.plus(crate::types::up(c.read_ttl_max));
-        let serve_at = self.right_end;
-        self.lead(now, wall, Cause::PromiseOver, serve_at, hold_until, change.clone(), out);
+        let start = TermStart {
+            cause: Cause::PromiseOver,
+            serve_at: self.right_end,
+            hold_until: self.right_end.plus(crate::types::up(c.read_ttl_max)),
+            change: change.clone(),
+            keeping: Keeping::Manual,
+        };
+        self.begin(now, wall, start, out);
         out.push(NodeAction::Promoted(request, Verdict { reasons: Vec::new() }, Some(change)));
     }
 
@@ -401,6 +446,7 @@ impl Node {
     }
 
     fn link(&mut self, now: Instant, frame: PrimaryFrame, out: &mut Vec<NodeAction>) {
+        self.refused |= self.holder_is_gone(&frame);
         match (&self.state, &frame) {
             (RoleState::Standby(_), _) => self.standby_event(now, StandbyEvent::Frame(frame), out),
             (RoleState::Candidate(_) | RoleState::Primary(..), PrimaryFrame::Welcome(w)) => {
@@ -430,7 +476,8 @@ impl Node {
     /// A primary that nobody follows asks its peer, so that a deposed one learns it.
     fn probe(&mut self, now: Instant, out: &mut Vec<NodeAction>) {
         let RoleState::Primary(primary, _) = &self.state else { return };
-        if self.config.has_peer && now >= self.next_probe && primary.view(now).peers.is_empty() {
+        let manual = self.leadership.is_none();
+        if manual && self.config.has_peer && now >= self.next_probe && primary.view(now).peers.is_empty() {
             self.next_probe = now.plus(PROBE_EVERY);
             out.push(NodeAction::Dial);
         }
@@ -487,6 +534,10 @@ impl Node {
                 PrimaryAction::StepDown(seen) => return self.step_down(now, seen, out),
                 PrimaryAction::Membership(node, copy, joined) => {
                     out.push(NodeAction::Happened(Happening::membership(&node, copy, joined)));
+                }
+                PrimaryAction::Propose(isr) => {
+                    let wall = self.wall;
+                    self.leadership_event(now, wall, LeadershipEvent::Propose(isr), out);
                 }
                 PrimaryAction::Damaged(home, damaged) => {
                     out.push(NodeAction::Happened(Happening::damaged_here(home, damaged)));
@@ -559,6 +610,8 @@ impl Node {
     }
 
     fn tick(&mut self, now: Instant, wall: WallTime, out: &mut Vec<NodeAction>) {
+        self.wall = wall;
+        self.leadership_event(now, wall, LeadershipEvent::Tick, out);
         self.standby_event(now, StandbyEvent::Tick, out);
         self.promise_over(now, wall, out);
         self.primary_event(now, PrimaryEvent::Tick, out);
@@ -580,26 +633,41 @@ impl Machine for Node {
                 Role::Candidate => out.push(NodeAction::Hangup),
             },
             NodeEvent::LinkDown(why) => self.standby_event(now, StandbyEvent::LinkDown(why), out),
+            NodeEvent::LinkRefused(why) => {
+                self.refused = true;
+                self.standby_event(now, StandbyEvent::LinkDown(why), out);
+            }
             NodeEvent::Link(frame) => self.link(now, frame, out),
             NodeEvent::Copy(frame) => self.copy(now, frame, out),
             NodeEvent::CopyAsked(conn, request) => self.copy_asked(now, conn, request, out),
             NodeEvent::Peer(conn, frame) => self.peer(now, conn, frame, out),
             NodeEvent::PeerClosed(conn) => self.primary_event(now, PrimaryEvent::Closed(conn), out),
             NodeEvent::Appended => self.primary_event(now, PrimaryEvent::Appended, out),
-            NodeEvent::Promote(call) => self.promote(now, call, out),
+            NodeEvent::Promote(call) => self.promote(now, self.wall, call, out),
             NodeEvent::Detach { request, node, actor } => self.detach(now, request, node, &actor, out),
+            NodeEvent::Coordinator(wall, event) => {
+                self.wall = wall;
+                self.leadership_event(now, wall, event, out);
+            }
+            NodeEvent::Listening(listening) => {
+                self.listening = listening;
+                let wall = self.wall;
+                self.leadership_event(now, wall, LeadershipEvent::Tick, out);
+            }
             NodeEvent::Tick(wall) => self.tick(now, wall, out),
         }
     }
 
     fn deadline(&self) -> Option<Instant> {
-        match &self.state {
+        let leadership = self.leadership.as_ref().and_then(|l| l.deadline(&self.leadership_facts()));
+        let role = match &self.state {
             RoleState::Standby(s) => s.deadline(),
             RoleState::Candidate(c) => Some(c.until),
             RoleState::Primary(p, _) => {
                 Some(p.deadline().map_or(self.next_maintain, |d| d.min(self.next_maintain)))
             }
-        }
+        };
+        role.into_iter().chain(leadership).min()
     }
 }
 

@@ -40,6 +40,7 @@ fn config(name: &str, bootstrap: bool) -> NodeConfig {
         has_peer: true,
         seed: 1,
         sabotage: None,
+        leadership: None,
     }
 }
 
@@ -172,6 +173,10 @@ fn line(action: &NodeAction) -> String {
         NodeAction::Detached(r, was) => format!("detached #{r} {:?}", was.map(|d| d.was_member)),
         NodeAction::Happened(h) => h.code.into(),
         NodeAction::Changed(c) => format!("changed {} e{}", c.kind, c.epoch),
+        NodeAction::Transact(..)
+        | NodeAction::ReadRecords
+        | NodeAction::Follow(_)
+        | NodeAction::Published(_) => "of the coordinator".into(),
     }
 }
 

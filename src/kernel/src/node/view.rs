@@ -3,7 +3,7 @@
 use super::{Node, RoleState};
 use crate::oplog::LogMarks;
 use crate::replication::{PrimaryView, StandbyView};
-use crate::supervisor::{Role, Verdict};
+use crate::supervisor::{Rehearsal, Role};
 use crate::types::{CopyId, Epoch, Instant};
 
 /// A node at one moment.
@@ -23,8 +23,8 @@ pub struct NodeView {
     pub log: LogMarks,
     /// What belongs to the role.
     pub detail: RoleView,
-    /// Whether it could be promoted now.
-    pub verdict: Verdict,
+    /// Whether a takeover would succeed now.
+    pub rehearsal: Rehearsal,
     /// As primary: until when inherited objects count as leased.
     pub hold_until: Option<Instant>,
 }
@@ -57,7 +57,7 @@ impl Node {
             epoch: self.max_epoch,
             log: self.log.marks(),
             detail,
-            verdict: self.verdict(now),
+            rehearsal: self.rehearsal(now),
             hold_until,
         }
     }

@@ -22,12 +22,12 @@ pub use frames::{
 };
 pub use gate::{Admission, Gate};
 pub use pending::PendingReplies;
-pub use primary::{Detached, Primary, PrimaryAction, PrimaryEvent, PrimaryStart};
+pub use primary::{Detached, Keeping, Primary, PrimaryAction, PrimaryEvent, PrimaryStart, RecordStart};
 pub use standby::{Standby, StandbyAction, StandbyEvent, StandbyStart};
 pub use verify::{
-    Beacon, BeaconFrame, MismatchEntry, MismatchNote, RecountView, Recounter, Standing, VerificationAsk,
-    VerificationClient, VerificationEntry, VerificationHandler, VerificationOutcome, VerificationRequest,
-    VerificationResponse, VerifyConfig, VerifyNote, VerifyView,
+    Beacon, BeaconFrame, MismatchEntry, MismatchNote, RecountView, Recounter, Soundness, Standing,
+    VerificationAsk, VerificationClient, VerificationEntry, VerificationHandler, VerificationOutcome,
+    VerificationRequest, VerificationResponse, VerifyConfig, VerifyNote, VerifyView,
 };
 pub use view::{AbsentView, CopyView, CopyingView, LinkView, PeerState, PeerView, PrimaryView, StandbyView};
 
@@ -45,11 +45,17 @@ pub struct ReplicationTimes {
     pub heartbeat: Duration,
     /// G: an acknowledgement promises for this long not to let another primary speak.
     pub grant: Duration,
+    /// T_shrink: an in-sync standby that is silent for longer leaves the record.
+    pub shrink: Duration,
 }
 
 impl Default for ReplicationTimes {
     fn default() -> Self {
-        Self { heartbeat: Duration::from_millis(100), grant: Duration::from_millis(500) }
+        Self {
+            heartbeat: Duration::from_millis(100),
+            grant: Duration::from_millis(500),
+            shrink: Duration::from_millis(250),
+        }
     }
 }
 

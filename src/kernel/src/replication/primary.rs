@@ -1,9 +1,12 @@
 //! The primary's side of replication: who is in sync, what is committed, and
 //! until when it may answer.
 //!
-//! Coordinator: manual. The record lives here and the operator is the
-//! compare-and-set: a standby joins the in-sync set by itself once it holds the
-//! committed prefix, and leaves it only when an operator detaches it (PROTOCOL 11).
+//! The in-sync set is kept on record by a coordinator (`on_record`), or here
+//! alone. Then the operator is the compare-and-set: a standby joins by itself once
+//! it holds the committed prefix, and leaves only when an operator detaches it
+//! (PROTOCOL 11).
+
+mod on_record;
 
 mod full_sync;
 mod ship;
@@ -21,10 +24,13 @@ use super::gate::Admission;
 use super::verify::{VerificationAsk, VerificationHandler, VerificationRequest, VerificationResponse};
 use super::view::{AbsentView, PeerState, PeerView, PrimaryView};
 use super::{Gate, Identity, LossBound, PROTOCOL_VERSION, ReplicationConfig};
+use crate::coordination::IsrRecord;
 use crate::machine::Machine;
 use crate::oplog::OpLogManager;
 use crate::store::MetadataStore;
 use crate::types::{AckMode, ConnId, CopyId, Epoch, HomeId, Instant, KeyHash, LogPos, NodeId, Seq, limits};
+use on_record::OnRecord;
+pub use on_record::{Keeping, RecordStart};
 
 /// What can happen to a primary.
 #[derive(Debug)]
@@ -39,6 +45,10 @@ pub enum PrimaryEvent {
     Appended,
     /// An operator takes a standby out of the in-sync set.
     Detach(NodeId),
+    /// This in-sync set is on record with the coordinator, and no other can be.
+    Confirmed(IsrRecord),
+    /// The solo lease holds until then (PROTOCOL G5).
+    Lease(Instant),
     /// Time has passed.
     Tick,
 }
@@ -60,6 +70,8 @@ pub enum PrimaryAction {
     StepDown(Epoch),
     /// A copy joined (true) or left (false) the in-sync set.
     Membership(NodeId, CopyId, bool),
+    /// Put this in-sync set on record; answered by [`PrimaryEvent::Confirmed`].
+    Propose(IsrRecord),
     /// The memory of a home is not what its digest says (true), or is whole again.
     Damaged(HomeId, bool),
     /// Answer to [`PrimaryEvent::Detach`].
@@ -82,6 +94,10 @@ pub struct PrimaryStart {
     pub epoch: Epoch,
     /// When it may begin to answer (PROTOCOL G4).
     pub serve_at: Instant,
+    /// Now.
+    pub now: Instant,
+    /// How the in-sync set is kept.
+    pub keeping: Keeping,
 }
 
 /// Why a copying was given up.
@@ -100,8 +116,11 @@ pub struct Primary {
     peers: BTreeMap<ConnId, Peer>,
     /// Copies of the state that standbys are given.
     copies: Copies,
-    /// In-sync copies other than the own one.
+    /// In-sync copies other than the own one, all that count: with a coordinator
+    /// every copy that may be on record.
     isr: BTreeMap<CopyId, Member>,
+    /// With a coordinator.
+    on_record: Option<OnRecord>,
     /// Grows with each change of `isr`.
     revision: u64,
     commit: Seq,
@@ -117,6 +136,15 @@ struct Member {
     matched: Seq,
     grant_until: Instant,
     heard: Instant,
+    /// Its process is gone, or an operator dismissed it.
+    gone: bool,
+}
+
+impl Member {
+    /// Of a copy that has acknowledged nothing yet.
+    fn unheard(node: NodeId, heard: Instant) -> Self {
+        Self { node, matched: Seq::FIRST, grant_until: Instant(0), heard, gone: false }
+    }
 }
 
 #[derive(Debug)]
@@ -150,10 +178,10 @@ impl Primary {
         config: ReplicationConfig,
         store: Arc<MetadataStore>,
         log: OpLogManager,
-        start: &PrimaryStart,
+        start: PrimaryStart,
     ) -> Self {
         let verify = VerificationHandler::new(config.verify, Arc::clone(&store), log.clone(), start.epoch);
-        Self {
+        let mut this = Self {
             verify,
             me,
             config,
@@ -163,12 +191,17 @@ impl Primary {
             serve_at: start.serve_at,
             peers: BTreeMap::new(),
             isr: BTreeMap::new(),
+            on_record: None,
             revision: 1,
             commit: log.tail(),
             log,
             last_gate: None,
             now: Instant(0),
+        };
+        if let Keeping::Recorded(record) = start.keeping {
+            this.start_recorded(start.now, *record);
         }
+        this
     }
 
     /// Its epoch.
@@ -185,11 +218,15 @@ impl Primary {
     /// By what answers are judged at this moment.
     #[must_use]
     pub fn gate(&self) -> Gate {
-        let grants = self.isr.values().map(|m| m.grant_until);
+        let grant = |copy| self.isr.get(&copy).map_or(Instant(0), |m| m.grant_until);
+        let rights_until = match &self.on_record {
+            Some(record) => record.rights_until(self.me.copy, grant),
+            None => self.isr.values().map(|m| m.grant_until).min().unwrap_or(Instant::MAX),
+        };
         Gate {
             epoch: self.epoch,
             serve_at: self.serve_at,
-            rights_until: grants.min().unwrap_or(Instant::MAX),
+            rights_until,
             commit: self.commit,
             ack: self.config.ack,
             admission: self.admission(),
@@ -225,7 +262,7 @@ impl Primary {
             behind_for: p.in_flight.front().map(|(_, sent)| now.since(*sent)),
             last_contact: now.since(p.heard),
             grant_left: p.grant_until.since(now),
-            in_sync: self.isr.contains_key(&p.hello.copy),
+            in_sync: self.is_member(p.hello.copy),
             quarantined: p.quarantined,
             sealed: p.sealed,
             verified: p.verified,
@@ -235,7 +272,7 @@ impl Primary {
         PrimaryView {
             gate: self.gate(),
             peers: peers.collect(),
-            record: record(&self.me, &self.config, self.revision, &self.isr),
+            record: self.record(),
             absent: gone
                 .map(|(copy, m)| AbsentView {
                     node: m.node.clone(),
@@ -247,6 +284,24 @@ impl Primary {
             copies: self.copies.view(now),
             recount: self.verify.view(now),
         }
+    }
+
+    /// The in-sync set, as standbys are told it.
+    fn record(&self) -> InSyncRecord {
+        let here = || {
+            let own = std::iter::once((self.me.copy, self.me.node.clone()));
+            own.chain(self.isr.iter().map(|(copy, m)| (*copy, m.node.clone()))).collect()
+        };
+        InSyncRecord {
+            revision: self.revision,
+            members: self.on_record.as_ref().map_or_else(here, |r| r.members(self.me.copy)),
+            ack: self.config.ack,
+            read_ttl_max: self.config.read_ttl_max,
+        }
+    }
+
+    fn is_member(&self, copy: CopyId) -> bool {
+        self.on_record.as_ref().map_or_else(|| self.isr.contains_key(&copy), |r| r.holds(copy))
     }
 
     fn state_of(&self, p: &Peer) -> PeerState {
@@ -421,10 +476,12 @@ impl Primary {
         if !holds_all || p.grant_until <= now || p.quarantined > 0 || !p.sealed {
             return;
         }
+        if self.on_record.is_some() {
+            return self.propose_join(now, conn, out);
+        }
         let (node, copy) = (p.hello.node.clone(), p.hello.copy);
-        let member =
-            Member { node: node.clone(), matched: p.matched, grant_until: p.grant_until, heard: now };
-        self.isr.insert(copy, member);
+        let (matched, grant_until) = (p.matched, p.grant_until);
+        self.isr.insert(copy, Member { matched, grant_until, ..Member::unheard(node.clone(), now) });
         self.copies.finish(&node);
         self.revision += 1;
         out.push(PrimaryAction::Membership(node, copy, true));
@@ -452,7 +509,14 @@ impl Primary {
         Detached { was_member, told }
     }
 
+    /// At once, or with a coordinator once that is on record.
     fn leave(&mut self, copy: CopyId, out: &mut Vec<PrimaryAction>) {
+        if self.on_record.is_some() {
+            if let Some(member) = self.isr.get_mut(&copy) {
+                member.gone = true;
+            }
+            return;
+        }
         if let Some(member) = self.isr.remove(&copy) {
             self.revision += 1;
             out.push(PrimaryAction::Membership(member.node, copy, false));
@@ -495,7 +559,8 @@ impl Primary {
     /// Commit is what every required copy has applied (PROTOCOL I1).
     fn settle(&mut self, out: &mut Vec<PrimaryAction>) {
         let tail = self.log.tail();
-        let matched = self.isr.values().map(|m| m.matched);
+        let counting = self.isr.iter().filter(|(copy, _)| self.counts(**copy));
+        let matched = counting.map(|(_, m)| m.matched);
         let held = if mutant!(AnyOneAck) { matched.max() } else { matched.min() };
         self.commit = self.commit.max(held.unwrap_or(tail).min(tail));
         let gate = self.gate();
@@ -532,8 +597,11 @@ impl Machine for Primary {
                 let done = self.detach(&node, out);
                 detached = Some(PrimaryAction::Detached(node, done));
             }
+            PrimaryEvent::Confirmed(isr) => self.confirmed(now, isr, out),
+            PrimaryEvent::Lease(until) => self.lease(until),
             PrimaryEvent::Tick => {}
         }
+        self.shrink(now, out);
         self.copies.expire(now);
         self.ship_gathered(now, out);
         self.heartbeats(now, out);
@@ -550,22 +618,7 @@ impl Machine for Primary {
         let heartbeat = self.peers.values().map(|p| p.sent_at.plus(self.config.times.heartbeat)).min();
         let linger = self.peers.values().filter_map(|p| p.gathers_since).min();
         let lingered = linger.map(|since| since.plus(self.config.ship.linger));
-        heartbeat.into_iter().chain(lingered).chain(self.copies.deadline()).min()
-    }
-}
-
-fn record(
-    me: &Identity,
-    config: &ReplicationConfig,
-    revision: u64,
-    isr: &BTreeMap<CopyId, Member>,
-) -> InSyncRecord {
-    let own = std::iter::once((me.copy, me.node.clone()));
-    InSyncRecord {
-        revision,
-        members: own.chain(isr.iter().map(|(copy, m)| (*copy, m.node.clone()))).collect(),
-        ack: config.ack,
-        read_ttl_max: config.read_ttl_max,
+        heartbeat.into_iter().chain(lingered).chain(self.copies.deadline()).chain(self.shrink_at()).min()
     }
 }
 

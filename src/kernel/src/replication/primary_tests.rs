@@ -22,7 +22,7 @@ fn bench() -> Bench {
 fn bench_over(log: OpLogManager) -> Bench {
     append(&log, 1, 4);
     append(&log, 3, 2);
-    let start = PrimaryStart { epoch: Epoch(3), serve_at: ms(1000) };
+    let start = PrimaryStart { epoch: Epoch(3), serve_at: ms(1000), now: ms(0), keeping: Keeping::Manual };
     let me = Identity {
         cluster: "test".parse().expect("a name"),
         node: node("p"),
@@ -38,7 +38,7 @@ fn bench_over(log: OpLogManager) -> Bench {
         loss: LossBound::default(),
     };
     let store = Arc::new(MetadataStore::new(&me.cluster));
-    Bench { primary: Primary::new(me, config, store, log.clone(), &start), log, now: 1000 }
+    Bench { primary: Primary::new(me, config, store, log.clone(), start), log, now: 1000 }
 }
 
 fn append(log: &OpLogManager, epoch: u64, n: usize) {
@@ -141,6 +141,10 @@ fn line(action: &PrimaryAction) -> String {
         PrimaryAction::SendCopy(..) => "more than a welcome".into(),
         PrimaryAction::Copy(c, node, _) => format!("{} copy to {node}", c.0),
         PrimaryAction::Close(c, why) => format!("{} close: {why}", c.0),
+        PrimaryAction::Propose(isr) => {
+            let copies: Vec<_> = isr.members.iter().map(|m| m.copy.0.to_string()).collect();
+            format!("propose [{}]", copies.join(" "))
+        }
         PrimaryAction::Gate(g) => {
             format!(
                 "gate e{} {}..{} commit {}",

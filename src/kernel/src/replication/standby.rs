@@ -12,7 +12,7 @@ use super::frames::{
 };
 use super::primary::shard_hash;
 use super::receive::Receive;
-use super::verify::{Standing, VerificationClient, VerifyNote};
+use super::verify::{Soundness, Standing, VerificationClient, VerifyNote};
 use super::view::{LinkView, StandbyView};
 use super::{Identity, PROTOCOL_VERSION, ReplicationConfig};
 use crate::lab::Sabotage;
@@ -34,6 +34,8 @@ pub enum StandbyEvent {
     Copy(CopyFrame),
     /// No more acknowledgements or grants: this node is a candidate (PROTOCOL T2).
     StopGranting,
+    /// Follow whoever leads, from now on: dial anew.
+    Follow,
     /// Time has passed.
     Tick,
 }
@@ -103,6 +105,8 @@ pub struct Standby {
     granting: bool,
     right_end: Instant,
     heard: Option<Instant>,
+    /// When a primary last spoke as one.
+    led_at: Option<Instant>,
     /// When a frame last showed that nothing was missing here.
     equal_at: Option<Instant>,
     primary: Option<Progress>,
@@ -110,6 +114,8 @@ pub struct Standby {
     record: Option<InSyncRecord>,
     quarantine: Vec<Quarantined>,
     why_not: Option<String>,
+    /// The last greeting was refused for the version that this node speaks.
+    version_refused: bool,
     /// Batch that the mutant AckReceived has acknowledged and not applied.
     unapplied: Option<BatchFrame>,
 }
@@ -163,11 +169,13 @@ impl Standby {
             granting: true,
             right_end: start.right_end,
             heard: None,
+            led_at: None,
             equal_at: None,
             primary: None,
             record: None,
             quarantine: Vec::new(),
             why_not: None,
+            version_refused: false,
             unapplied: None,
         }
     }
@@ -223,6 +231,46 @@ impl Standby {
         }
         let view = self.receive.view(now).filter(|_| !self.receive.is_sealed())?;
         Some(format!("{} ({} of {} homes)", view.what, view.done, view.total))
+    }
+
+    /// When a primary last spoke as one: not when a node said that it is none.
+    #[must_use]
+    pub fn led_at(&self) -> Option<Instant> {
+        self.led_at
+    }
+
+    /// The copy that was last followed.
+    #[must_use]
+    pub fn holder_copy(&self) -> Option<CopyId> {
+        self.holder.as_ref().map(|(_, _, copy)| *copy)
+    }
+
+    /// Why this copy cannot serve; `None` when it can.
+    #[must_use]
+    pub fn unfit(&self) -> Option<String> {
+        if !self.is_sealed() {
+            return Some("a full sync runs: the state is not whole".to_owned());
+        }
+        let bad = self.quarantine.first()?;
+        Some(format!("entry {} is quarantined: this copy has a hole", bad.seq))
+    }
+
+    /// What verification says for and against this copy.
+    #[must_use]
+    pub fn soundness(&self, now: Instant) -> Soundness {
+        self.verify.soundness(now)
+    }
+
+    /// Epoch of the primary that it follows, or followed last.
+    #[must_use]
+    pub fn followed_epoch(&self) -> Option<Epoch> {
+        self.holder.as_ref().map(|(epoch, _, _)| *epoch)
+    }
+
+    /// The primary refused it for its version.
+    #[must_use]
+    pub fn is_version_refused(&self) -> bool {
+        self.version_refused
     }
 
     /// Entries set aside.
@@ -311,12 +359,14 @@ impl Standby {
             return;
         }
         self.heard = Some(now);
+        self.version_refused = matches!(w.start, Start::Refused(StreamRefusal::Version));
         if let Err(why) = self.adopt(&w) {
             return self.blocked(now, why, out);
         }
         match w.start {
             Start::Stream(from) if from == self.applier.applied() || mutant!(NoLogmatch) => {
                 self.link = Link::Streaming { epoch: w.epoch };
+                self.led_at = Some(now);
                 self.failures = 0;
                 self.why_not = None;
                 out.push(StandbyAction::Streaming(w.node, w.epoch, from));
@@ -400,7 +450,7 @@ impl Standby {
             let why = format!("follows epoch {epoch}, but epoch {} was seen", self.max_epoch);
             return self.blocked(now, why, out);
         }
-        self.heard = Some(now);
+        (self.heard, self.led_at) = (Some(now), Some(now));
         self.primary = Some(Progress { tail: frame.tail, commit: frame.commit });
         self.record = frame.record.clone().or(self.record.take());
         let token = frame.token;
@@ -597,6 +647,11 @@ impl Machine for Standby {
                 self.granting = false;
                 self.down(now);
                 out.push(StandbyAction::Hangup("candidate for promotion".into()));
+            }
+            StandbyEvent::Follow => {
+                (self.granting, self.failures) = (true, 0);
+                self.link = Link::Down { retry_at: now };
+                out.push(StandbyAction::Hangup("follows whoever leads".into()));
             }
             StandbyEvent::Tick => self.tick(now, out),
         }

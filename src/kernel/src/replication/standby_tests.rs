@@ -38,7 +38,11 @@ fn bench() -> Bench {
 
 fn config() -> ReplicationConfig {
     ReplicationConfig {
-        times: ReplicationTimes { heartbeat: Duration::from_millis(HEARTBEAT), grant: GRANT },
+        times: ReplicationTimes {
+            heartbeat: Duration::from_millis(HEARTBEAT),
+            grant: GRANT,
+            ..ReplicationTimes::default()
+        },
         ack: AckMode::Sync,
         read_ttl_max: Duration::from_secs(10),
         verify: VerifyConfig { enabled: false, ..VerifyConfig::default() },

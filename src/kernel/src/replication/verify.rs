@@ -29,7 +29,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-pub use client::{MismatchNote, Standing, VerificationClient, VerifyNote, VerifyView};
+pub use client::{MismatchNote, Soundness, Standing, VerificationClient, VerifyNote, VerifyView};
 pub use handler::VerificationHandler;
 pub use recount::{RecountView, Recounter};
 

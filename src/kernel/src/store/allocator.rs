@@ -10,7 +10,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use hashbrown::HashMap;
 
 use super::Effect;
-use crate::types::MountUid;
+use crate::types::{MountUid, Region};
 
 /// Bits of a bin's mantissa: eight bins between two powers of two.
 const MANTISSA_BITS: u32 = 3;
@@ -152,6 +152,7 @@ impl OffsetAllocator {
     /// so that a freed region fits the next of its kind exactly. `None` for 0
     /// and for sizes that no segment can hold.
     #[must_use]
+    #[inline]
     pub fn reserved_for(size: u64) -> Option<u64> {
         if size == 0 || size > 1 << 62 {
             return None;
@@ -244,6 +245,14 @@ impl OffsetAllocator {
         Ok(())
     }
 
+    /// False when these bytes border on the inside of a free extent, or are outside
+    /// of the segment: somebody else may be given them. O(1).
+    #[must_use]
+    pub fn is_owned(&self, offset: u64, len: u64) -> bool {
+        let end = offset.checked_add(len).filter(|end| *end <= self.size);
+        end.is_some_and(|end| !self.by_start.contains_key(&offset) && !self.by_end.contains_key(&end))
+    }
+
     fn insert(&mut self, start: u64, len: u64) {
         let bin = bin_down(len);
         let extent = Extent { start, len, at: self.bins[bin].len() as u32 };
@@ -319,6 +328,29 @@ impl Allocators {
     /// All of them, in mount order.
     pub fn iter(&self) -> impl Iterator<Item = (MountUid, &OffsetAllocator)> {
         self.by_mount.iter().map(|(uid, a)| (*uid, a))
+    }
+
+    /// Takes all these regions, or none.
+    ///
+    /// # Errors
+    /// When one of them is not free; nothing is changed then.
+    pub fn carve_all(&mut self, regions: &[Region]) -> Result<(), RegionError> {
+        for (i, r) in regions.iter().enumerate() {
+            let allocator = self.by_mount.get_mut(&r.mount).ok_or(RegionError::NoMount(r.mount.0));
+            if let Err(why) = allocator.and_then(|a| a.carve(r.offset, r.reserved)) {
+                self.release_all(&regions[..i]);
+                return Err(why);
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives back what [`carve_all`](Self::carve_all) took.
+    pub fn release_all(&mut self, regions: &[Region]) {
+        for r in regions {
+            let given = self.by_mount.get_mut(&r.mount).map(|a| a.release(r.offset, r.reserved));
+            invariant!(given == Some(Ok(())), "a region that was just taken cannot be given back: {r:?}");
+        }
     }
 
     /// Carries out what an op says. What is freed on a dead mount is nobody's

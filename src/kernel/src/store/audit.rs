@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::owned::Owned;
 use super::{MetadataStore, OffsetAllocator, RegionError};
-use crate::types::{HomeId, MountUid, Region, Seq, limits};
+use crate::types::{HomeId, Region, Seq, limits};
 
 /// Counts of the whole store, taken home by home. Homes may move meanwhile:
 /// compare two stores only when both report the same `applied`.
@@ -70,6 +71,12 @@ impl MetadataStore {
         self.shards.iter().map(|s| s.read().len() as u64).sum()
     }
 
+    /// Number of regions in limbo, home by home.
+    #[must_use]
+    pub fn limbo(&self) -> u64 {
+        self.shards.iter().map(|s| s.read().limbo().len() as u64).sum()
+    }
+
     /// Sum of the homes' incremental digests, and the highest mark among them.
     #[must_use]
     pub fn digest(&self) -> (u128, Seq) {
@@ -108,7 +115,7 @@ impl MetadataStore {
     /// The first difference found.
     pub fn audit(&self) -> Result<(), AuditError> {
         self.audit_groups()?;
-        let mut rebuilt: BTreeMap<MountUid, OffsetAllocator> = {
+        let mut owned = {
             let table = self.segments.read();
             if !table.derived_agrees() {
                 return Err(AuditError::Segments);
@@ -116,18 +123,16 @@ impl MetadataStore {
             if !table.tasks().is_indexed() {
                 return Err(AuditError::Tasks);
             }
-            drop(table);
-            self.empty_allocators()
+            Owned::none(&table)
         };
         for (index, shard) in self.shards.iter().enumerate() {
             let shard = shard.read();
             if let Some(home) = HomeId::from_index(index).filter(|_| !shard.is_indexed()) {
                 return Err(AuditError::Unfinished(home));
             }
-            for region in shard.regions() {
-                own(&mut rebuilt, region)?;
-            }
+            shard.regions().for_each(|region| owned.add(region));
         }
+        let rebuilt = owned.into_allocators()?;
         let allocators = self.allocators.lock();
         let dead = allocators.iter().count().saturating_sub(rebuilt.len());
         if dead > 0 {
@@ -142,9 +147,30 @@ impl MetadataStore {
         Ok(())
     }
 
-    /// Allocators of all live mounts, with nothing in them.
-    fn empty_allocators(&self) -> BTreeMap<MountUid, OffsetAllocator> {
-        self.segments.read().mounts().map(|m| (m.uid, OffsetAllocator::new(m.segment.size))).collect()
+    /// The same for one home, in time proportional to its size, while entries are
+    /// applied elsewhere: its own indexes, and that no byte that it owns is free.
+    ///
+    /// # Errors
+    /// The first difference found.
+    pub fn audit_home(&self, home: HomeId) -> Result<(), AuditError> {
+        let table = self.segments.read();
+        if home == HomeId::SEGMENTS {
+            return if table.derived_agrees() { Ok(()) } else { Err(AuditError::Segments) };
+        }
+        let shard = self.shard(home).read();
+        if !shard.is_indexed() {
+            return Err(AuditError::Unfinished(home));
+        }
+        let allocators = self.allocators.lock();
+        for Region { mount, offset, reserved } in shard.regions() {
+            // Bytes of a dead mount are nobody's.
+            let Some(allocator) = allocators.get(mount) else { continue };
+            if !allocator.is_owned(offset, reserved) {
+                let source = RegionError::NotOwned { offset, len: reserved };
+                return Err(AuditError::Overlap { mount: mount.0, offset, reserved, source });
+            }
+        }
+        Ok(())
     }
 
     fn audit_groups(&self) -> Result<(), AuditError> {
@@ -153,8 +179,8 @@ impl MetadataStore {
             let shard = self.shard(home).read();
             let mut members = BTreeMap::new();
             for (object, group) in shard.objects().filter_map(|o| Some((o, o.group()?))) {
-                routes.insert(object.key.clone(), home);
-                *members.entry((Arc::clone(group), object.hash)).or_default() += 1;
+                routes.insert(Box::from(object.key()), home);
+                *members.entry((Arc::clone(group), object.hash())).or_default() += 1;
             }
             if shard.members().all() != members {
                 return Err(AuditError::Members(home));
@@ -162,16 +188,4 @@ impl MetadataStore {
         }
         if self.routes().all() == routes { Ok(()) } else { Err(AuditError::Routes) }
     }
-}
-
-fn own(rebuilt: &mut BTreeMap<MountUid, OffsetAllocator>, region: Region) -> Result<(), AuditError> {
-    let Region { mount, offset, reserved } = region;
-    // What is left of a dead mount waits for its PURGE and owns nothing.
-    let Some(allocator) = rebuilt.get_mut(&mount) else { return Ok(()) };
-    allocator.carve(offset, reserved).map_err(|source| AuditError::Overlap {
-        mount: mount.0,
-        offset,
-        reserved,
-        source,
-    })
 }

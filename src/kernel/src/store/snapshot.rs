@@ -18,17 +18,13 @@
 //! | 64 | n | records |
 //! | 64+n | 4 | CRC-32 (IEEE) of everything before |
 
-use std::collections::BTreeMap;
-
 use bytes::Bytes;
 
-use super::{
-    Allocators, AuditError, Effect, HomeMark, MetadataStore, OffsetAllocator, RegionError, SegmentTable,
-    Shard,
-};
+use super::owned::Owned;
+use super::{Allocators, AuditError, Effect, HomeMark, MetadataStore, SegmentTable, Shard};
 use crate::oplog::DecodeError;
 use crate::oplog::codec::{Reader, put_pos};
-use crate::types::{Epoch, HomeId, MountUid, Region, limits};
+use crate::types::{Epoch, HomeId, limits};
 
 /// Version of the layout above and of the records.
 const VERSION: u8 = 1;
@@ -233,30 +229,18 @@ impl MetadataStore {
     /// When two owners claim the same bytes, or one claims bytes that its
     /// segment does not have.
     pub fn derive(&self) -> Result<(), AuditError> {
-        let mut owned: BTreeMap<MountUid, (u64, Vec<(u64, u64)>)> =
-            self.segments().read().mounts().map(|m| (m.uid, (m.segment.size, Vec::new()))).collect();
+        let mut owned = Owned::none(&self.segments().read());
         self.routes().clear();
         for home in (0..limits::SHARDS).filter_map(HomeId::from_index) {
             let shard = self.shard(home).read();
-            for Region { mount, offset, reserved } in shard.regions() {
-                // What is left of a dead mount waits for its PURGE and owns nothing.
-                if let Some((_, regions)) = owned.get_mut(&mount) {
-                    regions.push((offset, reserved));
-                }
-            }
+            shard.regions().for_each(|region| owned.add(region));
             let grouped = shard.objects().filter_map(|o| Some((o, o.group()?)));
             let routes: Vec<Effect> = grouped
-                .map(|(o, group)| Effect::Route(o.key.clone(), std::sync::Arc::clone(group)))
+                .map(|(o, group)| Effect::Route(o.key().into(), std::sync::Arc::clone(group)))
                 .collect();
             self.routes().perform(&routes);
         }
-        let mut derived = BTreeMap::new();
-        for (uid, (size, mut regions)) in owned {
-            regions.sort_unstable();
-            let allocator = OffsetAllocator::with_owned(size, &regions).map_err(|e| overlap(uid, e))?;
-            derived.insert(uid, allocator);
-        }
-        *self.allocators().lock() = Allocators::of(derived);
+        *self.allocators().lock() = Allocators::of(owned.into_allocators()?);
         Ok(())
     }
 }
@@ -283,14 +267,6 @@ impl Chunk<'_> {
         }
         if r.is_done() { Ok(sum) } else { Err(LoadError::Misfit(self.home, "is behind the last one")) }
     }
-}
-
-fn overlap(mount: MountUid, source: RegionError) -> AuditError {
-    let (offset, reserved) = match source {
-        RegionError::NotFree { offset, len } | RegionError::NotOwned { offset, len } => (offset, len),
-        RegionError::NoMount(_) => (0, 0),
-    };
-    AuditError::Overlap { mount: mount.0, offset, reserved, source }
 }
 
 #[cfg(test)]

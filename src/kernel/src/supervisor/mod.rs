@@ -2,7 +2,14 @@
 //! service; every decision carries a sentence that says why.
 
 mod eligibility;
+mod leadership;
+mod rehearsal;
 mod role;
 
 pub use eligibility::{Facts, Reason, Verdict, may_promote};
+pub use leadership::{
+    CallId, Leadership, LeadershipAction, LeadershipConfig, LeadershipEvent, LeadershipFacts,
+    LeadershipTimes, Term,
+};
+pub use rehearsal::{Answer, CoordinatorProof, Proof, Rehearsal, RehearsalFacts, rehearse};
 pub use role::{Cause, Role, TRANSITIONS, Transition};

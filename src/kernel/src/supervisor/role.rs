@@ -22,6 +22,12 @@ pub enum Cause {
     Operator,
     /// The own last promise to the old primary is over (PROTOCOL G4).
     PromiseOver,
+    /// The primary is gone; a takeover is sent to the coordinator (PROTOCOL T2).
+    Takeover,
+    /// The coordinator's record names this copy, however late that is learned (PROTOCOL C2).
+    Elected,
+    /// The takeover did not succeed, or is not known to have (PROTOCOL T2).
+    NotElected,
     /// A higher epoch was seen (PROTOCOL T5).
     HigherEpoch,
 }
@@ -42,6 +48,10 @@ pub const TRANSITIONS: &[Transition] = &[
     Transition { from: Role::Standby, cause: Cause::Bootstrap, to: Role::Primary },
     Transition { from: Role::Standby, cause: Cause::Operator, to: Role::Candidate },
     Transition { from: Role::Candidate, cause: Cause::PromiseOver, to: Role::Primary },
+    Transition { from: Role::Standby, cause: Cause::Takeover, to: Role::Candidate },
+    Transition { from: Role::Candidate, cause: Cause::Elected, to: Role::Primary },
+    Transition { from: Role::Standby, cause: Cause::Elected, to: Role::Primary },
+    Transition { from: Role::Candidate, cause: Cause::NotElected, to: Role::Standby },
     Transition { from: Role::Candidate, cause: Cause::HigherEpoch, to: Role::Standby },
     Transition { from: Role::Primary, cause: Cause::HigherEpoch, to: Role::Standby },
 ];
@@ -70,6 +80,9 @@ impl fmt::Display for Cause {
             Self::Bootstrap => "bootstrap",
             Self::Operator => "operator",
             Self::PromiseOver => "promise over",
+            Self::Takeover => "takeover",
+            Self::Elected => "elected",
+            Self::NotElected => "not elected",
             Self::HigherEpoch => "higher epoch",
         })
     }

@@ -1,5 +1,7 @@
 //! Who may speak: SinglePrimary, NoAnswerAfterFence, EpochMonotonic.
 
+use std::collections::BTreeSet;
+
 use standfast_kernel::types::{CopyId, Epoch};
 
 use super::{Invariant, Outcome};
@@ -8,7 +10,7 @@ use super::{Invariant, Outcome};
 #[derive(Debug, Default)]
 pub(crate) struct Fence {
     spoke: Option<(Epoch, CopyId)>,
-    led: Epoch,
+    led: BTreeSet<Epoch>,
 }
 
 impl Fence {
@@ -26,11 +28,15 @@ impl Fence {
         Ok(())
     }
 
-    /// A node begins to lead.
-    pub(crate) fn leads(&mut self, epoch: Epoch, node: usize) -> Outcome {
-        let before = std::mem::replace(&mut self.led, epoch);
-        Invariant::EpochMonotonic
-            .check(epoch > before, || format!("n{node} leads in epoch {epoch}, but {before} was led before"))
+    /// A node begins to lead; whether in the highest epoch so far. With a
+    /// coordinator a node may learn late that it leads, but never twice of one epoch.
+    pub(crate) fn leads(&mut self, epoch: Epoch, node: usize, may_be_late: bool) -> Outcome<bool> {
+        let before = self.led.last().copied().unwrap_or_default();
+        let fresh = self.led.insert(epoch);
+        Invariant::EpochMonotonic.check(fresh && (epoch > before || may_be_late), || {
+            format!("n{node} leads in epoch {epoch}, but {before} was led before")
+        })?;
+        Ok(epoch > before)
     }
 }
 
@@ -45,7 +51,9 @@ mod tests {
         assert!(fence.answered(Epoch(1), CopyId(2), 1).is_err());
         assert!(fence.answered(Epoch(2), CopyId(2), 1).is_ok());
         assert!(fence.answered(Epoch(1), CopyId(1), 0).is_err());
-        assert!(fence.leads(Epoch(2), 1).is_ok());
-        assert!(fence.leads(Epoch(2), 2).is_err());
+        assert_eq!(fence.leads(Epoch(3), 1, false).ok(), Some(true));
+        assert!(fence.leads(Epoch(3), 2, true).is_err());
+        assert!(fence.leads(Epoch(2), 2, false).is_err());
+        assert_eq!(fence.leads(Epoch(1), 2, true).ok(), Some(false));
     }
 }

@@ -29,10 +29,12 @@ impl Promises {
     }
 
     /// An answer leaves that was decided on everything up to and including `saw`.
-    pub(crate) fn answered(&mut self, saw: LogPos, byte_critical: bool) {
+    /// `overtaken`: a successor leads already, and is silent until this right to
+    /// speak is over: what is told now may be lost with what came before it.
+    pub(crate) fn answered(&mut self, saw: LogPos, byte_critical: bool, overtaken: bool) {
         if self.ack == AckMode::Sync || byte_critical {
             raise(&mut self.kept, saw);
-        } else {
+        } else if !overtaken {
             raise(&mut self.told, saw);
         }
     }

@@ -1,7 +1,7 @@
 //! What leaves for each standby, and when.
 
 use super::super::frames::{BatchFrame, FullSyncReason, PrimaryFrame};
-use super::{Primary, PrimaryAction, record};
+use super::{Primary, PrimaryAction};
 use crate::oplog::Batch;
 use crate::types::{ConnId, Instant, LogPos, Seq, limits};
 
@@ -55,6 +55,7 @@ impl Primary {
         }
         peer.sent_at = now;
         peer.gathers_since = None;
+        let tells = peer.told.replace(self.revision) != Some(self.revision);
         let marks = self.log.marks();
         let frame = BatchFrame {
             epoch: self.epoch,
@@ -63,10 +64,8 @@ impl Primary {
             commit: self.commit,
             tail: marks.tail,
             trim: marks.trim,
-            record: (peer.told != Some(self.revision))
-                .then(|| record(&self.me, &self.config, self.revision, &self.isr)),
+            record: tells.then(|| self.record()),
         };
-        peer.told = Some(self.revision);
         out.push(PrimaryAction::Send(conn, PrimaryFrame::Batch(frame)));
         true
     }

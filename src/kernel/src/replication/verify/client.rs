@@ -15,7 +15,7 @@ use crate::store::{ALL_BUCKETS, BucketSet, HomeSums, MetadataStore};
 use crate::types::{CopyId, Epoch, HomeId, Instant, LogPos, Seq, limits};
 use suspects::{Suspect, Suspects};
 use view::Tally;
-pub use view::{MismatchNote, VerifyView};
+pub use view::{MismatchNote, Soundness, VerifyView};
 
 /// A question that is not answered in this time is asked again.
 const ANSWER_MAX: Duration = Duration::from_secs(2);
@@ -377,7 +377,7 @@ impl VerificationClient {
         if let Some(suspect) = self.suspects.get_mut(home) {
             suspect.primary_damaged = answer.damaged;
             suspect.keys = found.len() as u64;
-            let news = !std::mem::replace(&mut suspect.named, true);
+            let news = !found.is_empty() && !std::mem::replace(&mut suspect.named, true);
             if news && !self.overwriting {
                 self.tally.found(now, home, at, &found, &mut self.notes);
             }
@@ -389,8 +389,14 @@ impl VerificationClient {
             self.count(now, keys);
         }
         if may_repair && self.store.adopt(image) {
-            self.tally.repaired(now, home, keys);
-            self.notes.push(VerifyNote::Repaired(home, keys));
+            if found.is_empty() {
+                // An entry has replaced what differed since the sums were read: only the digest was off.
+                self.tally.digests_reset += 1;
+                self.notes.push(VerifyNote::DigestReset(home));
+            } else {
+                self.tally.repaired(now, home, keys);
+                self.notes.push(VerifyNote::Repaired(home, keys));
+            }
             if let Some(suspect) = self.suspects.get_mut(home) {
                 suspect.repaired();
             }
@@ -464,7 +470,7 @@ impl VerificationClient {
         if pause.is_some() {
             return None;
         }
-        for (home, damaged) in self.recount.step(now, &self.config, &self.store) {
+        for (home, damaged) in self.recount.step(now, &self.config, &self.store, !self.raw) {
             if damaged && !mutant!(RecountSkipped) {
                 self.notes.push(VerifyNote::Damaged(home));
                 self.suspects.add(now, home);

@@ -62,7 +62,11 @@ impl VerificationHandler {
 
     /// Counts homes anew; those that became damaged (true) or whole.
     pub fn recount(&mut self, now: Instant) -> Vec<(HomeId, bool)> {
-        if self.config.enabled { self.recount.step(now, &self.config, &self.store) } else { Vec::new() }
+        if self.config.enabled {
+            self.recount.step(now, &self.config, &self.store, false)
+        } else {
+            Vec::new()
+        }
     }
 
     /// What operators see of the count.

@@ -1,16 +1,18 @@
 //! Counting homes anew in the background: a home at a time, within a budget.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::VerifyConfig;
-use crate::store::MetadataStore;
+use crate::store::{AuditError, MetadataStore};
 use crate::types::{HomeId, Instant, limits};
 
 /// Homes counted in one step at most, so that a step stays short.
 const HOMES_PER_STEP: usize = 16;
 /// Items after which a step ends. At least one home is counted.
 const ITEMS_PER_STEP: u64 = 4096;
+/// A walk may be late by this much, whatever its period is.
+const PROOF_FLOOR: Duration = Duration::from_secs(10);
 /// What a home costs besides its items, in items.
 const HOME_COST: u64 = 8;
 
@@ -23,7 +25,12 @@ pub struct Recounter {
     /// When the last whole walk ended.
     ended: Option<Instant>,
     walks: u64,
+    /// When the present walk began, and how long the last one took.
+    began: Instant,
+    took: Duration,
     damaged: BTreeSet<HomeId>,
+    /// Homes that what joins them does not fit, and how.
+    misfits: BTreeMap<HomeId, AuditError>,
 }
 
 /// What operators see of it.
@@ -41,16 +48,27 @@ impl Recounter {
     /// Begins at the first home.
     #[must_use]
     pub fn new(now: Instant) -> Self {
-        Self { next: 0, due: now, ended: None, walks: 0, damaged: BTreeSet::new() }
+        Self {
+            next: 0,
+            due: now,
+            ended: None,
+            walks: 0,
+            began: now,
+            took: Duration::ZERO,
+            damaged: BTreeSet::new(),
+            misfits: BTreeMap::new(),
+        }
     }
 
     /// Counts the homes that are due; those whose state has changed: damaged
-    /// (true), or whole again.
+    /// (true), or whole again. `joined`: also whether what joins the homes fits
+    /// them; not while that waits to be built anew.
     pub fn step(
         &mut self,
         now: Instant,
         config: &VerifyConfig,
         store: &MetadataStore,
+        joined: bool,
     ) -> Vec<(HomeId, bool)> {
         let mut changed = Vec::new();
         let mut items = 0;
@@ -63,6 +81,12 @@ impl Recounter {
                 break;
             }
             let Some(home) = HomeId::from_index(self.next) else { break };
+            if joined {
+                match store.audit_home(home) {
+                    Ok(()) => drop(self.misfits.remove(&home)),
+                    Err(bad) => drop(self.misfits.insert(home, bad)),
+                }
+            }
             let sums = store.sums(home);
             let damaged = sums.is_damaged();
             if self.note(home, damaged) {
@@ -80,6 +104,8 @@ impl Recounter {
         self.next += 1;
         if self.next == limits::HOMES {
             self.next = 0;
+            self.took = now.since(self.began);
+            self.began = now;
             self.ended = Some(now);
             self.walks += 1;
         }
@@ -94,6 +120,20 @@ impl Recounter {
     #[must_use]
     pub fn is_damaged(&self, home: HomeId) -> bool {
         self.damaged.contains(&home)
+    }
+
+    /// The first home that what joins them does not fit, and how.
+    #[must_use]
+    pub fn misfit(&self) -> Option<(HomeId, &AuditError)> {
+        self.misfits.first_key_value().map(|(home, bad)| (*home, bad))
+    }
+
+    /// Since every home was last looked at (before the first walk ends: since it
+    /// began, with a whole copy), and the age beyond which that says nothing.
+    #[must_use]
+    pub fn proof(&self, now: Instant, config: &VerifyConfig) -> (Duration, Duration) {
+        let since = self.ended.unwrap_or(self.began);
+        (now.since(since), PROOF_FLOOR + self.took.max(config.recount_period) * 3)
     }
 
     /// Homes known to be damaged.

@@ -118,7 +118,32 @@ pub struct VerifyView {
     pub homes_equal: u64,
 }
 
+/// What a rehearsal of a promotion wants to know (PROTOCOL 12).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Soundness {
+    /// Items known to differ from the primary's.
+    pub items_differ: u64,
+    /// The segment table is known to differ.
+    pub segments_differ: bool,
+    /// What does not fit the homes that it joins.
+    pub misfit: Option<String>,
+    /// Age of the last walk over all homes, and the age beyond which it proves
+    /// nothing; `None` where nothing is verified.
+    pub proof: Option<(Duration, Duration)>,
+}
+
 impl VerificationClient {
+    /// What speaks for and against this copy.
+    #[must_use]
+    pub fn soundness(&self, now: Instant) -> Soundness {
+        Soundness {
+            items_differ: self.suspects.keys(),
+            segments_differ: self.suspects.get(HomeId::SEGMENTS).is_some_and(|s| s.differ != 0),
+            misfit: self.recount.misfit().map(|(home, bad)| format!("{home}: {bad}")),
+            proof: self.config.enabled.then(|| self.recount.proof(now, &self.config)),
+        }
+    }
+
     /// What operators see.
     #[must_use]
     pub fn view(&self, now: Instant) -> VerifyView {

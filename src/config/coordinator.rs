@@ -1,0 +1,189 @@
+//! Which coordinator keeps the record, and the periods of leadership with the
+//! inequalities between them (PROTOCOL T6).
+
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::is_host_port;
+
+/// A coordinator call is answered within this, as a rule (PROTOCOL T6: T_cas).
+const CALL_TYPICAL_MS: u64 = 100;
+
+/// Who keeps the record of who leads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CoordinatorUrl {
+    /// Nobody: `--role`, `--peer` and operators.
+    Manual,
+    /// `etcd://A,B,C` or `witness://A`: `host:port` of each member.
+    Served(Vec<String>),
+}
+
+impl FromStr for CoordinatorUrl {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "manual" {
+            return Ok(Self::Manual);
+        }
+        let expected = "expected manual, etcd://HOST:PORT[,HOST:PORT...] or witness://HOST:PORT";
+        let members = match text.split_once("://") {
+            Some(("etcd", members)) => members,
+            // One process: a second address would be another record.
+            Some(("witness", member)) if !member.contains(',') => member,
+            _ => return Err(expected.to_owned()),
+        };
+        let members: Vec<String> = members.split(',').map(str::to_owned).collect();
+        if members.iter().all(|m| is_host_port(m)) {
+            Ok(Self::Served(members))
+        } else {
+            Err(expected.to_owned())
+        }
+    }
+}
+
+/// Flags of `serve` about leadership.
+#[derive(Debug, Clone, Args)]
+pub struct CoordinatorArgs {
+    /// Who keeps the record of who leads: etcd://A,B,C, witness://A, or manual:
+    /// then --role and --peer say it, and operators promote
+    #[arg(long, value_name = "URL", default_value = "manual")]
+    pub coordinator: CoordinatorUrl,
+    /// Name that etcd knows this node by
+    #[arg(long, value_name = "NAME", requires = "coordinator_password_file")]
+    pub coordinator_user: Option<String>,
+    /// File that holds its password
+    #[arg(long, value_name = "FILE", requires = "coordinator_user")]
+    pub coordinator_password_file: Option<PathBuf>,
+    /// Longest wait for an answer of the coordinator, in milliseconds
+    #[arg(long, value_name = "MS", default_value_t = 1_000)]
+    pub coordinator_timeout_ms: u64,
+    /// A primary that is silent for longer is replaced, in milliseconds
+    #[arg(long, value_name = "MS", default_value_t = 400)]
+    pub takeover_ms: u64,
+    /// A standby that is silent for longer leaves the in-sync set, in milliseconds
+    #[arg(long, value_name = "MS", default_value_t = 250)]
+    pub shrink_ms: u64,
+    /// For how long a primary without standbys may answer after it last reached
+    /// the coordinator, in milliseconds
+    #[arg(long, value_name = "MS", default_value_t = 3_000)]
+    pub lease_ms: u64,
+    /// How often it does, in milliseconds
+    #[arg(long, value_name = "MS", default_value_t = 500)]
+    pub renew_ms: u64,
+}
+
+/// A coordinator, and how leadership is timed with it.
+#[derive(Debug, Clone)]
+pub struct CoordinatorConfig {
+    /// `host:port` of each member.
+    pub members: Vec<String>,
+    /// Who we are, and the file with the password.
+    pub credentials: Option<(String, PathBuf)>,
+    /// T_cas: longest wait for an answer.
+    pub timeout: Duration,
+    /// T_takeover.
+    pub takeover: Duration,
+    /// L.
+    pub lease: Duration,
+    /// RENEW.
+    pub renew: Duration,
+}
+
+impl CoordinatorArgs {
+    /// T_shrink.
+    #[must_use]
+    pub fn shrink(&self) -> Duration {
+        Duration::from_millis(self.shrink_ms)
+    }
+
+    /// What is left of it without a coordinator: nothing. Adds what is wrong to `wrong`.
+    pub(super) fn config(
+        &self,
+        heartbeat_ms: u64,
+        grant_ms: u64,
+        wrong: &mut Vec<String>,
+    ) -> Option<CoordinatorConfig> {
+        let CoordinatorUrl::Served(members) = &self.coordinator else { return None };
+        self.check(heartbeat_ms, grant_ms, wrong);
+        let ms = Duration::from_millis;
+        Some(CoordinatorConfig {
+            members: members.clone(),
+            credentials: self.coordinator_user.clone().zip(self.coordinator_password_file.clone()),
+            timeout: ms(self.coordinator_timeout_ms),
+            takeover: ms(self.takeover_ms),
+            lease: ms(self.lease_ms),
+            renew: ms(self.renew_ms),
+        })
+    }
+
+    fn check(&self, heartbeat_ms: u64, grant_ms: u64, wrong: &mut Vec<String>) {
+        let mut range = |flag: &str, value: u64| {
+            if !(10..=600_000).contains(&value) {
+                wrong.push(format!("{flag} is {value}: expected 10 to 600000"));
+            }
+        };
+        range("--coordinator-timeout-ms", self.coordinator_timeout_ms);
+        range("--takeover-ms", self.takeover_ms);
+        range("--shrink-ms", self.shrink_ms);
+        range("--lease-ms", self.lease_ms);
+        range("--renew-ms", self.renew_ms);
+        if !wrong.is_empty() {
+            return;
+        }
+        let Self { shrink_ms, takeover_ms, lease_ms, renew_ms, coordinator_timeout_ms, .. } = self;
+        let mut must = |holds: bool, text: String| {
+            if !holds {
+                wrong.push(text);
+            }
+        };
+        must(
+            *shrink_ms >= 2 * heartbeat_ms,
+            format!(
+                "--shrink-ms is {shrink_ms}: expected at least 2 times --heartbeat-ms ({heartbeat_ms}), so that \
+                 one late heartbeat costs no standby its place"
+            ),
+        );
+        must(
+            shrink_ms + CALL_TYPICAL_MS + heartbeat_ms < grant_ms,
+            format!(
+                "--grant-ms is {grant_ms}: expected more than --shrink-ms ({shrink_ms}) + {CALL_TYPICAL_MS} + \
+                 --heartbeat-ms ({heartbeat_ms}), so that reads do not stall when a standby dies"
+            ),
+        );
+        must(
+            *takeover_ms >= shrink_ms + heartbeat_ms,
+            format!(
+                "--takeover-ms is {takeover_ms}: expected at least --shrink-ms ({shrink_ms}) + --heartbeat-ms \
+                 ({heartbeat_ms}), so that a healthy primary removes a cut-off standby before that takes over"
+            ),
+        );
+        must(
+            *lease_ms >= 3 * renew_ms + coordinator_timeout_ms,
+            format!(
+                "--lease-ms is {lease_ms}: expected at least 3 times --renew-ms ({renew_ms}) + \
+                 --coordinator-timeout-ms ({coordinator_timeout_ms}), so that one lost renewal stops nothing"
+            ),
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_coordinator_is_named_by_a_url() {
+        let served =
+            |members: &[&str]| Ok(CoordinatorUrl::Served(members.iter().map(|m| (*m).to_owned()).collect()));
+        assert_eq!("manual".parse(), Ok(CoordinatorUrl::Manual));
+        assert_eq!("etcd://a:1,b:2".parse(), served(&["a:1", "b:2"]));
+        assert_eq!("witness://a:1".parse(), served(&["a:1"]));
+        for bad in ["", "etcd", "etcd://", "etcd://a", "etcd://a:1,", "witness://a:1,b:2", "http://a:1"] {
+            let error = bad.parse::<CoordinatorUrl>().expect_err(bad);
+            assert!(error.contains("etcd://HOST:PORT"), "{bad}: {error}");
+        }
+    }
+}

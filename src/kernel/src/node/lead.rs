@@ -1,0 +1,187 @@
+//! Leadership with a coordinator, put together with the machines of the roles.
+
+use super::{Happening, Loss, Node, NodeAction, RoleChange};
+use crate::coordination::{EpochCause, HistoryLoss, HistoryRecord};
+use crate::replication::{
+    Keeping, PrimaryEvent, PrimaryFrame, RecordStart, Standby, StandbyEvent, Start, StreamRefusal,
+};
+use crate::supervisor::{
+    Cause, LeadershipAction, LeadershipEvent, LeadershipFacts, Reason, Role, Term, Verdict,
+};
+use crate::types::{AckMode, Instant, NodeId, WallTime, up};
+
+/// How a term begins.
+pub(super) struct TermStart {
+    pub(super) cause: Cause,
+    pub(super) serve_at: Instant,
+    pub(super) hold_until: Instant,
+    pub(super) change: RoleChange,
+    pub(super) keeping: Keeping,
+}
+
+impl Node {
+    pub(super) fn leadership_event(
+        &mut self,
+        now: Instant,
+        wall: WallTime,
+        event: LeadershipEvent,
+        out: &mut Vec<NodeAction>,
+    ) {
+        let facts = self.leadership_facts();
+        let Some(leadership) = &mut self.leadership else { return };
+        let mut actions = Vec::new();
+        leadership.on(now, wall, event, &facts, &mut actions);
+        for action in actions {
+            self.leadership_action(now, wall, action, out);
+        }
+    }
+
+    pub(super) fn leadership_facts(&self) -> LeadershipFacts {
+        let standby = self.state.standby();
+        LeadershipFacts {
+            role: self.role(),
+            copy: self.config.me.copy,
+            max_epoch: self.max_epoch,
+            unfit: standby.and_then(Standby::unfit),
+            heard: standby.and_then(Standby::led_at),
+            refused: self.refused,
+            listening: self.listening,
+        }
+    }
+
+    fn leadership_action(
+        &mut self,
+        now: Instant,
+        wall: WallTime,
+        action: LeadershipAction,
+        out: &mut Vec<NodeAction>,
+    ) {
+        match action {
+            LeadershipAction::Transact(id, transaction) => {
+                out.push(NodeAction::Transact(id, Box::new(transaction)));
+            }
+            LeadershipAction::Read => out.push(NodeAction::ReadRecords),
+            LeadershipAction::Stand(why) => self.stand(now, why, out),
+            LeadershipAction::GiveUp(why) => self.give_up(now, why, out),
+            LeadershipAction::Lead(term) => self.lead_term(now, wall, &term, out),
+            LeadershipAction::StepDown(epoch) => self.learn(now, epoch, out),
+            LeadershipAction::Follow(node, address) => {
+                self.refused = false;
+                out.push(NodeAction::Follow(address));
+                out.push(NodeAction::Happened(Happening::holder(&node, self.max_epoch)));
+                self.standby_event(now, StandbyEvent::Follow, out);
+            }
+            LeadershipAction::Confirmed(isr) => {
+                self.primary_event(now, PrimaryEvent::Confirmed(isr), out);
+            }
+            LeadershipAction::Lease(until) => self.primary_event(now, PrimaryEvent::Lease(until), out),
+            LeadershipAction::Published(since) => out.push(NodeAction::Published(since)),
+            LeadershipAction::Warn(code, text) => {
+                out.push(NodeAction::Happened(Happening::warning(code, text)));
+            }
+        }
+    }
+
+    /// Another process answers in the place of the holder: that copy is gone.
+    pub(super) fn holder_is_gone(&self, frame: &PrimaryFrame) -> bool {
+        let holder = self.leadership.as_ref().and_then(|l| l.view().holder());
+        let (Some(holder), PrimaryFrame::Welcome(w)) = (holder, frame) else { return false };
+        w.node == holder.holder
+            && w.copy != holder.copy
+            && matches!(w.start, Start::Refused(StreamRefusal::NotPrimary))
+    }
+
+    /// PROTOCOL T2: no acknowledgement and no grant from here on, and nothing is discarded.
+    fn stand(&mut self, now: Instant, why: String, out: &mut Vec<NodeAction>) {
+        self.standby_event(now, StandbyEvent::StopGranting, out);
+        out.push(NodeAction::Happened(Happening::role_changed(Role::Candidate, self.max_epoch, &why)));
+        self.transition(Cause::Takeover);
+        (self.standing, self.reason) = (true, why);
+    }
+
+    /// Follows again with everything that it had: it kept what it acknowledged.
+    pub(super) fn give_up(&mut self, now: Instant, why: String, out: &mut Vec<NodeAction>) {
+        if !self.standing {
+            return;
+        }
+        self.transition(Cause::NotElected);
+        self.standing = false;
+        out.push(NodeAction::Happened(Happening::role_changed(Role::Standby, self.max_epoch, &why)));
+        self.standby_event(now, StandbyEvent::Follow, out);
+        if let Some(call) = self.promoting.take() {
+            let reasons = vec![Reason { code: "not_elected", text: why.clone() }];
+            out.push(NodeAction::Promoted(call.request, Verdict { reasons }, None));
+        }
+        self.reason = why;
+    }
+
+    fn lead_term(&mut self, now: Instant, wall: WallTime, term: &Term, out: &mut Vec<NodeAction>) {
+        self.standby_event(now, StandbyEvent::StopGranting, out);
+        let Some(standby) = self.state.standby() else { return };
+        self.right_end = self.right_end.max(standby.right_end());
+        if term.quiet {
+            self.right_end = self.right_end.max(now);
+        }
+        let fenced = if mutant!(NoGrantWait) || term.quiet { now } else { self.right_end };
+        let first = term.cause == EpochCause::Bootstrap;
+        let hold_until = if first { now } else { self.right_end.plus(up(term.isr.read_ttl_max)) };
+        let record = RecordStart {
+            isr: term.isr.clone(),
+            lease_until: term.lease_until,
+            commit_known: standby.commit_known(),
+            former: standby.holder_copy().map(|copy| (copy, standby.led_at().unwrap_or(now))),
+        };
+        let change = self.change_of(now, fenced, term, standby);
+        let start = TermStart {
+            cause: Cause::Elected,
+            serve_at: fenced,
+            hold_until,
+            change: change.clone(),
+            keeping: Keeping::Recorded(Box::new(record)),
+        };
+        self.refused = false;
+        self.begin(now, wall, start, out);
+        if let Some(leadership) = &mut self.leadership {
+            leadership.record_history(history(&self.config.me.node, term, &change, wall));
+        }
+        if let Some(call) = self.promoting.take() {
+            out.push(NodeAction::Promoted(call.request, Verdict { reasons: Vec::new() }, Some(change)));
+        }
+    }
+
+    fn change_of(&self, now: Instant, fenced: Instant, term: &Term, standby: &Standby) -> RoleChange {
+        let tail = self.log.tail();
+        let view = standby.view(now);
+        let sync = standby.ack_on_record() == AckMode::Sync;
+        let loss = Loss {
+            last_heard: view.primary_tail.map(|t| t.since(tail)),
+            acknowledged: sync.then(|| standby.commit_known().since(tail)),
+        };
+        RoleChange {
+            epoch: term.epoch,
+            kind: term.cause.as_str(),
+            cause: "coordinator".into(),
+            reason: term.reason.clone(),
+            actor: term.actor.clone(),
+            phases: vec![("take_over", now.since(term.asked)), ("fence", fenced.since(now))],
+            loss: (term.cause != EpochCause::Bootstrap).then_some(loss),
+        }
+    }
+}
+
+/// A role change as the coordinator keeps it.
+fn history(node: &NodeId, term: &Term, change: &RoleChange, wall: WallTime) -> HistoryRecord {
+    HistoryRecord {
+        epoch: Some(change.epoch),
+        node: node.clone(),
+        cause: term.cause,
+        reason: change.reason.clone(),
+        actor: change.actor.clone(),
+        at: wall,
+        phases: change.phases.iter().map(|(name, took)| ((*name).to_owned(), *took)).collect(),
+        loss: change
+            .loss
+            .as_ref()
+            .map(|l| HistoryLoss { entries_at_risk: l.last_heard, entries_lost: l.acknowledged }),
+    }
+}

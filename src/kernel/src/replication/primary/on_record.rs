@@ -1,0 +1,174 @@
+//! The in-sync set kept on record by a coordinator: what may be on record
+//! counts, until it is known not to be (PROTOCOL 5, 6, C1).
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::{Member, Primary, PrimaryAction};
+use crate::coordination::{IsrMember, IsrRecord};
+use crate::types::{ConnId, CopyId, Instant, NodeId, Seq};
+
+/// A copy that left is not taken back before this: one that comes and goes
+/// would cost a change of the record each time.
+const BACK_OFF: Duration = Duration::from_secs(1);
+
+/// How the in-sync set is kept.
+#[derive(Debug, Clone)]
+pub enum Keeping {
+    /// Here alone; the operator is the compare-and-set (PROTOCOL 11).
+    Manual,
+    /// On record with a coordinator.
+    Recorded(Box<RecordStart>),
+}
+
+/// What a term on record starts from.
+#[derive(Debug, Clone)]
+pub struct RecordStart {
+    /// The in-sync set on record.
+    pub isr: IsrRecord,
+    /// Until then the solo lease holds (PROTOCOL G5).
+    pub lease_until: Instant,
+    /// What the former primary was known to have committed (PROTOCOL S9).
+    pub commit_known: Seq,
+    /// When the former primary was last heard: it has been silent since.
+    pub former: Option<(CopyId, Instant)>,
+}
+
+/// The in-sync set on record.
+#[derive(Debug)]
+pub(super) struct OnRecord {
+    confirmed: IsrRecord,
+    /// Sent, and neither known to be done nor known to be dead.
+    proposal: Option<IsrRecord>,
+    lease_until: Instant,
+    away: BTreeMap<NodeId, Instant>,
+}
+
+impl OnRecord {
+    /// Every set that may be on record now.
+    fn possible(&self) -> impl Iterator<Item = &IsrRecord> {
+        let late = mutant!(GrowLate);
+        std::iter::once(&self.confirmed).chain(self.proposal.as_ref().filter(|_| !late))
+    }
+
+    /// Until when rights hold under each of them (PROTOCOL 5).
+    pub(super) fn rights_until(&self, own: CopyId, grant: impl Fn(CopyId) -> Instant) -> Instant {
+        let under = |record: &IsrRecord| {
+            let grants = record.granting_besides(own).map(&grant).min().unwrap_or(Instant::MAX);
+            let lease = if record.needs_lease(own) && !mutant!(SoloNoLease) {
+                self.lease_until
+            } else {
+                Instant::MAX
+            };
+            grants.min(lease)
+        };
+        self.possible().map(under).min().unwrap_or(Instant(0))
+    }
+
+    /// Copies and their nodes, the own one first.
+    pub(super) fn members(&self, own: CopyId) -> Vec<(CopyId, NodeId)> {
+        let (mine, others): (Vec<_>, Vec<_>) = self.confirmed.members.iter().partition(|m| m.copy == own);
+        mine.into_iter().chain(others).map(|m| (m.copy, m.node.clone())).collect()
+    }
+
+    /// True when this copy is a member as far as is known.
+    pub(super) fn holds(&self, copy: CopyId) -> bool {
+        self.confirmed.holds(copy)
+    }
+}
+
+impl Primary {
+    pub(super) fn start_recorded(&mut self, now: Instant, start: RecordStart) {
+        for member in start.isr.members.iter().filter(|m| m.copy != self.me.copy) {
+            let silent_since = start.former.filter(|(copy, _)| *copy == member.copy).map(|(_, heard)| heard);
+            let heard = silent_since.unwrap_or(now);
+            self.isr.insert(member.copy, Member::unheard(member.node.clone(), heard));
+        }
+        self.commit = start.commit_known.min(self.log.tail());
+        self.on_record = Some(OnRecord {
+            confirmed: start.isr,
+            proposal: None,
+            lease_until: start.lease_until,
+            away: BTreeMap::new(),
+        });
+    }
+
+    /// PROTOCOL I3: the newcomer counts from this event on, before the record knows it.
+    pub(super) fn propose_join(&mut self, now: Instant, conn: ConnId, out: &mut Vec<PrimaryAction>) {
+        let (Some(record), Some(p)) = (&mut self.on_record, self.peers.get(&conn)) else { return };
+        let early = record.away.get(&p.hello.node).is_some_and(|until| now < *until);
+        if record.proposal.is_some() || early {
+            return;
+        }
+        let (copy, node) = (p.hello.copy, p.hello.node.clone());
+        let mut wanted = record.confirmed.clone();
+        wanted.members.push(IsrMember { copy, node: node.clone(), address: p.hello.address.clone() });
+        record.proposal = Some(wanted.clone());
+        if !mutant!(GrowLate) {
+            let (matched, grant_until) = (p.matched, p.grant_until);
+            self.isr.insert(copy, Member { matched, grant_until, ..Member::unheard(node.clone(), now) });
+        }
+        self.copies.finish(&node);
+        out.push(PrimaryAction::Propose(wanted));
+    }
+
+    /// PROTOCOL I7: members that are silent for too long, or gone, leave the record.
+    /// They count until that is confirmed (PROTOCOL I2).
+    pub(super) fn shrink(&mut self, now: Instant, out: &mut Vec<PrimaryAction>) {
+        let patience = self.config.times.shrink;
+        let Some(record) = self.on_record.as_mut().filter(|r| r.proposal.is_none()) else { return };
+        let lost = |m: &IsrMember| {
+            self.isr.get(&m.copy).is_some_and(|member| member.gone || now >= member.heard.plus(patience))
+        };
+        if !record.confirmed.members.iter().any(lost) {
+            return;
+        }
+        let mut wanted = record.confirmed.clone();
+        wanted.members.retain(|m| !lost(m));
+        wanted.silent.retain(|copy| wanted.members.iter().any(|m| m.copy == *copy));
+        record.proposal = Some(wanted.clone());
+        out.push(PrimaryAction::Propose(wanted));
+    }
+
+    /// This set is on record, and no other can be.
+    pub(super) fn confirmed(&mut self, now: Instant, isr: IsrRecord, out: &mut Vec<PrimaryAction>) {
+        let Some(record) = &mut self.on_record else { return };
+        let before = std::mem::replace(&mut record.confirmed, isr);
+        record.proposal = None;
+        record.away.retain(|_, until| now < *until);
+        let other = |m: &&IsrMember| m.copy != self.me.copy;
+        for joined in record.confirmed.members.iter().filter(other) {
+            self.isr.entry(joined.copy).or_insert_with(|| Member::unheard(joined.node.clone(), now));
+            if !before.holds(joined.copy) {
+                out.push(PrimaryAction::Membership(joined.node.clone(), joined.copy, true));
+            }
+        }
+        let confirmed = &record.confirmed;
+        for (copy, member) in self.isr.extract_if(.., |copy, _| !confirmed.holds(*copy)) {
+            if before.holds(copy) {
+                record.away.insert(member.node.clone(), now.plus(BACK_OFF));
+                out.push(PrimaryAction::Membership(member.node, copy, false));
+            }
+        }
+        self.revision += 1;
+    }
+
+    pub(super) fn lease(&mut self, until: Instant) {
+        if let Some(record) = &mut self.on_record {
+            record.lease_until = record.lease_until.max(until);
+        }
+    }
+
+    /// When a member has been silent for too long.
+    pub(super) fn shrink_at(&self) -> Option<Instant> {
+        let record = self.on_record.as_ref().filter(|r| r.proposal.is_none())?;
+        let silent = |m: &IsrMember| self.isr.get(&m.copy).map(|x| x.heard.plus(self.config.times.shrink));
+        record.confirmed.members.iter().filter_map(silent).min()
+    }
+
+    /// What counts under the mutant that takes a proposal for done.
+    pub(super) fn counts(&self, copy: CopyId) -> bool {
+        let proposal = self.on_record.as_ref().and_then(|r| r.proposal.as_ref());
+        !mutant!(ShrinkEarly) || proposal.is_none_or(|p| p.holds(copy))
+    }
+}

@@ -1,0 +1,139 @@
+//! What the holder keeps up: its counter, the in-sync set on record, the
+//! address for clients, its history.
+
+use super::{AGAIN, Call, Leadership, LeadershipAction, LeadershipFacts, Purpose};
+use crate::coordination::{
+    Base, Outcome, Publish, Revision, TransactionOutcome, change_isr, publish, renew, update_history,
+};
+use crate::coordination::{Compare, HistoryRecord, Key};
+use crate::types::{Instant, WallTime};
+
+impl Leadership {
+    pub(super) fn review_holder(
+        &mut self,
+        now: Instant,
+        wall: WallTime,
+        facts: &LeadershipFacts,
+        out: &mut Vec<LeadershipAction>,
+    ) {
+        self.renew(now, out);
+        self.propose(now, out);
+        if facts.listening {
+            self.publish(now, out);
+        }
+        self.write_history(now, wall, out);
+    }
+
+    fn renew(&mut self, now: Instant, out: &mut Vec<LeadershipAction>) {
+        let period = self.config.times.renew;
+        let busy = self.on_its_way(|p| *p == Purpose::Renew);
+        let Some(holding) = self.holding.as_mut().filter(|h| now >= h.renew_at) else { return };
+        holding.renew_at = now.plus(period);
+        if busy {
+            return;
+        }
+        holding.counter += 1;
+        let transaction = renew(holding.epoch, holding.counter);
+        self.transact(now, Purpose::Renew, "to be seen alive".to_owned(), transaction, out);
+    }
+
+    /// One change at a time, and the same again until its end is known (PROTOCOL I9).
+    fn propose(&mut self, now: Instant, out: &mut Vec<LeadershipAction>) {
+        let busy = self.on_its_way(|p| matches!(p, Purpose::Isr(_)));
+        let Some(holding) = self.holding.as_ref().filter(|_| !busy) else { return };
+        let Some((wanted, _)) = holding.proposal.clone().filter(|(_, at)| now >= *at) else { return };
+        let base = Base { epoch: holding.epoch, isr: self.view.isr.modified() };
+        let reason = "the in-sync set changes".to_owned();
+        self.transact(now, Purpose::Isr(wanted.clone()), reason, change_isr(base, wanted), out);
+    }
+
+    fn publish(&mut self, now: Instant, out: &mut Vec<LeadershipAction>) {
+        let Some(address) = self.config.mooncake.clone() else { return };
+        let busy = self.on_its_way(|p| *p == Purpose::Publish);
+        let Some(holding) = self.holding.as_mut().filter(|h| !busy && now >= h.publish_at) else { return };
+        match publish(&self.view, holding.epoch, &address) {
+            Publish::NotKnown => {
+                holding.publish_at = now.plus(AGAIN);
+                out.push(LeadershipAction::Read);
+            }
+            Publish::Done(since) => {
+                if holding.published.replace(since) != Some(since) {
+                    out.push(LeadershipAction::Published(since));
+                }
+            }
+            Publish::Do(transaction) => {
+                holding.published = None;
+                self.transact(
+                    now,
+                    Purpose::Publish,
+                    "clients are to find this node".to_owned(),
+                    transaction,
+                    out,
+                );
+            }
+        }
+    }
+
+    /// Hands in what people shall read about the change that began this term.
+    pub fn record_history(&mut self, history: HistoryRecord) {
+        if let Some(holding) = &mut self.holding {
+            holding.unwritten = Some(history);
+        }
+    }
+
+    fn write_history(&mut self, now: Instant, wall: WallTime, out: &mut Vec<LeadershipAction>) {
+        if self.on_its_way(|p| *p == Purpose::History) {
+            return;
+        }
+        let Some(holding) = &self.holding else { return };
+        let Some(mut history) = holding.unwritten.clone() else { return };
+        history.at = wall;
+        let transaction = update_history(holding.epoch, holding.history, history, None);
+        self.transact(now, Purpose::History, "the change is recorded".to_owned(), transaction, out);
+    }
+
+    /// One of the holder's transactions has ended; the view knows its truth already.
+    pub(super) fn holder_done(
+        &mut self,
+        now: Instant,
+        call: &Call,
+        outcome: &TransactionOutcome,
+        out: &mut Vec<LeadershipAction>,
+    ) {
+        let lease = self.config.times.lease;
+        let Some(holding) = &mut self.holding else { return };
+        let done = matches!(outcome, Outcome::Committed(_));
+        let unknown = matches!(outcome, Outcome::Unknown(_));
+        // Of a former term of this node.
+        if !call.transaction.compares.iter().any(|c| is_epoch(c, holding.epoch)) {
+            return;
+        }
+        match &call.purpose {
+            Purpose::Renew if done || mutant!(LeaseKeepOnTimeout) => {
+                // From before it was sent (PROTOCOL G5).
+                let from = if mutant!(LeaseFromReply) { now } else { call.sent };
+                out.push(LeadershipAction::Lease(from.plus(lease)));
+            }
+            Purpose::Isr(wanted) if unknown && !mutant!(CasTimeoutIsNo) => {
+                holding.proposal = Some((wanted.clone(), now.plus(AGAIN)));
+            }
+            // What is on record is known, and a proposal that differs is dead: this
+            // answer is of a later revision than what it compares (PROTOCOL C1).
+            Purpose::Isr(_) => {
+                holding.proposal = None;
+                let current = self.view.recorded_epoch() == holding.epoch.epoch();
+                if let Some(isr) = self.view.in_sync().filter(|_| current) {
+                    out.push(LeadershipAction::Confirmed(isr.clone()));
+                }
+            }
+            Purpose::Publish if unknown => holding.publish_at = now.plus(AGAIN),
+            Purpose::History if done => holding.unwritten = None,
+            Purpose::Renew | Purpose::Publish | Purpose::History => {}
+            Purpose::Bootstrap | Purpose::Takeover | Purpose::Rehearsal => {}
+        }
+    }
+}
+
+fn is_epoch(compare: &Compare<Key>, epoch: Revision) -> bool {
+    *compare == Compare::Modified(Key::Epoch, epoch)
+}

@@ -1,0 +1,421 @@
+use super::*;
+use crate::coordination::{RecordStore, change_isr, renew, takeover};
+
+const HB: u64 = 100;
+const TAKEOVER: u64 = 400;
+
+fn ms(n: u64) -> Instant {
+    Instant(n * 1_000_000)
+}
+
+/// A machine and the coordinator that it speaks to.
+struct Bench {
+    machine: Leadership,
+    facts: LeadershipFacts,
+    store: RecordStore<Key, Value>,
+    /// Transactions that nobody has carried out yet.
+    sent: Vec<(CallId, Transaction)>,
+    /// Rehearsals, which change nothing, apart from them.
+    rehearsals: Vec<(CallId, Transaction)>,
+}
+
+fn config(node: &str, mooncake: Option<&str>) -> LeadershipConfig {
+    LeadershipConfig {
+        node: node.parse().expect("valid"),
+        address: format!("{node}:2"),
+        mooncake: mooncake.map(str::to_owned),
+        times: LeadershipTimes::default(),
+        ack: AckMode::Sync,
+        read_ttl_max: Duration::from_secs(10),
+        seed: 1,
+    }
+}
+
+/// Node `b`, copy 2, a standby that has heard nothing.
+fn bench(store: RecordStore<Key, Value>) -> Bench {
+    let facts = LeadershipFacts {
+        role: Role::Standby,
+        copy: CopyId(2),
+        max_epoch: Epoch(0),
+        unfit: None,
+        heard: None,
+        refused: false,
+        listening: false,
+    };
+    Bench {
+        machine: Leadership::new(config("b", Some("b:1"))),
+        facts,
+        store,
+        sent: Vec::new(),
+        rehearsals: Vec::new(),
+    }
+}
+
+/// Copy 1 of node `a` leads; the copies are in sync.
+fn led_by_a(copies: &[u128]) -> RecordStore<Key, Value> {
+    let mut store = RecordStore::default();
+    let mut a = Leadership::new(config("a", None));
+    let mut out = Vec::new();
+    let facts = LeadershipFacts { copy: CopyId(1), ..bench(RecordStore::default()).facts };
+    let nothing = store.read(&[Key::Epoch, Key::Isr, Key::Alive, Key::MasterView]);
+    a.on(ms(1), WallTime(0), LeadershipEvent::Seen(nothing), &facts, &mut out);
+    for action in out {
+        if let LeadershipAction::Transact(_, txn) = action {
+            store.apply(&txn).expect("no key twice");
+        }
+    }
+    let mut isr = match store.records().get(&Key::Isr).map(|r| r.value.clone()) {
+        Some(Value::Isr(isr)) => isr,
+        other => unreachable!("founded: {other:?}"),
+    };
+    for copy in copies.iter().filter(|c| **c != 1) {
+        let node = "b".parse().expect("valid");
+        isr.members.push(IsrMember { copy: CopyId(*copy), node, address: "b:2".into() });
+    }
+    isr.members.retain(|m| copies.contains(&m.copy.0));
+    let base = base(&store);
+    store.apply(&change_isr(base, isr)).expect("no key twice");
+    store
+}
+
+fn base(store: &RecordStore<Key, Value>) -> crate::coordination::Base {
+    let modified = |key| store.records().get(&key).map(|r| r.modified).unwrap_or_default();
+    crate::coordination::Base { epoch: modified(Key::Epoch), isr: modified(Key::Isr) }
+}
+
+fn is_rehearsal(txn: &Transaction) -> bool {
+    let of = |put: &crate::coordination::Put<Key, Value>| {
+        matches!(put, crate::coordination::Put::Set(Key::Rehearsal(_), _))
+    };
+    txn.then.iter().all(of)
+}
+
+impl Bench {
+    fn on(&mut self, at: u64, event: LeadershipEvent) -> Vec<String> {
+        let mut out = Vec::new();
+        self.machine.on(ms(at), WallTime(0), event, &self.facts, &mut out);
+        out.retain(|action| match action {
+            LeadershipAction::Transact(id, txn) if is_rehearsal(txn) => {
+                self.rehearsals.push((*id, txn.clone()));
+                false
+            }
+            _ => true,
+        });
+        out.iter().map(|action| self.line(action)).collect()
+    }
+
+    fn line(&mut self, action: &LeadershipAction) -> String {
+        match action {
+            LeadershipAction::Transact(id, txn) => {
+                self.sent.push((*id, txn.clone()));
+                let keys = txn.then.iter().map(|put| match put {
+                    crate::coordination::Put::Set(key, _) => format!("{key:?}"),
+                    crate::coordination::Put::Delete(key) => format!("no {key:?}"),
+                });
+                let keys = keys.map(|k| k.split('(').next().unwrap_or_default().to_owned());
+                format!("transact {}", keys.collect::<Vec<_>>().join(" "))
+            }
+            LeadershipAction::Read => "read".into(),
+            LeadershipAction::Stand(why) => format!("stand: {why}"),
+            LeadershipAction::GiveUp(_) => "give up".into(),
+            LeadershipAction::Lead(term) => {
+                format!(
+                    "lead e{} {} lease {}",
+                    term.epoch,
+                    term.cause.as_str(),
+                    term.lease_until.0 / 1_000_000
+                )
+            }
+            LeadershipAction::StepDown(epoch) => format!("step down e{epoch}"),
+            LeadershipAction::Follow(node, address) => format!("follow {node} at {address}"),
+            LeadershipAction::Confirmed(isr) => format!("confirmed {}", isr.members.len()),
+            LeadershipAction::Lease(until) => format!("lease {}", until.0 / 1_000_000),
+            LeadershipAction::Published(_) => "published".into(),
+            LeadershipAction::Warn(code, _) => format!("warn {code}"),
+        }
+    }
+
+    fn see(&mut self, at: u64) -> Vec<String> {
+        let read = self.store.read(&[Key::Epoch, Key::Isr, Key::Alive, Key::MasterView]);
+        self.on(at, LeadershipEvent::Seen(read))
+    }
+
+    /// Carries out the oldest transaction and tells how it ended.
+    fn answer(&mut self, at: u64) -> Vec<String> {
+        let (id, txn) = self.sent.remove(0);
+        let outcome = self.store.apply(&txn).expect("no key twice");
+        self.on(at, LeadershipEvent::Done(id, outcome))
+    }
+
+    /// The oldest transaction gets no answer; it is returned, and may still be done.
+    fn lose(&mut self, at: u64) -> (Transaction, Vec<String>) {
+        let (id, txn) = self.sent.remove(0);
+        (txn, self.on(at, LeadershipEvent::Done(id, TransactionOutcome::Unknown("no answer".into()))))
+    }
+
+    fn knows_of_a(&mut self) {
+        self.facts.max_epoch = base(&self.store).epoch.epoch();
+    }
+}
+
+#[test]
+fn the_first_node_founds_its_cluster() {
+    let mut b = bench(RecordStore::default());
+    assert_eq!(b.on(1, LeadershipEvent::Tick), [""; 0], "not before the record was read");
+    assert_eq!(b.see(10), ["stand: no node leads this cluster yet", "transact Epoch Alive History Isr"]);
+    b.facts.role = Role::Candidate;
+    assert_eq!(b.answer(20), ["lead e2 bootstrap lease 3010"], "the lease counts from before it was sent");
+}
+
+#[test]
+fn a_node_that_knows_an_epoch_founds_no_second_cluster() {
+    let mut b = bench(RecordStore::default());
+    b.facts.max_epoch = Epoch(7);
+    assert_eq!(b.see(10), ["warn coordinator_lost_records"]);
+    assert_eq!(b.see(20), [""; 0], "said once");
+    assert!(b.machine.waiting().is_some_and(|w| w.contains("revision above 7")), "{:?}", b.machine.waiting());
+}
+
+#[test]
+fn a_silent_holder_is_replaced_and_a_heard_one_is_not() {
+    let mut b = bench(led_by_a(&[1, 2]));
+    assert_eq!(b.see(10), ["step down e2", "follow a at a:2"]);
+    b.knows_of_a();
+    b.facts.heard = Some(ms(100));
+    assert_eq!(b.on(200, LeadershipEvent::Tick), [""; 0]);
+    assert_eq!(b.machine.deadline(&b.facts), Some(ms(300)), "it is woken every heartbeat at least");
+    for at in [300, 400, 499] {
+        assert_eq!(b.on(at, LeadershipEvent::Tick), [""; 0], "{at}");
+    }
+    assert_eq!(b.machine.deadline(&b.facts), Some(ms(100 + TAKEOVER)));
+    assert_eq!(
+        b.on(500, LeadershipEvent::Tick),
+        ["stand: a has been silent for 400 ms", "transact Epoch Alive History"]
+    );
+    b.facts.role = Role::Candidate;
+    assert_eq!(b.answer(505), ["lead e4 failover lease 3500"]);
+}
+
+#[test]
+fn what_speaks_against_a_takeover_is_a_sentence() {
+    type Change = fn(&mut LeadershipFacts);
+    let cases: [(&[u128], Change, &str); 4] = [
+        (&[1], |_| (), "not in the in-sync set"),
+        (&[1, 2], |f| f.unfit = Some("entry 7 is quarantined".into()), "entry 7 is quarantined"),
+        (&[1, 2], |f| f.heard = Some(ms(999)), "a is heard"),
+        (&[1, 2], |f| f.max_epoch = Epoch(99), "epoch 99 was seen, but the record is of epoch 2"),
+    ];
+    for (isr, change, sentence) in cases {
+        let mut b = bench(led_by_a(isr));
+        b.see(10);
+        b.knows_of_a();
+        b.facts.refused = true;
+        if sentence == "a is heard" {
+            b.facts.refused = false;
+        }
+        change(&mut b.facts);
+        for at in (100..=1_000).step_by(HB as usize) {
+            assert_eq!(b.on(at, LeadershipEvent::Tick), [""; 0], "{sentence}");
+        }
+        assert!(b.machine.waiting().is_some_and(|w| w.contains(sentence)), "{:?}", b.machine.waiting());
+    }
+}
+
+#[test]
+fn a_refused_stream_is_evidence_at_once_and_an_operator_needs_none() {
+    let mut b = bench(led_by_a(&[1, 2]));
+    b.see(10);
+    b.knows_of_a();
+    (b.facts.heard, b.facts.refused) = (Some(ms(20)), true);
+    assert_eq!(b.on(30, LeadershipEvent::Tick)[0], "stand: a has closed its stream and refuses a new one");
+    let mut b = bench(led_by_a(&[1, 2]));
+    b.see(10);
+    b.knows_of_a();
+    b.facts.heard = Some(ms(20));
+    let wish = LeadershipEvent::TakeOver { actor: "op".into(), reason: "rack moves".into() };
+    assert_eq!(b.on(30, wish), ["stand: rack moves", "transact Epoch Alive History"]);
+}
+
+/// PROTOCOL T1: whoever slept does not judge others by what it did not hear.
+#[test]
+fn an_own_stall_is_no_silence_of_others() {
+    let mut b = bench(led_by_a(&[1, 2]));
+    b.see(10);
+    b.knows_of_a();
+    b.facts.heard = Some(ms(20));
+    assert_eq!(b.on(100, LeadershipEvent::Tick), [""; 0]);
+    assert_eq!(b.on(5_000, LeadershipEvent::Tick), [""; 0], "it was asleep itself");
+    for at in (5_100..5_400).step_by(HB as usize) {
+        assert_eq!(b.on(at, LeadershipEvent::Tick), [""; 0], "{at}");
+    }
+    assert_eq!(b.on(5_400, LeadershipEvent::Tick).len(), 2, "but a has really gone");
+}
+
+#[test]
+fn the_loser_learns_who_leads_and_follows() {
+    let mut b = bench(led_by_a(&[1, 2]));
+    b.see(10);
+    b.knows_of_a();
+    b.facts.refused = true;
+    assert_eq!(b.on(20, LeadershipEvent::Tick).len(), 2);
+    b.facts.role = Role::Candidate;
+    // Meanwhile a has renewed nothing but its set: the takeover compares that, too.
+    let isr = match &b.store.records()[&Key::Isr].value {
+        Value::Isr(isr) => isr.clone(),
+        other => unreachable!("{other:?}"),
+    };
+    let base = base(&b.store);
+    b.store.apply(&change_isr(base, isr)).expect("no key twice");
+    assert_eq!(b.answer(30), ["give up"]);
+    b.facts.role = Role::Standby;
+    assert_eq!(b.on(60, LeadershipEvent::Tick), [""; 0], "not at once again");
+    assert_eq!(b.on(140, LeadershipEvent::Tick).len(), 2, "but soon, on what is on record now");
+    b.facts.role = Role::Candidate;
+    assert_eq!(b.answer(150).len(), 1);
+}
+
+/// PROTOCOL C1, C2: no answer is not a no.
+#[test]
+fn a_takeover_without_an_answer_may_make_it_the_holder_later() {
+    let mut b = bench(led_by_a(&[1, 2]));
+    b.see(10);
+    b.knows_of_a();
+    b.facts.refused = true;
+    b.on(20, LeadershipEvent::Tick);
+    b.facts.role = Role::Candidate;
+    let (late, said) = b.lose(1_020);
+    assert_eq!(said, ["read", "give up"]);
+    (b.facts.role, b.facts.refused) = (Role::Standby, false);
+    b.store.apply(&late).expect("no key twice");
+    assert_eq!(b.see(1_100), ["lead e4 failover lease 0"], "a lease is counted from what was answered only");
+}
+
+#[test]
+fn a_record_that_names_a_copy_of_the_past_is_not_this_node() {
+    let mut b = bench(led_by_a(&[1, 2]));
+    b.see(10);
+    b.knows_of_a();
+    b.facts.refused = true;
+    b.on(20, LeadershipEvent::Tick);
+    b.facts.role = Role::Candidate;
+    let (late, _) = b.lose(1_020);
+    // It has discarded its state meanwhile.
+    (b.facts.role, b.facts.refused, b.facts.copy) = (Role::Standby, false, CopyId(22));
+    b.store.apply(&late).expect("no key twice");
+    assert_eq!(b.see(1_100), ["step down e4", "follow b at b:2"]);
+}
+
+/// A holder, node `b`, that founded its cluster.
+fn holder() -> Bench {
+    let mut b = bench(RecordStore::default());
+    b.see(10);
+    b.facts.role = Role::Candidate;
+    b.answer(20);
+    (b.facts.role, b.facts.max_epoch) = (Role::Primary, base(&b.store).epoch.epoch());
+    b
+}
+
+#[test]
+fn a_renewal_extends_the_lease_from_before_it_was_sent_and_only_when_it_is_answered() {
+    let mut b = holder();
+    assert_eq!(b.on(100, LeadershipEvent::Tick), ["transact Alive"]);
+    assert_eq!(b.on(300, LeadershipEvent::Tick), [""; 0]);
+    assert_eq!(b.answer(350), ["lease 3100"]);
+    assert_eq!(b.on(600, LeadershipEvent::Tick), ["transact Alive"]);
+    let (_, said) = b.lose(1_600);
+    assert_eq!(said, ["read", "transact Alive"], "no lease of it; the next one is due");
+}
+
+fn with_member(b: &Bench, copy: u128) -> IsrRecord {
+    let mut isr = b.machine.view().in_sync().expect("on record").clone();
+    isr.members.push(IsrMember {
+        copy: CopyId(copy),
+        node: "c".parse().expect("valid"),
+        address: "c:2".into(),
+    });
+    isr
+}
+
+/// PROTOCOL I9: the same again until it is known; then what is on record is known.
+#[test]
+fn a_proposal_is_repeated_until_its_end_is_known() {
+    let mut b = holder();
+    let wanted = with_member(&b, 3);
+    let said = b.on(30, LeadershipEvent::Propose(wanted));
+    assert_eq!(said, ["transact Alive", "transact Isr"]);
+    assert_eq!(b.answer(35), ["lease 3030"]);
+    let (late, said) = b.lose(1_030);
+    assert_eq!(said, ["read", "transact Alive"]);
+    b.answer(1_040);
+    // It was done all the same; the repetition finds another set on record, which is its own.
+    b.store.apply(&late).expect("no key twice");
+    assert_eq!(b.on(1_140, LeadershipEvent::Tick), ["transact Isr"]);
+    assert_eq!(b.answer(1_150), ["confirmed 2"]);
+    assert_eq!(b.on(1_200, LeadershipEvent::Tick), [""; 0]);
+}
+
+#[test]
+fn a_holder_steps_down_when_any_of_its_transactions_finds_another_epoch() {
+    let mut b = holder();
+    b.on(100, LeadershipEvent::Tick);
+    let base = base(&b.store);
+    let other = EpochRecord { copy: CopyId(9), ..b.machine.view().holder().expect("itself").clone() };
+    let history =
+        match b.store.records().iter().find(|(k, _)| matches!(k, Key::History(_))).map(|(_, r)| &r.value) {
+            Some(Value::History(history)) => history.clone(),
+            other => unreachable!("{other:?}"),
+        };
+    b.store.apply(&takeover(base, None, other, history)).expect("no key twice");
+    assert_eq!(b.answer(110), ["step down e3", "follow b at b:2"]);
+    // And what it would have renewed is not renewed any more.
+    b.facts.role = Role::Standby;
+    assert!(b.store.apply(&renew(base.epoch, 9)).is_ok_and(|o| matches!(o, Outcome::CompareFailed(_))));
+}
+
+#[test]
+fn clients_are_sent_here_once_they_can_connect() {
+    let mut b = holder();
+    assert_eq!(b.on(30, LeadershipEvent::Tick), ["transact Alive"]);
+    b.answer(31);
+    b.facts.listening = true;
+    assert_eq!(b.on(40, LeadershipEvent::Tick), ["transact MasterView"]);
+    assert_eq!(b.answer(45), ["published"]);
+    assert_eq!(b.on(50, LeadershipEvent::Tick), [""; 0], "once");
+    // Somebody has removed the key: it is noticed, and put there again.
+    let epoch = base(&b.store).epoch;
+    let created = b.store.records()[&Key::MasterView].created;
+    b.store.apply(&crate::coordination::retire_view(epoch, created)).expect("no key twice");
+    assert_eq!(b.see(60), ["transact MasterView"]);
+    assert_eq!(b.answer(65), ["published"]);
+}
+
+#[test]
+fn a_takeover_is_rehearsed_on_the_records_as_they_are() {
+    use crate::supervisor::CoordinatorProof;
+    let mut b = bench(led_by_a(&[1, 2]));
+    b.knows_of_a();
+    (b.facts.heard, b.facts.unfit) = (Some(ms(100)), Some("a full sync runs".into()));
+    b.see(100);
+    assert!(b.rehearsals.is_empty(), "not while this copy could not serve");
+    b.facts.unfit = None;
+    b.on(110, LeadershipEvent::Tick);
+    let (id, txn) = b.rehearsals.remove(0);
+    assert!(matches!(b.machine.rehearsal(ms(110)), CoordinatorProof::Unknown(_)), "asked, not answered");
+    let before = base(&b.store);
+    let outcome = b.store.apply(&txn).expect("no key twice");
+    b.on(120, LeadershipEvent::Done(id, outcome));
+    assert_eq!(base(&b.store), before, "neither epoch nor in-sync set was written");
+    let accepted = |m: &Leadership, at| matches!(m.rehearsal(ms(at)), CoordinatorProof::Accepted(_));
+    assert!(accepted(&b.machine, 130));
+    // A change of the records voids it, and is rehearsed on at once.
+    let mut isr = b.machine.view().in_sync().cloned().expect("read");
+    isr.min_insync = 1;
+    b.store.apply(&change_isr(before, isr)).expect("no key twice");
+    b.facts.heard = Some(ms(140));
+    b.see(140);
+    assert!(!accepted(&b.machine, 140));
+    let (id, _) = b.rehearsals.remove(0);
+    b.on(150, LeadershipEvent::Done(id, TransactionOutcome::Unknown("no answer".into())));
+    let CoordinatorProof::Unknown(why) = b.machine.rehearsal(ms(150)) else { unreachable!("not answered") };
+    assert!(why.contains("no answer"), "{why}");
+}

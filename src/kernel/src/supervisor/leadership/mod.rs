@@ -1,0 +1,549 @@
+//! Leadership with a coordinator: facts in; transactions, changes of the role
+//! and a sentence for each out (PROTOCOL 4, 6, 8).
+//!
+//! The machine sees records and facts, never a service: the node composes it
+//! with the replication machines, the shell carries its transactions out.
+
+mod holder;
+mod rehearse;
+mod standby;
+
+use std::time::Duration;
+
+use super::Role;
+use crate::coordination::{
+    EpochCause, EpochRecord, HistoryId, HistoryRecord, IsrMember, IsrRecord, Key, Outcome, RecordView,
+    Records, Revision, Transaction, TransactionOutcome, Value, Versioned,
+};
+use crate::types::{AckMode, CopyId, Epoch, Instant, NodeId, WallTime};
+
+/// Periods of leadership (PROTOCOL T6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LeadershipTimes {
+    /// HB: a machine that was not woken for longer has stalled.
+    pub heartbeat: Duration,
+    /// T_takeover: silence after which the holder is taken for gone.
+    pub takeover: Duration,
+    /// T_cas: longest wait for an answer of the coordinator.
+    pub call_deadline: Duration,
+    /// L: the solo lease.
+    pub lease: Duration,
+    /// RENEW: how often the holder counts.
+    pub renew: Duration,
+}
+
+impl Default for LeadershipTimes {
+    fn default() -> Self {
+        Self {
+            heartbeat: Duration::from_millis(100),
+            takeover: Duration::from_millis(400),
+            call_deadline: Duration::from_secs(1),
+            lease: Duration::from_secs(3),
+            renew: Duration::from_millis(500),
+        }
+    }
+}
+
+/// What the machine is told once.
+#[derive(Debug, Clone)]
+pub struct LeadershipConfig {
+    /// The node.
+    pub node: NodeId,
+    /// Where other nodes reach it.
+    pub address: String,
+    /// Where Mooncake's clients reach it, if anywhere.
+    pub mooncake: Option<String>,
+    /// Periods.
+    pub times: LeadershipTimes,
+    /// When replies go out.
+    pub ack: AckMode,
+    /// Longest read lease that it grants.
+    pub read_ttl_max: Duration,
+    /// Seed of nonces, fresh in each process.
+    pub seed: u64,
+}
+
+/// Names one transaction until its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CallId(pub u64);
+
+/// What the machine is told besides events, each time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeadershipFacts {
+    /// The node's role.
+    pub role: Role,
+    /// Its present copy of the state.
+    pub copy: CopyId,
+    /// Highest epoch seen anywhere.
+    pub max_epoch: Epoch,
+    /// Whether this copy could serve: sealed, and nothing set aside; else why not.
+    pub unfit: Option<String>,
+    /// As standby: when the holder was last heard.
+    pub heard: Option<Instant>,
+    /// As standby: the stream of the holder was closed, and it refuses a new one.
+    pub refused: bool,
+    /// As primary: clients can connect.
+    pub listening: bool,
+}
+
+/// What can happen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LeadershipEvent {
+    /// The coordinator was read, or a watch told of a change.
+    Seen(Records),
+    /// The watch broke; it is begun anew by itself.
+    Lost(String),
+    /// A transaction has ended.
+    Done(CallId, TransactionOutcome),
+    /// As primary: this node counts this in-sync set already and wants it on
+    /// record; answered by [`LeadershipAction::Confirmed`], whatever is on record then.
+    Propose(IsrRecord),
+    /// An operator wants this node to lead (PROTOCOL T1 c).
+    TakeOver {
+        /// Who asks.
+        actor: String,
+        /// Why.
+        reason: String,
+    },
+    /// Time has passed.
+    Tick,
+}
+
+/// A term that begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Term {
+    /// Its epoch.
+    pub epoch: Epoch,
+    /// The in-sync set on record.
+    pub isr: IsrRecord,
+    /// What made it.
+    pub cause: EpochCause,
+    /// Why, as a sentence.
+    pub reason: String,
+    /// Who wanted it.
+    pub actor: String,
+    /// The former holder had stopped answering before (PROTOCOL G4).
+    pub quiet: bool,
+    /// Until then the solo lease holds (PROTOCOL G5).
+    pub lease_until: Instant,
+    /// When the evidence was complete, and the transaction was sent.
+    pub asked: Instant,
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LeadershipAction {
+    /// Carry this out; its end comes as [`LeadershipEvent::Done`].
+    Transact(CallId, Transaction),
+    /// Read the records anew.
+    Read,
+    /// Stop acknowledging and granting, before the next action: a takeover is sent (PROTOCOL T2).
+    Stand(String),
+    /// Follow again: the takeover did not succeed, or is not known to have.
+    GiveUp(String),
+    /// Lead.
+    Lead(Box<Term>),
+    /// A higher epoch exists: stop deciding, or learn it.
+    StepDown(Epoch),
+    /// That node leads: follow it, at this address.
+    Follow(NodeId, String),
+    /// This in-sync set is on record.
+    Confirmed(IsrRecord),
+    /// The solo lease holds until then.
+    Lease(Instant),
+    /// Clients find this node, since this revision.
+    Published(Revision),
+    /// People should know.
+    Warn(&'static str, String),
+}
+
+/// What a transaction on its way is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Purpose {
+    Bootstrap,
+    Takeover,
+    Isr(IsrRecord),
+    Renew,
+    Publish,
+    History,
+    Rehearsal,
+}
+
+/// A transaction on its way.
+#[derive(Debug, Clone)]
+struct Call {
+    purpose: Purpose,
+    sent: Instant,
+    transaction: Transaction,
+    /// Why it was sent.
+    reason: String,
+}
+
+/// What the present holder keeps.
+#[derive(Debug, Clone)]
+struct Holding {
+    epoch: Revision,
+    history: HistoryId,
+    /// Counts up in `alive`.
+    counter: u64,
+    renew_at: Instant,
+    /// An in-sync set that is to be on record, and when it is sent, or sent again (PROTOCOL I9).
+    proposal: Option<(IsrRecord, Instant)>,
+    publish_at: Instant,
+    published: Option<Revision>,
+    /// The history of this term, until it is on record.
+    unwritten: Option<HistoryRecord>,
+}
+
+/// The machine.
+#[derive(Debug)]
+pub struct Leadership {
+    config: LeadershipConfig,
+    view: RecordView,
+    calls: std::collections::BTreeMap<CallId, Call>,
+    next_call: u64,
+    holding: Option<Holding>,
+    /// No silence before this counts: when the role began, or the own stall ended.
+    attentive_since: Instant,
+    last_tick: Instant,
+    /// When the next attempt to lead may be made.
+    attempt_at: Instant,
+    attempts: u32,
+    followed: Option<(Epoch, CopyId)>,
+    /// The last epoch that this node led.
+    led: Epoch,
+    /// Why the coordinator does not answer; `None` when it does.
+    away: Option<String>,
+    /// The last sentence about why nothing is done.
+    waiting: Option<String>,
+    /// An operator's wish that this node lead: who, and why.
+    wish: Option<(String, String)>,
+    rehearsed: rehearse::Rehearsed,
+}
+
+/// Longest pause between two attempts to lead.
+const ATTEMPT_PAUSE_MAX: Duration = Duration::from_secs(2);
+/// First pause between two attempts to lead.
+const ATTEMPT_PAUSE_MIN: Duration = Duration::from_millis(50);
+/// Pause before an unanswered change of the in-sync set, or of the client key, is sent again.
+const AGAIN: Duration = Duration::from_millis(100);
+
+impl Leadership {
+    /// A machine that knows nothing yet.
+    #[must_use]
+    pub fn new(config: LeadershipConfig) -> Self {
+        let now = Instant(0);
+        Self {
+            config,
+            view: RecordView::default(),
+            calls: std::collections::BTreeMap::new(),
+            next_call: 0,
+            holding: None,
+            attentive_since: now,
+            last_tick: now,
+            attempt_at: now,
+            attempts: 0,
+            followed: None,
+            led: Epoch(0),
+            away: None,
+            waiting: None,
+            wish: None,
+            rehearsed: rehearse::Rehearsed::default(),
+        }
+    }
+
+    /// The records as this node knows them.
+    #[must_use]
+    pub fn view(&self) -> &RecordView {
+        &self.view
+    }
+
+    /// Why the coordinator does not answer; `None` when it does.
+    #[must_use]
+    pub fn away(&self) -> Option<&str> {
+        self.away.as_deref()
+    }
+
+    /// Why this standby does not take over, as a sentence; `None` when nothing speaks for it.
+    #[must_use]
+    pub fn waiting(&self) -> Option<&str> {
+        self.waiting.as_deref()
+    }
+
+    /// Its last attempt to lead came to nothing.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.attempts > 0
+    }
+
+    /// Takes in what has happened. `wall` goes into records, for people.
+    pub fn on(
+        &mut self,
+        now: Instant,
+        wall: WallTime,
+        event: LeadershipEvent,
+        facts: &LeadershipFacts,
+        out: &mut Vec<LeadershipAction>,
+    ) {
+        if self.last_tick == Instant(0) {
+            (self.attentive_since, self.last_tick) = (now, now);
+        }
+        // An own stall is noticed whatever wakes it: what was silent meanwhile may
+        // have spoken to a node that did not listen (PROTOCOL T1).
+        if self.deadline(facts).is_some_and(|due| now > due.plus(self.config.times.heartbeat)) {
+            self.attentive_since = now;
+        }
+        self.last_tick = now;
+        match event {
+            LeadershipEvent::Seen(records) => {
+                self.away = None;
+                self.view.learn(now, &records);
+            }
+            LeadershipEvent::Lost(why) => {
+                if self.away.is_none() {
+                    out.push(LeadershipAction::Warn("coordinator_away", why.clone()));
+                }
+                self.away = Some(why);
+            }
+            LeadershipEvent::Done(id, outcome) => self.done(now, id, &outcome, facts, out),
+            LeadershipEvent::Propose(isr) => {
+                if let Some(holding) = &mut self.holding {
+                    holding.proposal = Some((isr, now));
+                }
+            }
+            LeadershipEvent::TakeOver { actor, reason } => {
+                self.wish = Some((actor, reason));
+                self.attempt_at = now;
+            }
+            LeadershipEvent::Tick => {}
+        }
+        self.review(now, wall, facts, out);
+    }
+
+    /// When it wants to be woken, at the latest.
+    #[must_use]
+    pub fn deadline(&self, facts: &LeadershipFacts) -> Option<Instant> {
+        let soon = self.last_tick.plus(Duration::from_millis(1));
+        match facts.role {
+            Role::Primary => self.holding.as_ref().map(|h| {
+                let propose_at = h.proposal.as_ref().map(|(_, at)| *at);
+                let propose_at = propose_at.filter(|_| !self.on_its_way(|p| matches!(p, Purpose::Isr(_))));
+                h.renew_at.min(propose_at.unwrap_or(Instant::MAX)).max(soon)
+            }),
+            Role::Candidate => None,
+            Role::Standby => {
+                let due = self.silent_at(facts).max(self.attempt_at);
+                let next = self.last_tick.plus(self.config.times.heartbeat);
+                Some(if due > self.last_tick { due.min(next) } else { next })
+            }
+        }
+    }
+
+    /// Decides anew on everything that is known.
+    fn review(
+        &mut self,
+        now: Instant,
+        wall: WallTime,
+        facts: &LeadershipFacts,
+        out: &mut Vec<LeadershipAction>,
+    ) {
+        let epoch = self.view.recorded_epoch();
+        // PROTOCOL C2. Whoever saw the record before may have told of its epoch.
+        if self.view.names(facts.copy) && epoch >= facts.max_epoch && epoch > self.led {
+            return self.lead(now, out);
+        }
+        if epoch > facts.max_epoch {
+            self.holding = None;
+            out.push(LeadershipAction::StepDown(epoch));
+        }
+        self.follow(now, facts, out);
+        match facts.role {
+            Role::Standby => self.review_standby(now, wall, facts, out),
+            Role::Candidate => {}
+            Role::Primary => self.review_holder(now, wall, facts, out),
+        }
+    }
+
+    /// Tells whom to follow, once for each holder.
+    fn follow(&mut self, now: Instant, facts: &LeadershipFacts, out: &mut Vec<LeadershipAction>) {
+        let Some(holder) = self.view.holder() else { return };
+        let this = (self.view.recorded_epoch(), holder.copy);
+        if holder.copy == facts.copy || self.followed == Some(this) {
+            return;
+        }
+        self.attentive_since = now;
+        out.push(LeadershipAction::Follow(holder.holder.clone(), holder.address.clone()));
+        self.followed = Some(this);
+    }
+
+    /// PROTOCOL C2: the record names this copy, however late that is learned.
+    fn lead(&mut self, now: Instant, out: &mut Vec<LeadershipAction>) {
+        let (Some(epoch), Some(isr)) = (self.view.epoch.record.clone(), self.view.in_sync().cloned()) else {
+            // Half of the truth: a watch told of one record, the other follows.
+            return out.push(LeadershipAction::Read);
+        };
+        let record = epoch.value;
+        let sent = self.sent(record.nonce);
+        let (asked, reason) = match &sent {
+            Some(call) => (call.sent, call.reason.clone()),
+            None => (now, format!("the record names this copy since epoch {}", epoch.modified)),
+        };
+        self.led = epoch.modified.epoch();
+        self.holding = Some(Holding {
+            epoch: epoch.modified,
+            history: HistoryId { previous: record.previous, nonce: record.nonce },
+            counter: 0,
+            renew_at: now,
+            proposal: None,
+            publish_at: now,
+            published: None,
+            unwritten: None,
+        });
+        self.calls.retain(|_, call| !matches!(call.purpose, Purpose::Takeover | Purpose::Bootstrap));
+        (self.attempts, self.followed, self.waiting, self.wish) = (0, None, None, None);
+        // A record that another node wrote, or that was learned late, gives no lease (PROTOCOL G5).
+        let lease_until = sent.map_or(Instant(0), |call| call.sent.plus(self.config.times.lease));
+        out.push(LeadershipAction::Lead(Box::new(Term {
+            epoch: epoch.modified.epoch(),
+            isr,
+            cause: record.cause,
+            reason,
+            actor: record.actor,
+            quiet: record.quiet,
+            lease_until,
+            asked,
+        })));
+    }
+
+    /// The transaction of this node that wrote a record with that nonce.
+    fn sent(&self, nonce: u64) -> Option<Call> {
+        let wrote = |call: &&Call| {
+            call.transaction.then.iter().any(|put| {
+                matches!(put, crate::coordination::Put::Set(_, Value::Epoch(record)) if record.nonce == nonce)
+            })
+        };
+        self.calls.values().find(wrote).cloned()
+    }
+
+    fn done(
+        &mut self,
+        now: Instant,
+        id: CallId,
+        outcome: &TransactionOutcome,
+        facts: &LeadershipFacts,
+        out: &mut Vec<LeadershipAction>,
+    ) {
+        let Some(call) = self.calls.get(&id).cloned() else { return };
+        match outcome {
+            Outcome::Committed(at) => {
+                self.away = None;
+                self.wrote(now, *at, &call.transaction);
+            }
+            Outcome::CompareFailed(truth) => {
+                self.away = None;
+                self.view.learn(now, truth);
+            }
+            // It may be done all the same; what is so is read (PROTOCOL C1).
+            Outcome::Unknown(why) => {
+                self.away.get_or_insert_with(|| why.clone());
+                out.push(LeadershipAction::Read);
+            }
+        }
+        // It leads by this record, unless that was overtaken meanwhile: the review says so.
+        let leads_by_it = *outcome == Outcome::Committed(self.view.epoch.modified());
+        match call.purpose {
+            Purpose::Takeover | Purpose::Bootstrap if leads_by_it => {}
+            Purpose::Takeover | Purpose::Bootstrap => {
+                self.calls.remove(&id);
+                self.not_elected(now, outcome, facts, out);
+            }
+            Purpose::Rehearsal => {
+                self.calls.remove(&id);
+                self.rehearsal_done(now, &call, outcome);
+            }
+            Purpose::Isr(_) | Purpose::Renew | Purpose::Publish | Purpose::History => {
+                self.calls.remove(&id);
+                self.holder_done(now, &call, outcome, out);
+            }
+        }
+    }
+
+    /// A transaction of this node was done: its writes are the truth at that revision.
+    fn wrote(&mut self, now: Instant, at: Revision, transaction: &Transaction) {
+        use crate::coordination::Put;
+        let created = |key: &Key| match key {
+            Key::Epoch => self.view.epoch.record.as_ref().map(|r| r.created),
+            Key::Isr => self.view.isr.record.as_ref().map(|r| r.created),
+            Key::Alive => self.view.alive.record.as_ref().map(|r| r.created),
+            Key::MasterView => self.view.master_view.record.as_ref().map(|r| r.created),
+            Key::History(_) | Key::Rehearsal(_) => None,
+        };
+        let records = transaction.then.iter().map(|put| match put {
+            Put::Set(key, value) => {
+                let created = created(key).unwrap_or(at);
+                (key.clone(), Some(Versioned { created, modified: at, value: value.clone() }))
+            }
+            Put::Delete(key) => (key.clone(), None),
+        });
+        let records = records.collect();
+        self.view.learn(now, &Records { at, records });
+    }
+
+    fn transact(
+        &mut self,
+        now: Instant,
+        purpose: Purpose,
+        reason: String,
+        transaction: Transaction,
+        out: &mut Vec<LeadershipAction>,
+    ) {
+        self.next_call += 1;
+        let id = CallId(self.next_call);
+        self.calls.insert(id, Call { purpose, sent: now, transaction: transaction.clone(), reason });
+        out.push(LeadershipAction::Transact(id, transaction));
+    }
+
+    fn on_its_way(&self, wanted: impl Fn(&Purpose) -> bool) -> bool {
+        self.calls.values().any(|call| wanted(&call.purpose))
+    }
+
+    fn nonce(&self) -> u64 {
+        let mixed = (self.config.seed ^ (self.next_call + 1)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        mixed ^ (mixed >> 29)
+    }
+
+    fn own_record(&self, facts: &LeadershipFacts, cause: EpochCause, actor: &str) -> EpochRecord {
+        EpochRecord {
+            holder: self.config.node.clone(),
+            copy: facts.copy,
+            address: self.config.address.clone(),
+            mooncake: self.config.mooncake.clone(),
+            cause,
+            actor: actor.to_owned(),
+            nonce: self.nonce(),
+            quiet: false,
+            previous: self.view.recorded_epoch(),
+        }
+    }
+
+    fn own_history(&self, cause: EpochCause, reason: &str, actor: &str, wall: WallTime) -> HistoryRecord {
+        HistoryRecord {
+            epoch: None,
+            node: self.config.node.clone(),
+            cause,
+            reason: reason.to_owned(),
+            actor: actor.to_owned(),
+            at: wall,
+            phases: Vec::new(),
+            loss: None,
+        }
+    }
+
+    fn own_member(&self, copy: CopyId) -> IsrMember {
+        IsrMember { copy, node: self.config.node.clone(), address: self.config.address.clone() }
+    }
+}
+
+#[cfg(test)]
+#[path = "leadership_tests.rs"]
+mod tests;

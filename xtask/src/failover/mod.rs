@@ -1,0 +1,254 @@
+//! `cargo xtask e2e failover`: real nodes, a real etcd, real bytes and a real fault; how long a client gets no good
+//! answer, and that nothing that was acknowledged is lost.
+
+mod cluster;
+mod distribution;
+mod faults;
+mod net;
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+
+use crate::run::{Stopwatch, build_binary, pause};
+use cluster::{Cluster, Shape};
+pub(crate) use distribution::Distribution;
+use faults::{CASES, Case, Expect, LONG, Lengths, SHORT};
+
+/// The cluster runs undisturbed before each fault.
+const CALM: Duration = Duration::from_millis(500);
+/// A safety limit for an outage on a loaded machine, not a figure: figures go into the report.
+const OUTAGE_MS_MAX: f64 = 20_000.0;
+
+/// Which cases, how often, for how long.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Selection {
+    pub(crate) runs: u32,
+    /// Only those of the quick selection, with short faults.
+    pub(crate) quick: bool,
+}
+
+/// What came of all runs of one case.
+pub(crate) struct CaseReport {
+    pub(crate) name: &'static str,
+    /// Why it was not run.
+    pub(crate) skipped: Option<String>,
+    pub(crate) reasons: Vec<String>,
+    pub(crate) seconds: f64,
+    outages: Vec<f64>,
+    failed_calls: u64,
+    /// Milliseconds of each phase, as the nodes' history tells them.
+    phases: Vec<(String, Vec<f64>)>,
+    load: Value,
+}
+
+/// Runs the selected cases.
+pub(crate) fn run(selection: Selection) -> Result<Vec<CaseReport>> {
+    let binary = build_binary()?;
+    let mut reports = Vec::new();
+    for case in CASES.iter().filter(|case| case.quick || !selection.quick) {
+        let watch = Stopwatch::start();
+        let mut report = CaseReport {
+            name: case.name,
+            skipped: None,
+            reasons: Vec::new(),
+            seconds: 0.0,
+            outages: Vec::new(),
+            failed_calls: 0,
+            phases: Vec::new(),
+            load: Value::Null,
+        };
+        let missing = case.fault.unavailable().map(str::to_owned);
+        report.skipped = missing.or_else(|| net::missing().filter(|_| case.net));
+        if report.skipped.is_none()
+            && let Err(error) = play(&binary, case, selection, &mut report)
+        {
+            report.reasons.push(format!("{error:#}"));
+        }
+        report.seconds = watch.elapsed().as_secs_f64();
+        eprintln!("failover {}", report.sentence());
+        reports.push(report);
+    }
+    Ok(reports)
+}
+
+fn play(binary: &Path, case: &Case, selection: Selection, report: &mut CaseReport) -> Result<()> {
+    let lengths = if selection.quick { SHORT } else { LONG };
+    // Where nothing may fail, a slow answer on a loaded machine is no failure.
+    let canary_timeout = if case.expect == Expect::NoFailedCall { "2s" } else { "100ms" };
+    let shape = Shape { members: case.members, net: case.net, canary_timeout, seed: 1 };
+    let mut cluster = Cluster::start(binary, &shape)?;
+    let played = (1..=selection.runs).try_for_each(|run| {
+        strike(&mut cluster, case, lengths, report).with_context(|| format!("run {run}"))
+    });
+    if let Err(error) = played {
+        let words = cluster::NODES.map(|name| format!("{name} logged: {}", cluster.words(name))).join("; ");
+        return Err(error.context(words));
+    }
+    note_phases(&cluster.history()?, report);
+    let (reasons, load, _) = cluster.finish()?;
+    report.reasons.extend(reasons);
+    report.load = load;
+    judge(case, report);
+    Ok(())
+}
+
+/// One fault: from a pair in sync to a pair in sync.
+fn strike(cluster: &mut Cluster, case: &Case, lengths: Lengths, report: &mut CaseReport) -> Result<()> {
+    let leading = cluster.settle()?;
+    pause(CALM);
+    let said = |cluster: &Cluster| cluster.canary.as_ref().map(cluster::Process::said).unwrap_or_default();
+    // What it saw before is not of this fault.
+    drop(said(cluster));
+    case.fault.play(cluster, leading, lengths)?;
+    cluster.settle()?;
+    pause(CALM);
+    let seen = said(cluster);
+    let writes = || seen.iter().filter(|line| line["event"] == "outage" && line["kind"] == "write");
+    report.outages.push(writes().filter_map(|line| line["ms"].as_f64()).fold(0.0, f64::max));
+    let failed = seen.iter().filter_map(|line| line["failed_calls"].as_u64());
+    report.failed_calls += failed.sum::<u64>();
+    Ok(())
+}
+
+fn note_phases(history: &[Value], report: &mut CaseReport) {
+    for row in history.iter().filter(|row| row["kind"] == "failover") {
+        for phase in row["phases"].as_array().into_iter().flatten() {
+            let (Some(name), Some(took)) = (phase["name"].as_str(), phase["took_ms"].as_f64()) else {
+                continue;
+            };
+            match report.phases.iter_mut().find(|(known, _)| known == name) {
+                Some((_, times)) => times.push(took),
+                None => report.phases.push((name.to_owned(), vec![took])),
+            }
+        }
+    }
+}
+
+fn judge(case: &Case, report: &mut CaseReport) {
+    if case.expect == Expect::NoFailedCall && report.failed_calls > 0 {
+        report.reasons.push(format!("{} calls failed, expected none", report.failed_calls));
+    }
+    if case.expect == Expect::Outage {
+        let unseen = report.outages.iter().filter(|ms| **ms == 0.0).count();
+        if unseen > 0 {
+            report.reasons.push(format!("{unseen} faults were not noticed by the canary"));
+        }
+    }
+    let long = report.outages.iter().copied().fold(0.0, f64::max);
+    if long > OUTAGE_MS_MAX {
+        report.reasons.push(format!("an outage of {long:.0} ms, expected at most {OUTAGE_MS_MAX:.0}"));
+    }
+}
+
+impl CaseReport {
+    fn sentence(&self) -> String {
+        let Self { name, seconds, .. } = self;
+        match (&self.skipped, self.reasons.is_empty(), Distribution::of(&self.outages)) {
+            (Some(why), ..) => format!("{name}: skipped: {why}"),
+            (None, false, _) => format!("{name} FAILED in {seconds:.1} s: {}", self.reasons.join("; ")),
+            (None, true, None) => format!("{name} ok in {seconds:.1} s"),
+            (None, true, Some(d)) => format!(
+                "{name} ok in {seconds:.1} s: outage p50 {:.0} ms, max {:.0} ms, {} calls failed",
+                d.p50, d.max, self.failed_calls
+            ),
+        }
+    }
+
+    /// The case as the line of the suite has it.
+    pub(crate) fn to_json(&self) -> Value {
+        let phases: serde_json::Map<String, Value> = self
+            .phases
+            .iter()
+            .map(|(name, times)| (name.clone(), json!(Distribution::of(times).map(Distribution::to_json))))
+            .collect();
+        json!({
+            "name": self.name, "ok": self.skipped.is_none() && self.reasons.is_empty(), "skipped": self.skipped,
+            "reasons": self.reasons, "runs": self.outages.len(), "seconds": self.seconds,
+            "outage_ms": Distribution::of(&self.outages).map(Distribution::to_json), "outages_ms": self.outages,
+            "failed_calls": self.failed_calls, "phases_ms": phases, "load": self.load, "wheel_outage_ms": null,
+        })
+    }
+}
+
+/// The machine that figures were measured on.
+pub(crate) fn machine() -> Value {
+    let read = |path| std::fs::read_to_string(path).unwrap_or_default();
+    let cpu = read("/proc/cpuinfo");
+    let model = cpu
+        .lines()
+        .find_map(|line| line.strip_prefix("model name"))
+        .map(|m| m.trim_matches([' ', '\t', ':']));
+    let cores = std::thread::available_parallelism().ok().map(std::num::NonZero::get);
+    json!({"cores": cores, "cpu": model, "kernel": read("/proc/sys/kernel/osrelease").trim()})
+}
+
+/// The commit that is checked out, with a mark where the tree differs from it.
+pub(crate) fn commit() -> Option<String> {
+    let git = |words: &[&str]| {
+        let output =
+            std::process::Command::new("git").current_dir(crate::run::root()).args(words).output().ok()?;
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    let head = git(&["rev-parse", "--short=12", "HEAD"])?;
+    let clean = git(&["status", "--porcelain"]).is_some_and(|changes| changes.is_empty());
+    Some(if clean { head } else { format!("{head} and changes") })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn report(outages: &[f64], failed_calls: u64) -> CaseReport {
+        CaseReport {
+            name: "x",
+            skipped: None,
+            reasons: Vec::new(),
+            seconds: 1.0,
+            outages: outages.to_vec(),
+            failed_calls,
+            phases: Vec::new(),
+            load: Value::Null,
+        }
+    }
+
+    fn judged(expect: Expect, outages: &[f64], failed_calls: u64) -> usize {
+        let mut report = report(outages, failed_calls);
+        judge(
+            &Case { expect, ..CASES.iter().next().map(|c| Case { ..*c }).expect("there are cases") },
+            &mut report,
+        );
+        report.reasons.len()
+    }
+
+    #[test]
+    fn what_must_not_be_noticed_is_not_and_what_must_be_is() {
+        assert_eq!(judged(Expect::NoFailedCall, &[0.0], 0), 0);
+        assert_eq!(judged(Expect::NoFailedCall, &[30.0], 1), 1);
+        assert_eq!(judged(Expect::Outage, &[500.0], 9), 0);
+        assert_eq!(judged(Expect::Outage, &[500.0, 0.0], 9), 1, "a fault that nobody noticed was none");
+        assert_eq!(judged(Expect::Safety, &[0.0, 90.0], 2), 0);
+        assert_eq!(judged(Expect::Safety, &[25_000.0], 2), 1);
+    }
+
+    #[test]
+    fn phases_come_from_failovers_only() {
+        let row = |kind: &str| json!({"kind": kind, "phases": [{"name": "fence", "took_ms": 400.0}]});
+        let mut of = report(&[], 0);
+        note_phases(&[row("bootstrap"), row("failover"), row("failover")], &mut of);
+        assert_eq!(of.phases, [("fence".to_owned(), vec![400.0, 400.0])]);
+        assert_eq!(of.to_json()["phases_ms"]["fence"]["p50"], json!(400.0));
+        assert!(of.to_json()["outage_ms"].is_null(), "unknown is null");
+    }
+
+    #[test]
+    fn names_are_distinct_and_some_cases_are_quick() {
+        let names: BTreeSet<&str> = CASES.iter().map(|case| case.name).collect();
+        assert_eq!(names.len(), CASES.len());
+        assert!(CASES.iter().any(|case| case.quick && case.net) && CASES.iter().any(|case| !case.quick));
+    }
+}
