@@ -17,6 +17,7 @@ mod history;
 mod leadership;
 mod logs;
 mod metrics;
+mod monitoring;
 mod mooncake;
 mod mooncake_door;
 mod mooncake_off;

@@ -199,6 +199,13 @@ pub(crate) fn replication_command(runs: u32, objects: u64) -> Command {
     command
 }
 
+/// Alerts, panels and runbooks against running pairs that Prometheus scrapes.
+pub(crate) fn monitoring_command() -> Command {
+    let mut command = cargo();
+    command.args(["test", "--locked", "--test", "it", "monitoring::", "--", "--ignored", "--nocapture"]);
+    command
+}
+
 /// Runs the replication cases; each is named where it fails.
 fn replication(runs: u32, objects: u64) -> Result<CaseResult> {
     let watch = Stopwatch::start();

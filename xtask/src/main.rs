@@ -6,6 +6,7 @@ mod bench;
 mod codegen;
 mod console;
 mod coverage;
+mod dashboards;
 mod e2e;
 mod etcd;
 mod failover;
@@ -43,7 +44,7 @@ enum Command {
         full: bool,
     },
     /// Install what tests need besides Rust: the Mooncake wheel into target/venv,
-    /// the Debian packages that it loads, etcd, tmux, and cargo-tarpaulin
+    /// the Debian packages that it loads, etcd, Prometheus, tmux, and cargo-tarpaulin
     Setup,
     /// Generate code, apply clippy's suggestions, format
     Fix,
@@ -52,6 +53,12 @@ enum Command {
         /// Write nothing; fail when the tree differs from what would be generated
         #[arg(long)]
         check: bool,
+    },
+    /// Write dashboards/: dashboards, alerts, recording rules and their tests
+    Dashboards {
+        /// Change a threshold or an address: lag=10s
+        #[arg(long, value_name = "NAME=VALUE")]
+        set: Vec<String>,
     },
     /// Run the deterministic simulation; all arguments go to it (try `sim --help`)
     #[command(disable_help_flag = true)]
@@ -103,6 +110,7 @@ fn main() -> ExitCode {
         Command::Setup => setup(),
         Command::Fix => fix::run(),
         Command::Codegen { check } => codegen::run(check).map(|()| ExitCode::SUCCESS),
+        Command::Dashboards { set } => dashboards::run(&set),
         Command::Sim { args } => sim::run(&args),
         Command::Coverage { json } => coverage::run(json),
         Command::Bench { json } => bench::run(json),
@@ -119,9 +127,11 @@ fn main() -> ExitCode {
 /// Tries everything, also after something could not be had.
 fn setup() -> anyhow::Result<ExitCode> {
     let etcd = etcd::install();
+    let prometheus = dashboards::install();
     let tmux = tmux::install();
     wheel::python()?;
     tmux?;
+    prometheus?;
     coverage::setup()?;
     etcd.map(|()| ExitCode::SUCCESS)
 }

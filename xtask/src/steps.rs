@@ -63,6 +63,10 @@ pub(crate) enum Work {
     Console { runs: u32 },
     /// Installs etcd unless it is there; skipped where it cannot be had.
     Etcd,
+    /// Installs Prometheus unless it is there; skipped where it cannot be had.
+    Prometheus,
+    /// Reads the dashboards with Grafana's published types; skipped where they cannot be had.
+    GrafanaTypes,
     /// Runs the released Mooncake client; skipped where its wheel cannot be had.
     Wheel { full: bool },
     /// Counts the lines that tests run; skipped where the tool is not installed.
@@ -109,8 +113,10 @@ pub(crate) fn steps(scale: &Scale) -> Vec<Step> {
         component("clippy", cargo("clippy --workspace --all-targets --locked -- -D warnings"), CLIPPY),
         Step { name: "codegen", work: Work::CodegenCheck },
         program("docs", docs, Count::ExitCode),
-        // Without it the next step leaves out the cases of a real one.
+        // Without them the tests leave out the cases of a real one.
         Step { name: "etcd", work: Work::Etcd },
+        Step { name: "prometheus", work: Work::Prometheus },
+        Step { name: "grafana types", work: Work::GrafanaTypes },
         // The house rules (tests/tidy.rs) are among these.
         program("tests", tests, Count::TestResults),
         program("doc tests", cargo("test --workspace --doc --no-fail-fast --locked"), Count::DocTestResults),
@@ -135,6 +141,7 @@ pub(crate) fn steps(scale: &Scale) -> Vec<Step> {
             e2e::replication_command(scale.e2e_runs, scale.objects),
             Count::TestResults,
         ),
+        program("monitoring", e2e::monitoring_command(), Count::TestResults),
         Step { name: "e2e wheel", work: Work::Wheel { full: scale.whole_wheel } },
     ];
     if scale.coverage {

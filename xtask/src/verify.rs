@@ -9,7 +9,7 @@ use crate::failover::{self, Selection};
 use crate::run::Stopwatch;
 use crate::steps::{Component, Count, FULL, QUICK, Step, Work, steps};
 use crate::tally::Tally;
-use crate::{codegen, coverage, e2e, etcd, run, tmux, wheel};
+use crate::{codegen, coverage, dashboards, e2e, etcd, run, tmux, wheel};
 
 /// At most so many names of failed cases are repeated in the table.
 const FAILURES_SHOWN_MAX: usize = 20;
@@ -67,6 +67,14 @@ fn run_step(step: Step, strict: bool) -> Outcome {
         },
         Work::Etcd => match etcd::install() {
             Ok(()) => Ok((Tally::one(true), Vec::new())),
+            Err(error) => Ok(skipped(&format!("{error:#}"), strict)),
+        },
+        Work::Prometheus => match dashboards::install() {
+            Ok(()) => Ok((Tally::one(true), Vec::new())),
+            Err(error) => Ok(skipped(&format!("{error:#}"), strict)),
+        },
+        Work::GrafanaTypes => match dashboards::schema_command() {
+            Ok(command) => run_program(command, Count::ClosingLine),
             Err(error) => Ok(skipped(&format!("{error:#}"), strict)),
         },
         Work::Wheel { full } => match wheel::python() {
