@@ -239,7 +239,7 @@ impl Cluster {
         ask.env("ETCDCTL_API", "3").arg(format!("--endpoints={}", urls.join(",")));
         ask.args(["endpoint", "status", "--write-out=json"]);
         let told: Value = serde_json::from_slice(&ask.output().context("etcdctl is needed")?.stdout)?;
-        let status = |one: &Value| &one["Status"]["leader"] == &one["Status"]["header"]["member_id"];
+        let status = |one: &Value| one["Status"]["leader"] == one["Status"]["header"]["member_id"];
         let members = told.as_array().map_or(&[][..], Vec::as_slice);
         members.iter().position(status).context("no member of etcd leads")
     }

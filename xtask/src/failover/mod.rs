@@ -6,7 +6,7 @@ mod distribution;
 mod faults;
 mod net;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -46,7 +46,7 @@ pub(crate) struct CaseReport {
 
 /// Runs the selected cases.
 pub(crate) fn run(selection: Selection) -> Result<Vec<CaseReport>> {
-    let binary = build_binary()?;
+    let (_folder, binary) = kept_binary()?;
     let mut reports = Vec::new();
     for case in CASES.iter().filter(|case| case.quick || !selection.quick) {
         let watch = Stopwatch::start();
@@ -73,7 +73,7 @@ const CURVE_RUNS_MAX: u32 = 10;
 
 /// kill -9 with shorter and shorter timers.
 pub(crate) fn curve(runs: u32) -> Result<Vec<Value>> {
-    let binary = build_binary()?;
+    let (_folder, binary) = kept_binary()?;
     let mut points = Vec::new();
     for [heartbeat, grant] in CURVE {
         let case = &CASES[0];
@@ -93,6 +93,14 @@ pub(crate) fn curve(runs: u32) -> Result<Vec<Value>> {
         points.push(point);
     }
     Ok(points)
+}
+
+/// The binary under test, as it is now: a build while a long run goes on must not change what is measured.
+fn kept_binary() -> Result<(tempfile::TempDir, PathBuf)> {
+    let folder = tempfile::tempdir()?;
+    let kept = folder.path().join("standfast");
+    std::fs::copy(build_binary()?, &kept).context("cannot keep the binary")?;
+    Ok((folder, kept))
 }
 
 fn play(
