@@ -68,7 +68,7 @@ impl Case {
         match self.expect {
             Expect::Outage => wanted,
             Expect::Safety => wanted.min(10),
-            Expect::NoFailedCall => wanted.min(3),
+            Expect::NoFailedCall => wanted.min(2),
         }
     }
 }
@@ -111,8 +111,11 @@ pub(crate) struct Lengths {
 pub(crate) const SHORT: Lengths =
     Lengths { after: Duration::from_secs(1), trouble: Duration::from_secs(2), etcd: Duration::from_secs(4) };
 /// Otherwise: longer than every lease and timeout of the nodes.
-pub(crate) const LONG: Lengths =
-    Lengths { after: Duration::from_secs(3), trouble: Duration::from_secs(6), etcd: Duration::from_secs(60) };
+pub(crate) const LONG: Lengths = Lengths {
+    after: Duration::from_millis(1500),
+    trouble: Duration::from_secs(6),
+    etcd: Duration::from_secs(60),
+};
 
 impl Fault {
     /// Why it cannot be made anywhere, if so.
