@@ -16,6 +16,10 @@ pub(crate) enum Fault {
     CleanStop,
     /// SIGKILL to the primary, which is started again.
     Kill,
+    /// SIGKILL to the standby, which is started again.
+    KillStandby,
+    /// SIGSTOP to the standby, and SIGCONT after a while.
+    FreezeStandby,
     /// SIGSTOP to the primary, and SIGCONT once it is replaced.
     Freeze,
     /// The primary is cut off from everybody, both ways.
@@ -67,7 +71,7 @@ impl Case {
     pub(crate) fn runs(&self, wanted: u32) -> u32 {
         match self.expect {
             Expect::Outage => wanted,
-            Expect::Safety => wanted.min(10),
+            Expect::Safety => wanted.min(5),
             Expect::NoFailedCall => wanted.min(2),
         }
     }
@@ -82,6 +86,8 @@ pub(crate) const CASES: &[Case] = &[
     case("kill -9", Fault::Kill, Expect::Outage, false, true),
     case("clean stop", Fault::CleanStop, Expect::Outage, false, false),
     case("freeze", Fault::Freeze, Expect::Outage, false, true),
+    case("standby killed", Fault::KillStandby, Expect::Safety, false, false),
+    case("standby frozen", Fault::FreezeStandby, Expect::Safety, false, false),
     case("partition", Fault::Partition, Expect::Outage, true, true),
     case("one-way partition", Fault::OneWay, Expect::Safety, true, false),
     case("packet loss", Fault::PacketLoss, Expect::Safety, true, false),
@@ -113,7 +119,7 @@ pub(crate) const SHORT: Lengths =
 /// Otherwise: longer than every lease and timeout of the nodes.
 pub(crate) const LONG: Lengths = Lengths {
     after: Duration::from_millis(1500),
-    trouble: Duration::from_secs(6),
+    trouble: Duration::from_secs(4),
     etcd: Duration::from_secs(60),
 };
 
@@ -131,6 +137,16 @@ impl Fault {
         match self {
             Self::CleanStop => restart(cluster, leading, Signal::SIGTERM, lengths),
             Self::Kill => restart(cluster, leading, Signal::SIGKILL, lengths),
+            Self::KillStandby => {
+                node(cluster, other)?.end(Signal::SIGKILL)?;
+                pause(lengths.after);
+                cluster.start_node(other)
+            }
+            Self::FreezeStandby => {
+                node(cluster, other)?.signal(Signal::SIGSTOP)?;
+                pause(lengths.trouble);
+                node(cluster, other)?.signal(Signal::SIGCONT)
+            }
             Self::Freeze => {
                 node(cluster, leading)?.signal(Signal::SIGSTOP)?;
                 let taken = taken_over(cluster, other);
