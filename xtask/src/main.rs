@@ -10,6 +10,7 @@ mod e2e;
 mod etcd;
 mod failover;
 mod fix;
+mod performance;
 mod process;
 mod report;
 mod run;
@@ -82,9 +83,10 @@ enum Command {
     /// Measure at length and write a page of docs/reports
     Report {
         page: report::Page,
-        /// How often each fault is made; a few of them less often
-        #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..))]
-        runs: u32,
+        /// How often each fault is made, 30 unless given, a few of them less often;
+        /// rounds of each comparison of performance, 5 unless given
+        #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+        runs: Option<u32>,
         /// Write the page of what was measured before: a line of JSON
         #[arg(long, value_name = "FILE")]
         from: Option<std::path::PathBuf>,

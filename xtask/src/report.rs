@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use serde_json::Value;
 
+use crate::performance;
 use crate::run::root;
 
 /// The pages there are.
@@ -16,30 +17,35 @@ use crate::run::root;
 pub(crate) enum Page {
     /// How long clients get no answer, fault by fault
     Failover,
+    /// What replication, verification and the doors cost
+    Performance,
 }
 
 impl Page {
     fn name(self) -> &'static str {
         match self {
             Self::Failover => "failover",
+            Self::Performance => "performance",
         }
     }
 
-    fn measure(self, runs: u32) -> Result<Value> {
+    fn measure(self, runs: Option<u32>) -> Result<Value> {
         match self {
-            Self::Failover => crate::e2e::failover_report(runs),
+            Self::Failover => crate::e2e::failover_report(runs.unwrap_or(30)),
+            Self::Performance => performance::measure(runs.unwrap_or(5)),
         }
     }
 
     fn text(self, line: &Value) -> Result<String> {
         match self {
             Self::Failover => failover::page(line),
+            Self::Performance => Ok(performance::page(line)),
         }
     }
 }
 
 /// Measures, or takes what was measured before, and writes the page.
-pub(crate) fn run(page: Page, runs: u32, from: Option<PathBuf>) -> Result<ExitCode> {
+pub(crate) fn run(page: Page, runs: Option<u32>, from: Option<PathBuf>) -> Result<ExitCode> {
     let line = match from {
         Some(path) => {
             let text =
