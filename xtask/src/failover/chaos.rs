@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use super::cluster::{Cluster, NODES, Process, Shape};
-use super::faults::{Fault, Lengths};
+use super::faults::{Fault, Lengths, StruckAlone};
 use super::{Distribution, commit, kept_binary, machine, net};
 use crate::run::{Stopwatch, pause};
 use crate::tally::Tally;
@@ -72,6 +72,8 @@ struct Seen {
     outages: Vec<f64>,
     recoveries: Vec<f64>,
     kinds: BTreeMap<String, u64>,
+    /// Clusters that were lost because their primary stood alone.
+    struck_alone: u64,
 }
 
 /// Plays faults for `duration`; prints a line for each thing that happens, and a summary.
@@ -88,22 +90,33 @@ pub(crate) fn run(duration: Duration, seed: u64) -> Result<ExitCode> {
     );
     let shape =
         Shape { members: 1, net: missing.is_none(), canary_timeout: "100ms", seed, flags: String::new() };
-    let mut cluster = Cluster::start(&binary, &shape)?;
-    let mut seen = Seen::default();
-    let played = play(&mut cluster, duration, &mut Chance(seed), &faults, &mut seen);
-    let mut reasons = Vec::new();
-    if let Err(error) = &played {
-        reasons.push(format!("{error:#}"));
-        reasons.extend(NODES.map(|name| format!("{name} logged: {}", cluster.words(name))));
-    }
-    let (found, load, canary) = cluster.finish()?;
-    reasons.extend(found);
+    let watch = Stopwatch::start();
+    let (mut chance, mut seen, mut reasons) = (Chance(seed), Seen::default(), Vec::new());
+    let (load, canary) = loop {
+        let mut cluster = Cluster::start(&binary, &shape)?;
+        let played = play(&mut cluster, &watch, duration, &mut chance, &faults, &mut seen);
+        match played {
+            Err(error) if error.is::<StruckAlone>() && watch.elapsed() < duration => {
+                seen.struck_alone += 1;
+                println!("{}", json!({"event": "struck_alone", "at_ms": watch.elapsed().as_millis() as u64}));
+                continue;
+            }
+            Err(error) => {
+                reasons.push(format!("{error:#}"));
+                reasons.extend(NODES.map(|name| format!("{name} logged: {}", cluster.words(name))));
+            }
+            Ok(()) => {}
+        }
+        let (found, load, canary) = cluster.finish()?;
+        reasons.extend(found);
+        break (load, canary);
+    };
     let good = reasons.is_empty();
     println!(
         "{}",
         json!({
             "schema": 1, "event": "end", "good": good, "reasons": reasons, "seed": seed,
-            "faults": seen.kinds.values().sum::<u64>(), "by_kind": seen.kinds,
+            "struck_alone": seen.struck_alone, "faults": seen.kinds.values().sum::<u64>(), "by_kind": seen.kinds,
             "outage_ms": Distribution::of(&seen.outages).map(Distribution::to_json),
             "recovery_ms": Distribution::of(&seen.recoveries).map(Distribution::to_json),
             "load": load, "canary": canary,
@@ -115,12 +128,12 @@ pub(crate) fn run(duration: Duration, seed: u64) -> Result<ExitCode> {
 
 fn play(
     cluster: &mut Cluster,
+    watch: &Stopwatch,
     duration: Duration,
     chance: &mut Chance,
     faults: &[Fault],
     seen: &mut Seen,
 ) -> Result<()> {
-    let watch = Stopwatch::start();
     for nr in 1.. {
         let step = draw(chance, faults);
         pause(step.calm);

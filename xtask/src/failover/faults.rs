@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use nix::sys::signal::Signal;
+use serde_json::Value;
 
 use super::cluster::{CLIENTS, Cluster, NODES, primary};
 use super::net::Cut;
@@ -205,8 +206,40 @@ fn node(cluster: &mut Cluster, nr: usize) -> Result<&mut super::cluster::Process
     cluster.nodes[nr].as_mut().with_context(|| format!("{} runs", NODES[nr]))
 }
 
+/// The primary had just lost its standby, on a machine that stalled: a second fault, at which everything is lost, as the
+/// status says beforehand (PROTOCOL I7). No promise is judged by it.
+#[derive(Debug)]
+pub(crate) struct StruckAlone;
+
+impl std::fmt::Display for StruckAlone {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the primary stood alone when it was struck")
+    }
+}
+
+impl std::error::Error for StruckAlone {}
+
 fn taken_over(cluster: &Cluster, by: usize) -> Result<()> {
-    cluster.until("the standby leads", |line| primary(line) == Some(by)).map(drop)
+    let ended = |line: &Value| primary(line) == Some(by) || is_left_out(line, by);
+    let line = cluster.until("the standby leads", ended)?;
+    if is_left_out(&line, by) { Err(StruckAlone.into()) } else { Ok(()) }
+}
+
+/// Nobody leads, and the record names others than this node.
+fn is_left_out(line: &Value, node: usize) -> bool {
+    let name = NODES[node];
+    let this = line["nodes"].as_array().into_iter().flatten().find(|seen| seen["node"] == name);
+    let members = this.and_then(|seen| seen["in_sync"].as_array());
+    primary(line).is_none() && members.is_some_and(|names| names.iter().all(|member| member != name))
+}
+
+#[test]
+fn a_node_that_is_not_on_record_is_left_out() {
+    let line = |in_sync: Value, role: &str| serde_json::json!({"nodes": [{"node": "b", "role": role, "in_sync": in_sync}]});
+    assert!(is_left_out(&line(serde_json::json!(["a"]), "standby"), 1));
+    assert!(!is_left_out(&line(serde_json::json!(["a", "b"]), "standby"), 1));
+    assert!(!is_left_out(&line(Value::Null, "standby"), 1), "nobody knows");
+    assert!(!is_left_out(&line(serde_json::json!(["b"]), "primary"), 1));
 }
 
 fn restart(cluster: &mut Cluster, nr: usize, signal: Signal, lengths: Lengths) -> Result<()> {

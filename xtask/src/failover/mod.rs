@@ -16,8 +16,10 @@ use serde_json::{Value, json};
 use crate::run::{Stopwatch, build_binary, pause};
 use cluster::{Cluster, Shape};
 pub(crate) use distribution::Distribution;
-use faults::{CASES, Case, Expect, LONG, Lengths, SHORT};
+use faults::{CASES, Case, Expect, LONG, Lengths, SHORT, StruckAlone};
 
+/// So often may a primary be found alone, on a machine that stalls, before the case has failed.
+const STRUCK_ALONE_MAX: u32 = 5;
 /// The cluster runs undisturbed before each fault.
 const CALM: Duration = Duration::from_millis(500);
 /// A safety limit for an outage on a loaded machine, not a figure: figures go into the report.
@@ -40,6 +42,8 @@ pub(crate) struct CaseReport {
     pub(crate) seconds: f64,
     outages: Vec<f64>,
     failed_calls: u64,
+    /// Faults that proved nothing, because the primary stood alone.
+    struck_alone: u32,
     /// Milliseconds of each phase, as the nodes' history tells them.
     phases: Vec<(String, Vec<f64>)>,
     load: Value,
@@ -116,18 +120,28 @@ fn play(
     let canary_timeout = if case.expect == Expect::NoFailedCall { "2s" } else { "100ms" };
     let shape =
         Shape { members: case.members, net: case.net, canary_timeout, seed: 1, flags: flags.to_owned() };
-    let mut cluster = Cluster::start(binary, &shape)?;
-    let played = (1..=case.runs(selection.runs)).try_for_each(|run| {
-        strike(&mut cluster, case, lengths, report).with_context(|| format!("run {run}"))
-    });
-    if let Err(error) = played {
-        let words = cluster::NODES.map(|name| format!("{name} logged: {}", cluster.words(name))).join("; ");
-        return Err(error.context(words));
+    let wanted = case.runs(selection.runs) as usize;
+    while report.outages.len() < wanted && report.struck_alone <= STRUCK_ALONE_MAX {
+        let mut cluster = Cluster::start(binary, &shape)?;
+        let left = wanted - report.outages.len();
+        match (0..left).try_for_each(|_| strike(&mut cluster, case, lengths, report)) {
+            Ok(()) => {}
+            // That cluster is gone; another goes on.
+            Err(error) if error.is::<StruckAlone>() => {
+                report.struck_alone += 1;
+                continue;
+            }
+            Err(error) => {
+                let words = cluster::NODES.map(|name| format!("{name} logged: {}", cluster.words(name)));
+                let run = report.outages.len() + 1;
+                return Err(error.context(format!("run {run}; {}", words.join("; "))));
+            }
+        }
+        note_phases(&cluster.history()?, report);
+        let (reasons, load, _) = cluster.finish()?;
+        report.reasons.extend(reasons);
+        report.load = load;
     }
-    note_phases(&cluster.history()?, report);
-    let (reasons, load, _) = cluster.finish()?;
-    report.reasons.extend(reasons);
-    report.load = load;
     judge(case, report);
     Ok(())
 }
@@ -165,6 +179,11 @@ fn note_phases(history: &[Value], report: &mut CaseReport) {
 }
 
 fn judge(case: &Case, report: &mut CaseReport) {
+    if report.struck_alone > STRUCK_ALONE_MAX {
+        report
+            .reasons
+            .push(format!("{} times the primary stood alone when it was struck", report.struck_alone));
+    }
     if case.expect == Expect::NoFailedCall && report.failed_calls > 0 {
         report.reasons.push(format!("{} calls failed, expected none", report.failed_calls));
     }
@@ -189,6 +208,7 @@ impl CaseReport {
             seconds: 0.0,
             outages: Vec::new(),
             failed_calls: 0,
+            struck_alone: 0,
             phases: Vec::new(),
             load: Value::Null,
         }
@@ -218,7 +238,7 @@ impl CaseReport {
             "name": self.name, "ok": self.skipped.is_none() && self.reasons.is_empty(), "skipped": self.skipped,
             "reasons": self.reasons, "runs": self.outages.len(), "seconds": self.seconds,
             "outage_ms": Distribution::of(&self.outages).map(Distribution::to_json), "outages_ms": self.outages,
-            "failed_calls": self.failed_calls, "phases_ms": phases, "load": self.load, "wheel_outage_ms": null,
+            "failed_calls": self.failed_calls, "struck_alone": self.struck_alone, "phases_ms": phases, "load": self.load, "wheel_outage_ms": null,
         })
     }
 }
