@@ -78,6 +78,15 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Make one fault after the other, at random, under load, and check every byte
+    Chaos {
+        /// For how long, in seconds
+        #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+        duration: u64,
+        /// Gives the schedule
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
     /// Measure at length and write a page of docs/reports
     Report {
         page: report::Page,
@@ -114,6 +123,9 @@ fn main() -> ExitCode {
         Command::Sim { args } => sim::run(&args),
         Command::Coverage { json } => coverage::run(json),
         Command::Bench { json } => bench::run(json),
+        Command::Chaos { duration, seed } => {
+            failover::chaos::run(std::time::Duration::from_secs(duration), seed)
+        }
         Command::Report { page, runs, from } => report::run(page, runs, from),
         Command::E2e { suite: e2e::Suite::Failover, runs, quick, json } => e2e::failover(runs, quick, json),
         Command::E2e { suite, runs, json, .. } => e2e::run(suite, runs, json),

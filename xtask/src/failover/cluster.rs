@@ -171,11 +171,15 @@ impl Cluster {
         format!("{}:{}", self.host(machine), ports[port])
     }
 
+    /// `program` on that machine; it dies with us, however we end.
     fn command(&self, machine: &str, program: &Path) -> Command {
-        match &self.net {
-            Some(net) => net.command(machine, program.as_os_str()),
-            None => Command::new(program),
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL", "--"]);
+        if let Some(net) = &self.net {
+            command.args(net.words(machine));
         }
+        command.arg(program);
+        command
     }
 
     /// A member of etcd; `of` so many.

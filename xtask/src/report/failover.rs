@@ -52,6 +52,14 @@ pub(super) fn page(line: &Value) -> Result<String> {
     }
     phases(&mut page, line)?;
     curve(&mut page, line)?;
+    let alone: u64 = list(&line["faults"]).filter_map(|fault| fault["struck_alone"].as_u64()).sum();
+    if alone > 0 {
+        write!(
+            page,
+            "\n{alone} more faults struck a primary that had just lost its standby because this machine stalled: a second \
+             fault, at which everything is lost, as the status says beforehand. They are in no figure above.\n"
+        )?;
+    }
     let skipped = list(&line["faults"]).filter(|fault| !fault["skipped"].is_null());
     let skipped: Vec<String> =
         skipped.map(|f| format!("- {}: {}", shown(&f["name"]), shown(&f["skipped"]))).collect();
