@@ -235,6 +235,10 @@ async fn build(config: ServeConfig) -> anyhow::Result<App> {
         mooncake: mooncake_address,
         http: http_address,
         peer: config.peer.clone(),
+        coordinator: config
+            .coordinator
+            .as_ref()
+            .map_or_else(|| ("manual", Vec::new()), |c| (c.kind, c.members.clone())),
         started: clock.wall(),
     };
     let store = Arc::clone(node.store());

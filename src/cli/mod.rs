@@ -12,6 +12,7 @@ mod exit;
 mod mooncake_master;
 mod operate;
 mod status;
+mod switchover;
 mod text;
 mod trace;
 mod verify;
@@ -86,6 +87,10 @@ enum Command {
     Witness(WitnessArgs),
     /// Who leads, how far behind the standbys are, what is wrong
     Status(status::StatusArgs),
+    /// Let a standby take the primary's place, without loss
+    Switchover(switchover::SwitchoverArgs),
+    /// Give a switchover up that is under way
+    Abort(switchover::AbortArgs),
     /// Make a standby the primary
     Failover(operate::FailoverArgs),
     /// The path of one write through all nodes, stage by stage
@@ -155,6 +160,8 @@ pub fn run() -> ExitCode {
         }
         Command::Status(args) => block_on(status::run(&client, &args)),
         Command::Failover(args) => block_on(operate::failover(&client, &args)),
+        Command::Switchover(args) => block_on(switchover::switchover(&client, &args)),
+        Command::Abort(args) => block_on(switchover::abort(&client, &args)),
         Command::SupportBundle(args) => block_on(bundle::run(&client, &args)),
         Command::Trace(args) => block_on(trace::run(&client, &args)),
         Command::Detach(args) => block_on(operate::detach(&client, &args)),

@@ -112,7 +112,7 @@ pub(crate) async fn detach(client: &ClientArgs, args: &DetachArgs) -> Result<Exi
 }
 
 /// Programs get a line on stdout in any case: of a failure, the keys of a success without their values.
-fn told(client: &ClientArgs, blank: Value, ended: Result<Exit, Failure>) -> Result<Exit, Failure> {
+pub(super) fn told(client: &ClientArgs, blank: Value, ended: Result<Exit, Failure>) -> Result<Exit, Failure> {
     if let (true, Err(failure)) = (client.json, &ended) {
         show(&[failed(blank, failure).to_string()]);
     }
@@ -167,7 +167,7 @@ fn detached(node: &str, reply: &DetachReply, as_json: bool) -> Vec<String> {
     vec![format!("{node} is detached; {told}. In sync now: {members}.")]
 }
 
-async fn look_around(client: &ClientArgs) -> Result<Survey, Failure> {
+pub(super) async fn look_around(client: &ClientArgs) -> Result<Survey, Failure> {
     let found = survey(&client.connect, false).await;
     if found.answered().next().is_some() {
         return Ok(found);
@@ -224,12 +224,12 @@ fn outranking<'a>(target: &Seen, surveys: [&'a Survey; 2]) -> Option<(&'a Seen, 
     leading.filter(|(_, epoch)| Some(*epoch) > highest_epoch(target)).max_by_key(|(_, epoch)| *epoch)
 }
 
-async fn open(addr: &str) -> Result<Channel, Failure> {
+pub(super) async fn open(addr: &str) -> Result<Channel, Failure> {
     let opened = client::open(addr, CONNECT_LIMIT).await;
     opened.map_err(|why| Failure::new(Exit::Unreachable, format!("{addr} cannot be reached: {why}")))
 }
 
-fn cluster_of(status: Option<&NodeStatus>) -> String {
+pub(super) fn cluster_of(status: Option<&NodeStatus>) -> String {
     status.and_then(|s| s.identity.as_ref()).map_or_else(String::new, |identity| identity.cluster.clone())
 }
 
@@ -244,12 +244,12 @@ async fn promote(channel: &Channel, args: &FailoverArgs, dry_run: bool) -> Resul
     })
 }
 
-fn look(failure: Failure, addr: &str) -> Failure {
+pub(super) fn look(failure: Failure, addr: &str) -> Failure {
     if failure.cure.is_some() { failure } else { failure.cure(format!("standfast status --connect {addr}")) }
 }
 
 /// Prints why not, and the command that would cure it.
-fn refused(
+pub(super) fn refused(
     what: &str,
     reasons: &[Reason],
     client: &ClientArgs,
@@ -333,7 +333,7 @@ fn loss_json(loss: Option<&Loss>) -> Value {
 }
 
 /// Lets a person type the cluster's name. Scripts say `--yes`.
-fn confirm(yes: bool, cluster: &str, statement: &str) -> Result<(), Failure> {
+pub(super) fn confirm(yes: bool, cluster: &str, statement: &str) -> Result<(), Failure> {
     if yes {
         return Ok(());
     }
@@ -359,7 +359,7 @@ pub(crate) fn actor() -> String {
     format!("{user}@{}", host.unwrap_or_else(|| "localhost".to_owned()))
 }
 
-fn show(lines: &[String]) {
+pub(super) fn show(lines: &[String]) {
     // Whoever closed stdout still gets the exit code.
     drop(text::print(lines));
 }

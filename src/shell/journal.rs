@@ -82,6 +82,8 @@ impl Journal {
     pub(super) fn changed(&self, at: WallTime, node: &str, seq: Seq, change: RoleChange) {
         let kind = match change.kind {
             "bootstrap" => v1::RoleChangeKind::Bootstrap,
+            "switchover" => v1::RoleChangeKind::Switchover,
+            "forced_failover" | "cold_start" => v1::RoleChangeKind::Forced,
             _ => v1::RoleChangeKind::Failover,
         };
         let mut start_us = 0;

@@ -8,6 +8,7 @@ use standfast::outbound::EtcdCoordinator;
 use standfast::ports::Coordinator;
 use standfast_kernel::coordination::{Key, Value};
 use standfast_proto::v1;
+use standfast_proto::v1::master_client::MasterClient;
 
 use crate::coordinator::{Etcd, Server, Witness, connect};
 use crate::node::{Node, PATIENCE, end, get, segment, start};
@@ -162,4 +163,96 @@ async fn a_pair_goes_on_without_its_coordinator() {
 async fn put_end(node: &Node, key: &'static str) {
     let ended = node.master().await.put_end(end(&[key])).await.expect("it ends").into_inner();
     assert_eq!(ended.results[0].error, None);
+}
+
+/// Writes keys one after the other, to whichever node takes them, until told to stop; those that were acknowledged.
+async fn write_on(
+    nodes: [String; 2],
+    stop: std::sync::Arc<std::sync::atomic::AtomicBool>,
+) -> Vec<&'static str> {
+    use std::sync::atomic::Ordering;
+    let mut acked = Vec::new();
+    let mut at = 0;
+    let mut n = 0;
+    while !stop.load(Ordering::SeqCst) {
+        let key: &'static str = format!("w{n}").leak();
+        if put_on(&nodes[at], key).await {
+            acked.push(key);
+            n += 1;
+        } else {
+            // Nobody knows what became of this key: the next one is another.
+            (at, n) = (1 - at, n + 1);
+        }
+    }
+    acked
+}
+
+/// Whether this write was acknowledged.
+async fn put_on(addr: &str, key: &'static str) -> bool {
+    let Ok(mut master) = MasterClient::connect(format!("http://{addr}")).await else { return false };
+    let Ok(started) = master.put_start(start(&[key])).await else { return false };
+    if started.into_inner().results[0].error.is_some() {
+        return false;
+    }
+    master.put_end(end(&[key])).await.is_ok_and(|ended| ended.into_inner().results[0].error.is_none())
+}
+
+fn cli(connect: &str, args: &str) -> (Option<i32>, serde_json::Value) {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_standfast"))
+        .args(args.split_whitespace())
+        .env("STANDFAST_CONNECT", connect)
+        .stdin(std::process::Stdio::null())
+        .output()
+        .expect("the binary runs");
+    (output.status.code(), serde_json::from_slice(&output.stdout).expect("one line of JSON"))
+}
+
+/// PROTOCOL T7, there and back under writes: nothing that was acknowledged is lost.
+async fn a_switchover_loses_nothing(server: impl Server) {
+    use std::sync::atomic::Ordering;
+    let (a, b) = cluster(&server.url(), "").await;
+    a.master().await.mount_segment(segment(1, 64 << 20)).await.expect("mounted");
+    let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let writer = tokio::spawn(write_on([a.addr.clone(), b.addr.clone()], std::sync::Arc::clone(&stop)));
+    let first = epoch(&a.status(false).await);
+    let (code, dry) = cli(&b.addr, "switchover --dry-run --json");
+    assert_eq!(
+        (code, &dry["accepted"], &dry["to"], &dry["epoch"]),
+        (Some(0), &true.into(), &"b".into(), &serde_json::Value::Null)
+    );
+    assert_eq!(epoch(&a.status(false).await), first, "a dry run changes nothing");
+    let (code, refused) = cli(&a.addr, "switchover --to nobody --yes --json");
+    assert_eq!(
+        (code, &refused["accepted"], &refused["reasons"][0]["code"]),
+        (Some(1), &false.into(), &"not_in_sync".into())
+    );
+    for (to, new, old) in [("b", &b, &a), ("a", &a, &b)] {
+        let (code, done) = cli(&a.addr, &format!("switchover --to {to} --yes --json --reason test"));
+        assert_eq!((code, &done["accepted"], &done["to"]), (Some(0), &true.into(), &to.into()), "{done}");
+        assert!(done["phases"]["drain"].is_number() && done["phases"]["hand_over"].is_number(), "{done}");
+        let led = new.until("the target leads", leads).await;
+        assert_eq!(done["epoch"], epoch(&led));
+        let row = led.history.iter().find(|h| h.epoch == epoch(&led)).expect("a row of the history");
+        assert_eq!((row.kind(), &*row.reason), (v1::RoleChangeKind::Switchover, "test"), "{row:?}");
+        old.until("the former primary is an in-sync standby", |s| follows(s) && in_sync(s)).await;
+        put(new, if to == "b" { "there" } else { "back" }).await;
+    }
+    stop.store(true, Ordering::SeqCst);
+    let acked = writer.await.expect("it wrote");
+    assert!(acked.len() > 20, "{} writes", acked.len());
+    for key in acked {
+        assert!(has(&a, key).await, "{key} was acknowledged");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_switchover_through_a_witness_loses_nothing() {
+    a_switchover_loses_nothing(Witness::start()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_switchover_through_etcd_loses_nothing() {
+    if let Some(etcd) = Etcd::start_or_skip().await {
+        a_switchover_loses_nothing(etcd).await;
+    }
 }

@@ -76,6 +76,7 @@ impl Node {
             }
             LeadershipAction::Lease(until) => self.primary_event(now, PrimaryEvent::Lease(until), out),
             LeadershipAction::Published(since) => out.push(NodeAction::Published(since)),
+            LeadershipAction::HandedOver(ended) => self.handed_over(now, ended, out),
             LeadershipAction::Warn(code, text) => {
                 out.push(NodeAction::Happened(Happening::warning(code, text)));
             }

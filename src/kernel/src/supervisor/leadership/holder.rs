@@ -17,6 +17,7 @@ impl Leadership {
         out: &mut Vec<LeadershipAction>,
     ) {
         self.renew(now, out);
+        self.withdraw(now, out);
         self.propose(now, out);
         if facts.listening {
             self.publish(now, out);
@@ -39,7 +40,7 @@ impl Leadership {
 
     /// One change at a time, and the same again until its end is known (PROTOCOL I9).
     fn propose(&mut self, now: Instant, out: &mut Vec<LeadershipAction>) {
-        let busy = self.on_its_way(|p| matches!(p, Purpose::Isr(_)));
+        let busy = self.on_its_way(|p| matches!(p, Purpose::Isr(_))) || self.is_handing_over();
         let Some(holding) = self.holding.as_ref().filter(|_| !busy) else { return };
         let Some((wanted, _)) = holding.proposal.clone().filter(|(_, at)| now >= *at) else { return };
         let base = Base { epoch: holding.epoch, isr: self.view.isr.modified() };
@@ -129,7 +130,12 @@ impl Leadership {
             Purpose::Publish if unknown => holding.publish_at = now.plus(AGAIN),
             Purpose::History if done => holding.unwritten = None,
             Purpose::Renew | Purpose::Publish | Purpose::History => {}
-            Purpose::Bootstrap | Purpose::Takeover | Purpose::Rehearsal => {}
+            Purpose::Bootstrap
+            | Purpose::Takeover
+            | Purpose::Rehearsal
+            | Purpose::HandOver
+            | Purpose::HandOverDry
+            | Purpose::Withdraw => {}
         }
     }
 }

@@ -131,6 +131,8 @@ impl Bench {
             LeadershipAction::Confirmed(isr) => format!("confirmed {}", isr.members.len()),
             LeadershipAction::Lease(until) => format!("lease {}", until.0 / 1_000_000),
             LeadershipAction::Published(_) => "published".into(),
+            LeadershipAction::HandedOver(Ok(epoch)) => format!("handed over e{epoch}"),
+            LeadershipAction::HandedOver(Err(_)) => "not handed over".into(),
             LeadershipAction::Warn(code, _) => format!("warn {code}"),
         }
     }
@@ -418,4 +420,87 @@ fn a_takeover_is_rehearsed_on_the_records_as_they_are() {
     b.on(150, LeadershipEvent::Done(id, TransactionOutcome::Unknown("no answer".into())));
     let CoordinatorProof::Unknown(why) = b.machine.rehearsal(ms(150)) else { unreachable!("not answered") };
     assert!(why.contains("no answer"), "{why}");
+}
+
+/// Node `b`, copy 2, leads; copy 3 of node `c` is in sync.
+fn leading_b() -> Bench {
+    let mut b = bench(RecordStore::default());
+    b.see(10);
+    b.facts.role = Role::Candidate;
+    b.answer(20);
+    b.facts.role = Role::Primary;
+    b.facts.max_epoch = b.machine.view().recorded_epoch();
+    let mut isr = b.machine.view().in_sync().cloned().expect("founded");
+    isr.members.push(member_c());
+    let base = base(&b.store);
+    b.store.apply(&change_isr(base, isr)).expect("no key twice");
+    b.see(30);
+    b.sent.clear();
+    b
+}
+
+fn member_c() -> IsrMember {
+    IsrMember { copy: CopyId(3), node: "c".parse().expect("valid"), address: "c:2".into() }
+}
+
+fn to_c(dry_run: bool) -> LeadershipEvent {
+    let (actor, reason) = ("me".to_owned(), "why".to_owned());
+    LeadershipEvent::HandOver(Box::new(HandOverOrder { to: member_c(), actor, reason, dry_run }))
+}
+
+#[test]
+fn a_hand_over_names_the_target_and_the_holder_steps_down() {
+    let mut b = leading_b();
+    let sent = b.on(40, to_c(false));
+    assert_eq!(sent, ["transact Epoch Alive History"]);
+    let done = b.answer(50);
+    let epoch = b.machine.view().recorded_epoch();
+    assert_eq!(
+        done,
+        [format!("handed over e{epoch}"), format!("step down e{epoch}"), "follow c at c:2".to_owned()]
+    );
+    let holder = b.machine.view().holder().expect("on record");
+    assert!(holder.quiet && holder.copy == CopyId(3) && holder.cause == EpochCause::Switchover);
+}
+
+#[test]
+fn a_hand_over_without_an_answer_is_taken_back_before_the_holder_speaks_again() {
+    let mut b = leading_b();
+    b.on(40, to_c(false));
+    let (late, answer) = b.lose(60);
+    assert_eq!(answer, ["read"], "neither done nor refused: silent until that is known");
+    let again = b.on(200, LeadershipEvent::Tick);
+    assert!(again.contains(&"transact Isr".to_owned()), "{again:?}");
+    b.sent.retain(|(_, txn)| matches!(txn.then[..], [crate::coordination::Put::Set(Key::Isr, _)]));
+    assert_eq!(b.answer(210), ["not handed over"]);
+    let outcome = b.store.apply(&late).expect("no key twice");
+    assert!(matches!(outcome, Outcome::CompareFailed(_)), "it can never happen: {outcome:?}");
+}
+
+#[test]
+fn a_late_hand_over_that_was_done_is_learned_from_the_taking_back() {
+    let mut b = leading_b();
+    b.on(40, to_c(false));
+    let (late, _) = b.lose(60);
+    b.on(200, LeadershipEvent::Tick);
+    b.store.apply(&late).expect("no key twice");
+    b.sent.retain(|(_, txn)| matches!(txn.then[..], [crate::coordination::Put::Set(Key::Isr, _)]));
+    let learned = b.answer(210);
+    let epoch = b.machine.view().recorded_epoch();
+    assert_eq!(learned, [format!("step down e{epoch}"), "follow c at c:2".to_owned()], "it never spoke");
+}
+
+#[test]
+fn a_dry_hand_over_asks_the_coordinator_and_changes_nothing() {
+    let mut b = leading_b();
+    let before = base(&b.store);
+    assert_eq!(b.on(40, to_c(true)), [""; 0], "a rehearsal");
+    let (id, txn) = b.rehearsals.remove(0);
+    let outcome = b.store.apply(&txn).expect("no key twice");
+    assert_eq!(b.on(50, LeadershipEvent::Done(id, outcome)), ["handed over e0"]);
+    assert_eq!(base(&b.store), before);
+    let stranger = IsrMember { copy: CopyId(9), ..member_c() };
+    let LeadershipEvent::HandOver(mut order) = to_c(true) else { unreachable!("just made") };
+    order.to = stranger;
+    assert_eq!(b.on(60, LeadershipEvent::HandOver(order)), ["not handed over"], "it is not on record");
 }

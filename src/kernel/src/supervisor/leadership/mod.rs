@@ -4,9 +4,13 @@
 //! The machine sees records and facts, never a service: the node composes it
 //! with the replication machines, the shell carries its transactions out.
 
+mod hand_over;
 mod holder;
 mod rehearse;
 mod standby;
+mod view;
+
+pub use view::{HolderView, LeadershipView};
 
 use std::time::Duration;
 
@@ -105,8 +109,23 @@ pub enum LeadershipEvent {
         /// Why.
         reason: String,
     },
+    /// The node has fallen silent: make another the holder (PROTOCOL T7).
+    HandOver(Box<HandOverOrder>),
     /// Time has passed.
     Tick,
+}
+
+/// Whom to hand over to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HandOverOrder {
+    /// The member that is to lead.
+    pub to: IsrMember,
+    /// Who wants it.
+    pub actor: String,
+    /// Why.
+    pub reason: String,
+    /// Only ask whether it would be accepted.
+    pub dry_run: bool,
 }
 
 /// A term that begins.
@@ -153,6 +172,9 @@ pub enum LeadershipAction {
     Lease(Instant),
     /// Clients find this node, since this revision.
     Published(Revision),
+    /// What came of a hand-over: the epoch that it began (of a dry run, 0), or why
+    /// not. Then this node still leads, as far as is known, and may speak again.
+    HandedOver(Result<Epoch, String>),
     /// People should know.
     Warn(&'static str, String),
 }
@@ -167,6 +189,11 @@ enum Purpose {
     Publish,
     History,
     Rehearsal,
+    HandOver,
+    /// The compares of one, without effect.
+    HandOverDry,
+    /// Kills one that was not answered.
+    Withdraw,
 }
 
 /// A transaction on its way.
@@ -189,6 +216,8 @@ struct Holding {
     renew_at: Instant,
     /// An in-sync set that is to be on record, and when it is sent, or sent again (PROTOCOL I9).
     proposal: Option<(IsrRecord, Instant)>,
+    /// When a hand-over without an answer is taken back.
+    withdraw_at: Option<Instant>,
     publish_at: Instant,
     published: Option<Revision>,
     /// The history of this term, until it is on record.
@@ -219,6 +248,9 @@ pub struct Leadership {
     /// An operator's wish that this node lead: who, and why.
     wish: Option<(String, String)>,
     rehearsed: rehearse::Rehearsed,
+    /// When the coordinator last answered, and how often it did not.
+    answered_at: Option<Instant>,
+    unanswered: u64,
 }
 
 /// Longest pause between two attempts to lead.
@@ -249,6 +281,8 @@ impl Leadership {
             waiting: None,
             wish: None,
             rehearsed: rehearse::Rehearsed::default(),
+            answered_at: None,
+            unanswered: 0,
         }
     }
 
@@ -296,7 +330,7 @@ impl Leadership {
         self.last_tick = now;
         match event {
             LeadershipEvent::Seen(records) => {
-                self.away = None;
+                (self.away, self.answered_at) = (None, Some(now));
                 self.view.learn(now, &records);
             }
             LeadershipEvent::Lost(why) => {
@@ -315,6 +349,7 @@ impl Leadership {
                 self.wish = Some((actor, reason));
                 self.attempt_at = now;
             }
+            LeadershipEvent::HandOver(order) => self.hand_over(now, wall, &order, facts, out),
             LeadershipEvent::Tick => {}
         }
         self.review(now, wall, facts, out);
@@ -327,8 +362,10 @@ impl Leadership {
         match facts.role {
             Role::Primary => self.holding.as_ref().map(|h| {
                 let propose_at = h.proposal.as_ref().map(|(_, at)| *at);
-                let propose_at = propose_at.filter(|_| !self.on_its_way(|p| matches!(p, Purpose::Isr(_))));
-                h.renew_at.min(propose_at.unwrap_or(Instant::MAX)).max(soon)
+                let busy = self.on_its_way(|p| matches!(p, Purpose::Isr(_))) || self.is_handing_over();
+                let propose_at = propose_at.filter(|_| !busy);
+                let others = propose_at.into_iter().chain(h.withdraw_at).min();
+                h.renew_at.min(others.unwrap_or(Instant::MAX)).max(soon)
             }),
             Role::Candidate => None,
             Role::Standby => {
@@ -395,6 +432,7 @@ impl Leadership {
             counter: 0,
             renew_at: now,
             proposal: None,
+            withdraw_at: None,
             publish_at: now,
             published: None,
             unwritten: None,
@@ -436,15 +474,16 @@ impl Leadership {
         let Some(call) = self.calls.get(&id).cloned() else { return };
         match outcome {
             Outcome::Committed(at) => {
-                self.away = None;
+                (self.away, self.answered_at) = (None, Some(now));
                 self.wrote(now, *at, &call.transaction);
             }
             Outcome::CompareFailed(truth) => {
-                self.away = None;
+                (self.away, self.answered_at) = (None, Some(now));
                 self.view.learn(now, truth);
             }
             // It may be done all the same; what is so is read (PROTOCOL C1).
             Outcome::Unknown(why) => {
+                self.unanswered += 1;
                 self.away.get_or_insert_with(|| why.clone());
                 out.push(LeadershipAction::Read);
             }
@@ -456,6 +495,10 @@ impl Leadership {
             Purpose::Takeover | Purpose::Bootstrap => {
                 self.calls.remove(&id);
                 self.not_elected(now, outcome, facts, out);
+            }
+            Purpose::HandOver | Purpose::HandOverDry | Purpose::Withdraw => {
+                self.calls.remove(&id);
+                self.hand_over_done(now, &call, outcome, out);
             }
             Purpose::Rehearsal => {
                 self.calls.remove(&id);
