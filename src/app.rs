@@ -23,13 +23,14 @@ use crate::config::{
 };
 use crate::inbound::{admin, coro_rpc, grpc};
 use crate::outbound::{
-    BootClock, CoordinatorOptions, Credentials, EtcdCoordinator, GrpcPeer, OsEntropy, WebhookSender, epoch_of,
+    BootClock, CoordinatorOptions, Credentials, EtcdCoordinator, GrpcPeer, HistoryFile, OsEntropy,
+    WebhookSender, epoch_of,
 };
-use crate::ports::{Clock, Entropy, Notifier};
+use crate::ports::{Archive, Clock, Entropy, Notifier};
 use crate::shell::{
-    Command, ConnIds, Driver, DriverParts, FullSyncService, HotStandbyService, MasterService,
+    Command, ConnIds, Driver, DriverParts, FullSyncService, History, HotStandbyService, MasterService,
     MasterServiceSupervisor, NodeHandle, ReplicationService, ServingCell, StatusBoard, StatusFacts, Traffic,
-    WriteTraces,
+    WriteTraces, exchange_history,
 };
 use crate::telemetry::otel::Exporter;
 use crate::telemetry::{self, Instruments, LogControl};
@@ -142,14 +143,27 @@ struct App {
     webhook: Option<WebhookSender>,
     serving: watch::Receiver<Option<Epoch>>,
     events: mpsc::Sender<Command>,
+    followed: watch::Receiver<Option<Arc<GrpcPeer>>>,
     driver: Driver<BootClock, GrpcPeer>,
     handle: NodeHandle,
     ready: serde_json::Value,
 }
 
 async fn run(config: ServeConfig, logs: LogControl) -> anyhow::Result<()> {
-    let App { listener, services, mooncake, http, exporter, webhook, serving, events, driver, handle, ready } =
-        build(config).await?;
+    let App {
+        listener,
+        services,
+        mooncake,
+        http,
+        exporter,
+        webhook,
+        serving,
+        events,
+        followed,
+        driver,
+        handle,
+        ready,
+    } = build(config).await?;
     let stop = CancellationToken::new();
     let tasks = TaskTracker::new();
     let node = tasks.spawn(driver.run());
@@ -166,6 +180,8 @@ async fn run(config: ServeConfig, logs: LogControl) -> anyhow::Result<()> {
     if let Some(webhook) = webhook {
         tasks.spawn(webhook.run(stop.clone()));
     }
+    let history = Arc::clone(services.board.history());
+    tasks.spawn(exchange_history(history, followed, stop.clone()));
     tasks.spawn(tell_suppressed(logs.clone(), stop.clone()));
     if let Some(listener) = http {
         let admin = admin::Admin {
@@ -248,7 +264,8 @@ async fn build(config: ServeConfig) -> anyhow::Result<App> {
         None => (None, None),
     };
     let (seen, counted) = (Arc::clone(&serving), Arc::clone(&traffic));
-    let board = StatusBoard::new(facts, store, seen, counted, tracer.clone(), notifier);
+    let history = history(&config)?;
+    let board = StatusBoard::new(facts, store, seen, counted, Arc::clone(&history), tracer.clone(), notifier);
     let board = Arc::new(board);
     let shared: Arc<dyn Clock> = Arc::clone(&clock) as Arc<dyn Clock>;
     let ids = ConnIds::default();
@@ -272,6 +289,7 @@ async fn build(config: ServeConfig) -> anyhow::Result<App> {
     };
     let events = tx.clone();
     let link = HotStandbyService::new(config.peer.clone(), GrpcPeer::new, tx, shared, tracer);
+    let followed = link.followed();
     let driver = Driver::new(DriverParts {
         node,
         clock: Arc::clone(&clock),
@@ -304,10 +322,24 @@ async fn build(config: ServeConfig) -> anyhow::Result<App> {
         webhook: sender,
         serving: serving.watch(),
         events,
+        followed,
         driver,
         handle,
         ready,
     })
+}
+
+/// The history, over restarts where there is a file for it.
+fn history(config: &ServeConfig) -> anyhow::Result<Arc<History>> {
+    let (archive, kept) = match &config.history {
+        Some(path) => {
+            let (file, kept) = HistoryFile::open(path).context("--history")?;
+            (Some(Arc::new(file) as Arc<dyn Archive>), kept)
+        }
+        None => (None, Vec::new()),
+    };
+    let (cluster, node) = (config.cluster.to_string(), config.node.to_string());
+    Ok(Arc::new(History::new(cluster, node, kept, archive)))
 }
 
 /// Says from time to time how many log lines were too many.
@@ -405,6 +437,7 @@ fn node_config(config: &ServeConfig, me: Identity, mooncake: Option<String>, see
         },
         ack: config.ack,
         read_ttl_max: config.master.times.read_ttl,
+        cold_start: c.cold_start,
         seed,
     });
     NodeConfig {

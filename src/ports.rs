@@ -58,6 +58,12 @@ pub trait PeerLink: Send + Sync + 'static {
         request: v1::FullSyncRequest,
     ) -> impl Future<Output = Result<mpsc::Receiver<Result<v1::FullSyncFrame, LinkFault>>, LinkFault>> + Send;
 
+    /// Tells what is known here of the history; returns what is known there.
+    fn exchange_history(
+        &self,
+        exchange: v1::HistoryExchange,
+    ) -> impl Future<Output = Result<v1::HistoryExchange, LinkFault>> + Send;
+
     /// The address that it dials.
     fn address(&self) -> &str;
 }
@@ -140,6 +146,12 @@ pub trait Coordinator: Send + Sync + 'static {
 
     /// Where it is, for people.
     fn location(&self) -> &str;
+}
+
+/// Keeps rows of the history over restarts.
+pub trait Archive: Send + Sync + 'static {
+    /// Leaves a row, new or known better than before; never waits.
+    fn keep(&self, row: v1::RoleChange);
 }
 
 /// Somebody who is told about role changes.

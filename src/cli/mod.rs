@@ -9,11 +9,13 @@ mod console;
 mod demo;
 mod duration;
 mod exit;
+mod history;
 mod mooncake_master;
 mod operate;
 mod status;
 mod switchover;
 mod text;
+mod topology;
 mod trace;
 mod verify;
 
@@ -87,6 +89,10 @@ enum Command {
     Witness(WitnessArgs),
     /// Who leads, how far behind the standbys are, what is wrong
     Status(status::StatusArgs),
+    /// Role changes and drills: when, why, how long, what was lost
+    History(history::HistoryArgs),
+    /// Which nodes there are, who leads, who is in sync
+    Topology(topology::TopologyArgs),
     /// Let a standby take the primary's place, without loss
     Switchover(switchover::SwitchoverArgs),
     /// Give a switchover up that is under way
@@ -159,7 +165,9 @@ pub fn run() -> ExitCode {
             Err(Failure::new(Exit::Usage, "mooncake-master takes no flags before its name"))
         }
         Command::Status(args) => block_on(status::run(&client, &args)),
+        Command::History(args) => block_on(history::run(&client, &args)),
         Command::Failover(args) => block_on(operate::failover(&client, &args)),
+        Command::Topology(args) => block_on(topology::run(&client, &args)),
         Command::Switchover(args) => block_on(switchover::switchover(&client, &args)),
         Command::Abort(args) => block_on(switchover::abort(&client, &args)),
         Command::SupportBundle(args) => block_on(bundle::run(&client, &args)),

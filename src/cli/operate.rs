@@ -36,6 +36,13 @@ pub(crate) struct FailoverArgs {
     /// Why, for the history
     #[arg(long, value_name = "TEXT", default_value = "asked on the command line")]
     reason: String,
+    /// Start the node empty: every copy of the state is lost. You thereby state
+    /// that the former primary and all in-sync standbys are stopped
+    #[arg(long, requires = "accept_loss")]
+    force: bool,
+    /// The loss that you accept; an empty node has lost everything: all
+    #[arg(long, value_name = "N|all", requires = "force")]
+    accept_loss: Option<String>,
     /// Do not ask for confirmation
     #[arg(long)]
     yes: bool,
@@ -66,6 +73,9 @@ pub(crate) async fn failover(client: &ClientArgs, args: &FailoverArgs) -> Result
 }
 
 async fn fail_over(client: &ClientArgs, args: &FailoverArgs) -> Result<Exit, Failure> {
+    if args.force {
+        return force(client, args).await;
+    }
     let (addr, channel, cluster) = find_standby(client, &args.to).await?;
     let rehearsed = promote(&channel, args, true).await?;
     if !rehearsed.accepted {
@@ -102,6 +112,45 @@ async fn fail_over(client: &ClientArgs, args: &FailoverArgs) -> Result<Exit, Fai
     } else {
         show(&outcome(&args.to, done.epoch, change.as_ref()));
     }
+    Ok(Exit::Ok)
+}
+
+/// Starts a node empty, after saying what that costs.
+async fn force(client: &ClientArgs, args: &FailoverArgs) -> Result<Exit, Failure> {
+    let (addr, channel, cluster) = find_standby(client, &args.to).await?;
+    if args.accept_loss.as_deref() != Some("all") {
+        let text = "a node that starts empty has lost everything that was stored, not a number of entries";
+        let again = format!("standfast failover --to {} --force --accept-loss all", args.to);
+        return Err(Failure::new(Exit::Bad, text).cure(again));
+    }
+    let judged = promote(&channel, args, true).await?;
+    if !judged.accepted {
+        return refused("forced start", &judged.reasons, client, &addr, true);
+    }
+    let forced = |done: &PromoteReply| {
+        let unknown = loss_json(None);
+        let line = json!({
+            "schema": 1, "accepted": true, "dry_run": args.dry_run, "addr": addr, "epoch": done.epoch,
+            "reasons": [], "lost": unknown, "phases": null,
+        });
+        line.to_string()
+    };
+    let costs = format!(
+        "{} starts empty: every object of cluster {cluster} is lost. You state that its former primary and all \
+         in-sync standbys are stopped.",
+        args.to
+    );
+    if args.dry_run {
+        show(&[if client.json { forced(&judged) } else { format!("{costs} Dry run: nothing was changed.") }]);
+        return Ok(Exit::Ok);
+    }
+    confirm(args.yes, &cluster, &costs)?;
+    let done = promote(&channel, args, false).await.map_err(|failure| look(failure, &addr))?;
+    if !done.accepted {
+        return refused("forced start", &done.reasons, client, &addr, false);
+    }
+    let people = || format!("{} leads, empty, in epoch {}.", args.to, number(done.epoch));
+    show(&[if client.json { forced(&done) } else { people() }]);
     Ok(Exit::Ok)
 }
 
@@ -234,7 +283,8 @@ pub(super) fn cluster_of(status: Option<&NodeStatus>) -> String {
 }
 
 async fn promote(channel: &Channel, args: &FailoverArgs, dry_run: bool) -> Result<PromoteReply, Failure> {
-    let request = PromoteRequest { actor: actor(), reason: args.reason.clone(), dry_run };
+    let request =
+        PromoteRequest { actor: actor(), reason: args.reason.clone(), dry_run, start_empty: args.force };
     let reply = within(ADMIN_LIMIT, AdminClient::new(channel.clone()).promote(request)).await;
     reply.map_err(|status| {
         let failure = Failure::of_change("promotion", &status);

@@ -98,6 +98,12 @@ pub(crate) fn tell(lines: &[String]) {
     }
 }
 
+/// Wall time as people and programs read it: UTC, to the millisecond.
+pub(crate) fn rfc3339(unix_us: i64) -> String {
+    let at = jiff::Timestamp::from_microsecond(unix_us);
+    at.map_or(UNKNOWN.to_owned(), |at| format!("{at:.3}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

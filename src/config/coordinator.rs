@@ -44,6 +44,15 @@ impl FromStr for CoordinatorUrl {
     }
 }
 
+/// What happens when every copy on record is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum ColdStart {
+    /// The first node that can prove it starts empty.
+    Auto,
+    /// An operator has to say so.
+    Ask,
+}
+
 /// Flags of `serve` about leadership.
 #[derive(Debug, Clone, Args)]
 pub struct CoordinatorArgs {
@@ -73,6 +82,10 @@ pub struct CoordinatorArgs {
     /// How often it does, in milliseconds
     #[arg(long, value_name = "MS", default_value_t = 500)]
     pub renew_ms: u64,
+    /// When every copy on record is gone: auto starts empty once that is proved,
+    /// ask waits for `standfast failover --force`
+    #[arg(long, value_name = "HOW", default_value = "auto")]
+    pub cold_start: ColdStart,
 }
 
 /// A coordinator, and how leadership is timed with it.
@@ -92,6 +105,8 @@ pub struct CoordinatorConfig {
     pub lease: Duration,
     /// RENEW.
     pub renew: Duration,
+    /// Starts empty by itself when every copy on record is gone.
+    pub cold_start: bool,
 }
 
 impl CoordinatorArgs {
@@ -119,6 +134,7 @@ impl CoordinatorArgs {
             takeover: ms(self.takeover_ms),
             lease: ms(self.lease_ms),
             renew: ms(self.renew_ms),
+            cold_start: self.cold_start == ColdStart::Auto,
         })
     }
 

@@ -112,6 +112,10 @@ pub struct ServeArgs {
     /// slow:50ms, failed, prefix:KEY; several separated by commas
     #[arg(long, value_name = "RULES", default_value = SAMPLE_DEFAULT)]
     pub trace_sample: Sampling,
+    /// File that keeps the history of role changes over restarts; without it,
+    /// the history begins with the process
+    #[arg(long, value_name = "FILE")]
+    pub history: Option<PathBuf>,
     /// URL that is told about role changes, as JSON by POST
     #[arg(long, value_name = "URL")]
     pub webhook: Option<WebhookUrl>,
@@ -189,6 +193,8 @@ pub struct ServeConfig {
     pub otlp: Option<Collector>,
     /// Which requests are traced.
     pub sampling: Sampling,
+    /// The file of the history.
+    pub history: Option<PathBuf>,
     /// Who is told about role changes.
     pub webhook: Option<WebhookUrl>,
     /// Format of log lines.
@@ -264,6 +270,7 @@ impl TryFrom<&ServeArgs> for ServeConfig {
             log_bytes: (a.log_mib as usize) << 20,
             otlp: a.otlp.clone(),
             sampling: a.trace_sample.clone(),
+            history: a.history.clone(),
             webhook: a.webhook.clone(),
             log_format: a.log_format,
             verify,

@@ -3,11 +3,13 @@
 mod clock;
 mod coordinator;
 mod entropy;
+mod history_file;
 mod peer;
 mod webhook;
 
 pub use clock::BootClock;
 pub use coordinator::{CoordinatorOptions, Credentials, EtcdCoordinator};
 pub use entropy::OsEntropy;
+pub use history_file::{HistoryFault, HistoryFile};
 pub use peer::{GrpcPeer, epoch_of, root_cause};
 pub use webhook::{Webhook, WebhookSender};

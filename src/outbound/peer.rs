@@ -105,6 +105,16 @@ impl PeerLink for GrpcPeer {
         Ok(self.pump(incoming, CHUNKS_RECEIVED_MAX))
     }
 
+    async fn exchange_history(
+        &self,
+        exchange: v1::HistoryExchange,
+    ) -> Result<v1::HistoryExchange, LinkFault> {
+        let mut client = ReplicationClient::new(self.connect().await?);
+        let answered = tokio::time::timeout(OPEN_TIMEOUT, client.exchange_history(exchange)).await;
+        let reply = answered.map_err(|_| self.fault(&"no answer to the exchange of history within 2 s"))?;
+        reply.map(tonic::Response::into_inner).map_err(|s| self.fault(&s.message()))
+    }
+
     fn address(&self) -> &str {
         &self.address
     }

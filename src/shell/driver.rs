@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use standfast_kernel::machine::Machine;
 use standfast_kernel::node::{
-    Node, NodeAction, NodeEvent, Operated, OperatorCall, Order, PromoteCall, RoleChange,
+    Node, NodeAction, NodeEvent, NodeView, Operated, OperatorCall, Order, PromoteCall, RoleChange, RoleView,
 };
 use standfast_kernel::replication::{
     Admission, CopyFrame, CopyRequest, Detached, Gate, PrimaryFrame, StandbyFrame,
@@ -15,6 +15,7 @@ use standfast_kernel::supervisor::{LeadershipEvent, Verdict};
 use standfast_kernel::types::{AckMode, ConnId, Instant, NodeId, Seq};
 use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc, oneshot};
 
+use super::history::{Former, Started};
 use super::{
     FullSyncService, HotStandbyService, MasterServiceSupervisor, ReplicationService, ServingCell,
     StatusBoard, VerifyCommand,
@@ -224,6 +225,8 @@ pub struct Driver<C, L> {
     /// The batch in that frame, and when its turn came.
     arriving: Option<(Seq, Seq, Instant, Arrival)>,
     committed: Seq,
+    /// Whom this node followed last, while it was a standby.
+    former: Option<Former>,
 }
 
 impl<C: Clock, L: PeerLink> Driver<C, L> {
@@ -240,6 +243,7 @@ impl<C: Clock, L: PeerLink> Driver<C, L> {
             received: None,
             arriving: None,
             committed: Seq::FIRST,
+            former: None,
         }
     }
 
@@ -281,7 +285,39 @@ impl<C: Clock, L: PeerLink> Driver<C, L> {
         self.handle(NodeEvent::Tick(wall));
         let deadline = self.parts.node.deadline().unwrap_or(Instant::MAX);
         self.next_tick = deadline.min(now.plus(TICK_MAX)).max(now.plus(Duration::from_millis(1)));
-        self.parts.board.publish(self.parts.node.view(now));
+        let view = self.parts.node.view(now);
+        self.note_progress(&view);
+        self.parts.board.publish(view);
+    }
+
+    /// For the history: whom this node follows, and who has been answered since it leads.
+    fn note_progress(&mut self, view: &NodeView) {
+        match &view.detail {
+            RoleView::Standby(s) => {
+                let ago = |age: Duration| Instant(view.at.0.saturating_sub(age.as_nanos() as u64));
+                let former = |node: &NodeId| Former {
+                    node: node.to_string(),
+                    epoch: view.epoch.0,
+                    heard: s.last_contact.map(ago),
+                    equal: s.equal_for.map(ago),
+                };
+                self.former = s.primary.as_ref().map(former);
+            }
+            RoleView::Primary(p) => {
+                let history = self.parts.board.history();
+                let answers = self.parts.serving.first_answers();
+                if let Some(first) = answers.into_iter().flatten().min() {
+                    history.reached("first_answer", first);
+                }
+                for (what, at) in ["first_read", "first_write"].into_iter().zip(answers) {
+                    at.into_iter().for_each(|at| history.reached(what, at));
+                }
+                for peer in p.peers.iter().filter(|peer| peer.in_sync) {
+                    history.joined(peer.node.as_str(), view.at);
+                }
+            }
+            RoleView::Candidate(_) => {}
+        }
     }
 
     /// Takes in what has come; false when the node is to stop.
@@ -329,7 +365,12 @@ impl<C: Clock, L: PeerLink> Driver<C, L> {
             | Command::Copy(..)
             | Command::Stop => return,
             Command::Coordinator(event) => NodeEvent::Coordinator(self.parts.clock.wall(), event),
-            Command::Listening(listening) => NodeEvent::Listening(listening),
+            Command::Listening(listening) => {
+                if listening {
+                    self.parts.board.history().reached("listen", self.parts.clock.now());
+                }
+                NodeEvent::Listening(listening)
+            }
             Command::Verify(command) => {
                 command.run(self.parts.clock.now(), &mut self.parts.node);
                 return;
@@ -422,6 +463,7 @@ impl<C: Clock, L: PeerLink> Driver<C, L> {
                 }
             }
             NodeAction::Published(since) => {
+                parts.board.history().reached("publish", now);
                 tracing::info!(revision = since.0, "Mooncake's clients find this node");
             }
             NodeAction::SendPeer(conn, frame) => parts.peers.send(conn, frame),
@@ -473,12 +515,13 @@ impl<C: Clock, L: PeerLink> Driver<C, L> {
                 parts.board.journal().happened(parts.clock.wall(), epoch, seq, what);
             }
             NodeAction::Changed(change) => {
-                parts.board.journal().changed(
-                    parts.clock.wall(),
-                    parts.node.identity().node.as_str(),
-                    parts.node.log().tail(),
-                    change,
-                );
+                let serve_at = match parts.node.view(now).detail {
+                    RoleView::Primary(p) => p.gate.serve_at,
+                    RoleView::Standby(_) | RoleView::Candidate(_) => now,
+                };
+                let (wall, former) = (parts.clock.wall(), self.former.take());
+                let started = Started { now, wall, serve_at, former, change };
+                parts.board.journal().changed(parts.node.log().tail(), &started);
             }
         }
     }

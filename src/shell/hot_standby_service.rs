@@ -6,7 +6,7 @@ use std::sync::Arc;
 use standfast_kernel::replication::{CopyRequest, StandbyFrame};
 use standfast_kernel::types::Instant;
 use standfast_proto::v1;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::AbortHandle;
 
 use super::convert::{copy_from_wire, primary_from_wire, request_to_wire, standby_to_wire};
@@ -21,7 +21,8 @@ const CHUNKS_IN_HAND_MAX: usize = 4;
 
 /// The outgoing link.
 pub struct HotStandbyService<L> {
-    peer: Option<Arc<L>>,
+    /// Who is dialled; also for those who ask it other things.
+    peer: watch::Sender<Option<Arc<L>>>,
     link_to: fn(String) -> L,
     commands: mpsc::Sender<Command>,
     clock: Arc<dyn Clock>,
@@ -42,13 +43,20 @@ impl<L: PeerLink> HotStandbyService<L> {
         tracer: Option<Arc<Tracer>>,
     ) -> Self {
         let peer = peer.map(|address| Arc::new(link_to(address)));
+        let peer = watch::Sender::new(peer);
         Self { peer, link_to, commands, clock, tracer, generation: 0, current: None }
+    }
+
+    /// Whom this node follows, now and later.
+    #[must_use]
+    pub fn followed(&self) -> watch::Receiver<Option<Arc<L>>> {
+        self.peer.subscribe()
     }
 
     /// Dials that address from now on.
     pub(super) fn follow(&mut self, address: String) {
         self.hangup();
-        self.peer = Some(Arc::new((self.link_to)(address)));
+        self.peer.send_replace(Some(Arc::new((self.link_to)(address))));
     }
 
     /// True when an event belongs to the link that is open now.
@@ -58,7 +66,7 @@ impl<L: PeerLink> HotStandbyService<L> {
 
     pub(super) fn dial(&mut self) {
         self.hangup();
-        let Some(peer) = self.peer.clone() else { return };
+        let Some(peer) = self.peer.borrow().clone() else { return };
         self.generation += 1;
         let (tx, rx) = mpsc::channel(QUEUED_FRAMES_MAX);
         let reader = Reader {
@@ -76,7 +84,7 @@ impl<L: PeerLink> HotStandbyService<L> {
     /// (plan: `ReceiveFullDump`).
     pub(super) fn receive_full_dump(&mut self, request: CopyRequest) {
         self.hangup();
-        let Some(peer) = self.peer.clone() else { return };
+        let Some(peer) = self.peer.borrow().clone() else { return };
         self.generation += 1;
         // Nothing is said on this link after the request.
         let (tx, _) = mpsc::channel(1);

@@ -4,20 +4,18 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use standfast_kernel::node::{Happening, RoleChange, Severity};
+use standfast_kernel::node::{Happening, Severity};
 use standfast_kernel::types::{Epoch, Seq, WallTime, limits};
 use standfast_proto::v1;
 
+use super::history::{History, Started};
 use crate::ports::Notifier;
 use crate::telemetry::otel::Tracer;
 use crate::telemetry::role_change_to_json;
 
-/// Role changes kept.
-const HISTORY_MAX: usize = 64;
-
 /// Events and role changes, newest last.
-#[derive(Default)]
 pub struct Journal {
+    history: Arc<History>,
     tracer: Option<Arc<Tracer>>,
     notifier: Option<Arc<dyn Notifier>>,
     inner: Mutex<Inner>,
@@ -27,7 +25,6 @@ pub struct Journal {
 struct Inner {
     next: u64,
     events: VecDeque<v1::Event>,
-    history: VecDeque<v1::RoleChange>,
     /// Since the process started, also of what the history no longer keeps.
     changes: Vec<v1::RoleChangeCount>,
 }
@@ -35,8 +32,12 @@ struct Inner {
 impl Journal {
     /// Empty; role changes are traced where there is a tracer, and told where
     /// there is somebody to tell.
-    pub(super) fn new(tracer: Option<Arc<Tracer>>, notifier: Option<Arc<dyn Notifier>>) -> Self {
-        Self { tracer, notifier, inner: Mutex::default() }
+    pub(super) fn new(
+        history: Arc<History>,
+        tracer: Option<Arc<Tracer>>,
+        notifier: Option<Arc<dyn Notifier>>,
+    ) -> Self {
+        Self { history, tracer, notifier, inner: Mutex::default() }
     }
 
     /// Notifications that arrived, and those that did not.
@@ -79,37 +80,13 @@ impl Journal {
     }
 
     /// `seq` is where the log of the new primary begins to grow.
-    pub(super) fn changed(&self, at: WallTime, node: &str, seq: Seq, change: RoleChange) {
-        let kind = match change.kind {
-            "bootstrap" => v1::RoleChangeKind::Bootstrap,
-            "switchover" => v1::RoleChangeKind::Switchover,
-            "forced_failover" | "cold_start" => v1::RoleChangeKind::Forced,
-            _ => v1::RoleChangeKind::Failover,
-        };
-        let mut start_us = 0;
-        let phases = change.phases.iter().map(|(name, took)| {
-            let duration_us = took.as_micros() as u64;
-            let phase = v1::Phase { name: (*name).to_owned(), start_us, duration_us };
-            start_us += duration_us;
-            phase
-        });
-        let phases: Vec<v1::Phase> = phases.collect();
-        let mut record = v1::RoleChange {
-            epoch: change.epoch.0,
-            previous_epoch: Some(change.epoch.0 - 1).filter(|e| *e > 0),
-            kind: kind.into(),
-            cause: change.cause,
-            reason: change.reason,
-            actor: change.actor,
-            to_node: node.to_owned(),
-            started_unix_us: at.0.saturating_sub(start_us) as i64,
-            phases,
-            lost: change.loss.as_ref().map(|l| v1::Loss { entries: l.acknowledged, ..v1::Loss::default() }),
-            at_risk: change.loss.as_ref().map(|l| v1::Loss { entries: l.last_heard, ..v1::Loss::default() }),
-            succeeded: Some(true),
-            ..v1::RoleChange::default()
-        };
-        record.trace_id = self.tracer.as_ref().map(|t| format!("{:032x}", t.changed(&record).trace_id));
+    pub(super) fn changed(&self, seq: Seq, started: &Started) {
+        let mut record = self.history.begin(started);
+        if let Some(tracer) = &self.tracer {
+            let trace_id = format!("{:032x}", tracer.changed(&record).trace_id);
+            self.history.traced(&record.id, trace_id.clone());
+            record.trace_id = Some(trace_id);
+        }
         self.tell(&record, seq);
         let mut inner = self.inner.lock();
         let same = |c: &&mut v1::RoleChangeCount| c.kind == record.kind && c.drill == record.drill;
@@ -122,7 +99,6 @@ impl Journal {
                 count: 1,
             }),
         }
-        push_bounded(&mut inner.history, record, HISTORY_MAX);
     }
 
     /// One line in the log, and one to whoever wants to know.
@@ -158,9 +134,9 @@ impl Journal {
         self.inner.lock().events.iter().filter(|e| e.number > number).cloned().collect()
     }
 
-    /// Role changes, oldest first.
-    pub(super) fn history(&self) -> Vec<v1::RoleChange> {
-        self.inner.lock().history.iter().cloned().collect()
+    /// Role changes and drills.
+    pub(super) fn history(&self) -> &Arc<History> {
+        &self.history
     }
 }
 

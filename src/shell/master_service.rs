@@ -212,12 +212,16 @@ impl<C: Clock> MasterService<C> {
             self.appended.notify_one();
         }
         match wait {
-            Wait::Now => Ok(executed.response),
+            Wait::Now => {}
             Wait::Later(committed) => match tokio::time::timeout(call_timeout(), committed).await {
-                Ok(Ok(())) => Ok(executed.response),
-                Ok(Err(_)) => Err(Fault::Unknown("this node stepped down before the write was committed")),
-                Err(_) => Err(Fault::Unknown("the in-sync standbys have not acknowledged in time")),
+                Ok(Ok(())) => {}
+                Ok(Err(_)) => {
+                    return Err(Fault::Unknown("this node stepped down before the write was committed"));
+                }
+                Err(_) => return Err(Fault::Unknown("the in-sync standbys have not acknowledged in time")),
             },
         }
+        term.has_answered(request, self.clock.now());
+        Ok(executed.response)
     }
 }

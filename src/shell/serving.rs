@@ -1,6 +1,6 @@
 //! The master that serves now, with the gate and the replies that wait for it.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::{Mutex, RwLock};
 use standfast_kernel::api::Request;
@@ -27,6 +27,8 @@ pub(super) struct Term {
     log: OpLogManager,
     gate: RwLock<Gate>,
     pending: Mutex<PendingReplies<oneshot::Sender<()>>>,
+    /// When the first read and the first write were answered.
+    answered: [OnceLock<Instant>; 2],
 }
 
 /// How a reply's wait for its position ended.
@@ -46,6 +48,7 @@ impl Term {
             log,
             gate: RwLock::new(gate),
             pending: Mutex::new(PendingReplies::default()),
+            answered: Default::default(),
         }
     }
 
@@ -57,6 +60,13 @@ impl Term {
     /// True when this node may answer at all.
     pub(super) fn may_answer(&self, now: Instant) -> bool {
         self.gate.read().may_answer(now)
+    }
+
+    /// A request was answered. A lender's sign of life is none of somebody who waits.
+    pub(super) fn has_answered(&self, request: &Request, at: Instant) {
+        if !matches!(request, Request::Ping { .. }) {
+            self.answered[usize::from(request.is_mutation())].get_or_init(|| at);
+        }
     }
 
     /// Why a request may not be executed now although this node answers.
@@ -129,6 +139,12 @@ impl ServingCell {
     #[must_use]
     pub fn watch(&self) -> watch::Receiver<Option<Epoch>> {
         self.epoch.subscribe()
+    }
+
+    /// When this term answered a client's first read, and its first write.
+    pub(super) fn first_answers(&self) -> [Option<Instant>; 2] {
+        let of = |t: Arc<Term>| [0, 1].map(|kind| t.answered[kind].get().copied());
+        self.current().map_or([None; 2], of)
     }
 
     /// Replies that wait.

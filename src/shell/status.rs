@@ -21,7 +21,7 @@ use standfast_kernel::supervisor::{Answer, Role};
 use standfast_kernel::types::{AckMode, CopyId, LogPos, SegmentStatus, Seq, WallTime, limits};
 use standfast_proto::v1;
 
-use super::{Journal, ServingCell, Traffic};
+use super::{History, Journal, ServingCell, Traffic};
 use crate::ports::Notifier;
 use crate::telemetry::otel::Tracer;
 use crate::telemetry::{self, Times};
@@ -65,10 +65,11 @@ impl StatusBoard {
         store: Arc<MetadataStore>,
         serving: Arc<ServingCell>,
         traffic: Arc<Traffic>,
+        history: Arc<History>,
         tracer: Option<Arc<Tracer>>,
         notifier: Option<Arc<dyn Notifier>>,
     ) -> Self {
-        let (journal, loop_delay) = (Journal::new(tracer.clone(), notifier), Times::default());
+        let (journal, loop_delay) = (Journal::new(history, tracer.clone(), notifier), Times::default());
         Self { facts, view: RwLock::new(None), store, serving, traffic, journal, loop_delay, tracer }
     }
 
@@ -95,6 +96,12 @@ impl StatusBoard {
     /// What happened.
     pub(super) fn journal(&self) -> &Journal {
         &self.journal
+    }
+
+    /// Role changes and drills.
+    #[must_use]
+    pub fn history(&self) -> &Arc<History> {
+        self.journal.history()
     }
 
     /// Replaces the node's view.
@@ -137,7 +144,7 @@ impl StatusBoard {
             log: Some(log(view)),
             store: Some(self.store_status(recount)),
             events: self.journal.events_after(events_after.unwrap_or(0)),
-            history: self.journal.history(),
+            history: self.journal.history().shown(),
             role_changes: self.journal.changes(),
             notifications: self.journal.notified().map(|(sent, failed)| v1::Notifications { sent, failed }),
             tracing: self.tracer.as_ref().map(|t| t.counts().reading()),
@@ -346,6 +353,8 @@ impl StatusBoard {
             "not_primary" | "busy" | "nothing_to_abort" | "too_late" | "aborted" | "not_handed_over" => {
                 "standfast status"
             }
+            "not_needed" => "standfast failover --to NODE",
+            "holder_alive" | "no_record" | "not_elected" => "try again in some seconds",
             "no_coordinator" => "standfast failover --to NODE",
             "coordinator" | "coordinator_away" => {
                 "standfast status names the coordinator; see that it answers"

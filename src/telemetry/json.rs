@@ -4,7 +4,9 @@
 use std::sync::OnceLock;
 
 use prost::Message;
-use prost_reflect::{DescriptorPool, DynamicMessage, SerializeOptions};
+use prost_reflect::{
+    DescriptorPool, DeserializeOptions, DynamicMessage, MessageDescriptor, SerializeOptions,
+};
 use serde_json::Value;
 use serde_json::value::Serializer;
 use standfast_proto::{FILE_DESCRIPTOR_SET, v1};
@@ -30,6 +32,19 @@ pub fn role_change_to_json(change: &v1::RoleChange) -> Result<Value, NoJson> {
     message(change, "standfast.v1.RoleChange")
 }
 
+/// A role change from its JSON; fields of later versions are passed over.
+///
+/// # Errors
+/// When this is no role change.
+pub fn role_change_from_json(json: &str) -> Result<v1::RoleChange, NoJson> {
+    const NAME: &str = "standfast.v1.RoleChange";
+    let failed = |why: &dyn ToString| NoJson(NAME, why.to_string());
+    let options = DeserializeOptions::new().deny_unknown_fields(false);
+    let mut reader = serde_json::Deserializer::from_str(json);
+    let message = DynamicMessage::deserialize_with_options(descriptor(NAME)?, &mut reader, &options);
+    message.map_err(|e| failed(&e))?.transcode_to().map_err(|e| failed(&e))
+}
+
 /// One node's part of a write's path as JSON.
 ///
 /// # Errors
@@ -38,13 +53,17 @@ pub fn trace_to_json(trace: &v1::WriteTrace) -> Result<Value, NoJson> {
     message(trace, "standfast.v1.WriteTrace")
 }
 
-fn message(message: &impl Message, name: &'static str) -> Result<Value, NoJson> {
+fn descriptor(name: &'static str) -> Result<MessageDescriptor, NoJson> {
     static POOL: OnceLock<Option<DescriptorPool>> = OnceLock::new();
-    let failed = |why: &dyn ToString| NoJson(name, why.to_string());
     let pool = POOL.get_or_init(|| DescriptorPool::decode(FILE_DESCRIPTOR_SET).ok());
     let descriptor = pool.as_ref().and_then(|pool| pool.get_message_by_name(name));
-    let descriptor = descriptor.ok_or_else(|| failed(&"not in the contract"))?;
-    let dynamic = DynamicMessage::decode(descriptor, &*message.encode_to_vec()).map_err(|e| failed(&e))?;
+    descriptor.ok_or_else(|| NoJson(name, "not in the contract".to_owned()))
+}
+
+fn message(message: &impl Message, name: &'static str) -> Result<Value, NoJson> {
+    let failed = |why: &dyn ToString| NoJson(name, why.to_string());
+    let encoded = message.encode_to_vec();
+    let dynamic = DynamicMessage::decode(descriptor(name)?, &*encoded).map_err(|e| failed(&e))?;
     let options = SerializeOptions::new()
         .use_proto_field_name(true)
         .stringify_64_bit_integers(false)

@@ -249,7 +249,9 @@ fn role_changes(status: &v1::NodeStatus, out: &mut Exposition) {
             out.count(&m::FAILOVERS_TOTAL, &[kind, result], count);
         }
     }
-    let Some(last) = status.history.last() else { return };
+    let me = status.identity.as_ref().map_or("", |identity| &*identity.node);
+    let mut own = status.history.iter().rev().filter(|row| row.to_node == me && row.epoch > 0);
+    let Some(last) = own.next() else { return };
     out.put(&m::FAILOVER_AT, &[], last.started_unix_us as f64 / 1e6);
     out.known(&m::FAILOVER_RPO, &[], last.lost.as_ref().and_then(|l| l.entries));
     let mut phases: BTreeMap<&str, u64> = BTreeMap::new();

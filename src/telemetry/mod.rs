@@ -15,7 +15,7 @@ mod recorder;
 pub use clocks::{ClockEstimate, Exchange};
 pub use exposition::{CONTENT_TYPE, Exposition};
 pub use histogram::Times;
-pub use json::{NoJson, role_change_to_json, to_json, trace_to_json};
+pub use json::{NoJson, role_change_from_json, role_change_to_json, to_json, trace_to_json};
 pub use logs::{BadLevel, LogControl, init};
 pub use metrics::exposition;
 pub use process::reading as process;

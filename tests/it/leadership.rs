@@ -221,6 +221,14 @@ async fn a_switchover_loses_nothing(server: impl Server) {
         (Some(0), &true.into(), &"b".into(), &serde_json::Value::Null)
     );
     assert_eq!(epoch(&a.status(false).await), first, "a dry run changes nothing");
+    let (code, map) = cli(&b.addr, "topology --json");
+    assert_eq!((code, &map["primary"], &map["epoch"]), (Some(0), &"a".into(), &first.into()), "{map}");
+    assert_eq!(map["in_sync"].as_array().map(Vec::len), Some(2), "{map}");
+    assert_eq!(
+        (&map["coordinator"]["up"], &map["nodes"][1]["in_sync"]),
+        (&true.into(), &true.into()),
+        "{map}"
+    );
     let (code, refused) = cli(&a.addr, "switchover --to nobody --yes --json");
     assert_eq!(
         (code, &refused["accepted"], &refused["reasons"][0]["code"]),
@@ -255,4 +263,84 @@ async fn a_switchover_through_etcd_loses_nothing() {
     if let Some(etcd) = Etcd::start_or_skip().await {
         a_switchover_loses_nothing(etcd).await;
     }
+}
+
+/// DESIGN 3, cold start: both die, both return. While one may hold the state nobody starts empty.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_starts_empty_only_when_no_copy_is_left() {
+    let witness = Witness::start();
+    let flags = "--lease-ms 700 --renew-ms 100 --coordinator-timeout-ms 300";
+    let (a, b) = cluster(&witness.url(), flags).await;
+    a.master().await.mount_segment(segment(1, 1 << 20)).await.expect("mounted");
+    put(&a, "k").await;
+    let first = epoch(&a.status(false).await);
+    // Frozen, not dead: it holds everything, and its node may wake at any time.
+    b.signal(Signal::SIGSTOP);
+    drop(a);
+    let again = format!("--node a --cluster {CLUSTER} --coordinator {} {flags}", witness.url());
+    let a = Node::start(&again);
+    let waits = |s: &v1::NodeStatus| {
+        let reason = s.coordinator.as_ref().and_then(|c| c.reason.clone());
+        reason.is_some_and(|why| why.contains("may still have them"))
+    };
+    a.until("it says why it does not start empty", waits).await;
+    let (code, refused) = cli(&a.addr, "failover --to a --force --accept-loss 10 --yes --json");
+    assert_eq!((code, &refused["accepted"]), (Some(1), &false.into()), "{refused}");
+    b.signal(Signal::SIGCONT);
+    b.until("the copy that was left leads", leads).await;
+    assert!(has(&b, "k").await, "nothing is lost");
+    a.until("the other is in sync", in_sync).await;
+    let (at_a, at_b) = (a.addr.clone(), b.addr.clone());
+    drop((a, b));
+    let a = Node::start_at(&at_a, &again);
+    let b = Node::start_at(&at_b, &again.replace("--node a", "--node b"));
+    let led = async {
+        let mut pace = tokio::time::interval(AGAIN);
+        loop {
+            pace.tick().await;
+            for node in [&a, &b] {
+                let status = node.status(false).await;
+                if leads(&status) {
+                    return status;
+                }
+            }
+        }
+    };
+    let led = tokio::time::timeout(PATIENCE, led).await.expect("one of them starts empty");
+    assert!(epoch(&led) > first);
+    let row = led.history.iter().find(|h| h.epoch == epoch(&led)).expect("a row of the history");
+    assert_eq!(row.kind(), v1::RoleChangeKind::Forced, "{row:?}");
+    assert_eq!(row.lost.and_then(|l| l.entries), None, "what was lost nobody knows");
+}
+
+/// PROTOCOL T4: the only copy is lost for good; an operator starts empty, once its lease is over.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_starts_empty_what_is_lost_for_good() {
+    let witness = Witness::start();
+    let flags = "--lease-ms 700 --renew-ms 100 --coordinator-timeout-ms 300 --cold-start ask";
+    let (a, b) = cluster(&witness.url(), flags).await;
+    a.master().await.mount_segment(segment(1, 1 << 20)).await.expect("mounted");
+    put(&a, "k").await;
+    let (code, refused) = cli(&a.addr, "failover --to b --force --accept-loss all --yes --json");
+    assert_eq!((code, &refused["reasons"][0]["code"]), (Some(1), &"not_needed".into()), "{refused}");
+    drop((a, b));
+    let c = Node::start(&format!("--node c --cluster {CLUSTER} --coordinator {} {flags}", witness.url()));
+    let mut pace = tokio::time::interval(AGAIN * 10);
+    let forcing = async {
+        loop {
+            pace.tick().await;
+            let (code, line) = cli(&c.addr, "failover --to c --force --accept-loss all --yes --json");
+            if code == Some(0) {
+                return line;
+            }
+            assert!(
+                ["holder_alive", "no_record"].map(Into::into).contains(&line["reasons"][0]["code"]),
+                "{line}"
+            );
+        }
+    };
+    let line = tokio::time::timeout(PATIENCE, forcing).await.expect("the lease ends");
+    let led = c.until("it leads", leads).await;
+    assert_eq!(line["epoch"], epoch(&led));
+    assert!(!has(&c, "k").await, "empty");
 }

@@ -13,6 +13,7 @@ mod eviction;
 mod failover;
 mod full_sync;
 mod health;
+mod history;
 mod leadership;
 mod logs;
 mod metrics;

@@ -170,7 +170,7 @@ fn edges_outside_the_table_are_found_however_they_are_written() {
         ("src/inbound/admin.rs", "fn f() { select! { x = crate::outbound::clock::now() => x } }"),
         ("src/shell/driver.rs", "use super::{super::inbound::grpc};"),
         ("src/shell/driver.rs", "mod inner { use super::super::super::outbound; }"),
-        ("src/outbound/peer.rs", "use crate::telemetry;"),
+        ("src/outbound/peer.rs", "use crate::witness;"),
         ("src/config/mod.rs", "impl crate::app::Build for X {}"),
         ("src/telemetry/catalog.rs", "pub use standfast_kernel::store::digest as d;"),
         ("src/wire/src/frame.rs", "use standfast_kernel::types::Seq; use standfast_proto::v1;"),

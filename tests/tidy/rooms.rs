@@ -44,8 +44,9 @@ pub(crate) const ROOMS: &[Room] = &[
     // telemetry: the HTTP door encodes the status as metrics.
     room("inbound", &["kernel::api", "ports", "proto", "shell", "telemetry", "wire"]),
     room("main", &["app", "cli", "config"]),
-    // The coordinator's records are the kernel's; they become text in `outbound`.
-    room("outbound", &["config", "kernel::coordination", "ports", "proto"]),
+    // The coordinator's records are the kernel's; they become text in `outbound`. telemetry: the history's file holds
+    // messages as JSON.
+    room("outbound", &["config", "kernel::coordination", "ports", "proto", "telemetry"]),
     room("ports", &["kernel::coordination", "proto"]),
     // proto: the peers' stream is served by the shell; its messages arrive through a `convert.rs`.
     room("shell", &["kernel", "ports", "proto", "telemetry"]),

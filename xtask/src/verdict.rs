@@ -56,9 +56,10 @@ fn check_ok(expect: Expect, line: &Value, nodes: &[Value], reasons: &mut Vec<Str
         require(reasons, line, "acked_missing", &Value::from(0));
     }
     // A demo that did nothing would find nothing missing.
-    for name in ["entries_replicated", "puts_acked"] {
-        if line[name].as_f64().is_none_or(|count| count <= 0.0) {
-            reasons.push(format!("{name} is {}, expected a number above 0", line[name]));
+    for name in ["/entries_replicated", "/puts_acked", "/failover/outage_ms", "/failover/rejoin_ms"] {
+        let value = line.pointer(name).unwrap_or(&Value::Null);
+        if value.as_f64().is_none_or(|count| count <= 0.0) {
+            reasons.push(format!("{} is {value}, expected a number above 0", &name[1..]));
         }
     }
     let recounts: Vec<&Value> = nodes.iter().map(|node| &node["recount"]).collect();
@@ -102,6 +103,7 @@ mod tests {
         json!({
             "schema": 1, "verdict": "ok", "reasons": [], "entries_replicated": 9, "puts_acked": 4,
             "digests_equal": true, "acked_missing": 0, "wrong_bytes": 0,
+            "failover": {"outage_ms": 500.0, "rejoin_ms": 900.0},
             "nodes": [{"pid": 11, "recount": "ab"}, {"pid": 12, "recount": "ab"}],
         })
     }
@@ -124,6 +126,7 @@ mod tests {
             ("reasons", json!(["late"])),
             ("entries_replicated", json!(0)),
             ("puts_acked", Value::Null),
+            ("failover", json!({"outage_ms": 500.0, "rejoin_ms": null})),
             ("digests_equal", Value::Null),
             ("acked_missing", json!(1)),
             ("wrong_bytes", json!(1)),

@@ -539,10 +539,12 @@ pub struct RoleChange {
     pub to_node: ::prost::alloc::string::String,
     #[prost(int64, tag = "9")]
     pub started_unix_us: i64,
-    /// In order of their start.
+    /// In order of their start, without a gap between them: each lasts until what
+    /// it is named after was done. Those up to `first_answer` add up to the outage.
     #[prost(message, repeated, tag = "10")]
     pub phases: ::prost::alloc::vec::Vec<Phase>,
-    /// Between the last good answer before and the first after, as a client saw it.
+    /// From the last sign of life of the former primary to the first answer of the
+    /// new one to a client's request. Absent = nobody has asked yet.
     #[prost(uint64, optional, tag = "11")]
     pub outage_us: ::core::option::Option<u64>,
     /// Acknowledged and lost.
@@ -561,6 +563,15 @@ pub struct RoleChange {
     /// Until the deposed node was a standby in sync again.
     #[prost(uint64, optional, tag = "17")]
     pub rejoin_us: ::core::option::Option<u64>,
+    /// Names the row on every node that knows it.
+    #[prost(string, tag = "18")]
+    pub id: ::prost::alloc::string::String,
+    /// Grows whenever more is known of the row; the highest one counts.
+    #[prost(uint64, tag = "19")]
+    pub revision: u64,
+    /// The longest time without a good answer, as a client of the drill saw it.
+    #[prost(uint64, optional, tag = "20")]
+    pub client_outage_us: ::core::option::Option<u64>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RoleChangeCount {
@@ -575,7 +586,7 @@ pub struct RoleChangeCount {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Phase {
-    /// `detect`, `fence`, `catch_up`, `promote`, `listen`, `publish`, ...
+    /// `detect`, `take_over`, `fence`, `listen`, `publish`, `first_answer`, ...
     #[prost(string, tag = "1")]
     pub name: ::prost::alloc::string::String,
     /// From the start of the role change.
@@ -654,6 +665,21 @@ impl RoleChangeKind {
             _ => None,
         }
     }
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetHistoryRequest {
+    /// Only so many of the newest. 0 = all that are kept.
+    #[prost(uint32, tag = "1")]
+    pub limit: u32,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct HistoryReply {
+    /// Oldest first.
+    #[prost(message, repeated, tag = "1")]
+    pub rows: ::prost::alloc::vec::Vec<RoleChange>,
+    /// Whether they are kept on disk.
+    #[prost(bool, tag = "2")]
+    pub durable: bool,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetStatusRequest {
@@ -1408,6 +1434,29 @@ pub mod status_client {
                 .insert(GrpcMethod::new("standfast.v1.Status", "WatchStatus"));
             self.inner.server_streaming(req, path, codec).await
         }
+        /// Role changes and drills, also those from before this process started where
+        /// it keeps a file of them, and those of other nodes that it has heard of.
+        pub async fn get_history(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetHistoryRequest>,
+        ) -> std::result::Result<tonic::Response<super::HistoryReply>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/standfast.v1.Status/GetHistory",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("standfast.v1.Status", "GetHistory"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -1442,6 +1491,12 @@ pub mod status_server {
             tonic::Response<Self::WatchStatusStream>,
             tonic::Status,
         >;
+        /// Role changes and drills, also those from before this process started where
+        /// it keeps a file of them, and those of other nodes that it has heard of.
+        async fn get_history(
+            &self,
+            request: tonic::Request<super::GetHistoryRequest>,
+        ) -> std::result::Result<tonic::Response<super::HistoryReply>, tonic::Status>;
     }
     /// What a node knows of itself and its cluster.
     #[derive(Debug)]
@@ -1605,6 +1660,49 @@ pub mod status_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/standfast.v1.Status/GetHistory" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetHistorySvc<T: Status>(pub Arc<T>);
+                    impl<T: Status> tonic::server::UnaryService<super::GetHistoryRequest>
+                    for GetHistorySvc<T> {
+                        type Response = super::HistoryReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetHistoryRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Status>::get_history(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetHistorySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)
@@ -3057,6 +3155,25 @@ pub mod master_server {
         const NAME: &'static str = SERVICE_NAME;
     }
 }
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct HistoryExchange {
+    #[prost(string, tag = "1")]
+    pub cluster_id: ::prost::alloc::string::String,
+    /// All rows that the sender knows.
+    #[prost(message, repeated, tag = "2")]
+    pub heads: ::prost::alloc::vec::Vec<HistoryHead>,
+    /// Rows that the receiver lacks, as far as the sender can tell.
+    #[prost(message, repeated, tag = "3")]
+    pub rows: ::prost::alloc::vec::Vec<RoleChange>,
+}
+/// One row, by name.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct HistoryHead {
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "2")]
+    pub revision: u64,
+}
 /// Names one entry for ever: no two entries share (epoch, seq).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct LogPos {
@@ -3889,6 +4006,32 @@ pub mod replication_client {
                 .insert(GrpcMethod::new("standfast.v1.Replication", "FullSync"));
             self.inner.server_streaming(req, path, codec).await
         }
+        /// Rows of the history that the other side lacks, both ways: the caller says
+        /// what it knows, and sends rows that it was shown to be missing there.
+        pub async fn exchange_history(
+            &mut self,
+            request: impl tonic::IntoRequest<super::HistoryExchange>,
+        ) -> std::result::Result<
+            tonic::Response<super::HistoryExchange>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/standfast.v1.Replication/ExchangeHistory",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("standfast.v1.Replication", "ExchangeHistory"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -3950,6 +4093,12 @@ pub mod replication_server {
             &self,
             request: tonic::Request<super::FullSyncRequest>,
         ) -> std::result::Result<tonic::Response<Self::FullSyncStream>, tonic::Status>;
+        /// Rows of the history that the other side lacks, both ways: the caller says
+        /// what it knows, and sends rows that it was shown to be missing there.
+        async fn exchange_history(
+            &self,
+            request: tonic::Request<super::HistoryExchange>,
+        ) -> std::result::Result<tonic::Response<super::HistoryExchange>, tonic::Status>;
     }
     /// Replication between the nodes of one cluster. Not for clients.
     ///
@@ -4171,6 +4320,51 @@ pub mod replication_server {
                     };
                     Box::pin(fut)
                 }
+                "/standfast.v1.Replication/ExchangeHistory" => {
+                    #[allow(non_camel_case_types)]
+                    struct ExchangeHistorySvc<T: Replication>(pub Arc<T>);
+                    impl<
+                        T: Replication,
+                    > tonic::server::UnaryService<super::HistoryExchange>
+                    for ExchangeHistorySvc<T> {
+                        type Response = super::HistoryExchange;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::HistoryExchange>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Replication>::exchange_history(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ExchangeHistorySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
                 _ => {
                     Box::pin(async move {
                         let mut response = http::Response::new(
@@ -4210,6 +4404,35 @@ pub mod replication_server {
     impl<T> tonic::server::NamedService for ReplicationServer<T> {
         const NAME: &'static str = SERVICE_NAME;
     }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct NoteDrillRequest {
+    /// The epoch that the drill brought about. Absent = it brought about none.
+    #[prost(uint64, optional, tag = "1")]
+    pub epoch: ::core::option::Option<u64>,
+    /// `kill`, `stop` or `partition`.
+    #[prost(string, tag = "2")]
+    pub kind: ::prost::alloc::string::String,
+    /// Who asks. Not empty.
+    #[prost(string, tag = "3")]
+    pub actor: ::prost::alloc::string::String,
+    /// Why. Not empty.
+    #[prost(string, tag = "4")]
+    pub reason: ::prost::alloc::string::String,
+    /// Outage as a client saw it. Absent = nobody looked.
+    #[prost(uint64, optional, tag = "5")]
+    pub outage_us: ::core::option::Option<u64>,
+    /// What was struck.
+    #[prost(string, tag = "6")]
+    pub node: ::prost::alloc::string::String,
+    #[prost(bool, tag = "7")]
+    pub succeeded: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct NoteDrillReply {
+    /// Of the row that says so. Empty = no such role change is known here.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct VerifyNowRequest {
@@ -4259,6 +4482,11 @@ pub struct PromoteRequest {
     /// Run everything up to the point of no return, and change nothing.
     #[prost(bool, tag = "3")]
     pub dry_run: bool,
+    /// Every copy of the state is lost, and that is accepted: start this node
+    /// empty. The caller states that the former primary and all members of the
+    /// in-sync set are stopped. What this node holds is thrown away.
+    #[prost(bool, tag = "4")]
+    pub start_empty: bool,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct PromoteReply {
@@ -4619,6 +4847,29 @@ pub mod admin_client {
                 .insert(GrpcMethod::new("standfast.v1.Admin", "LabCorrupt"));
             self.inner.unary(req, path, codec).await
         }
+        /// Says of a role change in the history that it was a drill, and what a client
+        /// saw of it; without an epoch, of a drill that made no role change.
+        pub async fn note_drill(
+            &mut self,
+            request: impl tonic::IntoRequest<super::NoteDrillRequest>,
+        ) -> std::result::Result<tonic::Response<super::NoteDrillReply>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/standfast.v1.Admin/NoteDrill",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("standfast.v1.Admin", "NoteDrill"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -4671,6 +4922,12 @@ pub mod admin_server {
             &self,
             request: tonic::Request<super::LabCorruptRequest>,
         ) -> std::result::Result<tonic::Response<super::LabCorruptReply>, tonic::Status>;
+        /// Says of a role change in the history that it was a drill, and what a client
+        /// saw of it; without an epoch, of a drill that made no role change.
+        async fn note_drill(
+            &self,
+            request: tonic::Request<super::NoteDrillRequest>,
+        ) -> std::result::Result<tonic::Response<super::NoteDrillReply>, tonic::Status>;
     }
     /// What operators do. Every call is audited with its actor and reason. A call
     /// that the node refuses for a reason of the cluster's state is answered with
@@ -4995,6 +5252,49 @@ pub mod admin_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = LabCorruptSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/standfast.v1.Admin/NoteDrill" => {
+                    #[allow(non_camel_case_types)]
+                    struct NoteDrillSvc<T: Admin>(pub Arc<T>);
+                    impl<T: Admin> tonic::server::UnaryService<super::NoteDrillRequest>
+                    for NoteDrillSvc<T> {
+                        type Response = super::NoteDrillReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::NoteDrillRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Admin>::note_drill(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = NoteDrillSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -12,6 +12,7 @@ mod panel;
 mod readback;
 mod route;
 mod script;
+mod takeover;
 mod verdict;
 mod workload;
 

@@ -64,11 +64,12 @@ impl Board {
     }
 }
 
-/// The largest lag of a standby in microseconds, where this is a primary that knows it. Without contact the age
-/// rises, but entries are unknown: that is no measured lag.
+/// The largest lag of an in-sync standby in microseconds, where this is a primary that knows it. Without contact the
+/// age rises, but entries are unknown: that is no measured lag. Nor is that of a copy that is still being made.
 fn measured_lag(status: &NodeStatus) -> Option<u64> {
     status.leadership.as_ref().filter(|l| l.role() == Role::Primary)?;
-    let known = status.standbys.iter().filter_map(|peer| peer.lag.as_ref());
+    let in_sync = status.standbys.iter().filter(|peer| peer.in_sync);
+    let known = in_sync.filter_map(|peer| peer.lag.as_ref());
     known.filter(|lag| lag.entries.is_some()).filter_map(|lag| lag.age_us).max()
 }
 
@@ -116,7 +117,11 @@ mod tests {
         let board = Board::new(1);
         let status = |entries, age_us| NodeStatus {
             leadership: Some(Leadership { role: Role::Primary.into(), ..Leadership::default() }),
-            standbys: vec![Peer { lag: Some(Lag { entries, bytes: None, age_us }), ..Peer::default() }],
+            standbys: vec![Peer {
+                in_sync: true,
+                lag: Some(Lag { entries, bytes: None, age_us }),
+                ..Peer::default()
+            }],
             ..NodeStatus::default()
         };
         board.note(0, status(None, Some(9_000_000)));

@@ -105,7 +105,7 @@ fn colour_of(line: &str) -> Option<Color> {
     let role = line.get(5..14).map_or("", str::trim);
     if line.contains("KILLED") || line.contains("DOES NOT ANSWER") || line.contains("WRONG") {
         Some(Color::Red)
-    } else if role == "primary" || line.contains("PROMOTED") {
+    } else if role == "primary" || line.contains("TOOK OVER") {
         Some(Color::Green)
     } else if role == "standby" || role == "candidate" {
         Some(Color::Cyan)

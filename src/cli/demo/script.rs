@@ -4,17 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use standfast_proto::v1::admin_client::AdminClient;
-use standfast_proto::v1::{PromoteReply, PromoteRequest, StreamState, Verdict};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, sleep_until};
-use tonic::transport::Channel;
+use tokio::time::{Instant, sleep_until};
 
-use super::super::client::{self, ADMIN_LIMIT, CONNECT_LIMIT, within};
-use super::super::exit::{Exit, Failure};
+use super::super::exit::Failure;
 use super::super::{operate, text};
 use super::DemoArgs;
-use super::cluster::{Node, Plan};
+use super::cluster::{ANY_PORT, Node, Plan, Witness};
 use super::compare::{Compared, compare};
 use super::corrupt::{self, CorruptFacts};
 use super::ledger::read;
@@ -23,6 +19,7 @@ use super::monitor::{self, Board};
 use super::panel::{self, Stage};
 use super::readback::{self, Reader};
 use super::route::Caller;
+use super::takeover::{self, AWAY};
 use super::verdict::{FailoverFacts, Measured, NodeFacts};
 use super::workload::{World, Writer};
 
@@ -31,18 +28,15 @@ const WRITERS: u32 = 4;
 const READERS: u64 = 2;
 const SEGMENTS: usize = 4;
 /// Shares of the duration at which the acts begin.
-const MOUNT_AT: f64 = 0.3;
-const COMPARE_AT: f64 = 0.6;
-const KILL_AT: f64 = 0.7;
-/// For the standby to be in sync at the start.
-const IN_SYNC_LIMIT: Duration = Duration::from_secs(15);
+const MOUNT_AT: f64 = 0.15;
+const COMPARE_AT: f64 = 0.3;
+const KILL_AT: f64 = 0.4;
 /// For the clients to end their turns.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
 /// A status is read some time after it was true: at most a heartbeat in the node, and the way to here.
 const BOUND_SLACK: Duration = Duration::from_millis(250);
 /// The board's number of the node that is the primary at first.
 const PRIMARY: usize = 0;
-const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// A run and what it has measured so far.
 pub(super) struct Run {
@@ -54,10 +48,15 @@ pub(super) struct Run {
     loaded: Duration,
 }
 
-/// The primary and the standby that takes its place.
+/// The primary, the standby that takes its place, and who decides between them.
 struct Pair {
     a: Node,
     b: Node,
+    witness: Witness,
+    /// How `a` is started again.
+    again: Plan,
+    /// `a` was killed and is not back.
+    a_is_away: bool,
 }
 
 impl Run {
@@ -127,43 +126,33 @@ impl Run {
 
     async fn start(&mut self) -> Result<Pair, Failure> {
         let DemoArgs { ack, sabotage, corrupt, keep, ref otlp, .. } = self.args;
-        let otlp = otlp.as_ref().map(|collector| collector.as_str().to_owned());
-        let otlp = otlp.as_deref();
-        let on_primary = sabotage.filter(|sabotage| sabotage.strikes_the_primary());
-        let on_standby = sabotage.filter(|sabotage| !sabotage.strikes_the_primary());
-        let a = Node::start(Plan { name: "a", peer: None, ack, sabotage: on_primary, corrupt, keep, otlp })
-            .await?;
-        self.measured.nodes.push(NodeFacts {
-            id: a.name.into(),
-            pid: a.pid,
-            role: "primary",
-            ..NodeFacts::default()
-        });
-        let b = Node::start(Plan {
-            name: "b",
-            peer: Some(&a.addr),
+        let witness = Witness::start(keep).await?;
+        let plan = Plan {
+            name: "a",
+            grpc: ANY_PORT.to_owned(),
+            witness: witness.addr.clone(),
             ack,
-            sabotage: on_standby,
+            sabotage: sabotage.filter(|sabotage| sabotage.strikes_the_primary()),
             corrupt,
             keep,
-            otlp,
-        })
-        .await?;
-        self.measured.nodes.push(NodeFacts {
-            id: b.name.into(),
-            pid: b.pid,
-            role: "standby",
-            ..NodeFacts::default()
-        });
+            otlp: otlp.as_ref().map(|collector| collector.as_str().to_owned()),
+        };
+        let a = takeover::found(&plan).await?;
+        self.measured.nodes.push(started(&a, "primary"));
+        let on_standby = sabotage.filter(|sabotage| !sabotage.strikes_the_primary());
+        let b = Node::start(&Plan { name: "b", sabotage: on_standby, ..plan.clone() }).await?;
+        self.measured.nodes.push(started(&b, "standby"));
         self.stage.say(format!(
             "a (pid {}) is primary at {}, b (pid {}) standby at {}",
             a.pid, a.addr, b.pid, b.addr
         ));
-        Ok(Pair { a, b })
+        // The same address: clients and nodes know it.
+        let again = Plan { grpc: a.addr.clone(), sabotage: None, ..plan };
+        Ok(Pair { a, b, witness, again, a_is_away: false })
     }
 
     async fn acts(&mut self, pair: &mut Pair, world: &Arc<World>) -> Result<(), Failure> {
-        Box::pin(in_sync(pair)).await?;
+        Box::pin(takeover::in_sync(&pair.a, &pair.b)).await?;
         self.stage.say("the standby is in sync");
         let mut lender = Caller::new(Arc::clone(&world.route));
         for _ in 0..SEGMENTS {
@@ -188,7 +177,7 @@ impl Run {
             self.corrupt(&pair.b).await;
         }
         sleep_until(compare_at).await;
-        let paused = self.compare(pair, world).await;
+        let mut paused = self.compare(&pair.a, &pair.b, world).await;
         let mut goes_on = true;
         if !self.args.no_failover {
             sleep_until(kill_at).await;
@@ -196,6 +185,9 @@ impl Run {
         }
         if goes_on {
             sleep_until(end_at).await;
+        }
+        if self.measured.failover.as_ref().is_some_and(|f| f.rejoin_ms.is_some()) {
+            paused += self.compare(&pair.b, &pair.a, world).await;
         }
         self.loaded = began.elapsed().saturating_sub(paused);
         self.stop(world, &mut clients).await;
@@ -223,15 +215,17 @@ impl Run {
     }
 
     /// Pauses the load and compares both copies at one position. Returns how long that took.
-    async fn compare(&mut self, pair: &Pair, world: &World) -> Duration {
+    async fn compare(&mut self, primary: &Node, standby: &Node, world: &World) -> Duration {
         let began = Instant::now();
         let _paused = world.gate.write().await;
         self.stage.say("load paused: comparing both copies");
-        let Compared { nodes, equal, faults } = Box::pin(compare(&pair.a, &pair.b)).await;
+        let Compared { nodes, equal, faults } = Box::pin(compare(primary, standby)).await;
         let at = nodes.last().and_then(|standby| standby.applied);
-        self.measured.digests_equal = equal;
+        // One comparison that shows a difference is not excused by a later one.
+        self.measured.digests_equal = equal.map(|equal| equal && self.measured.digests_equal != Some(false));
         if !nodes.is_empty() {
             (self.measured.entries_replicated, self.measured.nodes) = (at, nodes);
+            self.measured.nodes.sort_by(|a, b| a.id.cmp(&b.id));
         }
         match equal {
             Some(equal) => {
@@ -248,17 +242,10 @@ impl Run {
         began.elapsed()
     }
 
-    /// Kills the primary in full load and promotes the standby. False when the standby would not have it.
+    /// Kills the primary in full load; the standby takes over by itself, and the killed node returns. False when the
+    /// standby would not have taken over: then nothing is killed.
     async fn fail_over(&mut self, pair: &mut Pair, world: &World) -> bool {
-        let channel = match client::open(&pair.b.addr, CONNECT_LIMIT).await {
-            Ok(channel) => channel,
-            Err(why) => {
-                self.measured.faults.push(format!("the standby cannot be reached: {why}"));
-                return false;
-            }
-        };
-        if let Err(why) = promote(&channel, true).await {
-            // Killing the primary now would lose everything, as the standby says itself.
+        if let Some(why) = Box::pin(takeover::why_not(&pair.b)).await {
             self.stage.say(format!("not killed: {why}"));
             self.measured.faults.push(why);
             return false;
@@ -269,21 +256,39 @@ impl Run {
             ..FailoverFacts::default()
         };
         pair.a.kill();
-        let _ = world.outage.began.set(Instant::now());
+        pair.a_is_away = true;
+        let killed = Instant::now();
+        let _ = world.outage.began.set(killed);
         self.stage.say("primary KILLED with SIGKILL in full load");
-        match promote(&channel, false).await {
-            Ok(reply) => {
-                let change = operate::history_row(&channel, reply.epoch).await;
-                let epoch = text::number(reply.epoch);
-                self.stage.say(format!("standby PROMOTED: b is the primary of epoch {epoch}"));
-                facts.phases = change.as_ref().map(operate::phases_ms).unwrap_or_default();
-                let told = change.and_then(|change| change.at_risk).and_then(|loss| loss.entries);
-                facts.loss_told_entries = told;
+        match Box::pin(takeover::taken_over(&pair.b)).await {
+            Ok(change) => {
+                self.stage.say(format!("standby TOOK OVER: b is the primary of epoch {}", change.epoch));
+                facts.phases = operate::phases_ms(&change);
+                facts.loss_told_entries = change.at_risk.and_then(|loss| loss.entries);
             }
             Err(why) => self.measured.faults.push(why),
         }
         self.measured.failover = Some(facts);
+        sleep_until(killed + AWAY).await;
+        match Box::pin(self.rejoin(pair)).await {
+            Ok(rejoin_ms) => {
+                self.measured.failover.iter_mut().for_each(|failover| failover.rejoin_ms = Some(rejoin_ms));
+            }
+            Err(failure) => self.measured.faults.push(failure.text),
+        }
         true
+    }
+
+    /// Starts the killed node again. Returns how long it took to be in sync, in milliseconds.
+    async fn rejoin(&mut self, pair: &mut Pair) -> Result<f64, Failure> {
+        let began = Instant::now();
+        pair.a = Node::start(&pair.again).await?;
+        pair.a_is_away = false;
+        self.stage.say(format!("a (pid {}) is started again", pair.a.pid));
+        takeover::in_sync(&pair.b, &pair.a).await?;
+        let took = began.elapsed().as_secs_f64() * 1e3;
+        self.stage.say(format!("a is in sync again, as standby of b, after {took:.0} ms"));
+        Ok(took)
     }
 
     /// In async mode: says before the kill what may be lost by it. The primary's newest status tells how old the
@@ -318,7 +323,7 @@ impl Run {
 
     /// A node that ended by itself is a fault, whatever the load noticed.
     fn look_at_processes(&mut self, pair: &mut Pair) {
-        let nodes = [(&mut pair.a, self.measured.failover.is_some()), (&mut pair.b, false)];
+        let nodes = [(&mut pair.a, pair.a_is_away), (&mut pair.b, false)];
         for (node, was_killed) in nodes {
             if !was_killed && node.has_ended() {
                 let fault = format!("node {} ended by itself; it logged: {}", node.name, node.last_words());
@@ -328,6 +333,8 @@ impl Run {
     }
 
     fn keep(&self, pair: &mut Pair) {
+        let witness = pair.witness.stay();
+        self.stage.say(format!("the witness (pid {witness}) keeps running at {}", pair.witness.addr));
         for node in [&mut pair.a, &mut pair.b] {
             if !node.has_ended() {
                 node.stay();
@@ -337,6 +344,11 @@ impl Run {
             }
         }
     }
+}
+
+/// What is known of a node that has just been started.
+fn started(node: &Node, role: &'static str) -> NodeFacts {
+    NodeFacts { id: node.name.into(), pid: node.pid, role, ..NodeFacts::default() }
 }
 
 fn start_load(world: &Arc<World>, seed: u64) -> JoinSet<()> {
@@ -350,41 +362,4 @@ fn start_load(world: &Arc<World>, seed: u64) -> JoinSet<()> {
         clients.spawn(Reader::new(world, seed ^ (nr + 1)).run());
     }
     clients
-}
-
-/// Waits until the primary counts on the standby and the standby could take over.
-async fn in_sync(pair: &Pair) -> Result<(), Failure> {
-    let until = Instant::now() + IN_SYNC_LIMIT;
-    while Instant::now() < until {
-        let (a, b) = tokio::join!(client::status(&pair.a.addr, false), client::status(&pair.b.addr, false));
-        if let (Ok(a), Ok(b)) = (a, b) {
-            let counted =
-                a.standbys.iter().any(|peer| peer.in_sync && peer.stream() == StreamState::Streaming);
-            let ready = b.rehearsal.is_some_and(|rehearsal| rehearsal.verdict() == Verdict::Yes);
-            if counted && ready {
-                return Ok(());
-            }
-        }
-        sleep(LOOK_EVERY).await;
-    }
-    let text = format!(
-        "the standby was not in sync within {} s; a logged: {}; b logged: {}",
-        IN_SYNC_LIMIT.as_secs(),
-        pair.a.last_words(),
-        pair.b.last_words()
-    );
-    Err(Failure::new(Exit::Bad, text))
-}
-
-/// Asks the standby to take over, or whether it would. Anything but yes is a sentence.
-async fn promote(channel: &Channel, dry_run: bool) -> Result<PromoteReply, String> {
-    let reason = "the demo killed the primary".to_owned();
-    let request = PromoteRequest { actor: operate::actor(), reason, dry_run };
-    let reply = within(ADMIN_LIMIT, AdminClient::new(channel.clone()).promote(request)).await;
-    let reply = reply.map_err(|status| Failure::of_change("promotion", &status).text)?;
-    if reply.accepted {
-        return Ok(reply);
-    }
-    let why: Vec<&str> = reply.reasons.iter().map(|reason| &*reason.text).collect();
-    Err(format!("the standby refuses to be promoted: {}", why.join("; ")))
 }

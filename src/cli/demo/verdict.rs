@@ -32,6 +32,8 @@ pub(super) struct FailoverFacts {
     pub(super) loss_bound_ms: Option<f64>,
     /// Durations in milliseconds by name; null = unknown.
     pub(super) phases: Value,
+    /// From the start of the killed node until it was in sync again.
+    pub(super) rejoin_ms: Option<f64>,
 }
 
 /// All that was measured. `None` = it was not, or could not be.
@@ -162,6 +164,8 @@ fn gaps(m: &Measured) -> Vec<String> {
     need(!m.failover_wanted || m.failover.is_some(), "there was no failover");
     let no_write = m.failover.as_ref().is_some_and(|f| f.outage_ms.is_none());
     need(!no_write, "no write was acknowledged after the failover");
+    let away = m.failover.as_ref().is_some_and(|f| f.rejoin_ms.is_none());
+    need(!away, "the killed node did not come back in sync");
     need(m.unread.is_some(), "the acknowledged keys were not read back");
     if let Some(unread) = m.unread.filter(|unread| *unread > 0) {
         reasons
@@ -187,7 +191,9 @@ pub(super) fn line(m: &Measured, verdict: &Verdict) -> Value {
     let failover = m.failover.as_ref().map(|f| {
         json!({
             "cause": "kill -9", "outage_ms": f.outage_ms, "acked_lost": found(f.acked_lost, m.read_back),
-            "loss_told_entries": f.loss_told_entries, "loss_bound_ms": f.loss_bound_ms, "phases": f.phases, "rejoin_ms": null,
+            "loss_told_entries": f.loss_told_entries, "loss_bound_ms": f.loss_bound_ms,
+            "phases": f.phases,
+            "rejoin_ms": f.rejoin_ms,
         })
     });
     json!({
@@ -229,13 +235,16 @@ pub(super) fn summary(m: &Measured, verdict: &Verdict) -> Vec<String> {
             known(m.lag_ms.map(|lag| lag.1), "ms")
         ),
         format!(
-            "  copies equal before the failover: {}",
+            "  copies equal, before the failover and at the end: {}",
             m.digests_equal.map_or("?", |equal| if equal { "yes" } else { "NO" })
         ),
     ];
     if let Some(failover) = &m.failover {
         let outage = known(failover.outage_ms, "ms");
-        lines.push(format!("  kill -9 to the first good write: {outage}"));
+        let rejoin = known(failover.rejoin_ms, "ms");
+        lines.push(format!(
+            "  kill -9 to the first good write: {outage}; killed node in sync after: {rejoin}"
+        ));
         if m.is_async {
             let bound = known(failover.loss_bound_ms, "ms");
             lines.push(format!("  may be lost: what was acknowledged in the last {bound} before the kill"));
@@ -270,7 +279,11 @@ mod tests {
             unread: Some(0),
             read_back: 1,
             failover_wanted: true,
-            failover: Some(FailoverFacts { outage_ms: Some(600.0), ..Default::default() }),
+            failover: Some(FailoverFacts {
+                outage_ms: Some(600.0),
+                rejoin_ms: Some(900.0),
+                ..Default::default()
+            }),
             ..Measured::default()
         }
     }
@@ -315,6 +328,7 @@ mod tests {
         assert_eq!(word(|m| m.unread = Some(1)), "incomplete");
         assert_eq!(word(|m| m.failover = None), "incomplete");
         assert_eq!(word(|m| m.failover.as_mut().expect("is there").outage_ms = None), "incomplete");
+        assert_eq!(word(|m| m.failover.as_mut().expect("is there").rejoin_ms = None), "incomplete");
         assert_eq!(word(|m| m.keys = KEYS_MIN - 1), "incomplete");
         assert_eq!(word(|m| m.gaps.push("interrupted".into())), "incomplete");
     }

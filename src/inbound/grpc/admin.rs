@@ -8,12 +8,14 @@ use standfast_proto::v1;
 use standfast_proto::v1::admin_server::Admin;
 use tonic::{Request, Response, Status};
 
+use crate::ports::Clock;
 use crate::shell::{NodeHandle, StatusBoard, StoppedNode};
 
 /// Operator calls over gRPC.
-pub(super) struct AdminDoor {
+pub(super) struct AdminDoor<C> {
     pub(super) node: NodeHandle,
     pub(super) board: Arc<StatusBoard>,
+    pub(super) clock: Arc<C>,
     /// Whether faults may be planted.
     pub(super) lab: bool,
 }
@@ -44,7 +46,7 @@ fn phases(done: &Operated) -> Vec<v1::Phase> {
     done.phases.iter().map(phase).collect()
 }
 
-impl AdminDoor {
+impl<C: Clock> AdminDoor<C> {
     async fn operate(&self, order: Order, actor: String, reason: String) -> Result<Operated, Status> {
         required(&actor, "actor")?;
         required(&reason, "reason")?;
@@ -58,9 +60,18 @@ fn stopped(_: StoppedNode) -> Status {
 }
 
 #[tonic::async_trait]
-impl Admin for AdminDoor {
+impl<C: Clock> Admin for AdminDoor<C> {
     async fn promote(&self, r: Request<v1::PromoteRequest>) -> Result<Response<v1::PromoteReply>, Status> {
-        let v1::PromoteRequest { actor, reason, dry_run } = r.into_inner();
+        let v1::PromoteRequest { actor, reason, dry_run, start_empty } = r.into_inner();
+        if start_empty {
+            let done = self.operate(Order::ForceStart { dry_run }, actor, reason).await?;
+            return Ok(Response::new(v1::PromoteReply {
+                accepted: done.verdict.is_yes(),
+                epoch: done.epoch.map(|e| e.0),
+                reasons: StatusBoard::reasons(&done.verdict.reasons),
+                plan: None,
+            }));
+        }
         required(&actor, "actor")?;
         required(&reason, "reason")?;
         let before = self.board.promotion_plan();
@@ -138,6 +149,22 @@ impl Admin for AdminDoor {
             )
         };
         reply.map(Response::new).ok_or_else(|| none().into())
+    }
+
+    async fn note_drill(
+        &self,
+        r: Request<v1::NoteDrillRequest>,
+    ) -> Result<Response<v1::NoteDrillReply>, Status> {
+        let drill = r.into_inner();
+        required(&drill.actor, "actor")?;
+        required(&drill.reason, "reason")?;
+        let v1::NoteDrillRequest { actor, kind, node, .. } = &drill;
+        tracing::warn!(code = "drill", actor, kind, node, "{actor} notes a drill: {}", drill.reason);
+        let noted = self.board.history().note_drill(self.clock.wall(), drill);
+        let id = noted.map_err(|bad| {
+            Status::from(v1::Refusal::new(v1::RefusalCode::InvalidArgument, bad.to_string()))
+        })?;
+        Ok(Response::new(v1::NoteDrillReply { id }))
     }
 
     async fn lab_corrupt(

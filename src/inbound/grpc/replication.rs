@@ -1,18 +1,21 @@
 //! For peers.
 
+use std::sync::Arc;
+
 use standfast_proto::v1;
 use standfast_proto::v1::replication_server::Replication;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::ports::Clock;
-use crate::shell::{FullSyncService, NodeHandle, ReplicationService};
+use crate::shell::{FullSyncService, History, NodeHandle, ReplicationService};
 
 /// Streams between nodes over gRPC.
 pub(super) struct ReplicationDoor<C> {
     pub(super) service: ReplicationService,
     pub(super) copies: FullSyncService<C>,
     pub(super) node: NodeHandle,
+    pub(super) history: Arc<History>,
 }
 
 #[tonic::async_trait]
@@ -50,5 +53,15 @@ impl<C: Clock> Replication for ReplicationDoor<C> {
         r: Request<v1::FullSyncRequest>,
     ) -> Result<Response<Self::FullSyncStream>, Status> {
         Ok(Response::new(ReceiverStream::new(self.copies.accept(r.into_inner()).await?)))
+    }
+
+    async fn exchange_history(
+        &self,
+        r: Request<v1::HistoryExchange>,
+    ) -> Result<Response<v1::HistoryExchange>, Status> {
+        let answer = self.history.answer(r.into_inner());
+        answer
+            .map(Response::new)
+            .map_err(|bad| Status::from(v1::Refusal::new(v1::RefusalCode::InvalidArgument, bad.to_string())))
     }
 }

@@ -72,7 +72,8 @@ pub async fn serve<C: Clock>(
     let (reporter, health) = health::service();
     let keeper = health::keep(reporter, Arc::clone(&board), Arc::clone(&clock));
     let recounting = tokio::sync::Mutex::default();
-    let status = StatusDoor { board: Arc::clone(&board), node: node.clone(), clock, recounting };
+    let status =
+        StatusDoor { board: Arc::clone(&board), node: node.clone(), clock: Arc::clone(&clock), recounting };
     let server = Server::builder()
         .initial_stream_window_size(WINDOW_BYTES)
         .initial_connection_window_size(WINDOW_BYTES)
@@ -83,9 +84,10 @@ pub async fn serve<C: Clock>(
             service: replication,
             copies,
             node: node.clone(),
+            history: Arc::clone(board.history()),
         }))
         .add_service(StatusServer::new(status))
-        .add_service(AdminServer::new(AdminDoor { node, board, lab }))
+        .add_service(AdminServer::new(AdminDoor { node, board, clock, lab }))
         .add_service(RecorderServer::new(traces))
         .add_service(health)
         .serve_with_incoming_shutdown(incoming, stop);

@@ -41,6 +41,15 @@ impl<C: Clock> StatusApi for StatusDoor<C> {
         counted.map(Response::new).map_err(|_| Status::internal("the recount was cancelled"))
     }
 
+    async fn get_history(
+        &self,
+        r: Request<v1::GetHistoryRequest>,
+    ) -> Result<Response<v1::HistoryReply>, Status> {
+        let history = self.board.history();
+        let rows = history.rows(r.into_inner().limit as usize);
+        Ok(Response::new(v1::HistoryReply { rows, durable: history.is_durable() }))
+    }
+
     type WatchStatusStream = ReceiverStream<Result<v1::StatusUpdate, Status>>;
 
     async fn watch_status(

@@ -99,6 +99,8 @@ mutants! {
     GrowLate,
     /// PROTOCOL I4: transactions of a new epoch do not compare the in-sync set.
     TakeNoIsrCmp,
+    /// DESIGN 3: a new process starts the cluster empty although copies on record may live.
+    ColdStartUnproved,
     /// PROTOCOL T7: a primary goes on answering while its hand-over is under way.
     HandOverNotQuiet,
     /// PROTOCOL T7: it hands over to a standby that lacks entries.

@@ -44,7 +44,19 @@ pub const REASONS: &[&str] =
 /// Kinds of role changes.
 pub const CHANGES: &[&str] = &["bootstrap", "switchover", "failover", "forced"];
 /// Phases of a role change; one that is not listed is exported as `other`.
-pub const PHASES: &[&str] = &["detect", "fence", "catch_up", "promote", "listen", "publish", "other"];
+pub const PHASES: &[&str] = &[
+    "detect",
+    "take_over",
+    "fence",
+    "catch_up",
+    "promote",
+    "listen",
+    "publish",
+    "first_answer",
+    "first_read",
+    "first_write",
+    "other",
+];
 /// Where a segment is in its life.
 pub const SEGMENT_STATES: &[&str] = &["ok", "held", "gracefully_unmounting"];
 
@@ -185,12 +197,12 @@ catalog! {
         .by(KIND_RESULT);
     FAILOVER_PHASE = gauge("standfast_failover_phase_seconds", "How long each phase of the last role change took.")
         .by(&[closed("phase", PHASES)])
-        .absent("this node has not taken over since it started");
+        .absent("this node has never taken over, as far as its history goes");
     FAILOVER_RPO = gauge("standfast_failover_rpo_entries", "Acknowledged entries that the last role change lost.")
         .healthy("0")
         .absent("there was none, or nobody knows (async)");
     FAILOVER_AT = gauge("standfast_failover_last_timestamp_seconds", "When the last role change began, in seconds since 1970.")
-        .absent("this node has not become primary since it started");
+        .absent("this node has never become primary, as far as its history goes");
 
     // Clients and state.
     CLIENTS = gauge("standfast_clients", "Clients on record: those that lend memory or have said hello.")

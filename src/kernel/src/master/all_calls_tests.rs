@@ -275,7 +275,7 @@ fn pins(store: &MetadataStore) -> BTreeMap<Vec<u8>, (u64, Option<u64>, bool)> {
     let homes = (0..limits::SHARDS).filter_map(HomeId::from_index);
     let of = |home| {
         let shard = store.shard(home).read();
-        let pin = |o: &Object| (o.key.to_vec(), (o.soft_pin(), o.pending_pin(), o.hard_pin));
+        let pin = |o: &Object| (o.key().to_vec(), (o.soft_pin(), o.pending_pin(), o.hard_pin()));
         shard.objects().map(pin).collect::<Vec<_>>()
     };
     homes.flat_map(of).collect()
@@ -297,7 +297,7 @@ fn conserved(b: &Bench) {
     let mut owned: BTreeMap<MountUid, Vec<(u64, u64)>> = BTreeMap::new();
     for home in (0..limits::SHARDS).filter_map(HomeId::from_index) {
         let shard = b.store.shard(home).read();
-        let objects = shard.objects().flat_map(|o| o.replicas.iter().map(|r| r.region));
+        let objects = shard.objects().flat_map(|o| o.replicas().map(|r| r.region));
         for region in objects.chain(shard.limbo().map(|(_, _, l)| l.region)) {
             owned.entry(region.mount).or_default().push((region.offset, region.reserved));
         }

@@ -101,7 +101,7 @@ impl Master {
 
     /// True for objects whose write began under an earlier primary.
     pub(super) fn is_inherited(&self, object: &Object) -> bool {
-        object.started.epoch != self.epoch
+        object.started().epoch != self.epoch
     }
 
     /// True while a reader may hold a visible lease (SEMANTICS 2.4, PROTOCOL A3).
@@ -131,14 +131,20 @@ impl Master {
     }
 }
 
+/// True when this is the object with that key of the default tenant.
+pub(super) fn is_named(object: &Object, key: &[u8]) -> bool {
+    let own = object.key().strip_prefix(DEFAULT_TENANT).and_then(|rest| rest.strip_prefix(&[0]));
+    own.is_some_and(|own| own == key)
+}
+
 /// A replica list for a client.
 pub(super) fn describe(
     table: &SegmentTable,
     object: &Object,
     show: impl Fn(ReplicaStatus) -> bool,
 ) -> Vec<ReplicaDescriptor> {
-    let shown = object.replicas.iter().filter(|r| show(r.status));
-    shown.filter_map(|r| describe_one(table, object, r)).collect()
+    let shown = object.replicas().filter(|r| show(r.status));
+    shown.filter_map(|r| describe_one(table, object, &r)).collect()
 }
 
 /// One replica for a client, if its mount lives.

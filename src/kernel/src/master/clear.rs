@@ -24,14 +24,14 @@ impl Call<'_> {
         let (at, shard) = (homes.at, homes.here());
         self.depend(shard.mark().applied());
         let Some(object) = shard.get(at, &key) else { return false };
-        if object.writer != client || object.transfer.is_some() || master.is_leased(object, self.now) {
+        if object.writer != client || object.transfer().is_some() || master.is_leased(object, self.now) {
             return false;
         }
         let there = if segment.is_empty() { None } else { Some(complete_on(table, object, segment)) };
         match there {
             None if !object.is_complete(table) => return false,
             Some(ids) if ids.is_empty() => return false,
-            Some(ids) if ids.len() < object.replicas.len() => {
+            Some(ids) if ids.len() < object.replicas().len() => {
                 let (release, due) = master.release(object, self.now);
                 for id in ids {
                     let op = Op::DropReplica { key: &key, id, release };
@@ -48,9 +48,9 @@ impl Call<'_> {
 
 /// Ids of an object's complete replicas on the segments of this name.
 fn complete_on(table: &SegmentTable, object: &Object, segment: &str) -> SmallVec<[u64; 1]> {
-    let on_it = |r: &&crate::store::Replica| {
+    let on_it = |r: &crate::store::Replica| {
         r.status == ReplicaStatus::Complete
             && table.mount(r.region.mount).is_some_and(|m| m.segment.name == segment)
     };
-    object.replicas.iter().filter(on_it).map(|r| r.id).collect()
+    object.replicas().filter(on_it).map(|r| r.id).collect()
 }

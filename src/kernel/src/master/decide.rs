@@ -46,11 +46,11 @@ impl Master {
             }
             Request::GetReplicaList { keys } => {
                 let table = self.store.segments().read();
-                Response::GetReplicaList(keys.iter().map(|key| call.get(&table, key)).collect())
+                Response::GetReplicaList(call.get_all(&table, keys))
             }
             Request::ExistKey { keys } => {
                 let table = self.store.segments().read();
-                Response::ExistKey(keys.iter().map(|key| call.exist(&table, key)).collect())
+                Response::ExistKey(call.exist_all(&table, keys))
             }
             Request::Remove { keys, force } => {
                 let table = self.store.segments().read();

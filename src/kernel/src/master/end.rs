@@ -42,7 +42,7 @@ impl Call<'_> {
             (true, true) => return Ok(()),
             (true, false) => return Err(NOT_IN_PROGRESS),
             // What is written are the targets of a copy or move: not this writer's to end.
-            (false, _) if object.transfer.is_some() => return Err(NOT_IN_PROGRESS),
+            (false, _) if object.transfer().is_some() => return Err(NOT_IN_PROGRESS),
             // The write has no replica of that type: nothing changes.
             (false, false) => return Ok(()),
             (false, true) => {}

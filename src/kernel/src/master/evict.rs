@@ -5,14 +5,13 @@
 //! steps; what is blocked when its turn comes is replaced in a further round.
 
 use crate::sync::atomic::Ordering;
-use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use super::Master;
 use super::census::{Census, Cut};
+use super::choose::Chooser;
 use crate::oplog::{Op, Release};
-use crate::store::{Object, PinState, SegmentTable, Shard};
-use crate::types::{HomeId, Instant, KeyHash, WallTime, limits};
+use crate::store::{Cursor, Object, PinState};
+use crate::types::{HomeId, Instant, KeyHash, MountUid, WallTime, limits};
 
 /// When memory is evicted, and how much of it.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -63,6 +62,8 @@ pub struct EvictionStats {
     pub discarded: u64,
     /// Regions that left limbo.
     pub released: u64,
+    /// Looks at objects, to count or to choose them.
+    pub looked_at: u64,
 }
 
 /// Whether an object may be evicted, and since when: the order of eviction.
@@ -78,13 +79,13 @@ pub enum Evictability {
 
 /// Which objects a round looks at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Class {
+pub(super) enum Class {
     Plain,
     SoftPinned,
 }
 
 impl Class {
-    fn lease(self, of: Evictability) -> Option<Instant> {
+    pub(super) fn lease(self, of: Evictability) -> Option<Instant> {
         match (self, of) {
             (Self::Plain, Evictability::PlainFrom(at))
             | (Self::SoftPinned, Evictability::SoftPinnedFrom(at)) => Some(at),
@@ -96,7 +97,7 @@ impl Class {
 }
 
 #[derive(Debug)]
-enum Step {
+pub(super) enum Step {
     /// Finding the cut.
     Count(Census),
     /// Evicting up to it.
@@ -105,20 +106,22 @@ enum Step {
 
 /// A pass under way.
 #[derive(Debug)]
-struct Pass {
+pub(super) struct Pass {
     goal: Goal,
     began: Instant,
     /// Objects that could go if no lease were live; known after the first count.
-    base: Option<u64>,
-    counted: u64,
+    pub(super) base: Option<u64>,
+    pub(super) counted: u64,
     class: Class,
     /// Still to evict in this class.
     wanted: u64,
     evicted: u64,
     /// Discards and releases before this pass; what comes meanwhile is progress.
     freed_before: u64,
-    step: Step,
+    pub(super) step: Step,
+    /// Shard that is walked over, and where in it.
     next: usize,
+    pub(super) at: Cursor,
 }
 
 /// What eviction remembers between maintenance steps.
@@ -140,8 +143,13 @@ impl Master {
     /// Whether and since when an object may be evicted. Its order is that of
     /// leases; a write ends with a lease of no length, so this is nearly
     /// least-recently-used.
-    pub(super) fn evictability(&self, table: &SegmentTable, object: &Object, now: Instant) -> Evictability {
-        if !object.live(table).any(|r| object.is_evictable(r)) {
+    pub(super) fn evictability(
+        &self,
+        object: &Object,
+        alive: impl Fn(MountUid) -> bool,
+        now: Instant,
+    ) -> Evictability {
+        if !object.replicas().any(|r| object.is_evictable(&r) && alive(r.region.mount)) {
             return Evictability::Never;
         }
         let used = object.last_used();
@@ -153,53 +161,10 @@ impl Master {
         }
     }
 
-    /// The lease by which an object of this class is evicted now, if it may be:
-    /// no reader can hold a right on its bytes.
-    fn candidate(
-        &self,
-        table: &SegmentTable,
-        class: Class,
-        object: &Object,
-        now: Instant,
-    ) -> Option<Instant> {
-        let lease = class.lease(self.evictability(table, object, now))?;
-        (lease <= now && !self.may_be_read(object, now)).then_some(lease)
-    }
-
     /// True while a reader may hold a right on its bytes.
-    fn may_be_read(&self, object: &Object, now: Instant) -> bool {
+    pub(super) fn may_be_read(&self, object: &Object, now: Instant) -> bool {
         let unread = if mutant!(FreeNowAlways) { object.lease_until() } else { self.unread_from(object) };
         unread > now
-    }
-
-    /// Groups of this shard with a member that may be read: none of their members goes.
-    fn blocked_groups(&self, shard: &Shard, now: Instant) -> BTreeSet<Arc<[u8]>> {
-        if shard.members().is_empty() {
-            return BTreeSet::new();
-        }
-        let groups = shard.objects().filter_map(|o| o.group().filter(|_| self.may_be_read(o, now)));
-        groups.map(Arc::clone).collect()
-    }
-
-    /// Keys that go when this object goes: its own, or those of all members of
-    /// its group that may go, or none while a member may be read (SEMANTICS 4.2).
-    fn companions(
-        &self,
-        table: &SegmentTable,
-        shard: &Shard,
-        object: &Object,
-        now: Instant,
-    ) -> Vec<Box<[u8]>> {
-        let Some(group) = object.group() else { return vec![object.key.clone()] };
-        if shard.group_members(group).any(|o| self.may_be_read(o, now)) {
-            return Vec::new();
-        }
-        let safe = |o: &&Object| match self.evictability(table, o, now) {
-            Evictability::PlainFrom(_) => true,
-            Evictability::SoftPinnedFrom(_) => self.times.eviction.soft_pinned,
-            Evictability::Never => false,
-        };
-        shard.group_members(group).filter(safe).map(|o| o.key.clone()).collect()
     }
 
     /// Share of the mounted memory that is owned (R14).
@@ -252,21 +217,24 @@ impl Master {
                 pass.next = 0;
                 continue;
             };
-            if pass.base.is_none() {
+            if pass.base.is_none() && pass.at == Cursor::default() {
                 let cleaned = self.clean(now, wall, home, limits::MAINTAIN_FREES_PER_STEP, stats);
                 spent += cleaned * limits::EVICT_WEIGHT;
                 logged += cleaned;
             }
-            let (visited, evicted, done) = self.visit(now, wall, home, pass, stats);
-            spent += 1 + visited + evicted * limits::EVICT_WEIGHT;
+            let looked_before = stats.looked_at;
+            let (evicted, done) = self.visit(now, wall, home, pass, stats);
+            spent += 1 + (stats.looked_at - looked_before) as usize + evicted * limits::EVICT_WEIGHT;
             logged += evicted;
-            pass.next += usize::from(done);
+            if done {
+                (pass.next, pass.at) = (pass.next + 1, Cursor::default());
+            }
         }
         (logged, false)
     }
 
-    /// Counts or evicts in one shard: how many objects were looked at and
-    /// evicted, and whether the shard is done with.
+    /// Counts or evicts in a part of one shard: how many objects were evicted,
+    /// and whether the shard is done with.
     fn visit(
         &self,
         now: Instant,
@@ -274,65 +242,31 @@ impl Master {
         home: HomeId,
         pass: &mut Pass,
         stats: &mut EvictionStats,
-    ) -> (usize, usize, bool) {
+    ) -> (usize, bool) {
         let table = &*self.store.segments().read();
-        let lock = self.store.shard(home);
-        let (class, wanted) = (pass.class, pass.wanted);
-        match &mut pass.step {
-            Step::Count(census) => {
-                let shard = lock.read();
-                let blocked = self.blocked_groups(&shard, now);
-                let is_free = |o: &Object| o.group().is_none_or(|g| !blocked.contains(g));
-                for object in shard.objects() {
-                    if pass.base.is_none() {
-                        pass.counted +=
-                            u64::from(self.evictability(table, object, now) != Evictability::Never);
-                    }
-                    if let Some(lease) = self.candidate(table, class, object, now).filter(|_| is_free(object))
-                    {
-                        census.count(lease);
-                    }
-                }
-                (shard.len(), 0, true)
-            }
-            Step::Sweep { cut, evicted, .. } => {
-                let (visited, keys) = {
-                    let shard = lock.read();
-                    let blocked = self.blocked_groups(&shard, now);
-                    let is_free = |o: &Object| o.group().is_none_or(|g| !blocked.contains(g));
-                    let mut ties = cut.ties;
-                    let old = |o: &&Object| match self.candidate(table, class, o, now).filter(|_| is_free(o))
-                    {
-                        Some(lease) if lease == cut.before && ties > 0 => {
-                            ties -= 1;
-                            true
-                        }
-                        Some(lease) => lease < cut.before,
-                        None => false,
-                    };
-                    let old = shard.objects().filter(old).take(limits::EVICT_SLICE.min(wanted as usize));
-                    (shard.len(), old.map(|o| o.key.clone()).collect::<Vec<_>>())
-                };
-                let done = keys.len() < limits::EVICT_SLICE;
-                let gone = self.evict_keys(table, now, wall, home, class, cut, &keys, stats);
-                *evicted += gone as u64;
-                pass.evicted += gone as u64;
-                pass.wanted = pass.wanted.saturating_sub(gone as u64);
-                (visited, gone, done || pass.wanted == 0)
-            }
+        let chooser = Chooser::new(self, table, pass.class, now);
+        if let Step::Sweep { cut, evicted, .. } = &mut pass.step {
+            let (keys, done) = {
+                let shard = self.store.shard(home).read();
+                let wanted = usize::try_from(pass.wanted).unwrap_or(usize::MAX);
+                chooser.old_keys(&shard, &mut pass.at, *cut, wanted, stats)
+            };
+            let gone = self.evict_keys(&chooser, wall, home, cut, &keys, stats);
+            *evicted += gone as u64;
+            pass.evicted += gone as u64;
+            pass.wanted = pass.wanted.saturating_sub(gone as u64);
+            return (gone, done || pass.wanted == 0);
         }
+        (0, chooser.count(&self.store.shard(home).read(), pass, stats))
     }
 
     /// Evicts those of the keys that may still go, with their groups, under one
     /// hold of the lock.
-    #[expect(clippy::too_many_arguments, reason = "one step of a sweep, each argument another part of it")]
     fn evict_keys(
         &self,
-        table: &SegmentTable,
-        now: Instant,
+        chooser: &Chooser<'_>,
         wall: WallTime,
         home: HomeId,
-        class: Class,
         cut: &mut Cut,
         keys: &[Box<[u8]>],
         stats: &mut EvictionStats,
@@ -345,16 +279,14 @@ impl Master {
         for key in keys {
             let at = KeyHash { home, ..KeyHash::of(key) };
             let Some(object) = shard.get(at, key) else { continue };
-            match self.candidate(table, class, object, now) {
-                Some(lease) if lease < cut.before => {}
-                Some(lease) if lease == cut.before && cut.ties > 0 => cut.ties -= 1,
-                Some(_) | None => continue,
+            if !chooser.candidate(object).is_some_and(|lease| cut.take(lease)) {
+                continue;
             }
             // A group goes under one hold of the lock, so that nobody reads a part of it.
-            for key in self.companions(table, &shard, object, now) {
+            for key in chooser.companions(&shard, object) {
                 let at = KeyHash { home, ..KeyHash::of(&key) };
                 let Some(object) = shard.get(at, &key) else { continue };
-                let dropped = object.live(table).filter(|r| object.is_evictable(r)).count() as u64;
+                let dropped = object.live(chooser.table).filter(|r| object.is_evictable(r)).count() as u64;
                 stats.evicted_bytes += dropped * object.size;
                 self.log_and_apply(wall, at, &mut shard, &Op::Evict { key: &key, release: Release::Now });
                 gone += 1;
@@ -378,6 +310,7 @@ impl Pass {
             freed_before: stats.discarded + stats.released,
             step: Step::Count(Census::until(now)),
             next: 0,
+            at: Cursor::default(),
         }
     }
 

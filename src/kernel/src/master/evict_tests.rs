@@ -41,7 +41,7 @@ impl Bench {
         let mut left: Vec<usize> = homes
             .flat_map(|h| {
                 let shard = self.store.shard(h).read();
-                shard.objects().map(|o| String::from_utf8_lossy(&o.key).into_owned()).collect::<Vec<_>>()
+                shard.objects().map(|o| String::from_utf8_lossy(o.key()).into_owned()).collect::<Vec<_>>()
             })
             .filter_map(|k| k.strip_prefix("default\0k")?.parse().ok())
             .collect();

@@ -96,7 +96,7 @@ impl Master {
         let keys: Vec<Box<[u8]>> = {
             let shard = lock.read();
             // Oldest start first: behind one that is not due none is.
-            shard.unfinished().take_while(|o| overdue(o)).take(max).map(|o| o.key.clone()).collect()
+            shard.unfinished().take_while(|o| overdue(o)).take(max).map(|o| o.key().into()).collect()
         };
         if keys.is_empty() {
             return 0;

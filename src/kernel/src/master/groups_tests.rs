@@ -218,9 +218,44 @@ fn s8_26_concurrent_starts_reads_and_removals() {
     b.replay_agrees();
     let places: Vec<_> = (0..limits::SHARDS)
         .filter_map(HomeId::from_index)
-        .flat_map(|h| b.store.shard(h).read().objects().map(|o| o.key.clone()).collect::<Vec<_>>())
+        .flat_map(|h| b.store.shard(h).read().objects().map(|o| o.key().to_vec()).collect::<Vec<_>>())
         .collect();
     let distinct: std::collections::BTreeSet<_> = places.iter().collect();
     assert_eq!(distinct.len(), places.len(), "a key is in two homes");
     assert_eq!(b.remove_all(true) + b.store.objects(), places.len() as u64);
+}
+
+/// A batch looks keys up shard by shard, many at a time; nobody can tell.
+#[test]
+fn a_batch_reads_what_single_calls_read() {
+    let names: Vec<String> = (0..300).map(|n| format!("k{n}")).collect();
+    for groups in [false, true] {
+        let mut b = bench(2);
+        for (n, name) in names.iter().enumerate() {
+            match n % 4 {
+                0 => drop(b.put(name, 8)),
+                1 => drop(b.start(A, name, 8).expect("room")),
+                2 if groups => drop(b.put_with(name, 8, grouped("G"))),
+                _ => {}
+            }
+        }
+        let mut asked: Vec<&str> = names.iter().map(String::as_str).collect();
+        asked.extend(["", "k4", "k4", "k5"]);
+        let asked_of = |asked: &[&str]| (b.run(&exist(asked)), b.run(&get(asked)));
+        let (found, got) = asked_of(&asked);
+        let Response::ExistKey(found) = found.response else { panic!("another answer") };
+        let (Response::GetReplicaList(got), depends_on) = (got.response, got.depends_on) else {
+            panic!("another answer")
+        };
+        for (i, name) in asked.iter().enumerate() {
+            assert_eq!(code(found[i].clone()), b.exist(name), "{name}, groups: {groups}");
+            assert_eq!(code(got[i].clone()), b.get(name), "{name}, groups: {groups}");
+        }
+        let there = found.iter().filter(|found| matches!(found, Ok(true))).count();
+        assert_eq!(there, if groups { 152 } else { 77 });
+        assert!(depends_on > uid(2).0.end(), "on what it has read");
+        assert_eq!(b.remove("k0", false), Err(ObjectHasLease), "it was read");
+        b.sleep(TTL * 2);
+        assert_eq!(b.remove("k0", false), Ok(()));
+    }
 }

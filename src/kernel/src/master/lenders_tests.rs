@@ -287,7 +287,7 @@ fn k3_a_successor_finishes_the_sweep() {
     let named = |n: usize| {
         let home = HomeId::from_index(n).expect("a shard");
         let shard = b.store.shard(home).read();
-        shard.objects().flat_map(|o| o.replicas.iter().map(|r| r.region.mount)).any(|m| m == uid(1))
+        shard.objects().flat_map(|o| o.replicas().map(|r| r.region.mount)).any(|m| m == uid(1))
     };
     assert!(!(0..limits::SHARDS).any(named));
     assert_eq!((b.store.recount().objects, b.maintain()), (50, 0));

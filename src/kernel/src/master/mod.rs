@@ -5,6 +5,7 @@ mod attempt;
 mod call;
 mod census;
 mod check_put;
+mod choose;
 mod clear;
 mod client;
 mod config;

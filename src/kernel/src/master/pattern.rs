@@ -40,7 +40,7 @@ impl Pattern {
     /// True when the expression is found in the object's key, and its tenant is
     /// the default one.
     pub(super) fn matches(&self, object: &Object) -> bool {
-        user_key(&object.key).is_some_and(|key| self.regex.is_match(key))
+        user_key(object.key()).is_some_and(|key| self.regex.is_match(key))
     }
 }
 

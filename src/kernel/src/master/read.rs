@@ -1,18 +1,39 @@
 //! Reading: where objects are, and whether they are there. Both grant leases.
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 
-use super::call::{Call, describe};
+use super::call::{Call, describe, is_named};
 use crate::api::{Refusal, ReplicaList};
 use crate::store::{Object, SegmentTable, Shard, Sight};
-use crate::types::ReplicaStatus;
+use crate::types::{KeyHash, ReplicaStatus};
+
+/// Shards that a batch holds at a time. What one key's look-up waits for from
+/// memory then comes while others are looked up; a lock between two of them
+/// would make each wait for the one before.
+const TOGETHER: usize = 16;
+
+/// A key of a batch: where it comes from and what it is asked for.
+struct Wanted {
+    hash: KeyHash,
+    index: usize,
+}
 
 impl Call<'_> {
     pub(super) fn get(&mut self, table: &SegmentTable, key: &Bytes) -> Result<ReplicaList, Refusal> {
         let (own, key) = self.hash(key)?;
         let (at, shard) = self.master.store.read_key(own, &key);
         self.depend_on_read(&shard);
-        let object = shard.get(at, &key).ok_or(Refusal::ObjectNotFound)?;
+        self.got(table, &shard, shard.get(at, &key))
+    }
+
+    fn got(
+        &mut self,
+        table: &SegmentTable,
+        shard: &Shard,
+        object: Option<&Object>,
+    ) -> Result<ReplicaList, Refusal> {
+        let object = object.ok_or(Refusal::ObjectNotFound)?;
         let sight = self.sight(table, object);
         if !sight.live {
             return Err(Refusal::ObjectNotFound);
@@ -21,21 +42,97 @@ impl Call<'_> {
             return Err(Refusal::ReplicaIsNotReady);
         }
         let lease = self.master.times.read_ttl;
-        self.grant_lease(&shard, object);
+        self.grant_lease(shard, object);
         let replicas = describe(table, object, |status| status == ReplicaStatus::Complete);
-        Ok(ReplicaList { replicas, lease, checksum: object.checksum })
+        Ok(ReplicaList { replicas, lease, checksum: object.checksum() })
     }
 
-    pub(super) fn exist(&mut self, table: &SegmentTable, key: &Bytes) -> Result<bool, Refusal> {
+    fn exist(&mut self, table: &SegmentTable, shard: &Shard, object: Option<&Object>) -> bool {
+        let Some(object) = object else { return false };
+        let readable = self.sight(table, object).readable;
+        if readable {
+            self.grant_lease(shard, object);
+        }
+        readable
+    }
+
+    pub(super) fn get_all(
+        &mut self,
+        table: &SegmentTable,
+        keys: &[Bytes],
+    ) -> Vec<Result<ReplicaList, Refusal>> {
+        self.read_all(keys, |call, shard, object| call.got(table, shard, object))
+    }
+
+    pub(super) fn exist_all(&mut self, table: &SegmentTable, keys: &[Bytes]) -> Vec<Result<bool, Refusal>> {
+        self.read_all(keys, |call, shard, object| Ok(call.exist(table, shard, object)))
+    }
+
+    /// Answers for all keys, in their order, from a look at each one's object.
+    fn read_all<T>(
+        &mut self,
+        keys: &[Bytes],
+        answer: impl Fn(&mut Self, &Shard, Option<&Object>) -> Result<T, Refusal>,
+    ) -> Vec<Result<T, Refusal>> {
+        if let [_] = keys {
+            return keys.iter().map(|key| self.read_one(key, &answer)).collect();
+        }
+        let mut answers: Vec<Option<Result<T, Refusal>>> = Vec::with_capacity(keys.len());
+        let mut wanted = Vec::with_capacity(keys.len());
+        for (index, key) in keys.iter().enumerate() {
+            let hash = self.hash(key).map(|(hash, _)| wanted.push(Wanted { hash, index }));
+            answers.push(hash.err().map(Err));
+        }
+        wanted.sort_unstable_by_key(|w| (w.hash.home, w.index));
+        for some in wanted.chunks(TOGETHER) {
+            self.read_some(keys, some, &answer, &mut answers);
+        }
+        let left = |(key, found): (&Bytes, Option<_>)| found.unwrap_or_else(|| self.read_one(key, &answer));
+        keys.iter().zip(answers).map(left).collect()
+    }
+
+    fn read_one<T>(
+        &mut self,
+        key: &Bytes,
+        answer: impl Fn(&mut Self, &Shard, Option<&Object>) -> Result<T, Refusal>,
+    ) -> Result<T, Refusal> {
         let (own, key) = self.hash(key)?;
         let (at, shard) = self.master.store.read_key(own, &key);
         self.depend_on_read(&shard);
-        let Some(object) = shard.get(at, &key) else { return Ok(false) };
-        let readable = self.sight(table, object).readable;
-        if readable {
-            self.grant_lease(&shard, object);
+        answer(self, &shard, shard.get(at, &key))
+    }
+
+    /// Answers for keys that are sorted by home, all under one hold of their
+    /// shards' locks. Where some keys are in groups it answers none: these may be
+    /// anywhere, and are looked up one by one.
+    fn read_some<T>(
+        &mut self,
+        keys: &[Bytes],
+        wanted: &[Wanted],
+        answer: impl Fn(&mut Self, &Shard, Option<&Object>) -> Result<T, Refusal>,
+        answers: &mut [Option<Result<T, Refusal>>],
+    ) {
+        let store = &*self.master.store;
+        let of_homes = wanted.chunk_by(|a, b| a.hash.home == b.hash.home);
+        let held: SmallVec<[_; TOGETHER]> =
+            of_homes.clone().map(|of_home| store.shard(of_home[0].hash.home).read()).collect();
+        // A key that is in its own shard now stays there while that is held.
+        if !store.routes().is_empty() {
+            return;
         }
-        Ok(readable)
+        let asked =
+            || held.iter().zip(of_homes.clone()).flat_map(|(s, of)| of.iter().map(move |w| (&**s, w)));
+        let slots: SmallVec<[_; TOGETHER]> = asked().map(|(shard, w)| shard.likely(w.hash)).collect();
+        let objects: SmallVec<[_; TOGETHER]> = asked()
+            .zip(slots)
+            .map(|((shard, w), slot)| shard.get_at(slot?, w.hash, |o| is_named(o, &keys[w.index])))
+            .collect();
+        for shard in &held {
+            self.depend_on_read(shard);
+        }
+        for ((shard, w), object) in asked().zip(objects) {
+            answers[w.index] = Some(answer(self, shard, object));
+        }
     }
 
     /// What the segment table leaves of an object. An answer that a dead mount

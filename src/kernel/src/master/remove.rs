@@ -33,7 +33,7 @@ impl Call<'_> {
         if !object.is_complete(table) {
             return Err(Refusal::ReplicaIsNotReady);
         }
-        if object.transfer.is_some() {
+        if object.transfer().is_some() {
             return Err(Refusal::ObjectHasReplicationTask);
         }
         self.erase(at, shard, key);
@@ -124,7 +124,7 @@ impl Call<'_> {
 
 /// In key order: the order of the map must not reach the log.
 fn keys_of(shard: &Shard, wanted: impl Fn(&Object) -> bool) -> Vec<Box<[u8]>> {
-    let mut keys: Vec<_> = shard.objects().filter(|o| wanted(o)).map(|o| o.key.clone()).collect();
+    let mut keys: Vec<_> = shard.objects().filter(|o| wanted(o)).map(|o| o.key().into()).collect();
     keys.sort_unstable();
     keys
 }

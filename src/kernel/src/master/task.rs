@@ -103,8 +103,8 @@ impl Call<'_> {
         self.depend(shard.mark().applied());
         let object = shard.get(at, key).ok_or(Refusal::ObjectNotFound)?;
         let fits =
-            |r: &&Replica| r.status == ReplicaStatus::Complete && name.is_none_or(|name| on(table, r, name));
-        let mounts = object.replicas.iter().filter(fits).filter_map(|r| table.mount(r.region.mount));
+            |r: &Replica| r.status == ReplicaStatus::Complete && name.is_none_or(|name| on(table, r, name));
+        let mounts = object.replicas().filter(fits).filter_map(|r| table.mount(r.region.mount));
         let mounts: Vec<_> = mounts.collect();
         let choice = self.master.random() % mounts.len().max(1) as u64;
         let mount = mounts.get(choice as usize).ok_or(Refusal::NoSource)?;

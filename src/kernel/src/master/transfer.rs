@@ -63,13 +63,13 @@ impl Call<'_> {
         let (at, shard) = (homes.at, homes.here());
         self.depend(shard.mark().applied());
         let object = shard.get(at, &key).ok_or(Refusal::ObjectNotFound)?;
-        if object.transfer.is_some() {
+        if object.transfer().is_some() {
             return Err(Refusal::ObjectHasReplicationTask);
         }
-        let from = |r: &&Replica| r.status == ReplicaStatus::Complete && on(&table, r, source);
-        let from = object.replicas.iter().find(from).ok_or(Refusal::ReplicaNotFound)?.id;
-        let (size, held) = (object.size, object.replicas.len());
-        let missing = |name: &&&str| !object.replicas.iter().any(|r| on(&table, r, name));
+        let from = |r: &Replica| r.status == ReplicaStatus::Complete && on(&table, r, source);
+        let from = object.replicas().find(from).ok_or(Refusal::ReplicaNotFound)?.id;
+        let (size, held) = (object.size, object.replicas().len());
+        let missing = |name: &&&str| !object.replicas().any(|r| on(&table, &r, name));
         let missing: SmallVec<[&str; 4]> = targets.iter().filter(missing).copied().collect();
         if held + missing.len() > limits::REPLICAS_MAX {
             return Err(invalid("number of replicas", &(held + missing.len()), "at most 64"));
@@ -193,7 +193,7 @@ pub(super) fn check_stays(
 }
 
 fn check_transfer(object: &Object, client: ClientId, kind: TransferKind) -> Result<&Transfer, Refusal> {
-    let transfer = object.transfer.as_deref().ok_or(Refusal::ObjectNoReplicationTask)?;
+    let transfer = object.transfer().ok_or(Refusal::ObjectNoReplicationTask)?;
     if transfer.client != client {
         return Err(Refusal::IllegalClient);
     }
@@ -213,9 +213,9 @@ pub(super) fn on(table: &SegmentTable, replica: &Replica, name: &str) -> bool {
 }
 
 fn buffers(table: &SegmentTable, object: &Object) -> Option<TransferBuffers> {
-    let transfer = object.transfer.as_deref()?;
-    let source = describe_one(table, object, object.replica(transfer.source)?)?;
-    let targets = object.replicas.iter().filter(|r| transfer.writes(r));
-    let targets = targets.map(|r| describe_one(table, object, r)).collect::<Option<Vec<_>>>()?;
+    let transfer = object.transfer()?;
+    let source = describe_one(table, object, &object.replica(transfer.source)?)?;
+    let targets = object.replicas().filter(|r| transfer.writes(r));
+    let targets = targets.map(|r| describe_one(table, object, &r)).collect::<Option<Vec<_>>>()?;
     Some(TransferBuffers { source, targets })
 }

@@ -498,7 +498,7 @@ proptest! {
         let owned: u64 = homes.map(|h| {
             let shard = b.store.shard(h).read();
             assert!(shard.objects().all(|o| o.unfinished().is_none()));
-            shard.objects().flat_map(|o| o.replicas.iter().map(|r| r.region.reserved)).sum::<u64>()
+            shard.objects().flat_map(|o| o.replicas().map(|r| r.region.reserved)).sum::<u64>()
         }).sum();
         prop_assert_eq!((b.store.recount().limbo, b.free_bytes()), (0, 48 * MIB - owned));
         b.replay_agrees();

@@ -44,7 +44,7 @@ impl Call<'_> {
             return self.hand_out(table, &mut homes, &key, value, &heir);
         }
         check_group(object, value.group)?;
-        if object.transfer.is_some() {
+        if object.transfer().is_some() {
             return Err(Refusal::ObjectHasReplicationTask);
         }
         if self.fits_in_place(table, object, value) {
@@ -61,7 +61,7 @@ impl Call<'_> {
     fn fits_in_place(&self, table: &SegmentTable, object: &Object, value: Value<'_>) -> bool {
         let alike = object.is_complete(table)
             && object.size == value.size
-            && object.replicas.len() == value.config.replica_num as usize;
+            && object.replicas().len() == value.config.replica_num as usize;
         let held = self.master.is_inherited(object) && self.now < self.master.hold_until();
         let unread = self.master.unread_from(object) <= self.now
             || mutant!(InplaceUnderLease)
@@ -98,7 +98,7 @@ impl Call<'_> {
     fn heir(&self, object: &Object) -> Inheritance {
         let until = object.pinned_until(self.master.since).filter(|until| *until > self.now);
         Inheritance {
-            hard_pin: object.hard_pin,
+            hard_pin: object.hard_pin(),
             soft_pin: until.map_or((0, Instant(0)), |until| (object.soft_pin(), until)),
             group: object.group().map(Arc::clone),
         }

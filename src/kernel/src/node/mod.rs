@@ -14,6 +14,7 @@ pub use operate::{Operated, OperatorCall, Order};
 pub use verify::{VerifyOrder, WrongRole};
 pub use view::{NodeView, RoleView};
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -192,6 +193,10 @@ pub struct Node {
     switching: Option<Switching>,
     /// Nobody listens where the holder was, or another process does.
     refused: bool,
+    /// Which copy each node answered with when it was last asked, as no primary.
+    returned: BTreeMap<NodeId, CopyId>,
+    /// A forced start that an operator waits for.
+    forcing: Option<OperatorCall>,
     /// Mooncake's clients can connect.
     listening: bool,
     next_probe: Instant,
@@ -229,6 +234,8 @@ impl Node {
             promoting: None,
             switching: None,
             refused: false,
+            returned: BTreeMap::new(),
+            forcing: None,
             listening: false,
             next_probe: Instant(0),
             next_maintain: Instant(0),
@@ -458,6 +465,7 @@ impl Node {
 
     fn link(&mut self, now: Instant, frame: PrimaryFrame, out: &mut Vec<NodeAction>) {
         self.refused |= self.holder_is_gone(&frame);
+        self.note_returned(&frame);
         match (&self.state, &frame) {
             (RoleState::Standby(_), _) => self.standby_event(now, StandbyEvent::Frame(frame), out),
             (RoleState::Candidate(_) | RoleState::Primary(..), PrimaryFrame::Welcome(w)) => {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Happening, Node, NodeAction, RoleState};
 use crate::coordination::IsrMember;
-use crate::replication::{Closing, PrimaryEvent};
+use crate::replication::{Closing, PrimaryEvent, StandbyEvent};
 use crate::supervisor::{HandOverOrder, LeadershipEvent, Reason, Verdict};
 use crate::types::{Epoch, Instant, NodeId};
 
@@ -40,6 +40,12 @@ pub enum Order {
     },
     /// Gives a switchover up, before its point of no return.
     Abort,
+    /// Asked of a standby: everything that was stored is lost, this node starts
+    /// empty. The operator states that holder and members are stopped (PROTOCOL T4).
+    ForceStart {
+        /// Only say whether it would be done.
+        dry_run: bool,
+    },
 }
 
 /// What came of an order.
@@ -84,6 +90,7 @@ impl Node {
         match call.order.clone() {
             Order::Switchover { to, dry_run } => self.switch_over(now, call, to.as_ref(), dry_run, out),
             Order::Abort => self.abort(now, &call, out),
+            Order::ForceStart { dry_run } => self.force_start(now, call, dry_run, out),
         }
     }
 
@@ -226,6 +233,46 @@ impl Node {
             }
         };
         out.push(NodeAction::Operated(call.request, answer));
+    }
+
+    fn force_start(&mut self, now: Instant, call: OperatorCall, dry_run: bool, out: &mut Vec<NodeAction>) {
+        let refused = match &self.leadership {
+            None => {
+                let text =
+                    "no coordinator keeps the record of who leads: start this node anew as the primary";
+                Err(("no_coordinator", text.to_owned()))
+            }
+            Some(leadership) => leadership.may_force(now, &self.leadership_facts()),
+        };
+        if let Err((code, text)) = refused {
+            return out.push(NodeAction::Operated(call.request, Operated::refused(code, text)));
+        }
+        if dry_run {
+            let done = Operated { node: Some(self.config.me.node.clone()), ..Operated::done() };
+            return out.push(NodeAction::Operated(call.request, done));
+        }
+        let event = LeadershipEvent::Force { actor: call.actor.clone(), reason: call.reason.clone() };
+        self.forcing = Some(call);
+        // Stale content must never be served (PROTOCOL 2.5): gone before the record names this node.
+        self.standby_event(now, StandbyEvent::Discard, out);
+        let wall = self.wall;
+        self.leadership_event(now, wall, event, out);
+    }
+
+    /// This node leads: a forced start is answered.
+    pub(super) fn forced(&mut self, epoch: Epoch, out: &mut Vec<NodeAction>) {
+        let Some(call) = self.forcing.take() else { return };
+        let node = Some(self.config.me.node.clone());
+        let done = Operated { node, epoch: Some(epoch), ..Operated::done() };
+        out.push(NodeAction::Operated(call.request, done));
+    }
+
+    /// The coordinator did not make this node the holder.
+    pub(super) fn not_forced(&mut self, why: &str, out: &mut Vec<NodeAction>) {
+        if let Some(call) = self.forcing.take() {
+            let refused = Operated::refused("not_elected", why.to_owned());
+            out.push(NodeAction::Operated(call.request, refused));
+        }
     }
 
     /// When a hand-over that does not get on is given up.

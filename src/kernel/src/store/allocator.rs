@@ -152,6 +152,7 @@ impl OffsetAllocator {
     /// so that a freed region fits the next of its kind exactly. `None` for 0
     /// and for sizes that no segment can hold.
     #[must_use]
+    #[inline]
     pub fn reserved_for(size: u64) -> Option<u64> {
         if size == 0 || size > 1 << 62 {
             return None;

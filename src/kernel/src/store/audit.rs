@@ -179,8 +179,8 @@ impl MetadataStore {
             let shard = self.shard(home).read();
             let mut members = BTreeMap::new();
             for (object, group) in shard.objects().filter_map(|o| Some((o, o.group()?))) {
-                routes.insert(object.key.clone(), home);
-                *members.entry((Arc::clone(group), object.hash)).or_default() += 1;
+                routes.insert(Box::from(object.key()), home);
+                *members.entry((Arc::clone(group), object.hash())).or_default() += 1;
             }
             if shard.members().all() != members {
                 return Err(AuditError::Members(home));

@@ -107,7 +107,7 @@ impl Shard {
             *sum = sum.wrapping_add(term);
         };
         for o in self.objects() {
-            add(o.hash, self.digester.object(o));
+            add(o.hash(), self.digester.object(o));
         }
         for (since, index, l) in self.limbo() {
             add(seq_hash(since), self.digester.limbo(since, index, l));
@@ -121,14 +121,14 @@ impl Shard {
 
     /// Puts these buckets in the place of its own.
     fn adopt(&mut self, theirs: Self, buckets: BucketSet) {
-        self.objects.retain(|o| !in_buckets(buckets, o.hash));
+        self.objects.sweep(|o| in_buckets(buckets, o.hash()), |_| ());
         self.limbo.retain(|(since, _), _| !in_buckets(buckets, seq_hash(*since)));
         self.attempts.retain(|since| !in_buckets(buckets, seq_hash(since)));
+        for object in theirs.objects() {
+            self.objects.insert(object.hash(), object.key(), object.draft());
+        }
         self.limbo.extend(theirs.limbo);
         self.attempts.extend(theirs.attempts);
-        for object in theirs.objects {
-            self.objects.insert_unique(object.hash, object, |o| o.hash);
-        }
         self.reindex();
         self.mark.digest = self.recount();
     }
@@ -139,7 +139,7 @@ impl Shard {
     /// of the terms of each hash: as each key is equally far behind some start,
     /// a start by chance makes a sample that favours none.
     fn sample(&self, start: u64, max: usize) -> Sample {
-        let mut hashes: Vec<u64> = self.objects().map(|o| o.hash.wrapping_sub(start)).collect();
+        let mut hashes: Vec<u64> = self.objects().map(|o| o.hash().wrapping_sub(start)).collect();
         hashes.sort_unstable();
         let span = hashes.get(max.saturating_sub(1)).copied().unwrap_or(u64::MAX);
         Sample { mark: self.mark(), start, span, sums: self.sums_between(start, span) }
@@ -147,8 +147,8 @@ impl Shard {
 
     fn sums_between(&self, start: u64, span: u64) -> BTreeMap<u64, u128> {
         let mut sums = BTreeMap::new();
-        for o in self.objects().filter(|o| o.hash.wrapping_sub(start) <= span) {
-            let sum: &mut u128 = sums.entry(o.hash).or_default();
+        for o in self.objects().filter(|o| o.hash().wrapping_sub(start) <= span) {
+            let sum: &mut u128 = sums.entry(o.hash()).or_default();
             *sum = sum.wrapping_add(self.digester.object(o));
         }
         sums
@@ -201,7 +201,7 @@ impl MetadataStore {
         let shard = self.shard(home).read();
         let mut records = Records::default();
         shard.write_objects_of(&mut records, hash);
-        let keys = shard.with_hash(hash).map(|o| o.key.to_vec()).collect();
+        let keys = shard.with_hash(hash).map(|o| o.key().to_vec()).collect();
         let mark = shard.mark();
         (keys, records.into_chunks(home, mark, CopySession { epoch: mark.last.epoch, number: 0 }))
     }
@@ -244,7 +244,7 @@ impl MetadataStore {
         }
         let image = image.ok_or(DecodeError::CutOff { field: "image", needed: 1, left: 0 })?;
         if let Content::Shard(shard) = &image.content
-            && shard.objects().any(|o| !in_buckets(buckets, o.hash))
+            && shard.objects().any(|o| !in_buckets(buckets, o.hash()))
         {
             return Err(LoadError::Misfit(image.home, "is of a bucket that was not asked for"));
         }

@@ -4,8 +4,8 @@
 
 use std::sync::Arc;
 
+use super::object::Draft;
 use super::{MetadataStore, Object, Shard};
-use crate::sync::atomic::AtomicU64;
 use crate::types::{HomeId, KeyHash, ReplicaStatus, limits};
 
 /// What becomes different.
@@ -93,42 +93,38 @@ impl MetadataStore {
     fn damage_shard(&self, home: HomeId, damage: Damage, pick: u64) -> Option<Vec<u8>> {
         let (key, extra) = self.shard(home).write().damage(damage, pick)?;
         let Some(extra) = extra else { return Some(key) };
-        let name = extra.key.to_vec();
-        let mut shard = self.shard(KeyHash::of(&extra.key).home).write();
-        shard.objects.insert_unique(extra.hash, extra, |o| o.hash);
+        let (name, draft) = extra;
+        let hash = KeyHash::of(&name);
+        self.shard(hash.home).write().objects.insert(hash.map, &name, draft);
         Some(name)
     }
 }
 
 impl Shard {
     /// Damages an object; an extra one is returned, because it belongs elsewhere.
-    fn damage(&mut self, damage: Damage, pick: u64) -> Option<(Vec<u8>, Option<Object>)> {
+    fn damage(&mut self, damage: Damage, pick: u64) -> Option<(Vec<u8>, Option<(Vec<u8>, Draft)>)> {
         let fits = |o: &Object| match damage {
-            Damage::InFlight => o.replicas.iter().any(|r| r.status == ReplicaStatus::Processing),
-            Damage::Order => o.replicas.len() > 1,
+            Damage::InFlight => o.replicas().any(|r| r.status == ReplicaStatus::Processing),
+            Damage::Order => o.replicas().len() > 1,
             _ => o.unfinished().is_none() && o.group().is_none(),
         };
-        let mut keys: Vec<Box<[u8]>> = self.objects().filter(|o| fits(o)).map(|o| o.key.clone()).collect();
+        let mut keys: Vec<Box<[u8]>> = self.objects().filter(|o| fits(o)).map(|o| o.key().into()).collect();
         keys.sort_unstable();
         let key = keys.get((pick >> 16) as usize % keys.len().max(1))?;
-        let entry = self.objects.find_entry(KeyHash::of(key).map, |o| o.key == *key);
-        let mut entry = entry.ok()?;
-        let object = entry.get_mut();
-        let name = object.key.to_vec();
+        let (name, hash) = (key.to_vec(), KeyHash::of(key).map);
+        let handle = self.objects.find(hash, key)?;
+        let object = self.objects.get_mut(handle)?;
         let mut extra = None;
         match damage {
-            Damage::Missing => {
-                entry.remove();
-            }
+            Damage::Missing => self.objects.remove(hash, handle),
             Damage::Extra => extra = Some(twin(object)),
-            Damage::Field => object.size ^= 1,
-            Damage::FlippedBit => object.checksum = Some(object.checksum.unwrap_or(0) ^ 1 << (pick % 64)),
-            Damage::InFlight => {
-                let handed_out =
-                    object.replicas.iter_mut().find(|r| r.status == ReplicaStatus::Processing)?;
-                handed_out.region.offset ^= 1 << 20;
-            }
-            Damage::Order => object.replicas.reverse(),
+            Damage::Field => object.lab_resize(),
+            Damage::FlippedBit => object.lab_flip_checksum(pick),
+            Damage::InFlight => object.edit_replicas(|all| {
+                let handed_out = all.iter_mut().find(|r| r.status == ReplicaStatus::Processing);
+                handed_out.map(|r| r.region.offset ^= 1 << 20)
+            })?,
+            Damage::Order => object.edit_replicas(|all| all.reverse()),
             Damage::Segment | Damage::Client => return None,
         }
         Some((name, extra))
@@ -136,23 +132,8 @@ impl Shard {
 }
 
 /// The same object under a key that nobody wrote.
-fn twin(o: &Object) -> Object {
-    let key: Box<[u8]> = [&*o.key, b"~lab"].concat().into();
-    Object {
-        hash: KeyHash::of(&key).map,
-        key,
-        writer: o.writer,
-        size: o.size,
-        checksum: o.checksum,
-        started: o.started,
-        replicas: o.replicas.clone(),
-        data_type: o.data_type,
-        hard_pin: o.hard_pin,
-        extras: None,
-        transfer: None,
-        lease_until: AtomicU64::new(0),
-        begun: AtomicU64::new(0),
-    }
+fn twin(o: &Object) -> (Vec<u8>, Draft) {
+    ([o.key(), b"~lab"].concat(), Draft { extras: None, ..o.draft() })
 }
 
 impl super::SegmentTable {

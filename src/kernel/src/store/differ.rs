@@ -125,8 +125,8 @@ impl Shard {
     fn items(&self, buckets: u64) -> Items<'_> {
         let mut items: Items<'_> = BTreeMap::new();
         let d = self.digester;
-        for o in self.objects().filter(|o| in_buckets(buckets, o.hash)) {
-            items.insert(("object", o.key.to_vec()), (d.object(o), Box::new(move || object(o))));
+        for o in self.objects().filter(|o| in_buckets(buckets, o.hash())) {
+            items.insert(("object", o.key().to_vec()), (d.object(o), Box::new(move || object(o))));
         }
         let asked = |since: Seq| in_buckets(buckets, KeyHash::of(&since.0.to_le_bytes()).map);
         for (since, i, l) in self.limbo().filter(|(since, _, _)| asked(*since)) {
@@ -168,19 +168,19 @@ fn region(r: &Region) -> String {
 
 fn object(o: &Object) -> Fields {
     let replicas: Vec<String> =
-        o.replicas.iter().map(|r| format!("{:x} {:?} {}", r.id, r.status, region(&r.region))).collect();
+        o.replicas().map(|r| format!("{:x} {:?} {}", r.id, r.status, region(&r.region))).collect();
     vec![
         ("writer", o.writer.to_string()),
         ("size", o.size.to_string()),
-        ("started", o.started.to_string()),
-        ("checksum", format!("{:x?}", o.checksum)),
+        ("started", o.started().to_string()),
+        ("checksum", format!("{:x?}", o.checksum())),
         ("replicas", format!("[{}]", replicas.join(", "))),
         ("data_type", o.data_type.0.to_string()),
-        ("hard_pin", o.hard_pin.to_string()),
+        ("hard_pin", o.hard_pin().to_string()),
         ("soft_pin", o.soft_pin().to_string()),
         ("pending_pin", format!("{:?}", o.pending_pin())),
         ("group", o.group().map_or_else(|| "none".into(), |g| g.escape_ascii().to_string())),
-        ("transfer", format!("{:?}", o.transfer)),
+        ("transfer", format!("{:?}", o.transfer())),
     ]
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
-use super::Effect;
+use super::{Effect, Object};
 use crate::sync::{Order, Ranked, RankedRwLock};
 use crate::types::{HomeId, KeyHash};
 
@@ -119,7 +119,7 @@ impl Members {
         name
     }
 
-    pub(super) fn leave(&mut self, group: &[u8], hash: u64) {
+    fn leave(&mut self, group: &[u8], hash: u64) {
         let Some(members) = self.by_group.get_mut(group) else { return };
         members.changed.store(true, Ordering::Relaxed);
         if let Some(n) = members.hashes.get_mut(&hash) {
@@ -131,6 +131,12 @@ impl Members {
         if members.hashes.is_empty() {
             self.by_group.remove(group);
         }
+    }
+
+    /// Takes an object that is removed out of its group, if it was in one.
+    pub(super) fn ungroup(&mut self, object: &Object, hash: u64) -> Option<Effect> {
+        self.leave(object.group()?, hash);
+        Some(Effect::Unroute(object.key().into()))
     }
 
     /// Map hashes of a group's keys, ascending.

@@ -3,185 +3,19 @@
 mod purge;
 mod snapshot;
 
-use crate::sync::atomic::{AtomicU64, Ordering};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use hashbrown::HashTable;
-use hashbrown::hash_table::Entry;
 use smallvec::SmallVec;
 
-use super::transfer::Transfer;
-use super::{ApplyError, Attempts, Digester, Effect, Effects, Extras, HomeMark, Members, SegmentTable};
+use super::object::Draft;
+use super::objects::{Handle, Objects};
+use super::{ApplyError, Attempts, Cursor, Digester, Effect, Effects, HomeMark, Members, Object};
 use crate::oplog::{LimboKind, Op, Release};
-use crate::types::{
-    ClientId, DataType, Epoch, Instant, KeyHash, LogPos, MountUid, Region, ReplicaStatus, Seq, Traits,
-};
+use crate::types::{ClientId, Epoch, Instant, KeyHash, LogPos, Region, Seq, Traits};
 
 /// Regions that an object gives up.
 pub(super) type Regions = SmallVec<[Region; 1]>;
-
-/// One copy of a value.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Replica {
-    /// Identifier for clients: `seq << 8 | index` of the op that made it, so it
-    /// is unique and survives a failover.
-    pub id: u64,
-    /// Where its bytes are.
-    pub region: Region,
-    /// Whether it may be shown to readers.
-    pub status: ReplicaStatus,
-}
-
-/// What the segment table leaves of an object.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Sight {
-    /// Some replica is on a live mount; else there is no object (SEMANTICS 1.2).
-    pub live: bool,
-    /// Some replica is on a dead mount.
-    pub dead: bool,
-    /// Some replica may be shown to readers.
-    pub readable: bool,
-}
-
-/// An object: a value stored under a key.
-#[derive(Debug)]
-pub struct Object {
-    pub(super) hash: u64,
-    /// `tenant NUL key`.
-    pub key: Box<[u8]>,
-    /// The client that writes or wrote it.
-    pub writer: ClientId,
-    /// Bytes of the value.
-    pub size: u64,
-    /// The writer's checksum of the value.
-    pub checksum: Option<u64>,
-    /// Position of its PUT_START or UPSERT_IN_PLACE: names this attempt (SEMANTICS R21).
-    pub started: LogPos,
-    /// Its copies, in the order in which they were handed out.
-    pub replicas: SmallVec<[Replica; 1]>,
-    /// What the value is used for.
-    pub data_type: DataType,
-    /// Never evicted.
-    pub hard_pin: bool,
-    /// What few objects have.
-    pub(super) extras: Option<Box<Extras>>,
-    /// The copy or move that runs, if one does.
-    pub transfer: Option<Box<Transfer>>,
-    /// End of the longest read lease granted by this node, in its own time.
-    /// Neither replicated nor digested: a new primary's hold covers it (A3).
-    pub(super) lease_until: AtomicU64,
-    /// When this node, as primary, handed out what is unfinished, or when that
-    /// ended; 0 when another did.
-    pub(super) begun: AtomicU64,
-}
-
-impl Object {
-    /// Its replicas on live mounts: the others are gone, whatever the shard
-    /// still holds of them (PROTOCOL K2).
-    pub fn live<'a>(&'a self, table: &'a SegmentTable) -> impl Iterator<Item = &'a Replica> {
-        self.replicas.iter().filter(|r| table.is_live(r.region.mount))
-    }
-
-    /// True when all its replicas are complete, whatever has become of their
-    /// mounts. For `apply` only: it sees one home.
-    pub(super) fn all_complete(&self) -> bool {
-        self.replicas.iter().all(|r| r.status == ReplicaStatus::Complete)
-    }
-
-    /// The same of some replica.
-    pub(super) fn any_complete(&self) -> bool {
-        self.replicas.iter().any(|r| r.status == ReplicaStatus::Complete)
-    }
-
-    /// What the segment table leaves of it, in one look.
-    #[must_use]
-    pub fn sight(&self, table: &SegmentTable) -> Sight {
-        let mut sight = Sight::default();
-        for r in &self.replicas {
-            let live = table.is_live(r.region.mount);
-            sight.live |= live;
-            sight.dead |= !live;
-            sight.readable |= live && r.status == ReplicaStatus::Complete;
-        }
-        sight
-    }
-
-    /// True when all its live replicas are complete.
-    #[must_use]
-    pub fn is_complete(&self, table: &SegmentTable) -> bool {
-        self.live(table).all(|r| r.status == ReplicaStatus::Complete)
-    }
-
-    /// True when some replica may be shown to readers.
-    #[must_use]
-    pub fn is_readable(&self, table: &SegmentTable) -> bool {
-        self.sight(table).readable
-    }
-
-    /// Dead mounts that it still names, each once.
-    #[must_use]
-    pub fn dead_mounts(&self, table: &SegmentTable) -> SmallVec<[MountUid; 1]> {
-        let mut dead = SmallVec::new();
-        for r in self.replicas.iter().filter(|r| !table.is_live(r.region.mount)) {
-            if !dead.contains(&r.region.mount) {
-                dead.push(r.region.mount);
-            }
-        }
-        dead
-    }
-
-    /// Position of the start of what is unfinished: the transfer, else the write.
-    #[must_use]
-    pub fn unfinished(&self) -> Option<LogPos> {
-        match &self.transfer {
-            Some(transfer) => Some(transfer.started),
-            None => (!self.all_complete()).then_some(self.started),
-        }
-    }
-
-    /// When this node handed out what is unfinished, or when that ended, in its
-    /// own time; 0 if it did neither.
-    #[must_use]
-    pub fn begun(&self) -> Instant {
-        Instant(self.begun.load(Ordering::Relaxed))
-    }
-
-    /// Notes that this node hands out bytes to a writer now, or that it ended now.
-    pub fn begin(&self, now: Instant) {
-        self.begun.store(now.0, Ordering::Relaxed);
-    }
-
-    /// End of the longest lease granted by this node.
-    #[must_use]
-    pub fn lease_until(&self) -> Instant {
-        Instant(self.lease_until.load(Ordering::Relaxed))
-    }
-
-    /// Extends the lease; it only moves forward.
-    pub fn extend_lease(&self, until: Instant) {
-        self.lease_until.fetch_max(until.0, Ordering::Relaxed);
-    }
-
-    /// When this node last saw it used: the end of its lease or of its write.
-    /// The order of eviction; 0 if this node never did.
-    #[must_use]
-    pub fn last_used(&self) -> Instant {
-        self.lease_until().max(self.begun())
-    }
-
-    /// A new writer overwrites it where it is, from the op at `at` on.
-    pub(super) fn overwrite(&mut self, at: LogPos, writer: ClientId, pending_pin: Option<u64>) {
-        self.writer = writer;
-        self.started = at;
-        self.checksum = None;
-        for r in &mut self.replicas {
-            r.status = ReplicaStatus::Processing;
-        }
-        self.set_pending_pin(pending_pin);
-        *self.begun.get_mut() = 0;
-    }
-}
 
 /// A region that nobody owns but that somebody may still read or write.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -195,10 +29,14 @@ pub struct Limbo {
     pub due: Option<(Epoch, Instant)>,
 }
 
+/// Where a shard may hold an object; good while the shard is locked.
+#[derive(Debug, Clone, Copy)]
+pub struct Slot(Handle);
+
 /// Objects whose keys hash to one home, and the regions they left in limbo.
 #[derive(Debug)]
 pub struct Shard {
-    pub(super) objects: HashTable<Object>,
+    pub(super) objects: Objects,
     pub(super) limbo: BTreeMap<(Seq, u8), Limbo>,
     pub(super) attempts: Attempts,
     /// Derived: map hashes of the objects that are unfinished, by the seq of that start.
@@ -212,7 +50,7 @@ pub struct Shard {
 impl Shard {
     pub(super) fn new(digester: Digester) -> Self {
         Self {
-            objects: HashTable::new(),
+            objects: Objects::new(),
             limbo: BTreeMap::new(),
             attempts: Attempts::default(),
             unfinished: BTreeMap::new(),
@@ -241,18 +79,30 @@ impl Shard {
     /// True without objects.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.objects.is_empty()
+        self.objects.len() == 0
     }
 
     /// The object with this scoped key.
     #[must_use]
     pub fn get(&self, hash: KeyHash, key: &[u8]) -> Option<&Object> {
-        self.objects.find(hash.map, |o| *o.key == *key)
+        self.objects.get(self.objects.find(hash.map, key)?)
+    }
+
+    /// A slot that may be this key's, without a look at what is in it.
+    #[must_use]
+    pub fn likely(&self, hash: KeyHash) -> Option<Slot> {
+        self.objects.likely(hash.map).map(Slot)
+    }
+
+    /// The object with this hash that `is_it`, of which [`likely`](Self::likely) said that it may be there.
+    pub fn get_at(&self, slot: Slot, hash: KeyHash, is_it: impl Fn(&Object) -> bool) -> Option<&Object> {
+        let likely = self.objects.get(slot.0).filter(|o| is_it(o));
+        likely.or_else(|| self.objects.with_bits(hash.map).find(|o| is_it(o)))
     }
 
     /// The objects with this map hash: one, as a rule.
     pub fn with_hash(&self, hash: u64) -> impl Iterator<Item = &Object> {
-        self.objects.iter_hash(hash).filter(move |o| o.hash == hash)
+        self.objects.with_hash(hash)
     }
 
     /// All objects, in no particular order.
@@ -260,10 +110,15 @@ impl Shard {
         self.objects.iter()
     }
 
+    /// The next few objects of a walk; `None` behind the last ones.
+    pub fn next_objects(&self, at: &mut Cursor) -> Option<impl Iterator<Item = &Object> + use<'_>> {
+        self.objects.next_chunk(at)
+    }
+
     /// The members of a group, in the order of their map hashes.
     pub fn group_members<'a>(&'a self, group: &'a [u8]) -> impl Iterator<Item = &'a Object> {
         let is_member = |o: &&Object| o.group().is_some_and(|g| **g == *group);
-        let with_hash = |hash| self.objects.iter_hash(hash).filter(move |o| o.hash == hash);
+        let with_hash = |hash| self.objects.with_hash(hash);
         self.members.hashes(group).flat_map(with_hash).filter(is_member)
     }
 
@@ -287,13 +142,13 @@ impl Shard {
     /// Objects with an unfinished write or transfer, oldest start first.
     pub fn unfinished(&self) -> impl Iterator<Item = &Object> {
         self.unfinished.iter().filter_map(|(seq, hash)| {
-            self.objects.find(*hash, |o| o.unfinished().is_some_and(|at| at.seq == seq.0))
+            self.objects.with_hash(*hash).find(|o| o.unfinished().is_some_and(|at| at.seq == seq.0))
         })
     }
 
     /// True when the index of unfinished objects equals one built from scratch.
     pub(super) fn is_indexed(&self) -> bool {
-        let unfinished = self.objects.iter().filter_map(|o| Some((Seq(o.unfinished()?.seq), o.hash)));
+        let unfinished = self.objects.iter().filter_map(|o| Some((Seq(o.unfinished()?.seq), o.hash())));
         unfinished.collect::<BTreeMap<_, _>>() == self.unfinished
     }
 
@@ -376,49 +231,28 @@ impl Shard {
         regions: &[Region],
         traits: &Traits<'_>,
     ) -> Result<Effects, ApplyError> {
-        let hash = KeyHash::of(key).map;
-        let Entry::Vacant(vacant) = self.objects.entry(hash, |o| *o.key == *key, |o| o.hash) else {
+        let name = KeyHash::whole(key);
+        let hash = KeyHash::of_whole(name).map;
+        if self.objects.find(hash, key).is_some() {
             return Err(ApplyError::ObjectExists);
-        };
-        let replica = |(i, r): (usize, &Region)| Replica {
-            id: at.seq << 8 | i as u64,
-            region: *r,
-            status: ReplicaStatus::Processing,
-        };
-        let replicas = regions.iter().enumerate().map(replica).collect();
+        }
         let group = (!traits.group.is_empty()).then(|| self.members.join(traits.group, hash));
         let mut effects: Effects = regions.iter().copied().map(Effect::Carve).collect();
         effects.extend(group.as_ref().map(|group| Effect::Route(key.into(), Arc::clone(group))));
-        let object = Object {
-            hash,
-            key: key.into(),
-            writer,
-            size,
-            checksum: None,
-            started: at,
-            replicas,
-            data_type: traits.data_type,
-            hard_pin: traits.hard_pin,
-            extras: Extras::of(traits, group),
-            transfer: None,
-            lease_until: AtomicU64::new(0),
-            begun: AtomicU64::new(0),
-        };
-        self.mark.digest = self.mark.digest.wrapping_add(self.digester.object(&object));
-        vacant.insert(object);
+        let draft = Draft::new(at, writer, size, regions).with(traits, group);
+        let term = self.objects.add(hash, key, draft).map_or(0, |o| self.digester.object_named(name, o));
+        self.mark.digest = self.mark.digest.wrapping_add(term);
         self.unfinished.insert(Seq(at.seq), hash);
         Ok(effects)
     }
 
     fn put_end(&mut self, at: LogPos, key: &[u8], checksum: Option<u64>) -> Result<Effects, ApplyError> {
         self.edit(at, key, Release::Now, |object| {
-            if object.transfer.is_some() {
+            if object.transfer().is_some() {
                 return Err(ApplyError::TransferRuns);
             }
-            object.checksum = checksum;
-            for r in &mut object.replicas {
-                r.status = ReplicaStatus::Complete;
-            }
+            object.set_checksum(checksum);
+            object.complete();
             object.commit_pin();
             Ok(Regions::new())
         })
@@ -435,19 +269,20 @@ impl Shard {
         release: Release,
         change: impl FnOnce(&mut Object) -> Result<Regions, ApplyError>,
     ) -> Result<Effects, ApplyError> {
-        let hash = KeyHash::of(key).map;
-        let entry = self.objects.find_entry(hash, |o| *o.key == *key);
-        let mut entry = entry.map_err(|_| ApplyError::NoObject)?;
-        let object = entry.get_mut();
-        let (term, before) = (self.digester.object(object), object.unfinished());
+        let name = KeyHash::whole(key);
+        let hash = KeyHash::of_whole(name).map;
+        let handle = self.objects.find(hash, key).ok_or(ApplyError::NoObject)?;
+        let object = self.objects.get_mut(handle).ok_or(ApplyError::NoObject)?;
+        let (term, before) = (self.digester.object_named(name, object), object.unfinished());
         let given_up = change(object)?;
         self.mark.digest = self.mark.digest.wrapping_sub(term);
         let (mut after, mut unrouted) = (None, None);
-        if object.replicas.is_empty() {
-            let (object, _) = entry.remove();
-            unrouted = self.ungroup(&object);
+        if object.replicas().len() == 0 {
+            unrouted = self.members.ungroup(object, hash);
+            self.objects.remove(hash, handle);
         } else {
-            self.mark.digest = self.mark.digest.wrapping_add(self.digester.object(object));
+            let term = self.digester.object_named(name, object);
+            self.mark.digest = self.mark.digest.wrapping_add(term);
             after = object.unfinished();
         }
         if before != after {

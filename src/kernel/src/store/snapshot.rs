@@ -236,7 +236,7 @@ impl MetadataStore {
             shard.regions().for_each(|region| owned.add(region));
             let grouped = shard.objects().filter_map(|o| Some((o, o.group()?)));
             let routes: Vec<Effect> = grouped
-                .map(|(o, group)| Effect::Route(o.key.clone(), std::sync::Arc::clone(group)))
+                .map(|(o, group)| Effect::Route(o.key().into(), std::sync::Arc::clone(group)))
                 .collect();
             self.routes().perform(&routes);
         }

@@ -3,8 +3,8 @@
 
 use smallvec::SmallVec;
 
-use super::shard::{Object, Regions, Replica, Shard};
-use super::{ApplyError, Effect, Effects};
+use super::shard::{Regions, Shard};
+use super::{ApplyError, Effect, Effects, Object, Replica};
 use crate::oplog::Release;
 use crate::types::{ClientId, LogPos, Region, ReplicaStatus, TransferKind, limits};
 
@@ -36,21 +36,20 @@ impl Object {
     /// of a transfer.
     #[must_use]
     pub fn is_evictable(&self, replica: &Replica) -> bool {
-        let pinned = self.transfer.as_ref().is_some_and(|t| t.source == replica.id);
+        let pinned = self.transfer().is_some_and(|t| t.source == replica.id);
         replica.status == ReplicaStatus::Complete && !pinned
     }
 
     /// The replica with this id.
     #[must_use]
-    pub fn replica(&self, id: u64) -> Option<&Replica> {
-        self.replicas.iter().find(|r| r.id == id)
+    pub fn replica(&self, id: u64) -> Option<Replica> {
+        self.replicas().find(|r| r.id == id)
     }
 
     /// Takes out the replicas that `leave`, in stored order.
     fn drop_replicas(&mut self, leave: impl Fn(&Self, &Replica) -> bool) -> Regions {
-        let (gone, kept) =
-            self.replicas.iter().cloned().partition::<SmallVec<[Replica; 1]>, _>(|r| leave(self, r));
-        self.replicas = kept;
+        let (gone, kept) = self.replicas().partition::<SmallVec<[Replica; 1]>, _>(|r| leave(self, r));
+        self.set_replicas(kept);
         gone.iter().map(|r| r.region).collect()
     }
 
@@ -60,18 +59,18 @@ impl Object {
     }
 
     fn running(&self) -> Result<&Transfer, ApplyError> {
-        self.transfer.as_deref().ok_or(ApplyError::NoTransfer)
+        self.transfer().ok_or(ApplyError::NoTransfer)
     }
 
     /// True when every replica that the transfer needs to end is there: its
     /// source, its targets, or for a move without targets another replica.
     #[must_use]
     pub fn is_transfer_whole(&self, alive: impl Fn(&Replica) -> bool) -> bool {
-        let Some(t) = &self.transfer else { return false };
-        let source = self.replica(t.source).is_some_and(&alive);
-        let targets = self.replicas.iter().filter(|r| t.writes(r) && alive(r)).count();
-        let other = |r: &Replica| r.id != t.source && r.status == ReplicaStatus::Complete && alive(r);
-        let survives = t.kind == TransferKind::Copy || targets > 0 || self.replicas.iter().any(other);
+        let Some(t) = self.transfer() else { return false };
+        let source = self.replica(t.source).is_some_and(|r| alive(&r));
+        let targets = self.replicas().filter(|r| t.writes(r) && alive(r)).count();
+        let other = |r: Replica| r.id != t.source && r.status == ReplicaStatus::Complete && alive(&r);
+        let survives = t.kind == TransferKind::Copy || targets > 0 || self.replicas().any(other);
         source && targets == usize::from(t.targets) && survives
     }
 }
@@ -79,7 +78,7 @@ impl Object {
 impl Shard {
     pub(super) fn evict(&mut self, at: LogPos, key: &[u8], release: Release) -> Result<Effects, ApplyError> {
         self.edit(at, key, release, |o| {
-            if !o.replicas.iter().any(|r| o.is_evictable(r)) {
+            if !o.replicas().any(|r| o.is_evictable(&r)) {
                 return Err(ApplyError::NothingEvictable);
             }
             Ok(o.drop_replicas(Object::is_evictable))
@@ -96,7 +95,7 @@ impl Shard {
             if o.unfinished().is_none() {
                 return Err(ApplyError::ObjectComplete);
             }
-            o.transfer = None;
+            o.set_transfer(None);
             Ok(o.drop_replicas(|_, r| r.status == ReplicaStatus::Processing))
         })
     }
@@ -109,23 +108,23 @@ impl Shard {
         regions: &[Region],
     ) -> Result<Effects, ApplyError> {
         self.edit(at, key, Release::Now, |o| {
-            if o.transfer.is_some() {
+            if o.transfer().is_some() {
                 return Err(ApplyError::TransferRuns);
             }
             if o.replica(source).is_none_or(|r| r.status != ReplicaStatus::Complete) {
                 return Err(ApplyError::NoSource(source));
             }
-            if o.replicas.len() + regions.len() > limits::REPLICAS_MAX {
-                return Err(ApplyError::TooManyReplicas(o.replicas.len() + regions.len()));
+            if o.replicas().len() + regions.len() > limits::REPLICAS_MAX {
+                return Err(ApplyError::TooManyReplicas(o.replicas().len() + regions.len()));
             }
             let made = regions.iter().enumerate().map(|(i, region)| Replica {
                 id: at.seq << 8 | i as u64,
                 region: *region,
                 status: ReplicaStatus::Processing,
             });
-            o.replicas.extend(made);
+            o.edit_replicas(|all| all.extend(made));
             let targets = regions.len() as u8;
-            o.transfer = Some(Box::new(Transfer { kind, client, started: at, source, targets }));
+            o.set_transfer(Some(Transfer { kind, client, started: at, source, targets }));
             Ok(Regions::new())
         })?;
         Ok(regions.iter().copied().map(Effect::Carve).collect())
@@ -142,12 +141,13 @@ impl Shard {
             if !o.is_transfer_whole(|_| true) {
                 return Err(ApplyError::TransferBroken);
             }
-            let transfer = o.transfer.take();
-            for r in &mut o.replicas {
-                if transfer.as_ref().is_some_and(|t| t.writes(r)) {
+            let transfer = o.transfer().cloned();
+            o.set_transfer(None);
+            o.edit_replicas(|all| {
+                for r in all.iter_mut().filter(|r| transfer.as_ref().is_some_and(|t| t.writes(r))) {
                     r.status = ReplicaStatus::Complete;
                 }
-            }
+            });
             Ok(o.drop_replicas(|_, r| kind == TransferKind::Move && r.id == source))
         })
     }
@@ -160,7 +160,8 @@ impl Shard {
     ) -> Result<Effects, ApplyError> {
         self.edit(at, key, release, |o| {
             o.running()?;
-            let transfer = o.transfer.take();
+            let transfer = o.transfer().cloned();
+            o.set_transfer(None);
             Ok(o.drop_replicas(|_, r| transfer.as_ref().is_some_and(|t| t.writes(r))))
         })
     }

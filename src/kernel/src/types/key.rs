@@ -60,7 +60,18 @@ impl KeyHash {
     /// Hashes a scoped key (see [`scoped_key`]).
     #[must_use]
     pub fn of(scoped: &[u8]) -> Self {
-        let h = xxh3_128(scoped);
+        Self::of_whole(Self::whole(scoped))
+    }
+
+    /// All 128 bits of a scoped key's hash: names the key in digests.
+    #[must_use]
+    pub fn whole(scoped: &[u8]) -> u128 {
+        xxh3_128(scoped)
+    }
+
+    /// The same as [`of`](Self::of), from all bits.
+    #[must_use]
+    pub fn of_whole(h: u128) -> Self {
         let shard = (h >> 64) as u64 >> (64 - SHARDS.trailing_zeros());
         Self { home: HomeId(shard as u16), map: h as u64 }
     }

@@ -86,10 +86,12 @@ pub const PLACEMENT_TRIES_MAX: usize = 100;
 pub const MAINTAIN_FREES_PER_STEP: usize = 512;
 
 /// Objects that one maintenance step looks at for eviction.
-pub const EVICT_VISITS_PER_STEP: usize = 65_536;
+pub const EVICT_VISITS_PER_STEP: usize = 32_768;
 /// What an entry logged in an eviction step weighs against looking at an object.
 pub const EVICT_WEIGHT: usize = 16;
-/// Objects evicted under one hold of a shard's lock.
+/// Objects looked at for eviction under one hold of a shard's lock: some tens of microseconds.
+pub const EVICT_LOOKS_PER_HOLD: u64 = 1_024;
+/// Objects evicted under one hold of a shard's lock, and a few, which are as old.
 pub const EVICT_SLICE: usize = 64;
 /// Unfinished writes and transfers that one visit of a shard discards.
 pub const DISCARDS_PER_VISIT: usize = 64;

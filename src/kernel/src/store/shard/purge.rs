@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::{Object, Replica, Shard};
-use crate::store::{Effects, SegmentTable};
+use super::Shard;
+use crate::store::{Effects, Object, SegmentTable};
 use crate::types::{MountUid, Region, Seq};
 
 impl Shard {
@@ -11,7 +11,7 @@ impl Shard {
     /// object and limbo entry.
     #[must_use]
     pub fn dead_mounts(&self, table: &SegmentTable) -> BTreeSet<MountUid> {
-        let replicas = self.objects.iter().flat_map(|o| o.replicas.iter().map(|r| r.region.mount));
+        let replicas = self.objects.iter().flat_map(|o| o.replicas().map(|r| r.region.mount));
         let limbo = self.limbo.values().map(|l| l.region.mount);
         // Neighbours are often on one mount: the last one found alive is not looked up again.
         let mut alive = None;
@@ -33,14 +33,15 @@ impl Shard {
     pub(super) fn purge(&mut self, mount: MountUid) -> Effects {
         let on = |region: &Region| region.mount == mount;
         let (digester, digest, unfinished) = (self.digester, &mut self.mark.digest, &mut self.unfinished);
-        let emptied = self.objects.extract_if(|object| {
-            if !object.replicas.iter().any(|r| on(&r.region)) {
+        let mut effects = Effects::new();
+        let drop = |object: &mut Object| {
+            if !object.replicas().any(|r| on(&r.region)) {
                 return false;
             }
             *digest = digest.wrapping_sub(digester.object(object));
             let before = object.unfinished();
-            object.replicas.retain(|r: &mut Replica| !on(&r.region));
-            let left = !object.replicas.is_empty();
+            object.edit_replicas(|all| all.retain(|r| !on(&r.region)));
+            let left = object.replicas().len() > 0;
             if left {
                 *digest = digest.wrapping_add(digester.object(object));
             }
@@ -49,11 +50,12 @@ impl Shard {
                 unfinished.remove(&Seq(at.seq));
             }
             if let Some(at) = after.filter(|_| before != after) {
-                unfinished.insert(Seq(at.seq), object.hash);
+                unfinished.insert(Seq(at.seq), object.hash());
             }
             !left
-        });
-        let gone: Vec<Object> = emptied.collect();
+        };
+        let members = &mut self.members;
+        self.objects.sweep(drop, |object| effects.extend(members.ungroup(object, object.hash())));
         self.limbo.retain(|(since, index), limbo| {
             let dropped = on(&limbo.region);
             if dropped {
@@ -61,6 +63,6 @@ impl Shard {
             }
             !dropped
         });
-        gone.iter().filter_map(|object| self.ungroup(object)).collect()
+        effects
     }
 }

@@ -8,16 +8,15 @@
 
 use std::sync::Arc;
 
-use hashbrown::hash_table::Entry;
 use smallvec::SmallVec;
 
-use super::{Limbo, Object, Replica, Shard};
+use super::{Limbo, Shard};
 use crate::oplog::codec::{Reader, put_bytes, put_pos, put_uuid};
 use crate::oplog::{DecodeError, LimboKind};
 use crate::store::buckets::{ALL_BUCKETS, BucketSet, in_buckets};
+use crate::store::object::Draft;
 use crate::store::snapshot::{LoadError, Records};
-use crate::store::{Extras, Members, Transfer};
-use crate::sync::atomic::AtomicU64;
+use crate::store::{Extras, Members, Object, Replica, Transfer};
 use crate::types::{
     ClientId, DataType, HomeId, KeyHash, LogPos, Region, ReplicaStatus, Seq, Traits, TransferKind, limits,
 };
@@ -47,9 +46,9 @@ impl Shard {
         is_asked: &dyn Fn(Seq) -> bool,
     ) {
         // The map's order reaches no wire.
-        let asked = self.objects.iter().filter(|o| in_buckets(buckets, o.hash));
-        let mut objects: Vec<(u64, &Object)> = asked.map(|o| (o.hash, o)).collect();
-        objects.sort_unstable_by(|(a, x), (b, y)| a.cmp(b).then_with(|| x.key.cmp(&y.key)));
+        let asked = self.objects.iter().filter(|o| in_buckets(buckets, o.hash()));
+        let mut objects: Vec<(u64, &Object)> = asked.map(|o| (o.hash(), o)).collect();
+        objects.sort_unstable_by(|(a, x), (b, y)| a.cmp(b).then_with(|| x.key().cmp(y.key())));
         for (_, object) in objects {
             out.add(OBJECT, |out| put_object(out, object));
         }
@@ -81,8 +80,8 @@ impl Shard {
     ) -> Result<u128, LoadError> {
         match r.u8("record tag")? {
             OBJECT => {
-                let object = self.object(r)?;
-                self.add_object(home, object)
+                let (key, draft) = self.object(r)?;
+                self.add_object(home, key, draft)
             }
             LIMBO => {
                 let (since, index) = (Seq(r.u64("limbo seq")?), r.u8("limbo index")?);
@@ -108,11 +107,14 @@ impl Shard {
         }
     }
 
-    fn object(&mut self, r: &mut Reader<'_>) -> Result<Object, LoadError> {
+    fn object<'k>(&mut self, r: &mut Reader<'k>) -> Result<(&'k [u8], Draft), LoadError> {
         let key = r.key()?;
         let hash = KeyHash::of(key).map;
         let writer = ClientId(r.uuid("writer")?);
         let (size, started) = (r.u64("size")?, r.pos("start")?);
+        if started.seq >> Object::SEQ_BITS != 0 {
+            return Err(bad("start", started.seq, "a seq that ids of replicas can hold").into());
+        }
         let (flags, data_type) = (r.u8("object flags")?, DataType(r.u8("data type")?));
         if flags >= 2 * TRANSFER {
             return Err(bad("object flags", flags.into(), "0 to 63").into());
@@ -122,42 +124,31 @@ impl Shard {
         let soft_pin = if has(SOFT_PIN) { r.u64("soft pin")? } else { 0 };
         let pending_pin = if has(PENDING_PIN) { Some(r.u64("pending pin")?) } else { None };
         let group = if has(GROUP) { r.bytes_up_to(limits::GROUP_BYTES_MAX, "group")? } else { &[] };
-        let transfer = if has(TRANSFER) { Some(Box::new(transfer(r)?)) } else { None };
+        let transfer = if has(TRANSFER) { Some(transfer(r)?) } else { None };
         let replicas = replicas(r)?;
         let traits = Traits { data_type, hard_pin: has(HARD_PIN), soft_pin, pending_pin, group };
         let group: Option<Arc<[u8]>> = (!group.is_empty()).then(|| self.members.join(group, hash));
-        Ok(Object {
-            hash,
-            key: key.into(),
-            writer,
-            size,
-            checksum,
-            started,
-            replicas,
-            data_type,
-            hard_pin: traits.hard_pin,
-            extras: Extras::of(&traits, group),
-            transfer,
-            lease_until: AtomicU64::new(0),
-            begun: AtomicU64::new(0),
-        })
+        let mut extras = Extras::of(&traits, group);
+        if transfer.is_some() {
+            extras.get_or_insert_default().transfer = transfer;
+        }
+        let hard_pin = traits.hard_pin;
+        Ok((key, Draft { writer, size, checksum, started, replicas, data_type, hard_pin, extras }))
     }
 
-    fn add_object(&mut self, home: HomeId, object: Object) -> Result<u128, LoadError> {
-        let due = object.group().map_or_else(|| KeyHash::of(&object.key).home, |g| HomeId::of_group(g));
-        if due != home {
+    fn add_object(&mut self, home: HomeId, key: &[u8], draft: Draft) -> Result<u128, LoadError> {
+        let hash = KeyHash::of(key);
+        let group = draft.extras.as_ref().and_then(|e| e.group.as_deref());
+        if group.map_or(hash.home, HomeId::of_group) != home {
             return Err(LoadError::Misfit(home, "belongs to another home"));
         }
-        let term = self.digester.object(&object);
-        let Entry::Vacant(vacant) = self.objects.entry(object.hash, |o| *o.key == *object.key, |o| o.hash)
-        else {
+        let Some(object) = self.objects.insert(hash.map, key, draft) else {
             return Err(LoadError::Misfit(home, "comes twice"));
         };
         if let Some(at) = object.unfinished() {
-            self.unfinished.insert(Seq(at.seq), object.hash);
+            self.unfinished.insert(Seq(at.seq), hash.map);
         }
-        vacant.insert(object);
-        Ok(term)
+        Ok(self.digester.object(object))
     }
 
     /// Writes the objects with this map hash.
@@ -171,21 +162,23 @@ impl Shard {
     pub(in crate::store) fn reindex(&mut self) {
         self.unfinished.clear();
         self.members = Members::default();
-        for object in &mut self.objects {
+        let (unfinished, members) = (&mut self.unfinished, &mut self.members);
+        let note = |object: &mut Object| {
+            let hash = object.hash();
             if let Some(at) = object.unfinished() {
-                self.unfinished.insert(Seq(at.seq), object.hash);
+                unfinished.insert(Seq(at.seq), hash);
             }
-            if let Some(extras) = &mut object.extras
-                && let Some(group) = &mut extras.group
-            {
-                *group = self.members.join(group, object.hash);
+            if let Some(group) = object.group().cloned() {
+                object.extras_mut().group = Some(members.join(&group, hash));
             }
-        }
+            false
+        };
+        self.objects.sweep(note, |_| ());
     }
 
     /// All regions that its objects own and that wait in limbo.
     pub(in crate::store) fn regions(&self) -> impl Iterator<Item = Region> {
-        let owned = self.objects.iter().flat_map(|o| o.replicas.iter().map(|r| r.region));
+        let owned = self.objects.iter().flat_map(|o| o.replicas().map(|r| r.region));
         owned.chain(self.limbo.values().map(|l| l.region))
     }
 }
@@ -193,34 +186,34 @@ impl Shard {
 fn put_object(out: &mut Vec<u8>, o: &Object) {
     let flag = |on: bool, bit: u8| if on { bit } else { 0 };
     let (soft_pin, pending_pin, group) = (o.soft_pin(), o.pending_pin(), o.group());
-    put_bytes(out, &o.key);
+    put_bytes(out, o.key());
     put_uuid(out, o.writer.0);
     out.extend_from_slice(&o.size.to_le_bytes());
-    put_pos(out, o.started);
+    put_pos(out, o.started());
     out.push(
-        flag(o.checksum.is_some(), CHECKSUM)
-            | flag(o.hard_pin, HARD_PIN)
+        flag(o.checksum().is_some(), CHECKSUM)
+            | flag(o.hard_pin(), HARD_PIN)
             | flag(soft_pin != 0, SOFT_PIN)
             | flag(pending_pin.is_some(), PENDING_PIN)
             | flag(group.is_some(), GROUP)
-            | flag(o.transfer.is_some(), TRANSFER),
+            | flag(o.transfer().is_some(), TRANSFER),
     );
     out.push(o.data_type.0);
-    for value in [o.checksum, Some(soft_pin).filter(|p| *p != 0), pending_pin].into_iter().flatten() {
+    for value in [o.checksum(), Some(soft_pin).filter(|p| *p != 0), pending_pin].into_iter().flatten() {
         out.extend_from_slice(&value.to_le_bytes());
     }
     if let Some(group) = group {
         put_bytes(out, group);
     }
-    if let Some(t) = &o.transfer {
+    if let Some(t) = o.transfer() {
         out.push(t.kind as u8);
         put_uuid(out, t.client.0);
         put_pos(out, t.started);
         out.extend_from_slice(&t.source.to_le_bytes());
         out.push(t.targets);
     }
-    out.push(o.replicas.len() as u8);
-    for r in &o.replicas {
+    out.push(o.replicas().len() as u8);
+    for r in o.replicas() {
         out.extend_from_slice(&r.id.to_le_bytes());
         out.push(match r.status {
             ReplicaStatus::Processing => 2,

@@ -40,7 +40,7 @@ impl Leadership {
             let (copy, node) = (facts.copy, self.config.node.clone());
             let found = RehearsalRecord { copy, verdict: None, reasons: Vec::new(), keys: None, at };
             let transaction = rehearse(base, None, node, found);
-            return self.transact(now, Purpose::HandOverDry, order.reason.clone(), transaction, out);
+            return self.transact(now, Purpose::HandOverDry, transaction, out);
         }
         let target = EpochRecord {
             holder: order.to.node.clone(),
@@ -49,6 +49,7 @@ impl Leadership {
             mooncake: None,
             cause: EpochCause::Switchover,
             actor: order.actor.clone(),
+            reason: order.reason.clone(),
             nonce: self.nonce(),
             quiet: true,
             previous: self.view.recorded_epoch(),
@@ -56,7 +57,7 @@ impl Leadership {
         let mut history = self.own_history(EpochCause::Switchover, &order.reason, &order.actor, wall);
         history.node = order.to.node.clone();
         let transaction = hand_over(base, HandOver { target, history });
-        self.transact(now, Purpose::HandOver, order.reason.clone(), transaction, out);
+        self.transact(now, Purpose::HandOver, transaction, out);
     }
 
     pub(super) fn hand_over_done(
@@ -104,8 +105,7 @@ impl Leadership {
         holding.withdraw_at = None;
         let base = Base { epoch: holding.epoch, isr: self.view.isr.modified() };
         let Some(isr) = self.view.in_sync().cloned() else { return };
-        let reason = "a hand-over without an answer is taken back".to_owned();
-        self.transact(now, Purpose::Withdraw, reason, change_isr(base, isr), out);
+        self.transact(now, Purpose::Withdraw, change_isr(base, isr), out);
     }
 
     /// A hand-over is under way, and nothing else may change the in-sync set.

@@ -35,7 +35,7 @@ impl Leadership {
         }
         holding.counter += 1;
         let transaction = renew(holding.epoch, holding.counter);
-        self.transact(now, Purpose::Renew, "to be seen alive".to_owned(), transaction, out);
+        self.transact(now, Purpose::Renew, transaction, out);
     }
 
     /// One change at a time, and the same again until its end is known (PROTOCOL I9).
@@ -44,8 +44,7 @@ impl Leadership {
         let Some(holding) = self.holding.as_ref().filter(|_| !busy) else { return };
         let Some((wanted, _)) = holding.proposal.clone().filter(|(_, at)| now >= *at) else { return };
         let base = Base { epoch: holding.epoch, isr: self.view.isr.modified() };
-        let reason = "the in-sync set changes".to_owned();
-        self.transact(now, Purpose::Isr(wanted.clone()), reason, change_isr(base, wanted), out);
+        self.transact(now, Purpose::Isr(wanted.clone()), change_isr(base, wanted), out);
     }
 
     fn publish(&mut self, now: Instant, out: &mut Vec<LeadershipAction>) {
@@ -64,13 +63,7 @@ impl Leadership {
             }
             Publish::Do(transaction) => {
                 holding.published = None;
-                self.transact(
-                    now,
-                    Purpose::Publish,
-                    "clients are to find this node".to_owned(),
-                    transaction,
-                    out,
-                );
+                self.transact(now, Purpose::Publish, transaction, out);
             }
         }
     }
@@ -90,7 +83,7 @@ impl Leadership {
         let Some(mut history) = holding.unwritten.clone() else { return };
         history.at = wall;
         let transaction = update_history(holding.epoch, holding.history, history, None);
-        self.transact(now, Purpose::History, "the change is recorded".to_owned(), transaction, out);
+        self.transact(now, Purpose::History, transaction, out);
     }
 
     /// One of the holder's transactions has ended; the view knows its truth already.

@@ -1,5 +1,6 @@
 use super::*;
 use crate::coordination::{RecordStore, change_isr, renew, takeover};
+use crate::types::up;
 
 const HB: u64 = 100;
 const TAKEOVER: u64 = 400;
@@ -27,6 +28,7 @@ fn config(node: &str, mooncake: Option<&str>) -> LeadershipConfig {
         times: LeadershipTimes::default(),
         ack: AckMode::Sync,
         read_ttl_max: Duration::from_secs(10),
+        cold_start: true,
         seed: 1,
     }
 }
@@ -38,6 +40,8 @@ fn bench(store: RecordStore<Key, Value>) -> Bench {
         copy: CopyId(2),
         max_epoch: Epoch(0),
         unfit: None,
+        is_blank: false,
+        returned: std::collections::BTreeMap::new(),
         heard: None,
         refused: false,
         listening: false,
@@ -128,6 +132,7 @@ impl Bench {
             }
             LeadershipAction::StepDown(epoch) => format!("step down e{epoch}"),
             LeadershipAction::Follow(node, address) => format!("follow {node} at {address}"),
+            LeadershipAction::AskAfter(address) => format!("ask after {address}"),
             LeadershipAction::Confirmed(isr) => format!("confirmed {}", isr.members.len()),
             LeadershipAction::Lease(until) => format!("lease {}", until.0 / 1_000_000),
             LeadershipAction::Published(_) => "published".into(),
@@ -503,4 +508,67 @@ fn a_dry_hand_over_asks_the_coordinator_and_changes_nothing() {
     let LeadershipEvent::HandOver(mut order) = to_c(true) else { unreachable!("just made") };
     order.to = stranger;
     assert_eq!(b.on(60, LeadershipEvent::HandOver(order)), ["not handed over"], "it is not on record");
+}
+
+/// Node `a` led with copy 1, copy 2 of node `b` was in sync; both died, and `b` is back with copy 7.
+fn returned_b() -> Bench {
+    let mut b = bench(led_by_a(&[1, 2]));
+    b.knows_of_a();
+    (b.facts.copy, b.facts.is_blank) = (CopyId(7), true);
+    b.see(100);
+    b
+}
+
+#[test]
+fn the_cluster_starts_empty_only_when_every_copy_on_record_is_gone_and_the_lease_is_over() {
+    let late = 101 + up(LeadershipTimes::default().lease).as_millis() as u64;
+    let mut b = returned_b();
+    assert_eq!(b.on(late + 1_000, LeadershipEvent::Tick), [""; 0], "a may live, cut off");
+    assert!(b.machine.waiting().is_some_and(|why| why.contains("may still have them")));
+    b.facts.returned.insert("a".parse().expect("valid"), CopyId(1));
+    assert_eq!(b.on(late + 1_100, LeadershipEvent::Tick), [""; 0], "the very copy on record answers");
+
+    let mut b = returned_b();
+    b.facts.returned.insert("a".parse().expect("valid"), CopyId(8));
+    assert_eq!(b.on(late - 1, LeadershipEvent::Tick), [""; 0], "the lease");
+    let started = b.on(late, LeadershipEvent::Tick);
+    assert_eq!(started[0], "warn cold_start");
+    assert_eq!(started[2], "transact Epoch Alive History Isr");
+    b.facts.role = Role::Candidate;
+    let led = b.answer(late + 10);
+    assert!(led[0].contains("cold_start"), "{led:?}");
+    assert_eq!(b.machine.view().in_sync().map(|isr| isr.members.len()), Some(1));
+
+    let mut b = returned_b();
+    b.facts.returned.insert("a".parse().expect("valid"), CopyId(8));
+    b.facts.is_blank = false;
+    assert_eq!(b.on(late, LeadershipEvent::Tick), [""; 0], "what it holds is of nobody knows when");
+}
+
+#[test]
+fn a_holder_that_is_gone_leads_to_the_members_that_may_not_be() {
+    let mut b = returned_b();
+    b.facts.returned.insert("a".parse().expect("valid"), CopyId(8));
+    let mut isr = b.machine.view().in_sync().cloned().expect("read");
+    isr.members.push(member_c());
+    let base = base(&b.store);
+    b.store.apply(&change_isr(base, isr)).expect("no key twice");
+    assert_eq!(b.see(200), ["ask after c:2"]);
+    assert_eq!(b.on(300, LeadershipEvent::Tick), [""; 0], "not all the time");
+}
+
+#[test]
+fn an_operator_may_not_force_what_needs_no_force_or_may_still_be_alive() {
+    let late = 101 + up(LeadershipTimes::default().lease).as_millis() as u64;
+    let mut b = bench(led_by_a(&[1, 2]));
+    b.knows_of_a();
+    b.see(100);
+    let code = |b: &Bench, at| b.machine.may_force(ms(at), &b.facts).map_err(|(code, _)| code);
+    assert_eq!(code(&b, late), Err("not_needed"));
+    b.facts.copy = CopyId(7);
+    assert_eq!(code(&b, late - 1), Err("holder_alive"));
+    assert_eq!(code(&b, late), Ok(()));
+    let (actor, reason) = ("me".to_owned(), "both hosts burnt".to_owned());
+    let sent = b.on(late, LeadershipEvent::Force { actor, reason });
+    assert_eq!(sent, ["warn forced_failover", "stand: both hosts burnt", "transact Epoch Alive History Isr"]);
 }

@@ -4,6 +4,7 @@
 //! The machine sees records and facts, never a service: the node composes it
 //! with the replication machines, the shell carries its transactions out.
 
+mod empty;
 mod hand_over;
 mod holder;
 mod rehearse;
@@ -63,6 +64,8 @@ pub struct LeadershipConfig {
     pub ack: AckMode,
     /// Longest read lease that it grants.
     pub read_ttl_max: Duration,
+    /// Starts empty by itself when every copy on record is proved to be gone.
+    pub cold_start: bool,
     /// Seed of nonces, fresh in each process.
     pub seed: u64,
 }
@@ -82,6 +85,10 @@ pub struct LeadershipFacts {
     pub max_epoch: Epoch,
     /// Whether this copy could serve: sealed, and nothing set aside; else why not.
     pub unfit: Option<String>,
+    /// Nothing was ever stored in this copy.
+    pub is_blank: bool,
+    /// Which copy each node came back with, as it said itself.
+    pub returned: std::collections::BTreeMap<NodeId, CopyId>,
     /// As standby: when the holder was last heard.
     pub heard: Option<Instant>,
     /// As standby: the stream of the holder was closed, and it refuses a new one.
@@ -111,6 +118,13 @@ pub enum LeadershipEvent {
     },
     /// The node has fallen silent: make another the holder (PROTOCOL T7).
     HandOver(Box<HandOverOrder>),
+    /// An operator starts this node empty; its copy is discarded already (PROTOCOL T4).
+    Force {
+        /// Who asks.
+        actor: String,
+        /// Why.
+        reason: String,
+    },
     /// Time has passed.
     Tick,
 }
@@ -166,6 +180,8 @@ pub enum LeadershipAction {
     StepDown(Epoch),
     /// That node leads: follow it, at this address.
     Follow(NodeId, String),
+    /// Dial this address: which copy has the node there?
+    AskAfter(String),
     /// This in-sync set is on record.
     Confirmed(IsrRecord),
     /// The solo lease holds until then.
@@ -202,8 +218,6 @@ struct Call {
     purpose: Purpose,
     sent: Instant,
     transaction: Transaction,
-    /// Why it was sent.
-    reason: String,
 }
 
 /// What the present holder keeps.
@@ -250,6 +264,9 @@ pub struct Leadership {
     rehearsed: rehearse::Rehearsed,
     /// When the coordinator last answered, and how often it did not.
     answered_at: Option<Instant>,
+    /// When the next member is asked after, and how many were.
+    ask_at: Instant,
+    asked: usize,
     unanswered: u64,
 }
 
@@ -282,6 +299,8 @@ impl Leadership {
             wish: None,
             rehearsed: rehearse::Rehearsed::default(),
             answered_at: None,
+            ask_at: now,
+            asked: 0,
             unanswered: 0,
         }
     }
@@ -348,6 +367,10 @@ impl Leadership {
             LeadershipEvent::TakeOver { actor, reason } => {
                 self.wish = Some((actor, reason));
                 self.attempt_at = now;
+            }
+            LeadershipEvent::Force { actor, reason } => {
+                let cause = EpochCause::Forced;
+                return self.start_empty(now, wall, facts, cause, (&actor, reason), out);
             }
             LeadershipEvent::HandOver(order) => self.hand_over(now, wall, &order, facts, out),
             LeadershipEvent::Tick => {}
@@ -421,10 +444,8 @@ impl Leadership {
         };
         let record = epoch.value;
         let sent = self.sent(record.nonce);
-        let (asked, reason) = match &sent {
-            Some(call) => (call.sent, call.reason.clone()),
-            None => (now, format!("the record names this copy since epoch {}", epoch.modified)),
-        };
+        let asked = sent.as_ref().map_or(now, |call| call.sent);
+        let reason = record.reason;
         self.led = epoch.modified.epoch();
         self.holding = Some(Holding {
             epoch: epoch.modified,
@@ -536,13 +557,12 @@ impl Leadership {
         &mut self,
         now: Instant,
         purpose: Purpose,
-        reason: String,
         transaction: Transaction,
         out: &mut Vec<LeadershipAction>,
     ) {
         self.next_call += 1;
         let id = CallId(self.next_call);
-        self.calls.insert(id, Call { purpose, sent: now, transaction: transaction.clone(), reason });
+        self.calls.insert(id, Call { purpose, sent: now, transaction: transaction.clone() });
         out.push(LeadershipAction::Transact(id, transaction));
     }
 
@@ -555,7 +575,13 @@ impl Leadership {
         mixed ^ (mixed >> 29)
     }
 
-    fn own_record(&self, facts: &LeadershipFacts, cause: EpochCause, actor: &str) -> EpochRecord {
+    fn own_record(
+        &self,
+        facts: &LeadershipFacts,
+        cause: EpochCause,
+        reason: &str,
+        actor: &str,
+    ) -> EpochRecord {
         EpochRecord {
             holder: self.config.node.clone(),
             copy: facts.copy,
@@ -563,6 +589,7 @@ impl Leadership {
             mooncake: self.config.mooncake.clone(),
             cause,
             actor: actor.to_owned(),
+            reason: reason.to_owned(),
             nonce: self.nonce(),
             quiet: false,
             previous: self.view.recorded_epoch(),
