@@ -1,5 +1,7 @@
 //! Input that cannot be: the exact error, and nothing is changed by it.
 
+use std::collections::BTreeMap;
+
 use super::*;
 use crate::types::{TaskId, TaskStatus};
 
@@ -217,4 +219,43 @@ fn empty_batches_are_answered_with_nothing() {
         let done = b.run(&call);
         assert!(errors(&done.response).is_empty() && !done.appended, "{}", call.name());
     }
+}
+
+/// A call of a million elements is refused in each of them, and nothing is looked at.
+#[test]
+fn a_million_elements_are_refused_by_every_call() {
+    let b = bench(2);
+    b.put("k", 8);
+    let (client, replica_type, force) = (A, ReplicaType::All, true);
+    let key = || Bytes::from_static(b"k");
+    let config = ReplicateConfig::default;
+    let calls = |n: usize| {
+        let items = || vec![PutItem { key: key(), size: 8 }; n];
+        let keys = || vec![key(); n];
+        [
+            Request::PutStart { client, config: config(), items: items() },
+            Request::UpsertStart { client, config: config(), items: items() },
+            Request::PutEnd { client, items: vec![EndItem { key: key(), checksum: None }; n], replica_type },
+            Request::PutRevoke { client, keys: keys(), replica_type },
+            Request::GetReplicaList { keys: keys() },
+            Request::ExistKey { keys: keys() },
+            Request::Remove { keys: keys(), force },
+        ]
+    };
+    for n in [limits::BATCH_ITEMS_MAX + 1, 1_000_000] {
+        for call in calls(n) {
+            refused(&b, InvalidParams, &[("elements", call)]);
+        }
+        // These have one answer, or name what they did.
+        let done = b.run(&Request::ReMountSegment { client, segments: vec![segment(9, MIB); n] });
+        assert_eq!((errors(&done.response), done.appended), (vec![Some(InvalidParams)], false));
+        let done =
+            b.run(&Request::BatchReplicaClear { keys: vec![key(); n], client, segment: String::new() });
+        assert_eq!((done.response, done.appended), (Response::BatchReplicaClear(Vec::new()), false));
+        let done = b.run(&Request::BatchQueryIp { clients: vec![A; n] });
+        assert_eq!(done.response, Response::BatchQueryIp(BTreeMap::new()));
+        assert!(b.store.recount().objects == 1 && b.exist("k") == Ok(true));
+    }
+    let most = calls(limits::BATCH_ITEMS_MAX).into_iter().nth(5).expect("exist");
+    assert_eq!(b.run(&most).response, Response::ExistKey(vec![Ok(true); limits::BATCH_ITEMS_MAX]));
 }

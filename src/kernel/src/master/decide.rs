@@ -2,6 +2,7 @@
 //! state under the locks that it will change it under, so a decision and its
 //! op cannot be torn apart.
 
+use super::batch::refuse_large;
 use super::call::Call;
 use super::{Executed, Master};
 use crate::api::{Request, Response};
@@ -12,7 +13,16 @@ impl Master {
     #[must_use]
     pub fn execute(&self, now: Instant, wall: WallTime, request: &Request) -> Executed {
         let mut call = Call::new(self, now, wall);
-        let response = match request {
+        let response = refuse_large(request).unwrap_or_else(|| call.decide(request));
+        let Call { depends_on, byte_critical, entries, .. } = call;
+        Executed { response, depends_on, byte_critical, appended: !entries.is_empty(), entries }
+    }
+}
+
+impl Call<'_> {
+    fn decide(&mut self, request: &Request) -> Response {
+        let call = self;
+        match request {
             Request::MountSegment { client, segment } => Response::MountSegment(call.mount(*client, segment)),
             Request::ReMountSegment { client, segments } => {
                 Response::ReMountSegment(call.remount(*client, segments))
@@ -26,8 +36,8 @@ impl Master {
             }
             Request::Ping { client } => Response::Ping(call.ping(*client)),
             Request::BatchQueryIp { clients } => Response::BatchQueryIp(call.hosts(clients)),
-            Request::GetFsdir => Response::GetFsdir(self.storage.fsdir.clone()),
-            Request::GetStorageConfig => Response::GetStorageConfig(self.storage.clone()),
+            Request::GetFsdir => Response::GetFsdir(call.master.storage.fsdir.clone()),
+            Request::GetStorageConfig => Response::GetStorageConfig(call.master.storage.clone()),
             Request::PutStart { client, config, items } => {
                 Response::PutStart(call.put_start_batch(*client, config, items))
             }
@@ -35,25 +45,25 @@ impl Master {
                 Response::UpsertStart(call.upsert_start_batch(*client, config, items))
             }
             Request::PutEnd { client, items, replica_type } => {
-                let table = self.store.segments().read();
+                let table = call.master.store.segments().read();
                 let end = |item| call.put_end(&table, *client, item, *replica_type);
                 Response::PutEnd(items.iter().map(end).collect())
             }
             Request::PutRevoke { client, keys, replica_type } => {
-                let table = self.store.segments().read();
+                let table = call.master.store.segments().read();
                 let revoke = |key| call.put_revoke(&table, *client, key, *replica_type);
                 Response::PutRevoke(keys.iter().map(revoke).collect())
             }
             Request::GetReplicaList { keys } => {
-                let table = self.store.segments().read();
+                let table = call.master.store.segments().read();
                 Response::GetReplicaList(call.get_all(&table, keys))
             }
             Request::ExistKey { keys } => {
-                let table = self.store.segments().read();
+                let table = call.master.store.segments().read();
                 Response::ExistKey(call.exist_all(&table, keys))
             }
             Request::Remove { keys, force } => {
-                let table = self.store.segments().read();
+                let table = call.master.store.segments().read();
                 Response::Remove(keys.iter().map(|key| call.remove(&table, key, *force)).collect())
             }
             Request::GetReplicaListByRegex { pattern } => {
@@ -95,8 +105,6 @@ impl Master {
             Request::MarkTaskToComplete { client, id, status, message } => {
                 Response::MarkTaskToComplete(call.mark_task(*client, *id, *status, message))
             }
-        };
-        let Call { depends_on, byte_critical, entries, .. } = call;
-        Executed { response, depends_on, byte_critical, appended: !entries.is_empty(), entries }
+        }
     }
 }

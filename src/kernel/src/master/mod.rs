@@ -2,6 +2,7 @@
 //! and applied, and a [`Response`] that depends on a position.
 
 mod attempt;
+mod batch;
 mod call;
 mod census;
 mod check_put;

@@ -474,6 +474,15 @@ impl Op<'_> {
         }
     }
 
+    /// Regions that it takes from the free ones.
+    #[must_use]
+    pub fn takes(&self) -> &[Region] {
+        match self {
+            Self::PutStart { regions, .. } | Self::TransferStart { regions, .. } => regions,
+            _ => &[],
+        }
+    }
+
     /// The scoped key of the object that it changes, if it changes one.
     #[must_use]
     pub fn key(&self) -> Option<&[u8]> {

@@ -10,7 +10,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use hashbrown::HashMap;
 
 use super::Effect;
-use crate::types::MountUid;
+use crate::types::{MountUid, Region};
 
 /// Bits of a bin's mantissa: eight bins between two powers of two.
 const MANTISSA_BITS: u32 = 3;
@@ -328,6 +328,29 @@ impl Allocators {
     /// All of them, in mount order.
     pub fn iter(&self) -> impl Iterator<Item = (MountUid, &OffsetAllocator)> {
         self.by_mount.iter().map(|(uid, a)| (*uid, a))
+    }
+
+    /// Takes all these regions, or none.
+    ///
+    /// # Errors
+    /// When one of them is not free; nothing is changed then.
+    pub fn carve_all(&mut self, regions: &[Region]) -> Result<(), RegionError> {
+        for (i, r) in regions.iter().enumerate() {
+            let allocator = self.by_mount.get_mut(&r.mount).ok_or(RegionError::NoMount(r.mount.0));
+            if let Err(why) = allocator.and_then(|a| a.carve(r.offset, r.reserved)) {
+                self.release_all(&regions[..i]);
+                return Err(why);
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives back what [`carve_all`](Self::carve_all) took.
+    pub fn release_all(&mut self, regions: &[Region]) {
+        for r in regions {
+            let given = self.by_mount.get_mut(&r.mount).map(|a| a.release(r.offset, r.reserved));
+            invariant!(given == Some(Ok(())), "a region that was just taken cannot be given back: {r:?}");
+        }
     }
 
     /// Carries out what an op says. What is freed on a dead mount is nobody's

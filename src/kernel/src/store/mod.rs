@@ -255,8 +255,7 @@ impl MetadataStore {
     /// that its home holds already is skipped: applying twice is safe.
     ///
     /// # Errors
-    /// When the op does not fit the state; the home is unchanged then, unless
-    /// the error is about a region.
+    /// When the op does not fit the state; nothing is changed then.
     pub fn apply(&self, entry: &OpLogEntry<'_>) -> Result<(), ApplyError> {
         if entry.home == HomeId::SEGMENTS {
             let mut table = self.segments.write();
@@ -271,8 +270,18 @@ impl MetadataStore {
         if entry.pos.end() <= shard.mark().applied() {
             return Ok(());
         }
-        let effects = shard.apply(entry.pos, &entry.op)?;
-        Ok(self.perform(&effects)?)
+        let taken = entry.op.takes();
+        if taken.is_empty() {
+            let effects = shard.apply(entry.pos, &entry.op)?;
+            return Ok(self.perform(&effects)?);
+        }
+        // Regions first: whether they are free is what the home cannot tell.
+        let mut allocators = self.allocators.lock();
+        allocators.carve_all(taken)?;
+        let applied = shard.apply(entry.pos, &entry.op);
+        let mut effects = applied.inspect_err(|_| allocators.release_all(taken))?;
+        effects.retain(|effect| !matches!(effect, Effect::Carve(_)));
+        Ok(self.perform_with(&mut allocators, &effects)?)
     }
 
     /// The same while the homes do not form one prefix of the log: each was

@@ -107,8 +107,57 @@ fn an_op_that_does_not_fit_is_named_and_changes_nothing() {
         assert_eq!(apply(&s, 9, &op), Err(why));
         assert_eq!(s.recount(), before);
     }
-    let overlap = RegionError::NotFree { offset: 4, len: 8 };
-    assert_eq!(apply(&s, 9, &put(J, 4)), Err(ApplyError::Region(overlap)));
+}
+
+/// An entry that names bytes which are not free is as if it had never come:
+/// whoever quarantines it may go on with the next.
+#[test]
+fn an_entry_with_a_bad_region_changes_nothing() {
+    let s = store();
+    for (seq, op) in [(1, mount(1)), (2, put(K, 0)), (3, end(K))] {
+        apply(&s, seq, &op).expect("fits");
+    }
+    let uid = |seq| MountUid(LogPos::new(Epoch(1), Seq(seq)));
+    let region = |mount, offset, reserved| Region { mount, offset, reserved };
+    let not_free = |offset, len| RegionError::NotFree { offset, len };
+    let good = region(uid(1), 500, 8);
+    let cases = [
+        (region(uid(1), 4, 8), not_free(4, 8)),
+        (region(uid(1), 996, 8), not_free(996, 8)),
+        (region(uid(1), 2000, 8), not_free(2000, 8)),
+        (region(uid(1), u64::MAX, 8), not_free(u64::MAX, 8)),
+        (region(uid(1), 16, 0), not_free(16, 0)),
+        (region(uid(1), 504, 8), not_free(504, 8)),
+        (region(uid(7), 16, 8), RegionError::NoMount(uid(7).0)),
+    ];
+    let client = ClientId::default();
+    let state = || {
+        let free: Vec<_> = s.allocators().lock().iter().map(|(uid, a)| (uid, a.free_extents())).collect();
+        let marks: Vec<_> = (0..limits::HOMES).filter_map(HomeId::from_index).map(|h| s.mark(h)).collect();
+        (s.recount(), marks, free, s.routes().all())
+    };
+    let before = state();
+    for (bad, why) in cases {
+        let regions = smallvec![good, bad];
+        let traits = Traits { group: b"G", ..Traits::default() };
+        let (kind, source) = (TransferKind::Copy, 2 << 8);
+        let hostile = [
+            Op::PutStart { key: J, client, size: 8, regions: regions.clone(), traits },
+            Op::TransferStart { key: K, client, kind, source, regions },
+        ];
+        for op in hostile {
+            assert_eq!(apply(&s, 9, &op), Err(ApplyError::Region(why)), "{op:?}");
+            assert_eq!(state(), before, "{op:?}");
+        }
+    }
+    // Good bytes of an op that does not fit are free again.
+    let (kind, regions) = (TransferKind::Copy, smallvec![good]);
+    let no_source = Op::TransferStart { key: K, client, kind, source: 77, regions };
+    assert_eq!(apply(&s, 9, &no_source), Err(ApplyError::NoSource(77)));
+    assert_eq!(apply(&s, 9, &put(K, 100)), Err(ApplyError::ObjectExists));
+    assert_eq!(state(), before);
+    s.audit().expect("derived equals rebuild");
+    apply(&s, 9, &put(J, 8)).expect("the next one fits");
 }
 
 #[test]
