@@ -65,6 +65,26 @@ fn phases_up_to_the_first_answer_add_up_to_the_outage() {
     assert_eq!(history.rows(0)[0].rejoin_us, Some(2_500_000));
 }
 
+/// However long the coordinator was away: the outage ends with the first answer.
+#[test]
+fn a_long_detection_is_part_of_the_outage_and_a_late_client_is_not() {
+    let long_silent = || {
+        let mut started = takeover();
+        started.former.iter_mut().for_each(|former| former.heard = Some(Instant(1)));
+        started.now = ms(90_000);
+        started.serve_at = ms(90_100);
+        started
+    };
+    let history = history("b");
+    history.begin(&long_silent());
+    history.reached("first_answer", ms(90_200));
+    assert_eq!(history.rows(0)[0].outage_us, Some(90_199_999));
+    let idle = self::history("b");
+    idle.begin(&long_silent());
+    idle.reached("first_answer", ms(120_200));
+    assert_eq!(idle.rows(0)[0].outage_us, None, "nobody asked while it was an outage");
+}
+
 #[test]
 fn what_is_not_known_is_absent_and_nothing_has_no_bytes() {
     let row = history("b").begin(&takeover());

@@ -10,7 +10,7 @@ use super::{Former, Started, us};
 
 /// What the first answer of the new primary ends.
 pub(super) const FIRST_ANSWER: &str = "first_answer";
-/// Points that are reached later are not part of the change.
+/// What is reached so long after the node may answer is not part of the change.
 const OPEN_MAX: Duration = Duration::from_secs(30);
 
 /// The change, as far as it has come.
@@ -18,6 +18,8 @@ const OPEN_MAX: Duration = Duration::from_secs(30);
 pub(super) struct Opening {
     id: String,
     began: Instant,
+    /// When the node may answer.
+    serves: Instant,
     /// When it had come to which point, by time.
     points: Vec<(&'static str, Instant)>,
     /// The node that is to return.
@@ -29,7 +31,8 @@ impl Opening {
     pub(super) fn of(node: &str, started: &Started) -> (Option<Self>, v1::RoleChange) {
         let Started { now, wall, serve_at, former, change } = started;
         let kind = kind(change.kind);
-        let mut at = (*now).max(*serve_at);
+        let serves = (*now).max(*serve_at);
+        let mut at = serves;
         let mut points = Vec::new();
         // The machine's phases follow each other and end when the node may answer.
         for (name, took) in change.phases.iter().rev() {
@@ -63,7 +66,7 @@ impl Opening {
             ..v1::RoleChange::default()
         };
         let awaited = former.as_ref().map(|former| former.node.clone()).filter(|other| other != node);
-        let opening = Self { id: row.id.clone(), began, points, awaited };
+        let opening = Self { id: row.id.clone(), began, serves, points, awaited };
         opening.tile(&mut row);
         ((kind != v1::RoleChangeKind::Bootstrap).then_some(opening), row)
     }
@@ -74,7 +77,7 @@ impl Opening {
 
     /// True when that is news.
     pub(super) fn reached(&mut self, what: &'static str, at: Instant, row: &mut v1::RoleChange) -> bool {
-        if at.since(self.began) > OPEN_MAX || self.points.iter().any(|(name, _)| *name == what) {
+        if at.since(self.serves) > OPEN_MAX || self.points.iter().any(|(name, _)| *name == what) {
             return false;
         }
         let place = self.points.partition_point(|(_, known)| *known <= at);
