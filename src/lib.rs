@@ -10,6 +10,7 @@ pub mod app;
 pub mod cli;
 pub mod config;
 pub mod inbound;
+pub mod monitoring;
 pub mod outbound;
 pub mod ports;
 pub mod shell;

@@ -125,7 +125,7 @@ fn shown(rows: &[RoleChange], durable: bool) -> Vec<String> {
         );
         lines.push(head);
         lines.extend(wrap(&format!("  {}: {} ({})", row.cause, row.reason, row.actor), 4));
-        if row.phases.is_empty() {
+        if row.phases.is_empty() || row.kind() == RoleChangeKind::Bootstrap {
             continue;
         }
         let took = |us: Option<u64>| {

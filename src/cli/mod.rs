@@ -4,14 +4,19 @@
 
 mod bench;
 mod bundle;
+mod canary;
 mod client;
 mod console;
+mod dashboards;
 mod demo;
+mod drill;
 mod duration;
 mod exit;
 mod history;
+mod load;
 mod mooncake_master;
 mod operate;
+mod runbook;
 mod status;
 mod text;
 mod trace;
@@ -101,6 +106,14 @@ enum Command {
     Verify(verify::VerifyArgs),
     /// Damage a node on purpose, to see that it is found
     Lab(verify::LabArgs),
+    /// Strike a node on purpose, measure what clients see, and note it
+    Drill(drill::DrillArgs),
+    /// Write and read all the time, and say how long there was no good answer
+    Canary(canary::CanaryArgs),
+    /// What to do about an alert, and how to do what has to be planned
+    Runbook(runbook::RunbookArgs),
+    /// Dashboards and alerts: write them as files, push them to Grafana
+    Dashboards(dashboards::DashboardsArgs),
     /// Watch a cluster in the terminal, and fail over by keyboard
     Console(console::ConsoleArgs),
     /// Start two nodes, kill the primary under load and see that nothing is lost
@@ -164,7 +177,16 @@ pub fn run() -> ExitCode {
         Command::Detach(args) => block_on(operate::detach(&client, &args)),
         Command::Verify(args) => block_on(verify::verify(&client, &args)),
         Command::Lab(args) => block_on(verify::lab(&client, &args)),
+        Command::Runbook(args) => runbook::run(client.json, &args),
+        Command::Dashboards(args) => block_on(dashboards::run(client.json, &args)),
         Command::Console(args) => block_on(console::run(&client, &args)),
+        Command::Drill(args) => block_on(drill::run(&client, &args)),
+        Command::Canary(args) => {
+            if args.exit_with_stdin {
+                std::thread::spawn(stop_with_stdin);
+            }
+            block_on(canary::run(&client, &args))
+        }
         Command::Demo(args) => block_on(demo::run(&client, args)),
         Command::Bench(args) => block_on(bench::run(&client, &args)),
     };

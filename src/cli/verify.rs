@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::ClientArgs;
 use super::client::{self, ADMIN_LIMIT, CONNECT_LIMIT, within};
 use super::exit::{Exit, Failure};
+use super::load::process::{self, LendArgs, LoadArgs};
 use super::status::{Seen, Survey, survey};
 use super::text::{self, number};
 
@@ -68,6 +69,12 @@ enum Lab {
         #[arg(long, value_name = "N", default_value_t = 0)]
         pick: u64,
     },
+    /// Lend memory that is files in a folder
+    #[command(hide = true)]
+    Lend(LendArgs),
+    /// Write and read all the time, and check every byte
+    #[command(hide = true)]
+    Load(LoadArgs),
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -102,7 +109,11 @@ pub(crate) async fn verify(client: &ClientArgs, args: &VerifyArgs) -> Result<Exi
 
 /// Runs `standfast lab`.
 pub(crate) async fn lab(client: &ClientArgs, args: &LabArgs) -> Result<Exit, Failure> {
-    let Lab::Corrupt { node, kind, count, pick } = &args.what;
+    let (node, kind, count, pick) = match &args.what {
+        Lab::Corrupt { node, kind, count, pick } => (node, kind, count, pick),
+        Lab::Lend(args) => return process::lend(client, args).await,
+        Lab::Load(args) => return process::load(client, args).await,
+    };
     let found = look(client).await?;
     let seen = found.find(node).ok_or_else(|| {
         Failure::new(Exit::Bad, format!("no node `{node}` answers")).cure("standfast status")

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use standfast_kernel::api::{Request, Response};
+use standfast_kernel::api::{Refusal, Request, Response};
 use standfast_proto::v1;
 
 use crate::telemetry::Times;
@@ -79,6 +79,7 @@ pub struct Traffic {
     acked_writes: AtomicU64,
     refused: AtomicU64,
     unknown: AtomicU64,
+    without_room: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -114,6 +115,7 @@ impl Traffic {
         if mutation {
             add(&self.acked_writes, ok);
         }
+        add(&self.without_room, without_room(response));
     }
 
     /// A call of Mooncake's protocol was answered, of whose items so many failed;
@@ -188,6 +190,7 @@ impl Traffic {
             acked_writes: Some(get(&self.acked_writes)),
             refused: Some(get(&self.refused)),
             unknown_outcomes: Some(get(&self.unknown)),
+            allocation_failures: Some(get(&self.without_room)),
             pending_replies: Some(pending),
             stock_calls: stock.collect(),
             write_stages: STAGES.iter().zip(&self.stages).map(stage).collect(),
@@ -229,6 +232,12 @@ fn add(counter: &AtomicU64, n: u64) {
 
 fn get(counter: &AtomicU64) -> u64 {
     counter.load(Ordering::Relaxed)
+}
+
+/// Writes for which there was no memory.
+fn without_room(response: &Response) -> u64 {
+    let (Response::PutStart(started) | Response::UpsertStart(started)) = response else { return 0 };
+    started.iter().filter(|r| matches!(r, Err(Refusal::NoAvailableHandle(_)))).count() as u64
 }
 
 /// Elements that succeeded and that failed.

@@ -151,7 +151,7 @@ mod tests {
         out.times(&LOOP_DELAY, &[], None);
         out.one_of(&PROMOTABLE_REASON, REASONS, |code| code == "not_in_sync");
         let text = out.render();
-        assert!(!text.contains("epoch") && !text.contains("loop_delay"), "{text}");
+        assert!(!text.contains("standfast_epoch") && !text.contains("loop_delay"), "{text}");
         assert_eq!(text.lines().filter(|l| l.ends_with("} 1")).count(), 1, "{text}");
         assert_eq!(text.lines().filter(|l| l.ends_with("} 0")).count(), REASONS.len() - 1, "{text}");
     }

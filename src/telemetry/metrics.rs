@@ -87,6 +87,7 @@ fn link(
 ) {
     let by = [standby];
     out.known(&m::LAG_ENTRIES, &by, lag.and_then(|l| l.entries));
+    out.known(&m::LAG_BYTES, &by, lag.and_then(|l| l.bytes));
     if let Some(age_us) = lag.and_then(|l| l.age_us) {
         out.put(&m::LAG_SECONDS, &by, age_us as f64 / 1e6);
     }
@@ -191,6 +192,7 @@ fn writes(traffic: &v1::Traffic, out: &mut Exposition) {
     out.count(&m::STOCK_VALID_GETS, &[], gets("ok"));
     out.known(&m::REFUSED_TOTAL, &[], traffic.refused);
     out.known(&m::UNKNOWN_TOTAL, &[], traffic.unknown_outcomes);
+    out.known(&m::ALLOCATION_FAILURES, &[], traffic.allocation_failures);
     out.known(&m::PENDING_REPLIES, &[], traffic.pending_replies);
     out.known(&m::STOCK_PENDING, &[], traffic.pending_replies);
 }
@@ -236,6 +238,9 @@ fn stock_calls(traffic: &v1::Traffic, out: &mut Exposition) {
 fn readiness(status: &v1::NodeStatus, out: &mut Exposition) {
     let Some(rehearsal) = &status.rehearsal else { return };
     out.count(&m::PROMOTABLE, &[], u64::from(rehearsal.verdict() == v1::Verdict::Yes));
+    if let Some(age_ms) = rehearsal.age_ms {
+        out.put(&m::REHEARSAL_AGE, &[], age_ms as f64 / 1e3);
+    }
     let code = |r: &v1::Reason| m::REASONS.iter().copied().find(|c| *c == r.code).unwrap_or("other");
     out.one_of(&m::PROMOTABLE_REASON, m::REASONS, |c| rehearsal.reasons.iter().any(|r| code(r) == c));
 }
@@ -243,16 +248,22 @@ fn readiness(status: &v1::NodeStatus, out: &mut Exposition) {
 fn role_changes(status: &v1::NodeStatus, out: &mut Exposition) {
     for kind in m::CHANGES {
         for (result, succeeded) in [("ok", true), ("failed", false)] {
-            let of_kind =
-                |c: &&v1::RoleChangeCount| change_word(c.kind()) == *kind && c.succeeded == succeeded;
-            let count = status.role_changes.iter().filter(of_kind).map(|c| c.count).sum();
-            out.count(&m::FAILOVERS_TOTAL, &[kind, result], count);
+            for (drill, is_drill) in [("no", false), ("yes", true)] {
+                let of_kind = |c: &&v1::RoleChangeCount| {
+                    change_word(c.kind()) == *kind && c.succeeded == succeeded && c.drill == is_drill
+                };
+                let count = status.role_changes.iter().filter(of_kind).map(|c| c.count).sum();
+                out.count(&m::FAILOVERS_TOTAL, &[kind, result, drill], count);
+            }
         }
     }
     let me = status.identity.as_ref().map_or("", |identity| &*identity.node);
     let mut own = status.history.iter().rev().filter(|row| row.to_node == me && row.epoch > 0);
     let Some(last) = own.next() else { return };
     out.put(&m::FAILOVER_AT, &[], last.started_unix_us as f64 / 1e6);
+    if let Some(us) = last.outage_us {
+        out.put(&m::FAILOVER_RTO, &[], us as f64 / 1e6);
+    }
     out.known(&m::FAILOVER_RPO, &[], last.lost.as_ref().and_then(|l| l.entries));
     let mut phases: BTreeMap<&str, u64> = BTreeMap::new();
     for phase in &last.phases {
@@ -322,6 +333,9 @@ fn health(status: &v1::NodeStatus, out: &mut Exposition) {
         out.count(&m::NOTIFICATIONS, &["ok"], n.sent);
         out.count(&m::NOTIFICATIONS, &["failed"], n.failed);
     }
+    if let Some(taken) = &status.taken {
+        out.put(&m::CLOCK, &[], taken.unix_us as f64 / 1e6);
+    }
     let Some(h) = &status.health else { return };
     out.times(&m::LOOP_DELAY, &[], h.loop_delay.as_ref());
     if let Some(us) = h.cpu_us {
@@ -329,6 +343,8 @@ fn health(status: &v1::NodeStatus, out: &mut Exposition) {
     }
     out.known(&m::PROCESS_RESIDENT, &[], h.resident_bytes);
     out.known(&m::PROCESS_FDS, &[], h.open_files);
+    out.known(&m::PROCESS_MAX_FDS, &[], h.open_files_limit);
+    out.known(&m::MEMORY_LIMIT, &[], h.memory_limit_bytes);
     out.known(&m::PROCESS_THREADS, &[], h.threads);
 }
 

@@ -139,7 +139,10 @@ async fn a_frozen_primary_steps_down_when_it_thaws() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pair_goes_on_without_its_coordinator() {
     let mut witness = Witness::start();
-    let (a, b) = cluster(&witness.url(), "--lease-ms 700 --renew-ms 100 --coordinator-timeout-ms 300").await;
+    // A long grant: a machine that has no time for the test is not what is tested.
+    let (a, b) =
+        cluster(&witness.url(), "--grant-ms 3000 --lease-ms 700 --renew-ms 100 --coordinator-timeout-ms 300")
+            .await;
     a.master().await.mount_segment(segment(1, 1 << 20)).await.expect("mounted");
     witness.kill();
     let first = epoch(&a.status(false).await);

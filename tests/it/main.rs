@@ -9,6 +9,7 @@ mod console;
 #[expect(clippy::panic, reason = "helpers of tests end them so, with what they saw")]
 mod coordinator;
 mod demo;
+mod drill;
 mod eviction;
 mod failover;
 mod full_sync;
@@ -17,6 +18,7 @@ mod history;
 mod leadership;
 mod logs;
 mod metrics;
+mod monitoring;
 mod mooncake;
 mod mooncake_door;
 mod mooncake_off;

@@ -142,6 +142,9 @@ async fn own_calls(node: &Node) {
     node.status(true).await;
     let keys = vec!["x".into()];
     c.exist_key(v1::ExistKeyRequest { keys: keys.clone(), tenant: String::new() }).await.expect("answered");
+    // Larger than all memory that is lent.
+    let item = v1::PutStartItem { key: "huge".into(), size: 1 << 30 };
+    c.put_start(v1::PutStartRequest { items: vec![item], ..start(&[]) }).await.expect("answered");
     c.remove(v1::RemoveRequest { keys, force: true, tenant: String::new() }).await.expect("answered");
 }
 
@@ -177,9 +180,11 @@ async fn trap_08_every_metric_of_the_catalogue_moves_or_is_absent_as_it_says() {
          --put-release-ms 2000",
         collector.url
     );
-    let a =
-        Node::start(&format!("--node a --role primary --log-mib 1 {QUICK} --mooncake 127.0.0.1:0 {traced}"));
-    let lonely = scrape(&a).await;
+    let a = Node::start(&format!(
+        "--node a --role primary --grant-ms 3000 --log-mib 1 {QUICK} --mooncake 127.0.0.1:0 {traced}"
+    ));
+    let read = |s: &Scrape| s.families.contains("standfast_node_role");
+    let lonely = until(&a, "the first reading", read).await;
     for name in
         ["standfast_replication_lag_entries", "segment_allocated_bytes", "standfast_failover_phase_seconds"]
     {
@@ -191,7 +196,7 @@ async fn trap_08_every_metric_of_the_catalogue_moves_or_is_absent_as_it_says() {
         "--node b --role standby --peer {} --mooncake 127.0.0.1:0 {told} {QUICK}",
         a.addr
     ));
-    let young = scrape(&b).await;
+    let young = until(&b, "the first reading", read).await;
     b.until("in sync", |s| s.rehearsal.as_ref().is_some_and(|r| r.verdict() == v1::Verdict::Yes)).await;
     let (mut of_a, mut of_b) = (vec![lonely, scrape(&a).await], vec![young, scrape(&b).await]);
     own_calls(&a).await;
@@ -226,6 +231,9 @@ async fn trap_08_every_metric_of_the_catalogue_moves_or_is_absent_as_it_says() {
     a.signal(Signal::SIGKILL);
     assert!(b.promote().await.accepted);
     posted(&hook).await;
+    b.master().await.get_replica_list(get(&["x"])).await.expect("answered");
+    let known = |s: &Scrape| s.families.contains("standfast_failover_rto_seconds");
+    of_b.push(until(&b, "the outage is known", known).await);
     let ok = "standfast_notifications_total{result=\"ok\"}";
     of_b.push(until(&b, "the webhook was told", |s| s.value(ok) == Some(1.0)).await);
 

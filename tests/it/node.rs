@@ -138,8 +138,11 @@ impl Node {
     pub(crate) async fn compared_with(&self, other: &Self) -> (v1::Store, v1::Store) {
         let meet = async {
             loop {
+                let before = (self.status(false).await, other.status(false).await);
                 let (ours, theirs) = (self.status(true).await, other.status(true).await);
-                if applied(&ours) == applied(&theirs) {
+                // Homes are counted one by one: what is applied meanwhile may be in one and not in another.
+                let still = applied(&before.0) == applied(&ours) && applied(&before.1) == applied(&theirs);
+                if still && applied(&ours) == applied(&theirs) {
                     return (ours.store.expect("store"), theirs.store.expect("store"));
                 }
             }

@@ -171,7 +171,7 @@ async fn a_failed_request_is_traced_and_a_role_change_is_one_trace() {
     let root = spans.iter().map(|(_, s)| s).rfind(|s| s.name == "failover").expect("a root");
     let phases: Vec<&str> =
         spans.iter().filter(|(_, s)| s.parent_span_id == root.span_id).map(|(_, s)| &*s.name).collect();
-    assert_eq!(phases, ["failover.fence", "failover.promote"]);
+    assert_eq!(phases, ["failover.detect", "failover.fence", "failover.promote"]);
     let record = b.status(false).await.history.last().cloned().expect("a row");
     let hex: String = root.trace_id.iter().map(|b| format!("{b:02x}")).collect();
     assert_eq!(record.trace_id, Some(hex), "the history names the trace");

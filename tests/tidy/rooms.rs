@@ -35,15 +35,18 @@ pub(crate) const ROOMS: &[Room] = &[
             "witness",
         ],
     ),
-    // outbound: commands dial nodes as nodes do. tui: the console is a command. wire: the bench drives any master that
-    // speaks Mooncake's protocol. telemetry: the support bundle holds messages as JSON.
-    room("cli", &["app", "config", "outbound", "proto", "telemetry", "tui", "wire"]),
+    // outbound, ports: commands dial nodes, and read the clock, as nodes do. tui: the console is a command. wire: the
+    // bench drives any master that speaks Mooncake's protocol. telemetry: the support bundle holds messages as JSON.
+    // monitoring: dashboards and runbooks are written and shown by commands.
+    room("cli", &["app", "config", "monitoring", "outbound", "ports", "proto", "telemetry", "tui", "wire"]),
     // kernel::master: what a master may be told is checked where it is defined. telemetry: what a collector and a
     // sampling rule are.
     room("config", &["kernel::lab", "kernel::master", "kernel::replication", "telemetry"]),
     // telemetry: the HTTP door encodes the status as metrics.
     room("inbound", &["kernel::api", "ports", "proto", "shell", "telemetry", "wire"]),
     room("main", &["app", "cli", "config"]),
+    // telemetry: dashboards and rules are tested against the catalogue. No node knows of them.
+    room("monitoring", &["telemetry"]),
     // The coordinator's records are the kernel's; they become text in `outbound`. telemetry: the history's file holds
     // messages as JSON.
     room("outbound", &["config", "kernel::coordination", "ports", "proto", "telemetry"]),

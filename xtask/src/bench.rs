@@ -63,7 +63,7 @@ pub(crate) fn run(as_json: bool) -> Result<ExitCode> {
     figures.extend(printed("holds", &["--features", "holds"], HOLDS)?);
     let document = json!({
         "schema": SCHEMA,
-        "commit": output("git", &["rev-parse", "--short=12", "HEAD"]),
+        "commit": commit(),
         "machine": machine(),
         "load_before": busy_before,
         // Times are processor time of one thread, latencies excepted. Beside a busy neighbour they
@@ -128,7 +128,7 @@ fn value(printed: &str, name: &str) -> Option<f64> {
 }
 
 /// Figures are worth what the machine is: its processor, cores, memory and system.
-fn machine() -> Value {
+pub(crate) fn machine() -> Value {
     let cpu = read("/proc/cpuinfo");
     let model = cpu.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
     let memory = read("/proc/meminfo");
@@ -142,8 +142,13 @@ fn machine() -> Value {
     })
 }
 
+/// What was measured.
+pub(crate) fn commit() -> Option<String> {
+    output("git", &["rev-parse", "--short=12", "HEAD"])
+}
+
 /// The load of the last minute: figures beside a busy neighbour are the neighbour's.
-fn load() -> Option<f64> {
+pub(crate) fn load() -> Option<f64> {
     read("/proc/loadavg").split_whitespace().next()?.parse().ok()
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
+use crate::failover::{self, CaseReport, Selection};
 use crate::run::{Stopwatch, build_binary, cargo, pause, show, stream};
 use crate::tally::Tally;
 use crate::{console, process, tmux, verdict, verify, wheel, wheel_cases};
@@ -19,6 +20,8 @@ pub(crate) enum Suite {
     Demo,
     /// `standfast console` in a terminal: watch, and fail over by keyboard
     Console,
+    /// Every fault under load: how long the outage is, and that nothing is lost
+    Failover,
     /// Standbys that join, die and return while writes go on, at a million objects
     Replication,
     /// The released Mooncake client, all that it does, also with a standby
@@ -70,6 +73,7 @@ pub(crate) fn run(suite: Suite, runs: u32, json: bool) -> Result<ExitCode> {
                 return Ok(if tally.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
             }
         },
+        Suite::Failover => return failover(runs, false, json),
         Suite::Replication => vec![replication(runs, MANY_OBJECTS)?],
         Suite::Wheel => wheel_cases(&wheel::python()?, runs, true)?,
         Suite::Wheels => releases(runs)?,
@@ -84,6 +88,59 @@ pub(crate) fn run(suite: Suite, runs: u32, json: bool) -> Result<ExitCode> {
         println!("{tally}");
     }
     Ok(if tally.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Runs the failover suite and prints its closing line, or one line of JSON.
+pub(crate) fn failover(runs: u32, quick: bool, json: bool) -> Result<ExitCode> {
+    let reports = failover::run(Selection { runs, quick })?;
+    let (tally, notes) = failover_summary(&reports);
+    if json {
+        println!("{}", failover_json(&reports, tally));
+    } else {
+        for note in notes {
+            println!("{note}");
+        }
+        println!("{tally}");
+    }
+    Ok(if tally.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Every fault so often, and kill -9 with shorter timers: what the report is made of.
+pub(crate) fn failover_report(runs: u32) -> Result<Value> {
+    let reports = failover::run(Selection { runs, quick: false })?;
+    let (tally, notes) = failover_summary(&reports);
+    notes.iter().for_each(|note| eprintln!("{note}"));
+    let mut line = failover_json(&reports, tally);
+    line["curve"] = Value::Array(failover::curve(runs)?);
+    eprintln!("{line}");
+    Ok(line)
+}
+
+fn failover_json(reports: &[CaseReport], tally: Tally) -> Value {
+    let faults: Vec<Value> = reports.iter().map(CaseReport::to_json).collect();
+    json!({
+        "schema": 1, "suite": "failover", "machine": failover::machine(), "commit": failover::commit(),
+        "profile": "dev", "faults": faults, "passed": tally.passed, "failed": tally.failed,
+        "skipped": tally.skipped,
+    })
+}
+
+/// The counts, and a line for each fault that failed or was skipped.
+pub(crate) fn failover_summary(reports: &[CaseReport]) -> (Tally, Vec<String>) {
+    let mut tally = Tally::default();
+    let mut notes = Vec::new();
+    for report in reports {
+        match &report.skipped {
+            // Where no machine could run it, it is told and fails nothing.
+            Some(why) => {
+                tally += Tally { skipped: 1, ..Tally::default() };
+                notes.push(format!("{}: skipped: {why}", report.name));
+            }
+            None => tally += Tally::one(report.reasons.is_empty()),
+        }
+        notes.extend(report.reasons.iter().map(|why| format!("{}: {why}", report.name)));
+    }
+    (tally, notes)
 }
 
 /// Builds the binary and runs each demo case `runs` times.
@@ -139,6 +196,13 @@ pub(crate) fn replication_command(runs: u32, objects: u64) -> Command {
     ]);
     command.env("STANDFAST_E2E_RUNS", runs.to_string());
     command.env("STANDFAST_E2E_OBJECTS", objects.to_string());
+    command
+}
+
+/// Alerts, panels and runbooks against running pairs that Prometheus scrapes.
+pub(crate) fn monitoring_command() -> Command {
+    let mut command = cargo();
+    command.args(["test", "--locked", "--test", "it", "monitoring::", "--", "--ignored", "--nocapture"]);
     command
 }
 
@@ -206,6 +270,7 @@ fn to_json(suite: Suite, results: &[CaseResult], tally: Tally) -> Value {
     let suite = match suite {
         Suite::Demo => "demo",
         Suite::Console => "console",
+        Suite::Failover => "failover",
         Suite::Replication => "replication",
         Suite::Wheel => "wheel",
         Suite::Wheels => "wheels",

@@ -6,10 +6,14 @@ mod bench;
 mod codegen;
 mod console;
 mod coverage;
+mod dashboards;
 mod e2e;
 mod etcd;
+mod failover;
 mod fix;
+mod performance;
 mod process;
+mod report;
 mod run;
 mod sim;
 mod steps;
@@ -40,7 +44,7 @@ enum Command {
         full: bool,
     },
     /// Install what tests need besides Rust: the Mooncake wheel into target/venv,
-    /// the Debian packages that it loads, etcd, tmux, and cargo-tarpaulin
+    /// the Debian packages that it loads, etcd, Prometheus, tmux, and cargo-tarpaulin
     Setup,
     /// Generate code, apply clippy's suggestions, format
     Fix,
@@ -49,6 +53,12 @@ enum Command {
         /// Write nothing; fail when the tree differs from what would be generated
         #[arg(long)]
         check: bool,
+    },
+    /// Write dashboards/: dashboards, alerts, recording rules and their tests
+    Dashboards {
+        /// Change a threshold or an address: lag=10s
+        #[arg(long, value_name = "NAME=VALUE")]
+        set: Vec<String>,
     },
     /// Run the deterministic simulation; all arguments go to it (try `sim --help`)
     #[command(disable_help_flag = true)]
@@ -68,12 +78,35 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Make one fault after the other, at random, under load, and check every byte
+    Chaos {
+        /// For how long, in seconds
+        #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+        duration: u64,
+        /// Gives the schedule
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
+    /// Measure at length and write a page of docs/reports
+    Report {
+        page: report::Page,
+        /// How often each fault is made, 30 unless given, a few of them less often;
+        /// rounds of each comparison of performance, 5 unless given
+        #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+        runs: Option<u32>,
+        /// Write the page of what was measured before: a line of JSON
+        #[arg(long, value_name = "FILE")]
+        from: Option<std::path::PathBuf>,
+    },
     /// Run one suite of end-to-end cases against real processes
     E2e {
         suite: e2e::Suite,
         /// How often each case is run
         #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
         runs: u32,
+        /// Of the failover suite: few faults, and short ones
+        #[arg(long)]
+        quick: bool,
         /// Print one line of JSON instead of text
         #[arg(long)]
         json: bool,
@@ -86,10 +119,16 @@ fn main() -> ExitCode {
         Command::Setup => setup(),
         Command::Fix => fix::run(),
         Command::Codegen { check } => codegen::run(check).map(|()| ExitCode::SUCCESS),
+        Command::Dashboards { set } => dashboards::run(&set),
         Command::Sim { args } => sim::run(&args),
         Command::Coverage { json } => coverage::run(json),
         Command::Bench { json } => bench::run(json),
-        Command::E2e { suite, runs, json } => e2e::run(suite, runs, json),
+        Command::Chaos { duration, seed } => {
+            failover::chaos::run(std::time::Duration::from_secs(duration), seed)
+        }
+        Command::Report { page, runs, from } => report::run(page, runs, from),
+        Command::E2e { suite: e2e::Suite::Failover, runs, quick, json } => e2e::failover(runs, quick, json),
+        Command::E2e { suite, runs, json, .. } => e2e::run(suite, runs, json),
     };
     done.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");
@@ -100,9 +139,11 @@ fn main() -> ExitCode {
 /// Tries everything, also after something could not be had.
 fn setup() -> anyhow::Result<ExitCode> {
     let etcd = etcd::install();
+    let prometheus = dashboards::install();
     let tmux = tmux::install();
     wheel::python()?;
     tmux?;
+    prometheus?;
     coverage::setup()?;
     etcd.map(|()| ExitCode::SUCCESS)
 }

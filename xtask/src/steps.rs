@@ -10,6 +10,8 @@ pub(crate) struct Scale {
     pub(crate) seeds: u32,
     /// Runs of each end-to-end case.
     pub(crate) e2e_runs: u32,
+    /// Whether every fault is made, at full length, or a few short ones.
+    pub(crate) whole_failover: bool,
     /// Whether the wheel does all that it can, or a smoke test.
     pub(crate) whole_wheel: bool,
     /// Objects of the replication cases.
@@ -24,6 +26,7 @@ pub(crate) struct Scale {
 pub(crate) const QUICK: Scale = Scale {
     seeds: 200,
     e2e_runs: 1,
+    whole_failover: false,
     whole_wheel: false,
     objects: 50_000,
     wire_mutations: None,
@@ -33,6 +36,7 @@ pub(crate) const QUICK: Scale = Scale {
 pub(crate) const FULL: Scale = Scale {
     seeds: 2_000,
     e2e_runs: 5,
+    whole_failover: true,
     whole_wheel: true,
     objects: 1_000_000,
     wire_mutations: Some(1_000_000),
@@ -53,10 +57,16 @@ pub(crate) enum Work {
     CodegenCheck,
     /// Runs the end-to-end demo cases.
     Demo { runs: u32 },
+    /// Runs the faults of failover: a few short ones, or all.
+    Failover { runs: u32, quick: bool },
     /// Plays the console in a terminal; skipped where tmux is not installed.
     Console { runs: u32 },
     /// Installs etcd unless it is there; skipped where it cannot be had.
     Etcd,
+    /// Installs Prometheus unless it is there; skipped where it cannot be had.
+    Prometheus,
+    /// Reads the dashboards with Grafana's published types; skipped where they cannot be had.
+    GrafanaTypes,
     /// Runs the released Mooncake client; skipped where its wheel cannot be had.
     Wheel { full: bool },
     /// Counts the lines that tests run; skipped where the tool is not installed.
@@ -103,8 +113,10 @@ pub(crate) fn steps(scale: &Scale) -> Vec<Step> {
         component("clippy", cargo("clippy --workspace --all-targets --locked -- -D warnings"), CLIPPY),
         Step { name: "codegen", work: Work::CodegenCheck },
         program("docs", docs, Count::ExitCode),
-        // Without it the next step leaves out the cases of a real one.
+        // Without them the tests leave out the cases of a real one.
         Step { name: "etcd", work: Work::Etcd },
+        Step { name: "prometheus", work: Work::Prometheus },
+        Step { name: "grafana types", work: Work::GrafanaTypes },
         // The house rules (tests/tidy.rs) are among these.
         program("tests", tests, Count::TestResults),
         program("doc tests", cargo("test --workspace --doc --no-fail-fast --locked"), Count::DocTestResults),
@@ -119,12 +131,17 @@ pub(crate) fn steps(scale: &Scale) -> Vec<Step> {
         program("sim seeds", sim::command(&["--seeds", &seeds]), Count::ClosingLine),
         program("sim mutants", sim::command(&["--mutants"]), Count::ClosingLine),
         Step { name: "e2e demo", work: Work::Demo { runs: scale.e2e_runs } },
+        Step {
+            name: "e2e failover",
+            work: Work::Failover { runs: scale.e2e_runs, quick: !scale.whole_failover },
+        },
         Step { name: "e2e console", work: Work::Console { runs: scale.e2e_runs } },
         program(
             "e2e replication",
             e2e::replication_command(scale.e2e_runs, scale.objects),
             Count::TestResults,
         ),
+        program("monitoring", e2e::monitoring_command(), Count::TestResults),
         Step { name: "e2e wheel", work: Work::Wheel { full: scale.whole_wheel } },
     ];
     if scale.coverage {

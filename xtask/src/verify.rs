@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 
+use crate::failover::{self, Selection};
 use crate::run::Stopwatch;
 use crate::steps::{Component, Count, FULL, QUICK, Step, Work, steps};
 use crate::tally::Tally;
-use crate::{codegen, coverage, e2e, etcd, run, tmux, wheel};
+use crate::{codegen, coverage, dashboards, e2e, etcd, run, tmux, wheel};
 
 /// At most so many names of failed cases are repeated in the table.
 const FAILURES_SHOWN_MAX: usize = 20;
@@ -56,12 +57,24 @@ fn run_step(step: Step, strict: bool) -> Outcome {
         Work::Program { command, count, .. } => run_program(*command, count),
         Work::CodegenCheck => codegen::run(true).map(|()| (Tally::one(true), Vec::new())),
         Work::Demo { runs } => e2e::demo_cases(runs).map(|results| e2e::summary(&results)),
+        Work::Failover { runs, quick } => match etcd::install() {
+            Ok(()) => failover::run(Selection { runs, quick }).map(|reports| e2e::failover_summary(&reports)),
+            Err(error) => Ok(skipped(&format!("{error:#}"), strict)),
+        },
         Work::Console { runs } => match tmux::install() {
             Ok(()) => e2e::console_cases(runs).map(|results| e2e::summary(&results)),
             Err(error) => Ok(skipped(&format!("{error:#}"), strict)),
         },
         Work::Etcd => match etcd::install() {
             Ok(()) => Ok((Tally::one(true), Vec::new())),
+            Err(error) => Ok(skipped(&format!("{error:#}"), strict)),
+        },
+        Work::Prometheus => match dashboards::install() {
+            Ok(()) => Ok((Tally::one(true), Vec::new())),
+            Err(error) => Ok(skipped(&format!("{error:#}"), strict)),
+        },
+        Work::GrafanaTypes => match dashboards::schema_command() {
+            Ok(command) => run_program(command, Count::ClosingLine),
             Err(error) => Ok(skipped(&format!("{error:#}"), strict)),
         },
         Work::Wheel { full } => match wheel::python() {

@@ -88,6 +88,9 @@ pub struct Traffic {
     /// Calls over Mooncake's protocol, as the stock master counts them.
     #[prost(message, repeated, tag = "9")]
     pub stock_calls: ::prost::alloc::vec::Vec<StockCall>,
+    /// Writes that were refused because no memory had room for them.
+    #[prost(uint64, optional, tag = "10")]
+    pub allocation_failures: ::core::option::Option<u64>,
 }
 /// One operation of Mooncake's protocol, in its single or its batch form.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -174,6 +177,12 @@ pub struct Health {
     /// Jumps of the wall clock against the monotonic one.
     #[prost(uint64, optional, tag = "12")]
     pub clock_jumps: ::core::option::Option<u64>,
+    /// What the process may use: the least of the machine's memory and its
+    /// control groups' limits; open files.
+    #[prost(uint64, optional, tag = "13")]
+    pub memory_limit_bytes: ::core::option::Option<u64>,
+    #[prost(uint64, optional, tag = "14")]
+    pub open_files_limit: ::core::option::Option<u64>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Coordinator {

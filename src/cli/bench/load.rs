@@ -155,6 +155,8 @@ pub(super) struct Worker {
     pub(super) series: Series,
     pub(super) batch: usize,
     pub(super) value_bytes: u64,
+    /// Keys a second, evenly spread; `None` is as many as the master takes.
+    pub(super) pace: Option<f64>,
     /// Where the objects of round 0 are.
     pub(super) filled: Vec<u64>,
     /// Objects that were put in the newest round, or may have been.
@@ -194,6 +196,9 @@ impl Worker {
             let size = (self.batch as u64).min(left) as usize;
             if size == 0 {
                 return Ok(());
+            }
+            if let Some(pace) = self.pace {
+                tokio::time::sleep_until(begun + Duration::from_secs_f64(asked as f64 / pace)).await;
             }
             let started = Instant::now();
             let answered = match op.step(batch) {

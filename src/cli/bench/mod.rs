@@ -27,6 +27,9 @@ use target::{Protocol, Target};
 const BATCH_MAX: u64 = 10_000;
 const CONNECTIONS_MAX: u64 = 1000;
 const ROUNDS_MAX: u64 = 999;
+const RATE_MAX: u64 = 100_000_000;
+/// Objects that a load reads, unless told otherwise.
+const KEYS: u64 = 100_000;
 /// Where a Mooncake master listens unless it was told otherwise.
 const MOONCAKE_ADDR: &str = "127.0.0.1:50051";
 
@@ -61,15 +64,20 @@ pub(crate) struct BenchArgs {
     /// Connections, each with one call outstanding
     #[arg(long, value_name = "N", default_value_t = 2)]
     connections: u64,
-    /// Objects that are there before the first round, where the load reads
-    #[arg(long, value_name = "N", default_value_t = 100_000)]
-    keys: u64,
+    /// Objects that are there before the first round [default: 100000 where
+    /// the load reads, else 0]
+    #[arg(long, value_name = "N")]
+    keys: Option<u64>,
     /// Keys of a round [default: 400000]
     #[arg(long, value_name = "N", conflicts_with = "duration")]
     count: Option<u64>,
     /// Duration of a round, in place of --count
     #[arg(long, value_name = "TIME", value_parser = duration::parse)]
     duration: Option<Duration>,
+    /// Keys a second of all connections together, evenly spread, in place of
+    /// as many as the master takes
+    #[arg(long, value_name = "N")]
+    rate: Option<u64>,
     /// Bytes of a key
     #[arg(long, value_name = "BYTES", default_value_t = 60)]
     key_len: u64,
@@ -93,13 +101,16 @@ pub(crate) struct BenchArgs {
 
 impl BenchArgs {
     fn plan(&self) -> Result<Plan, Failure> {
+        let keys = self.keys.unwrap_or(if self.op.reads() { KEYS } else { 0 });
+        let keys_min = if self.op.reads() { self.connections } else { 0 };
         let (len_min, len_max) = (keys::LEN_MIN as u64, keys::LEN_MAX as u64);
         for (flag, value, min, max) in [
             ("--batch", self.batch, 1, BATCH_MAX),
             ("--connections", self.connections, 1, CONNECTIONS_MAX),
             ("--rounds", self.rounds, 1, ROUNDS_MAX),
             ("--key-len", self.key_len, len_min, len_max),
-            ("--keys", self.keys, self.connections, u64::from(u32::MAX)),
+            ("--keys", keys, keys_min, u64::from(u32::MAX)),
+            ("--rate", self.rate.unwrap_or(1), 1, RATE_MAX),
             ("--count", self.count.unwrap_or(1), 1, u64::from(u32::MAX)),
             ("--value-bytes", self.value_bytes, 1, 1 << 30),
         ] {
@@ -111,7 +122,7 @@ impl BenchArgs {
             Some(time) => Until::Time(time),
             None => Until::Keys(self.count.unwrap_or(400_000)),
         };
-        let at_once = self.keys + if let Until::Keys(count) = until { count } else { 0 };
+        let at_once = keys + if let Until::Keys(count) = until { count } else { 0 };
         // Half of it, because regions are rounded up and not used again at once.
         if at_once.saturating_mul(self.value_bytes) > lender::LENT_BYTES / 2 {
             let text = format!("{at_once} values of {} bytes are too much", self.value_bytes);
@@ -122,7 +133,8 @@ impl BenchArgs {
             op: self.op,
             batch: self.batch as usize,
             connections: self.connections as u32,
-            keys: if self.op.reads() { self.keys } else { 0 },
+            keys,
+            rate: self.rate,
             key_len: self.key_len as usize,
             value_bytes: self.value_bytes,
             until,
@@ -155,7 +167,7 @@ pub(crate) async fn run(client: &ClientArgs, args: &BenchArgs) -> Result<Exit, F
     for target in targets {
         sides.push(Side::open(&plan, target).await?);
     }
-    if plan.op.reads() {
+    if plan.keys > 0 {
         for side in &mut sides {
             text::tell(&[format!("{}: putting {} objects", side.target.name, plan.keys)]);
             side.fill(&plan).await;

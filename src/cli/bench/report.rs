@@ -72,7 +72,7 @@ impl<'a> Report<'a> {
             },
             "reasons": self.reasons,
             "op": plan.op.word(), "protocol": plan.protocol.word(), "batch": plan.batch,
-            "connections": plan.connections, "keys": plan.keys, "key_bytes": plan.key_len,
+            "connections": plan.connections, "keys": plan.keys, "rate": plan.rate, "key_bytes": plan.key_len,
             "value_bytes": plan.value_bytes,
             "machine": {
                 "cores": self.cores, "others_cores": self.others_cores, "others": self.named_others(),
@@ -97,6 +97,8 @@ impl<'a> Report<'a> {
                 "against": name,
                 "keys_per_s": ratio(ours.keys_per_s, theirs.keys_per_s),
                 "server_cpu": ratio(ours.server_cpu_us, theirs.server_cpu_us),
+                "p50": ratio(ours.p50_ms, theirs.p50_ms),
+                "p99": ratio(ours.p99_ms, theirs.p99_ms),
                 "rss": memory,
             }))
         })

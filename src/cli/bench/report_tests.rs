@@ -12,6 +12,7 @@ fn plan() -> Plan {
         batch: 128,
         connections: 2,
         keys: 0,
+        rate: None,
         key_len: 60,
         value_bytes: 4096,
         until: Until::Keys(1000),

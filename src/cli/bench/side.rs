@@ -28,6 +28,8 @@ pub(super) struct Plan {
     pub(super) connections: u32,
     /// Objects that are there before the first round, where the load reads.
     pub(super) keys: u64,
+    /// Keys a second of all connections together; `None` is as many as the master takes.
+    pub(super) rate: Option<u64>,
     pub(super) key_len: usize,
     pub(super) value_bytes: u64,
     /// Of a whole round.
@@ -37,6 +39,11 @@ pub(super) struct Plan {
 }
 
 impl Plan {
+    /// Keys a second of one connection.
+    fn pace(&self) -> Option<f64> {
+        self.rate.map(|rate| rate as f64 / f64::from(self.connections))
+    }
+
     /// One connection's part of so many keys.
     fn part(&self, keys: u64, connection: u32) -> u64 {
         let (each, rest) = (keys / u64::from(self.connections), keys % u64::from(self.connections));
@@ -89,6 +96,7 @@ impl Side {
                 series: Series { run: plan.run, len: plan.key_len, round: 0, connection },
                 batch: plan.batch,
                 value_bytes: plan.value_bytes,
+                pace: plan.pace(),
                 filled: Vec::new(),
                 puts: 0,
             });
@@ -155,7 +163,7 @@ impl Side {
         let load = begun.elapsed();
         let drain = self.drain().await;
         let (after, took) = (machine::read(), begun.elapsed());
-        if round == 1 && op == Op::Put {
+        if round == 1 && op == Op::Put && plan.keys == 0 {
             self.weigh(self.workers.iter().map(|worker| worker.puts).sum(), plan.key_len);
         }
         let batch_us = Round::batches(&mut tally);
@@ -287,12 +295,13 @@ mod tests {
             batch: 1,
             connections: 3,
             keys: 0,
+            rate: Some(6),
             key_len: 60,
             value_bytes: 1,
             until: Until::Keys(0),
             run: 0,
         };
         let parts: Vec<u64> = (0..3).map(|c| plan.part(11, c)).collect();
-        assert_eq!(parts, [4, 4, 3]);
+        assert_eq!((parts, plan.pace()), (vec![4, 4, 3], Some(2.0)));
     }
 }

@@ -4,17 +4,11 @@
 mod cluster;
 mod compare;
 mod corrupt;
-mod ledger;
-mod lender;
-mod memory;
 mod monitor;
 mod panel;
-mod readback;
-mod route;
 mod script;
 mod takeover;
 mod verdict;
-mod workload;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -11,10 +11,10 @@ use standfast_proto::v1::{Leadership, LinkState, NodeStatus, Role};
 use tokio::time::Instant;
 
 use super::super::duration::short;
+use super::super::load::ledger::{Counts, read};
+use super::super::load::workload::World;
 use super::super::text::{self, UNKNOWN, cut, micros, narrow};
-use super::ledger::{Counts, read};
 use super::monitor::{Board, Reading};
-use super::workload::World;
 
 const REDRAW_EVERY: Duration = Duration::from_millis(200);
 /// Over this age a value is no longer shown as the present one.

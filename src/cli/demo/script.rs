@@ -8,20 +8,20 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use super::super::exit::Failure;
+use super::super::load::ledger::read;
+use super::super::load::lender::{mount, stay_alive};
+use super::super::load::readback::{self, Reader};
+use super::super::load::route::Caller;
+use super::super::load::workload::{World, Writer};
 use super::super::{operate, text};
 use super::DemoArgs;
 use super::cluster::{ANY_PORT, Node, Plan, Witness};
 use super::compare::{Compared, compare};
 use super::corrupt::{self, CorruptFacts};
-use super::ledger::read;
-use super::lender::{mount, stay_alive};
 use super::monitor::{self, Board};
 use super::panel::{self, Stage};
-use super::readback::{self, Reader};
-use super::route::Caller;
 use super::takeover::{self, AWAY};
 use super::verdict::{FailoverFacts, Measured, NodeFacts};
-use super::workload::{World, Writer};
 
 const KEYS: u32 = 60_000;
 const WRITERS: u32 = 4;

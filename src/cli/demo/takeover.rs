@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use standfast_proto::v1::{NodeStatus, Role, RoleChange, StreamState, Verdict};
+use standfast_proto::v1::{NodeStatus, Reason, Role, RoleChange, StreamState, Verdict};
 use tokio::time::{Instant, sleep};
 
 use super::super::client;
@@ -39,8 +39,20 @@ fn counts_on(status: &NodeStatus, standby: &str) -> bool {
     peers.any(|peer| peer.node == standby && peer.in_sync && peer.stream() == StreamState::Streaming)
 }
 
+/// What may speak against a takeover a moment after the start, because its proof takes its time; the record decides.
+const STILL_TO_COME: [&str; 2] = ["stale_proof", "coordinator"];
+
+/// Nothing but the age of a proof speaks against a takeover.
 fn is_ready(status: &NodeStatus) -> bool {
-    status.rehearsal.as_ref().is_some_and(|rehearsal| rehearsal.verdict() == Verdict::Yes)
+    let Some(rehearsal) = &status.rehearsal else { return false };
+    let to_come = |reason: &Reason| STILL_TO_COME.contains(&&*reason.code);
+    match rehearsal.verdict() {
+        Verdict::Yes => true,
+        Verdict::No | Verdict::Unknown => {
+            !rehearsal.reasons.is_empty() && rehearsal.reasons.iter().all(to_come)
+        }
+        Verdict::Unspecified => false,
+    }
 }
 
 /// Starts the node that founds the cluster, and waits until it leads.

@@ -39,8 +39,25 @@ pub const CALLS: &[&str] = &[
     "mark_task_to_complete",
 ];
 /// Why a node may not be promoted.
-pub const REASONS: &[&str] =
-    &["not_standby", "never_streamed", "not_in_sync", "quarantine", "superseded", "other"];
+pub const REASONS: &[&str] = &[
+    "not_standby",
+    "never_streamed",
+    "not_in_sync",
+    "quarantine",
+    "superseded",
+    "full_sync",
+    "items_differ",
+    "segments_differ",
+    "stale_proof",
+    "structure",
+    "paused",
+    "version",
+    "old_epoch",
+    "gap",
+    "coordinator",
+    "not_elected",
+    "other",
+];
 /// Kinds of role changes.
 pub const CHANGES: &[&str] = &["bootstrap", "switchover", "failover", "forced"];
 /// Phases of a role change; one that is not listed is exported as `other`.
@@ -62,7 +79,8 @@ pub const SEGMENT_STATES: &[&str] = &["ok", "held", "gracefully_unmounting"];
 
 const STANDBY: &[Label] = &[named("standby", "name of the standby's node; at most 16")];
 const OP_RESULT: &[Label] = &[closed("op", CALLS), closed("result", &["ok", "error"])];
-const KIND_RESULT: &[Label] = &[closed("kind", CHANGES), closed("result", &["ok", "failed"])];
+const ROLE_CHANGE: &[Label] =
+    &[closed("kind", CHANGES), closed("result", &["ok", "failed"]), closed("drill", &["no", "yes"])];
 
 macro_rules! catalog {
     ($($name:ident = $metric:expr;)*) => {
@@ -99,6 +117,10 @@ catalog! {
         .by(STANDBY)
         .healthy("below 1000")
         .absent("primary and standby are not in contact: nobody knows");
+    LAG_BYTES = gauge("standfast_replication_lag_bytes", "Bytes of log that the standby is behind.")
+        .by(STANDBY)
+        .healthy("below the bytes of one second")
+        .absent("on a standby, and while the two are not in contact");
     LAG_SECONDS = gauge(
         "standfast_replication_lag_seconds",
         "For how long the standby has been behind; rises while the two are not in contact.",
@@ -177,6 +199,8 @@ catalog! {
         .healthy("no increase on a primary");
     UNKNOWN_TOTAL = counter("standfast_unknown_outcomes_total", "Calls whose outcome their client does not know.")
         .healthy("no increase");
+    ALLOCATION_FAILURES = counter("standfast_allocation_failures_total", "Writes refused because no lent memory had room for them.")
+        .healthy("no increase");
     PENDING_REPLIES = gauge("standfast_pending_replies", "Replies that wait for the in-sync standbys now.")
         .healthy("below 1000");
     MAY_ANSWER = gauge("standfast_may_answer", "1 while the primary has the right to answer.")
@@ -187,6 +211,9 @@ catalog! {
     PROMOTABLE = gauge("standfast_promotable", "1 when a promotion of this node would be accepted now.")
         .healthy("1 on at least one standby")
         .absent("before the first reading");
+    REHEARSAL_AGE = gauge("standfast_rehearsal_age_seconds", "Since the proof behind `standfast_promotable` was made.")
+        .healthy("below 5")
+        .absent("on a node that has not rehearsed a promotion");
     PROMOTABLE_REASON = gauge("standfast_promotable_reason", "1 for each reason that speaks against a promotion, 0 for the others.")
         .by(&[closed("code", REASONS)])
         .healthy("0 on at least one standby")
@@ -194,10 +221,16 @@ catalog! {
 
     // Role changes.
     FAILOVERS_TOTAL = counter("standfast_failovers_total", "Role changes that this node went through as the new primary.")
-        .by(KIND_RESULT);
+        .by(ROLE_CHANGE);
     FAILOVER_PHASE = gauge("standfast_failover_phase_seconds", "How long each phase of the last role change took.")
         .by(&[closed("phase", PHASES)])
         .absent("this node has never taken over, as far as its history goes");
+    FAILOVER_RTO = gauge(
+        "standfast_failover_rto_seconds",
+        "From the former primary's last sign of life to this node's first answer to a client, at its last role change.",
+    )
+        .healthy("below 5")
+        .absent("this node has never taken over, as far as its history goes, or nobody has asked it yet");
     FAILOVER_RPO = gauge("standfast_failover_rpo_entries", "Acknowledged entries that the last role change lost.")
         .healthy("0")
         .absent("there was none, or nobody knows (async)");
@@ -248,6 +281,15 @@ catalog! {
     PROCESS_FDS = gauge("process_open_fds", "Open file descriptors.")
         .healthy("below half of the limit")
         .absent("the system does not tell");
+    PROCESS_MAX_FDS = gauge("process_max_fds", "Open file descriptors that the process may have.")
+        .absent("the system does not tell")
+        .constant();
+    MEMORY_LIMIT = gauge("standfast_memory_limit_bytes", "Memory that the process may use: the least of the machine's and its control groups' limits.")
+        .absent("the system does not tell")
+        .constant();
+    CLOCK = gauge("standfast_clock_timestamp_seconds", "The node's wall clock when it was read, in seconds since 1970.")
+        .healthy("within 0.1 of the other nodes'")
+        .absent("before the first reading");
     PROCESS_THREADS = gauge("process_threads", "Threads of the process.").absent("the system does not tell");
     PROCESS_START = gauge("process_start_time_seconds", "When the process started, in seconds since 1970.").constant();
     MEMORY = gauge("standfast_memory_bytes", "Memory by what it is used for, as far as it is counted.")

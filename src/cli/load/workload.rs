@@ -23,22 +23,34 @@ const BATCHES: [usize; 7] = [1, 1, 4, 16, 64, 128, 128];
 /// After a call that did not go through.
 const PAUSE: Duration = Duration::from_millis(10);
 
+/// One of so many puts into shared memory is slow.
+const SLOW_ONE_IN: u64 = 16;
+/// And writes at most so many keys.
+const SLOW_KEYS_MAX: usize = 16;
+/// The longest pause between its two parts, for each key.
+const SLICE_MS_MAX: u64 = 20;
+
 /// What all clients share.
-pub(super) struct World {
-    pub(super) ledger: Ledger,
-    pub(super) memory: Memory,
-    pub(super) route: Arc<Route>,
+pub(crate) struct World {
+    pub(crate) ledger: Ledger,
+    pub(crate) memory: Memory,
+    pub(crate) route: Arc<Route>,
     /// Held for reading during each turn, so that writing it stops the load between turns.
-    pub(super) gate: RwLock<()>,
-    pub(super) stop: AtomicBool,
-    pub(super) outage: Outage,
+    pub(crate) gate: RwLock<()>,
+    pub(crate) stop: AtomicBool,
+    pub(crate) outage: Outage,
 }
 
 impl World {
-    pub(super) fn new(keys: u32, addrs: Vec<String>) -> Self {
+    pub(crate) fn new(keys: u32, addrs: Vec<String>) -> Self {
+        Self::with_memory(keys, addrs, Memory::default())
+    }
+
+    /// One whose lent memory may be known to other processes.
+    pub(crate) fn with_memory(keys: u32, addrs: Vec<String>, memory: Memory) -> Self {
         Self {
             ledger: Ledger::new(keys),
-            memory: Memory::default(),
+            memory,
             route: Arc::new(Route::new(addrs)),
             gate: RwLock::default(),
             stop: AtomicBool::new(false),
@@ -50,9 +62,9 @@ impl World {
 /// From the kill to the first good write. It begins when the process is gone, so that a write which the dying one
 /// still answered does not end it.
 #[derive(Default)]
-pub(super) struct Outage {
-    pub(super) began: OnceLock<Instant>,
-    pub(super) ended: OnceLock<Instant>,
+pub(crate) struct Outage {
+    pub(crate) began: OnceLock<Instant>,
+    pub(crate) ended: OnceLock<Instant>,
 }
 
 impl Outage {
@@ -63,22 +75,22 @@ impl Outage {
         }
     }
 
-    pub(super) fn duration(&self) -> Option<Duration> {
+    pub(crate) fn duration(&self) -> Option<Duration> {
         Some(self.ended.get()?.saturating_duration_since(*self.began.get()?))
     }
 }
 
-pub(super) fn key_name(key: u32) -> bytes::Bytes {
+pub(crate) fn key_name(key: u32) -> bytes::Bytes {
     format!("demo/layer-{}/block-{key:08}", key % 32).into_bytes().into()
 }
 
 /// A result's error number; 0 = success.
-pub(super) fn code(error: Option<&Error>) -> ErrorCode {
+pub(crate) fn code(error: Option<&Error>) -> ErrorCode {
     error.map_or(ErrorCode::Ok, |error| ErrorCode::try_from(error.code).unwrap_or(ErrorCode::InternalError))
 }
 
 /// A client that writes its own keys and nobody else's.
-pub(super) struct Writer {
+pub(crate) struct Writer {
     world: Arc<World>,
     caller: Caller,
     id: Uuid,
@@ -93,7 +105,7 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn new(world: &Arc<World>, nr: u32, keys: Range<u32>, seed: u64) -> Self {
+    pub(crate) fn new(world: &Arc<World>, nr: u32, keys: Range<u32>, seed: u64) -> Self {
         Self {
             world: Arc::clone(world),
             caller: Caller::new(Arc::clone(&world.route)),
@@ -108,7 +120,7 @@ impl Writer {
     }
 
     /// Goes on until it is told to stop.
-    pub(super) async fn run(mut self) {
+    pub(crate) async fn run(mut self) {
         let world = Arc::clone(&self.world);
         while !world.stop.load(Ordering::Relaxed) {
             let turn = world.gate.read().await;
@@ -182,7 +194,7 @@ impl Writer {
         };
         match self.caller.call(|mut master| async move { master.put_start(request).await }).await {
             Answer::Reply(reply) => {
-                let begun = self.place(&keys, &before, &reply);
+                let begun = self.place(&keys, &before, &reply).await;
                 begun.is_empty() || self.end(begun).await
             }
             Answer::Refused => {
@@ -197,8 +209,10 @@ impl Writer {
     }
 
     /// Writes the bytes where the master said; returns the keys whose bytes are written.
-    fn place(&self, keys: &[u32], before: &[State], reply: &PutStartReply) -> Vec<u32> {
-        let ledger = &self.world.ledger;
+    async fn place(&mut self, keys: &[u32], before: &[State], reply: &PutStartReply) -> Vec<u32> {
+        let slice = self.slice().filter(|_| keys.len() <= SLOW_KEYS_MAX);
+        let world = Arc::clone(&self.world);
+        let ledger = &world.ledger;
         if reply.results.len() != keys.len() {
             ledger.unexpected(format!("{} results for {} puts", reply.results.len(), keys.len()));
         }
@@ -209,7 +223,7 @@ impl Writer {
                 continue;
             };
             match code(result.error.as_ref()) {
-                ErrorCode::Ok => match self.write(key, result, reply) {
+                ErrorCode::Ok => match self.write(key, result, reply, slice).await {
                     Ok(()) => begun.push(key),
                     Err(what) => {
                         ledger.wrong(what);
@@ -235,11 +249,19 @@ impl Writer {
         begun
     }
 
-    fn write(
+    /// Now and then a put writes in two parts with a pause between, as long transfers do; whoever led when it began may
+    /// be dead when it ends.
+    fn slice(&mut self) -> Option<Duration> {
+        let is_slow = self.world.memory.is_shared() && self.dice.below(SLOW_ONE_IN) == 0;
+        is_slow.then(|| Duration::from_millis(1 + self.dice.below(SLICE_MS_MAX)))
+    }
+
+    async fn write(
         &self,
         key: u32,
         result: &standfast_proto::v1::PutStartResult,
         reply: &PutStartReply,
+        slice: Option<Duration>,
     ) -> Result<(), String> {
         let value = stamp(key, self.world.ledger.get(key).attempt);
         if result.replicas.is_empty() {
@@ -250,7 +272,14 @@ impl Writer {
             if replica.size != value.len() as u64 {
                 return Err(format!("key {key} was given {} bytes, expected {}", replica.size, value.len()));
             }
-            self.world.memory.write(segment, replica.address, &value).map_err(|wrong| wrong.0)?;
+            let (first, rest) = value.split_at(value.len() / 2);
+            let memory = &self.world.memory;
+            memory.write(segment, replica.address, first).map_err(|wrong| wrong.0)?;
+            if let Some(pause) = slice {
+                tokio::time::sleep(pause).await;
+            }
+            let at = replica.address + first.len() as u64;
+            memory.write(segment, at, rest).map_err(|wrong| wrong.0)?;
         }
         Ok(())
     }

@@ -10,7 +10,7 @@ use super::super::exit::{Exit, Failure};
 use super::route::{Answer, Caller};
 use super::workload::{World, code};
 
-const SEGMENT_BYTES: usize = 8 << 20;
+pub(super) const SEGMENT_BYTES: usize = 8 << 20;
 const LENDER: Uuid = Uuid { first: 99, second: 1 };
 /// For a segment to be mounted.
 const MOUNT_LIMIT: Duration = Duration::from_secs(3);
@@ -19,8 +19,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 const PING_EVERY: Duration = Duration::from_secs(1);
 
 /// Lends one more segment. Repeating it is harmless.
-pub(super) async fn mount(lender: &mut Caller, world: &World) -> Result<(), Failure> {
-    let segment = world.memory.lend(SEGMENT_BYTES);
+pub(crate) async fn mount(lender: &mut Caller, world: &World) -> Result<(), Failure> {
+    let lent = world.memory.lend(SEGMENT_BYTES);
+    let segment = lent.map_err(|wrong| Failure::new(Exit::Bad, wrong.0))?;
     let request = MountSegmentRequest { client: Some(LENDER), segment: Some(segment) };
     let until = Instant::now() + MOUNT_LIMIT;
     while Instant::now() < until {
@@ -43,7 +44,7 @@ pub(super) async fn mount(lender: &mut Caller, world: &World) -> Result<(), Fail
 }
 
 /// Pings whoever is the primary, and says again what is lent when that is asked for.
-pub(super) async fn stay_alive(world: Arc<World>) {
+pub(crate) async fn stay_alive(world: Arc<World>) {
     let mut lender = Caller::new(Arc::clone(&world.route));
     loop {
         let ping = PingRequest { client: Some(LENDER) };

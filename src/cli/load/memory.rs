@@ -2,6 +2,10 @@
 //!
 //! Everything in a value follows from (key, attempt), so any foreign, old or torn byte shows.
 
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
 use parking_lot::RwLock;
 use standfast_proto::v1::{Segment, Uuid};
 
@@ -15,12 +19,50 @@ const SIZE_SPREAD: u64 = 465;
 
 /// What is wrong with an address or with the bytes at it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Wrong(pub(super) String);
+pub(crate) struct Wrong(pub(crate) String);
+
+/// Where the bytes of a segment are.
+enum Bytes {
+    /// In this process.
+    Own(RwLock<Vec<u8>>),
+    /// In a file that others have open, too.
+    Shared(File, u64),
+}
+
+impl Bytes {
+    fn len(&self) -> u64 {
+        match self {
+            Self::Own(bytes) => bytes.read().len() as u64,
+            Self::Shared(_, len) => *len,
+        }
+    }
+
+    fn write(&self, start: u64, value: &[u8]) -> Option<()> {
+        let end = start.checked_add(value.len() as u64).filter(|end| *end <= self.len())?;
+        match self {
+            Self::Own(bytes) => bytes.write()[start as usize..end as usize].copy_from_slice(value),
+            Self::Shared(file, _) => file.write_all_at(value, start).ok()?,
+        }
+        Some(())
+    }
+
+    fn read(&self, start: u64, size: u64) -> Option<Vec<u8>> {
+        let end = start.checked_add(size).filter(|end| *end <= self.len())?;
+        match self {
+            Self::Own(bytes) => Some(bytes.read()[start as usize..end as usize].to_vec()),
+            Self::Shared(file, _) => {
+                let mut bytes = vec![0; size as usize];
+                file.read_exact_at(&mut bytes, start).ok()?;
+                Some(bytes)
+            }
+        }
+    }
+}
 
 struct Lent {
     name: String,
     base: u64,
-    bytes: RwLock<Vec<u8>>,
+    bytes: Bytes,
 }
 
 impl Lent {
@@ -30,7 +72,7 @@ impl Lent {
             id: Some(Uuid { first: 7, second: nr }),
             name: self.name.clone(),
             base: self.base,
-            size: self.bytes.read().len() as u64,
+            size: self.bytes.len(),
             te_endpoint: self.name.clone(),
             protocol: "tcp".to_owned(),
             host_id: String::new(),
@@ -38,24 +80,57 @@ impl Lent {
     }
 }
 
-/// All segments lent. Their addresses mean something to the demo only.
+/// All segments lent. Their addresses mean something to the load only.
 #[derive(Default)]
-pub(super) struct Memory {
+pub(crate) struct Memory {
     segments: RwLock<Vec<Lent>>,
+    folder: Option<PathBuf>,
 }
 
 impl Memory {
-    /// Lends `size` bytes more, under a name of its own.
-    pub(super) fn lend(&self, size: usize) -> Segment {
+    /// Memory that is files in this folder.
+    pub(crate) fn in_folder(folder: PathBuf) -> Self {
+        Self { folder: Some(folder), ..Self::default() }
+    }
+
+    /// Whether other processes see it, too.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.folder.is_some()
+    }
+
+    /// Lends `size` bytes more, under a name of its own; in a folder what is there already is lent again.
+    ///
+    /// # Errors
+    /// The file cannot be made.
+    pub(crate) fn lend(&self, size: usize) -> Result<Segment, Wrong> {
         let mut segments = self.segments.write();
         let nr = segments.len() as u64 + 1;
         let (name, base) = (format!("demo-{nr}:12345"), BASE + nr * STRIDE);
-        segments.push(Lent { name, base, bytes: RwLock::new(vec![0; size]) });
-        segments[segments.len() - 1].segment(nr)
+        let bytes = match &self.folder {
+            None => Bytes::Own(RwLock::new(vec![0; size])),
+            Some(folder) => shared(&folder.join(nr.to_string()), size as u64)?,
+        };
+        segments.push(Lent { name, base, bytes });
+        Ok(segments[segments.len() - 1].segment(nr))
+    }
+
+    /// Opens all that somebody else lends in the folder, each of `size` bytes.
+    ///
+    /// # Errors
+    /// There is none, or a file cannot be opened.
+    pub(crate) fn attach(&self, size: usize) -> Result<(), Wrong> {
+        let folder = self.folder.clone().unwrap_or_default();
+        while folder.join((self.segments.read().len() + 1).to_string()).exists() {
+            self.lend(size)?;
+        }
+        if self.segments.read().is_empty() {
+            return Err(Wrong(format!("nobody lends memory in {}", folder.display())));
+        }
+        Ok(())
     }
 
     /// All that is lent.
-    pub(super) fn lent(&self) -> Vec<Segment> {
+    pub(crate) fn lent(&self) -> Vec<Segment> {
         (1..).zip(&*self.segments.read()).map(|(nr, lent)| lent.segment(nr)).collect()
     }
 
@@ -63,14 +138,10 @@ impl Memory {
     ///
     /// # Errors
     /// The range is not in that segment.
-    pub(super) fn write(&self, segment: &str, address: u64, value: &[u8]) -> Result<(), Wrong> {
+    pub(crate) fn write(&self, segment: &str, address: u64, value: &[u8]) -> Result<(), Wrong> {
         let segments = self.segments.read();
-        let range = segments.iter().find(|lent| lent.name == segment).and_then(|lent| {
-            let start = usize::try_from(address.checked_sub(lent.base)?).ok()?;
-            let mut bytes = lent.bytes.write();
-            bytes.get_mut(start..start.checked_add(value.len())?)?.copy_from_slice(value);
-            Some(())
-        });
+        let lent = segments.iter().find(|lent| lent.name == segment);
+        let range = lent.and_then(|lent| lent.bytes.write(address.checked_sub(lent.base)?, value));
         range.ok_or_else(|| outside(segment, address, value.len() as u64))
     }
 
@@ -78,15 +149,18 @@ impl Memory {
     ///
     /// # Errors
     /// The range is not in that segment.
-    pub(super) fn read(&self, segment: &str, address: u64, size: u64) -> Result<Vec<u8>, Wrong> {
+    pub(crate) fn read(&self, segment: &str, address: u64, size: u64) -> Result<Vec<u8>, Wrong> {
         let segments = self.segments.read();
-        let range = segments.iter().find(|lent| lent.name == segment).and_then(|lent| {
-            let start = usize::try_from(address.checked_sub(lent.base)?).ok()?;
-            let end = start.checked_add(usize::try_from(size).ok()?)?;
-            Some(lent.bytes.read().get(start..end)?.to_vec())
-        });
+        let lent = segments.iter().find(|lent| lent.name == segment);
+        let range = lent.and_then(|lent| lent.bytes.read(address.checked_sub(lent.base)?, size));
         range.ok_or_else(|| outside(segment, address, size))
     }
+}
+
+fn shared(path: &Path, size: u64) -> Result<Bytes, Wrong> {
+    let opened = File::options().create(true).truncate(false).read(true).write(true).open(path);
+    let sized = opened.and_then(|file| file.set_len(size).map(|()| Bytes::Shared(file, size)));
+    sized.map_err(|e| Wrong(format!("{}: {e}", path.display())))
 }
 
 fn outside(segment: &str, address: u64, size: u64) -> Wrong {
@@ -95,10 +169,10 @@ fn outside(segment: &str, address: u64, size: u64) -> Wrong {
 
 /// A small generator of numbers that look like chance (splitmix64): patterns, and what the workload does next.
 #[derive(Debug, Clone)]
-pub(super) struct Dice(pub(super) u64);
+pub(crate) struct Dice(pub(crate) u64);
 
 impl Dice {
-    pub(super) fn roll(&mut self) -> u64 {
+    pub(crate) fn roll(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -107,7 +181,7 @@ impl Dice {
     }
 
     /// Below `n`, which is not 0.
-    pub(super) fn below(&mut self, n: u64) -> u64 {
+    pub(crate) fn below(&mut self, n: u64) -> u64 {
         self.roll() % n
     }
 }
@@ -117,19 +191,19 @@ fn pattern(key: u32, attempt: u32) -> Dice {
 }
 
 /// Size of the value of this attempt at this key.
-pub(super) fn size_of(key: u32, attempt: u32) -> u64 {
+pub(crate) fn size_of(key: u32, attempt: u32) -> u64 {
     SIZE_MIN + pattern(key, attempt).roll() % SIZE_SPREAD
 }
 
 /// The checksum that its writer states.
-pub(super) fn checksum_of(key: u32, attempt: u32) -> u64 {
+pub(crate) fn checksum_of(key: u32, attempt: u32) -> u64 {
     let mut dice = pattern(key, attempt);
     dice.roll();
     dice.roll()
 }
 
 /// The value of this attempt at this key.
-pub(super) fn stamp(key: u32, attempt: u32) -> Vec<u8> {
+pub(crate) fn stamp(key: u32, attempt: u32) -> Vec<u8> {
     let size = size_of(key, attempt);
     let mut value = Vec::with_capacity(size as usize + 8);
     value.extend_from_slice(&key.to_le_bytes());
@@ -147,7 +221,7 @@ pub(super) fn stamp(key: u32, attempt: u32) -> Vec<u8> {
 ///
 /// # Errors
 /// They are not what any attempt at this key wrote.
-pub(super) fn check(key: u32, bytes: &[u8]) -> Result<u32, Wrong> {
+pub(crate) fn check(key: u32, bytes: &[u8]) -> Result<u32, Wrong> {
     let word =
         |at: usize| bytes.get(at..at + 4).and_then(|word| Some(u32::from_le_bytes(word.try_into().ok()?)));
     let (Some(found), Some(attempt)) = (word(0), word(4)) else {
@@ -195,7 +269,8 @@ mod tests {
     #[test]
     fn an_address_means_its_segment() {
         let memory = Memory::default();
-        let (a, b) = (memory.lend(100), memory.lend(100));
+        let lend = || memory.lend(100).expect("lent");
+        let (a, b) = (lend(), lend());
         memory.write(&a.name, a.base + 90, &[1; 10]).expect("inside");
         assert_eq!(memory.read(&a.name, a.base + 89, 2), Ok(vec![0, 1]));
         for (name, address, size) in [
@@ -207,5 +282,20 @@ mod tests {
             assert!(memory.read(name, address, size).is_err(), "{address:#x}");
         }
         assert!(memory.write(&b.name, a.base, &[1]).is_err());
+    }
+
+    #[test]
+    fn shared_bytes_outlive_who_lends_and_who_writes_them() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let of = || Memory::in_folder(folder.path().to_owned());
+        let writer = of();
+        assert!(writer.attach(100).is_err(), "nobody lends yet");
+        let segment = of().lend(100).expect("lent");
+        writer.attach(100).expect("lent now");
+        writer.write(&segment.name, segment.base + 7, &[9; 3]).expect("inside");
+        let again = of();
+        assert_eq!(again.lend(100).expect("lent again"), segment);
+        assert_eq!(again.read(&segment.name, segment.base + 6, 2), Ok(vec![0, 9]));
+        assert!(again.write(&segment.name, segment.base + 98, &[1; 3]).is_err());
     }
 }

@@ -17,7 +17,7 @@ const OPEN_LIMIT: Duration = Duration::from_millis(500);
 
 /// What became of a call.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Answer<T> {
+pub(crate) enum Answer<T> {
     Reply(T),
     /// The master says so, or it was never sent: nothing was done.
     Refused,
@@ -26,13 +26,13 @@ pub(super) enum Answer<T> {
 }
 
 /// The nodes, and which of them was the primary last.
-pub(super) struct Route {
+pub(crate) struct Route {
     addrs: Vec<String>,
     best: Mutex<usize>,
 }
 
 impl Route {
-    pub(super) fn new(addrs: Vec<String>) -> Self {
+    pub(crate) fn new(addrs: Vec<String>) -> Self {
         Self { addrs, best: Mutex::new(0) }
     }
 
@@ -52,18 +52,24 @@ impl Route {
 }
 
 /// One client with a connection of its own.
-pub(super) struct Caller {
+pub(crate) struct Caller {
     route: Arc<Route>,
+    limit: Duration,
     open: Option<(String, MasterClient<Channel>)>,
 }
 
 impl Caller {
-    pub(super) fn new(route: Arc<Route>) -> Self {
-        Self { route, open: None }
+    pub(crate) fn new(route: Arc<Route>) -> Self {
+        Self::with_limit(route, CALL_LIMIT)
+    }
+
+    /// One whose calls are given up after `limit`.
+    pub(crate) fn with_limit(route: Arc<Route>, limit: Duration) -> Self {
+        Self { route, limit, open: None }
     }
 
     /// Makes one call of whoever is believed to be the primary. Never repeats it: that is the caller's decision.
-    pub(super) async fn call<T, F>(&mut self, call: impl FnOnce(MasterClient<Channel>) -> F) -> Answer<T>
+    pub(crate) async fn call<T, F>(&mut self, call: impl FnOnce(MasterClient<Channel>) -> F) -> Answer<T>
     where
         F: Future<Output = Result<Response<T>, Status>>,
     {
@@ -71,7 +77,7 @@ impl Caller {
             Some(open) => open,
             None => {
                 let addr = self.route.best();
-                match client::open(&addr, OPEN_LIMIT).await {
+                match client::open(&addr, OPEN_LIMIT.min(self.limit)).await {
                     Ok(channel) => (addr, MasterClient::new(channel)),
                     Err(_) => {
                         self.route.turn_from(&addr, None);
@@ -80,7 +86,7 @@ impl Caller {
                 }
             }
         };
-        let status = match client::within(CALL_LIMIT, call(client.clone())).await {
+        let status = match client::within(self.limit, call(client.clone())).await {
             Ok(reply) => {
                 self.open = Some((addr, client));
                 return Answer::Reply(reply);

@@ -13,7 +13,7 @@ const COMPLAINTS_MAX: usize = 5;
 
 /// What is known of one key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum State {
+pub(crate) enum State {
     /// Never put, or its removal was acknowledged. The attempt is the last one used.
     Absent,
     /// A put is on its way.
@@ -45,9 +45,9 @@ const STATES: [State; 8] = [
 
 /// A key's state and the attempt that it is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Entry {
-    pub(super) state: State,
-    pub(super) attempt: u32,
+pub(crate) struct Entry {
+    pub(crate) state: State,
+    pub(crate) attempt: u32,
 }
 
 #[derive(Default)]
@@ -64,37 +64,37 @@ struct Key {
 
 /// Counters that the panel shows and the verdict uses.
 #[derive(Default)]
-pub(super) struct Counts {
-    pub(super) puts_acked: AtomicU64,
-    pub(super) removes_acked: AtomicU64,
-    pub(super) reads_checked: AtomicU64,
-    pub(super) exists_checked: AtomicU64,
+pub(crate) struct Counts {
+    pub(crate) puts_acked: AtomicU64,
+    pub(crate) removes_acked: AtomicU64,
+    pub(crate) reads_checked: AtomicU64,
+    pub(crate) exists_checked: AtomicU64,
     /// Elements of calls that ended with nobody knowing their outcome.
-    pub(super) unknown: AtomicU64,
+    pub(crate) unknown: AtomicU64,
     /// Puts that found no space.
-    pub(super) no_space: AtomicU64,
-    pub(super) acked_missing: AtomicU64,
+    pub(crate) no_space: AtomicU64,
+    pub(crate) acked_missing: AtomicU64,
     /// Those of them that no stated bound excuses.
-    pub(super) missing_beyond: AtomicU64,
+    pub(crate) missing_beyond: AtomicU64,
     /// Keys that are there although their removal was acknowledged, and no stated bound excuses it.
-    pub(super) returned: AtomicU64,
-    pub(super) wrong_bytes: AtomicU64,
+    pub(crate) returned: AtomicU64,
+    pub(crate) wrong_bytes: AtomicU64,
     /// Answers that no rule of the protocol explains.
-    pub(super) unexpected: AtomicU64,
+    pub(crate) unexpected: AtomicU64,
 }
 
 /// All keys.
-pub(super) struct Ledger {
+pub(crate) struct Ledger {
     keys: Vec<Key>,
     began: Instant,
     /// What was acknowledged later than this may be lost. Set in async mode by a failover.
     may_lose_from_us: OnceLock<u64>,
-    pub(super) counts: Counts,
+    pub(crate) counts: Counts,
     complaints: Mutex<Vec<String>>,
 }
 
 impl Ledger {
-    pub(super) fn new(keys: u32) -> Self {
+    pub(crate) fn new(keys: u32) -> Self {
         let keys = (0..keys).map(|_| Key::default()).collect();
         Self {
             keys,
@@ -106,13 +106,13 @@ impl Ledger {
     }
 
     /// From now on what was acknowledged at `from` or later may turn out to be lost.
-    pub(super) fn may_lose_from(&self, from: Instant) {
+    pub(crate) fn may_lose_from(&self, from: Instant) {
         let from = from.saturating_duration_since(self.began).as_micros() as u64;
         let _ = self.may_lose_from_us.set(from);
     }
 
     /// Whether the loss of what this key's last acknowledgement said is within the stated bound.
-    pub(super) fn may_be_lost(&self, key: u32) -> bool {
+    pub(crate) fn may_be_lost(&self, key: u32) -> bool {
         let settled = self.keys[key as usize].settled_us.load(Ordering::Acquire);
         self.may_lose_from_us.get().is_some_and(|from| settled >= *from)
     }
@@ -122,11 +122,11 @@ impl Ledger {
         self.keys[key as usize].settled_us.store(now, Ordering::Release);
     }
 
-    pub(super) fn len(&self) -> u32 {
+    pub(crate) fn len(&self) -> u32 {
         self.keys.len() as u32
     }
 
-    pub(super) fn get(&self, key: u32) -> Entry {
+    pub(crate) fn get(&self, key: u32) -> Entry {
         let packed = self.keys[key as usize].entry.load(Ordering::Acquire);
         Entry { state: STATES[(packed & 0xff) as usize % STATES.len()], attempt: (packed >> 8) as u32 }
     }
@@ -137,7 +137,7 @@ impl Ledger {
     }
 
     /// Only the key's own writer calls this.
-    pub(super) fn set(&self, key: u32, state: State) {
+    pub(crate) fn set(&self, key: u32, state: State) {
         let Entry { state: was, attempt } = self.get(key);
         let is_put = state == State::Acked && !matches!(was, State::Acked | State::Removing);
         let is_removed = state == State::Absent && matches!(was, State::Removing | State::RemoveUnknown);
@@ -158,14 +158,14 @@ impl Ledger {
     }
 
     /// A new attempt at a key; returns its number, from 1.
-    pub(super) fn begin(&self, key: u32) -> u32 {
+    pub(crate) fn begin(&self, key: u32) -> u32 {
         let attempt = self.get(key).attempt + 1;
         self.put(key, Entry { state: State::Writing, attempt });
         attempt
     }
 
     /// An acknowledged put is not there. Counted once for each attempt.
-    pub(super) fn missing(&self, key: u32, attempt: u32, how: &str) {
+    pub(crate) fn missing(&self, key: u32, attempt: u32, how: &str) {
         let told = self.keys[key as usize].missing.swap(attempt + 1, Ordering::AcqRel);
         if told != attempt + 1 {
             add(&self.counts.acked_missing);
@@ -178,7 +178,7 @@ impl Ledger {
     }
 
     /// A key is there although its removal was acknowledged.
-    pub(super) fn returned(&self, key: u32) {
+    pub(crate) fn returned(&self, key: u32) {
         if self.may_be_lost(key) {
             return;
         }
@@ -187,13 +187,13 @@ impl Ledger {
     }
 
     /// Bytes are not what they should be.
-    pub(super) fn wrong(&self, what: String) {
+    pub(crate) fn wrong(&self, what: String) {
         add(&self.counts.wrong_bytes);
         self.complain(what);
     }
 
     /// An answer that no rule explains.
-    pub(super) fn unexpected(&self, what: String) {
+    pub(crate) fn unexpected(&self, what: String) {
         add(&self.counts.unexpected);
         self.complain(what);
     }
@@ -206,26 +206,26 @@ impl Ledger {
     }
 
     /// The first complaints, word for word.
-    pub(super) fn complaints(&self) -> Vec<String> {
+    pub(crate) fn complaints(&self) -> Vec<String> {
         self.complaints.lock().clone()
     }
 
     /// How many keys are acknowledged now.
-    pub(super) fn acked_now(&self) -> u64 {
+    pub(crate) fn acked_now(&self) -> u64 {
         (0..self.len()).filter(|&key| self.get(key).state == State::Acked).count() as u64
     }
 
     /// How many keys were put and acknowledged at least once.
-    pub(super) fn ever_acked(&self) -> u64 {
+    pub(crate) fn ever_acked(&self) -> u64 {
         self.keys.iter().filter(|key| key.was_acked.load(Ordering::Relaxed)).count() as u64
     }
 }
 
-pub(super) fn add(counter: &AtomicU64) {
+pub(crate) fn add(counter: &AtomicU64) {
     counter.fetch_add(1, Ordering::Relaxed);
 }
 
-pub(super) fn read(counter: &AtomicU64) -> u64 {
+pub(crate) fn read(counter: &AtomicU64) -> u64 {
     counter.load(Ordering::Relaxed)
 }
 

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::ledger::{Entry, State, add};
 use super::memory::{self, Dice, checksum_of};
-use super::route::{Answer, Caller};
+use super::route::{Answer, Caller, Route};
 use super::workload::{World, code, key_name};
 
 const BATCH_MAX: u64 = 64;
@@ -36,19 +36,24 @@ enum Look {
 }
 
 /// A client that reads keys at random and compares every byte.
-pub(super) struct Reader {
+pub(crate) struct Reader {
     world: Arc<World>,
     caller: Caller,
     dice: Dice,
 }
 
 impl Reader {
-    pub(super) fn new(world: &Arc<World>, seed: u64) -> Self {
-        Self { world: Arc::clone(world), caller: Caller::new(Arc::clone(&world.route)), dice: Dice(seed) }
+    pub(crate) fn new(world: &Arc<World>, seed: u64) -> Self {
+        Self::by_way_of(world, Arc::clone(&world.route), seed)
+    }
+
+    /// One that finds the primary by another route, or asks one node whatever its role.
+    pub(crate) fn by_way_of(world: &Arc<World>, route: Arc<Route>, seed: u64) -> Self {
+        Self { world: Arc::clone(world), caller: Caller::new(route), dice: Dice(seed) }
     }
 
     /// Goes on until it is told to stop.
-    pub(super) async fn run(mut self) {
+    pub(crate) async fn run(mut self) {
         let world = Arc::clone(&self.world);
         while !world.stop.load(Ordering::Relaxed) {
             let turn = world.gate.read().await;
@@ -76,7 +81,7 @@ impl Reader {
 }
 
 /// Reads every key once, when the load has ended. Returns how many acknowledged keys could not be asked for.
-pub(super) async fn read_all(world: &Arc<World>) -> u64 {
+pub(crate) async fn read_all(world: &Arc<World>) -> u64 {
     let mut caller = Caller::new(Arc::clone(&world.route));
     let until = Instant::now() + FINAL_LIMIT;
     let (mut unread, mut gave_up) = (0, false);

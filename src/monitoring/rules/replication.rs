@@ -1,0 +1,94 @@
+//! Could a standby take over, and how far behind is it.
+
+use super::{Alert, Severity, on, with};
+use crate::monitoring::settings::Settings;
+
+pub(super) fn alerts(s: &Settings) -> Vec<Alert> {
+    let lag = |seconds: f64| {
+        vec![on("a", "standfast_replication_lag_seconds", "standby=\"b\"", format!("{seconds}x60"))]
+    };
+    let promotable = |values: &str| {
+        vec![on("a", "standfast_promotable", "", "0x60"), on("b", "standfast_promotable", "", values)]
+    };
+    let copies = |n: u32| with(vec![on("a", "standfast_in_sync_copies", "", format!("{n}x60"))]);
+    let aside = |n: u32| vec![on("b", "standfast_quarantined_entries", "", format!("{n}x60"))];
+    vec![
+        Alert {
+            name: "StandbyNotPromotable",
+            severity: Severity::Page,
+            expr: "cluster:standfast_promotable:max == 0".to_owned(),
+            hold: s.not_promotable.clone(),
+            summary: "No standby could take over now.",
+            text: "In cluster {{ $labels.cluster }} no node would accept a promotion.",
+            board: "failover",
+            settings: &["not_promotable"],
+            silent: promotable("1x60"),
+            firing: promotable("1x10 0x50"),
+        },
+        Alert {
+            name: "PromotableBudgetBurns",
+            severity: Severity::Ticket,
+            expr: super::serving::burns(
+                "cluster:standfast_promotable:missing_ratio",
+                s.promotable_budget.number(),
+                [("1d", "2h", 3.0), ("3d", "6h", 1.0)],
+            ),
+            hold: s.latency_for.clone(),
+            summary: "The cluster is without a promotable standby for longer than its budget of 30 days allows.",
+            text: "Cluster {{ $labels.cluster }} had no promotable standby for {{ $value | humanizePercentage }} of the time.",
+            board: "failover",
+            settings: &["promotable_budget"],
+            silent: promotable("1x60"),
+            firing: promotable("1x10 0x10 1x40"),
+        },
+        Alert {
+            name: "InSyncSetSmall",
+            severity: Severity::Page,
+            expr: "standfast_in_sync_copies < 2\n  and on (cluster, instance) standfast_node_role{role=\"primary\"} == 1"
+                .to_owned(),
+            hold: s.alone.clone(),
+            summary: "The primary is alone: a crash now loses everything.",
+            text: "Only {{ $value }} copy of cluster {{ $labels.cluster }} holds every acknowledged write.",
+            board: "replication",
+            settings: &["alone"],
+            silent: copies(2),
+            firing: copies(1),
+        },
+        Alert {
+            name: "ReplicationLagHigh",
+            severity: Severity::Ticket,
+            expr: format!("max by (cluster, standby) (standfast_replication_lag_seconds) > {}", s.lag.number()),
+            hold: s.lag_for.clone(),
+            summary: "A standby is behind.",
+            text: "Standby {{ $labels.standby }} of cluster {{ $labels.cluster }} has been behind for {{ $value | humanizeDuration }}.",
+            board: "replication",
+            settings: &["lag", "lag_for"],
+            silent: lag(s.lag.number()),
+            firing: lag(s.lag.number() + 1.0),
+        },
+        Alert {
+            name: "ReplicationStalled",
+            severity: Severity::Page,
+            expr: format!("max by (cluster, standby) (standfast_replication_lag_seconds) > {}", s.stalled.number()),
+            hold: s.alone.clone(),
+            summary: "A standby no longer follows.",
+            text: "Standby {{ $labels.standby }} of cluster {{ $labels.cluster }} has applied nothing for {{ $value | humanizeDuration }}.",
+            board: "replication",
+            settings: &["stalled", "alone"],
+            silent: lag(s.stalled.number()),
+            firing: lag(s.stalled.number() + 1.0),
+        },
+        Alert {
+            name: "QuarantinedEntries",
+            severity: Severity::Page,
+            expr: "standfast_quarantined_entries > 0".to_owned(),
+            hold: s.no_primary.clone(),
+            summary: "A standby has set entries aside that it could not apply.",
+            text: "Standby {{ $labels.instance }} of cluster {{ $labels.cluster }} has set {{ $value }} entries aside and may not be promoted.",
+            board: "replication",
+            settings: &["no_primary"],
+            silent: aside(0),
+            firing: aside(1),
+        },
+    ]
+}

@@ -1,0 +1,383 @@
+//! A cluster under test: etcd, two nodes, a lender, the checked load and a canary, each a process of its own.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::net::Net;
+use crate::run::{Stopwatch, pause};
+
+/// For the cluster to be whole again after a fault; a safety limit, not a figure.
+const SETTLE_LIMIT: Duration = Duration::from_secs(60);
+/// For a line that a process is to say.
+const LINE_LIMIT: Duration = Duration::from_secs(60);
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// The names of the nodes.
+pub(crate) const NODES: [&str; 2] = ["a", "b"];
+/// Where clients run.
+pub(crate) const CLIENTS: &str = "c";
+/// Where members of etcd run.
+pub(crate) const MEMBERS: [&str; 3] = ["e0", "e1", "e2"];
+const SEGMENTS: &str = "8";
+
+/// A process; it ends with this value.
+pub(crate) struct Process {
+    child: Child,
+    lines: Option<Receiver<Value>>,
+}
+
+impl Process {
+    fn spawn(mut command: Command, log: &Path) -> Result<Self> {
+        let log = File::options().create(true).append(true).open(log)?;
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
+        let mut child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
+        let stdout = child.stdout.take().context("piped")?;
+        let (said, lines) = mpsc::sync_channel(10_000);
+        std::thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                let line = serde_json::from_str(&line).unwrap_or_default();
+                if said.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(Self { child, lines: Some(lines) })
+    }
+
+    /// Its next line.
+    pub(crate) fn line(&self) -> Result<Value> {
+        let lines = self.lines.as_ref().context("its lines are read")?;
+        lines.recv_timeout(LINE_LIMIT).context("it said nothing")
+    }
+
+    /// The lines that it has said since the last look.
+    pub(crate) fn said(&self) -> Vec<Value> {
+        self.lines.iter().flat_map(|lines| lines.try_iter()).collect()
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
+        kill(Pid::from_raw(self.child.id() as i32), signal).context("the process is gone")
+    }
+
+    /// Asks it to end and waits until it has; SIGKILL ends a frozen one, too.
+    pub(crate) fn end(&mut self, signal: Signal) -> Result<()> {
+        self.signal(signal)?;
+        let watch = Stopwatch::start();
+        while self.child.try_wait()?.is_none() {
+            ensure!(watch.elapsed() < LINE_LIMIT, "it did not end after {signal}");
+            pause(LOOK_EVERY);
+        }
+        Ok(())
+    }
+
+    fn has_ended(&mut self) -> bool {
+        !matches!(self.child.try_wait(), Ok(None))
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Gone already is fine.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// How a cluster is made.
+pub(crate) struct Shape {
+    /// Members of etcd.
+    pub(crate) members: usize,
+    /// In namespaces, so that links can be cut.
+    pub(crate) net: bool,
+    /// A call of the canary that takes longer has failed.
+    pub(crate) canary_timeout: &'static str,
+    /// Seed of the load.
+    pub(crate) seed: u64,
+    /// More flags of both nodes.
+    pub(crate) flags: String,
+}
+
+/// The processes, and where they are.
+pub(crate) struct Cluster {
+    binary: PathBuf,
+    folder: TempDir,
+    ports: Vec<(&'static str, [u16; 2])>,
+    flags: String,
+    pub(crate) members: Vec<Option<Process>>,
+    pub(crate) nodes: [Option<Process>; 2],
+    pub(crate) lender: Option<Process>,
+    pub(crate) load: Option<Process>,
+    pub(crate) canary: Option<Process>,
+    /// Last: processes end before their machines do.
+    pub(crate) net: Option<Net>,
+}
+
+fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+impl Cluster {
+    /// Starts everything and waits until the load runs against a pair in sync.
+    pub(crate) fn start(binary: &Path, shape: &Shape) -> Result<Self> {
+        let members = &MEMBERS[..shape.members];
+        let machines: Vec<&'static str> = [&NODES[..], &[CLIENTS], members].concat();
+        let net = if shape.net { Some(Net::new(&machines)?) } else { None };
+        let ports = machines.iter().map(|name| Ok((*name, [free_port()?, free_port()?])));
+        let mut cluster = Self {
+            binary: binary.to_owned(),
+            folder: tempfile::tempdir()?,
+            ports: ports.collect::<Result<_>>()?,
+            flags: shape.flags.clone(),
+            members: Vec::new(),
+            nodes: [None, None],
+            lender: None,
+            load: None,
+            canary: None,
+            net,
+        };
+        std::fs::create_dir(cluster.folder.path().join("memory"))?;
+        for member in 0..shape.members {
+            let process = cluster.member(member, shape.members)?;
+            cluster.members.push(Some(process));
+        }
+        cluster.start_node(0)?;
+        cluster.until("the first node leads", |line| primary(line) == Some(0))?;
+        cluster.start_node(1)?;
+        cluster.settle()?;
+        cluster.start_lender()?;
+        let seed = shape.seed.to_string();
+        cluster.load = Some(cluster.client(&["lab", "load", "--seed", &seed], "load")?);
+        cluster.load.iter().try_for_each(|load| load.line().map(drop))?;
+        cluster.canary = Some(cluster.client(&["canary", "--timeout", shape.canary_timeout], "canary")?);
+        Ok(cluster)
+    }
+
+    fn host(&self, machine: &str) -> String {
+        self.net.as_ref().map_or("127.0.0.1".to_owned(), |net| net.address(machine))
+    }
+
+    fn at(&self, machine: &str, port: usize) -> String {
+        let ports = self.ports.iter().find(|(name, _)| *name == machine).map_or([0, 0], |(_, ports)| *ports);
+        format!("{}:{}", self.host(machine), ports[port])
+    }
+
+    /// `program` on that machine; it dies with us, however we end.
+    fn command(&self, machine: &str, program: &Path) -> Command {
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL", "--"]);
+        if let Some(net) = &self.net {
+            command.args(net.words(machine));
+        }
+        command.arg(program);
+        command
+    }
+
+    /// A member of etcd; `of` so many.
+    fn member(&self, nr: usize, of: usize) -> Result<Process> {
+        let name = MEMBERS[nr];
+        let url = |name: &str, port| format!("http://{}", self.at(name, port));
+        let all: Vec<String> = MEMBERS[..of].iter().map(|m| format!("{m}={}", url(m, 1))).collect();
+        let mut etcd = self.command(name, Path::new("etcd"));
+        etcd.arg("--name").arg(name).arg("--data-dir").arg(self.folder.path().join(name));
+        etcd.args(["--listen-client-urls", &url(name, 0), "--advertise-client-urls", &url(name, 0)]);
+        etcd.args(["--listen-peer-urls", &url(name, 1), "--initial-advertise-peer-urls", &url(name, 1)]);
+        etcd.args(["--initial-cluster", &all.join(",")]);
+        Process::spawn(etcd, &self.log("etcd"))
+    }
+
+    fn log(&self, name: &str) -> PathBuf {
+        self.folder.path().join(format!("{name}.log"))
+    }
+
+    /// Starts a node, or starts it again at the same place.
+    pub(crate) fn start_node(&mut self, nr: usize) -> Result<()> {
+        let name = NODES[nr];
+        let members: Vec<String> = MEMBERS[..self.members.len()].iter().map(|m| self.at(m, 0)).collect();
+        let mut serve = self.command(name, &self.binary);
+        serve.args(["serve", "--node", name, "--cluster", "kv", "--grpc", &self.at(name, 0)]);
+        serve.args(["--http", &self.at(name, 1), "--coordinator", &format!("etcd://{}", members.join(","))]);
+        serve.arg("--history").arg(self.folder.path().join(format!("{name}.history")));
+        serve.args(self.flags.split_whitespace());
+        let process = Process::spawn(serve, &self.log(name))?;
+        process.line().with_context(|| format!("{name} did not start: {}", self.words(name)))?;
+        self.nodes[nr] = Some(process);
+        Ok(())
+    }
+
+    /// Starts the lender, or starts it again over the same memory.
+    pub(crate) fn start_lender(&mut self) -> Result<()> {
+        let lender = self.client(&["lab", "lend", "--segments", SEGMENTS], "lender")?;
+        lender.line().context("nothing is lent")?;
+        self.lender = Some(lender);
+        Ok(())
+    }
+
+    /// Starts stopped members of etcd again.
+    pub(crate) fn start_members(&mut self) -> Result<()> {
+        for nr in 0..self.members.len() {
+            if self.members[nr].is_none() {
+                self.members[nr] = Some(self.member(nr, self.members.len())?);
+            }
+        }
+        Ok(())
+    }
+
+    fn connect(&self) -> String {
+        format!("{},{}", self.at("a", 0), self.at("b", 0))
+    }
+
+    /// The member that leads etcd.
+    pub(crate) fn leading_member(&self) -> Result<usize> {
+        let urls: Vec<String> = MEMBERS[..self.members.len()].iter().map(|m| self.at(m, 0)).collect();
+        let mut ask = self.command(CLIENTS, Path::new("etcdctl"));
+        ask.env("ETCDCTL_API", "3").arg(format!("--endpoints={}", urls.join(",")));
+        ask.args(["endpoint", "status", "--write-out=json"]);
+        let told: Value = serde_json::from_slice(&ask.output().context("etcdctl is needed")?.stdout)?;
+        let status = |one: &Value| one["Status"]["leader"] == one["Status"]["header"]["member_id"];
+        let members = told.as_array().map_or(&[][..], Vec::as_slice);
+        members.iter().position(status).context("no member of etcd leads")
+    }
+
+    fn client(&self, words: &[&str], log: &str) -> Result<Process> {
+        let mut client = self.command(CLIENTS, &self.binary);
+        client.args(words).args(["--connect", &self.connect()]);
+        if words[0] == "lab" {
+            client.arg("--folder").arg(self.folder.path().join("memory"));
+        }
+        Process::spawn(client, &self.log(log))
+    }
+
+    fn status(&self) -> Result<Value> {
+        let mut status = self.command(CLIENTS, &self.binary);
+        status.args(["status", "--json", "--connect", &self.connect()]).stdin(Stdio::null());
+        let output = status.stderr(Stdio::null()).output().context("cannot ask for the status")?;
+        Ok(serde_json::from_slice(&output.stdout).unwrap_or_default())
+    }
+
+    /// The history, as all nodes together know it.
+    pub(crate) fn history(&self) -> Result<Vec<Value>> {
+        let mut history = self.command(CLIENTS, &self.binary);
+        history
+            .args(["history", "--json", "--limit", "0", "--connect", &self.connect()])
+            .stdin(Stdio::null());
+        let output = history.stderr(Stdio::null()).output().context("cannot ask for the history")?;
+        let line: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+        Ok(line["rows"].as_array().cloned().unwrap_or_default())
+    }
+
+    /// Reads the status until it is as wanted.
+    pub(crate) fn until(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Result<Value> {
+        let watch = Stopwatch::start();
+        loop {
+            let line = self.status()?;
+            if wanted(&line) {
+                return Ok(line);
+            }
+            if watch.elapsed() >= SETTLE_LIMIT {
+                bail!("never: {what}; after {} s the status is {line}", SETTLE_LIMIT.as_secs());
+            }
+            pause(LOOK_EVERY);
+        }
+    }
+
+    /// Waits until one node leads and the other is in sync; returns the leading one.
+    pub(crate) fn settle(&self) -> Result<usize> {
+        let line = self.until("a pair in sync", |line| whole(line).is_some())?;
+        whole(&line).context("just seen")
+    }
+
+    /// What a process logged last.
+    pub(crate) fn words(&self, name: &str) -> String {
+        let text = std::fs::read_to_string(self.log(name)).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(8)..].join(" | ")
+    }
+
+    /// Ends the clients and says what they found; processes that ended by themselves are reasons, too.
+    pub(crate) fn finish(mut self) -> Result<(Vec<String>, Value, Value)> {
+        let mut reasons = Vec::new();
+        for (process, name) in self.nodes.iter_mut().zip(NODES) {
+            if process.as_mut().is_none_or(Process::has_ended) {
+                reasons.push(format!("{name} has ended by itself"));
+            }
+        }
+        for name in NODES {
+            let text = std::fs::read_to_string(self.log(name)).unwrap_or_default();
+            reasons
+                .extend(text.contains("panicked").then(|| format!("{name} panicked: {}", self.words(name))));
+        }
+        let canary = last_words(self.canary.take())?;
+        let load = last_words(self.load.take())?;
+        if load["good"] != true {
+            reasons.push(format!("the load is not good: {load}; {}", self.words("load")));
+        }
+        if canary["write"]["good"].as_u64().unwrap_or(0) == 0 || canary["write"]["failing_now"] == true {
+            reasons.push(format!("the canary has no good answer: {canary}"));
+        }
+        Ok((reasons, load, canary))
+    }
+}
+
+/// Ends a client; returns its last line.
+fn last_words(client: Option<Process>) -> Result<Value> {
+    let client = client.context("it runs")?;
+    client.signal(Signal::SIGTERM)?;
+    loop {
+        let line = client.line().context("it did not come to its end")?;
+        if line["event"] == "end" {
+            return Ok(line);
+        }
+    }
+}
+
+fn nodes(line: &Value) -> impl Iterator<Item = &Value> {
+    line["nodes"].as_array().into_iter().flatten()
+}
+
+/// The node that leads, if exactly one does.
+pub(crate) fn primary(line: &Value) -> Option<usize> {
+    let mut leading = nodes(line).filter(|node| node["role"] == "primary");
+    let first = leading.next().filter(|_| leading.next().is_none())?;
+    NODES.iter().position(|name| first["node"] == **name)
+}
+
+/// The node that leads, if the other follows it in sync.
+fn whole(line: &Value) -> Option<usize> {
+    let leading = primary(line)?;
+    let node = nodes(line).find(|node| node["node"] == NODES[leading])?;
+    let mut standbys = node["standbys"].as_array()?.iter();
+    let good = standbys.any(|s| s["in_sync"] == true && s["stream"] == "streaming" && s["link"] == "up");
+    let followed = nodes(line).any(|n| n["node"] == NODES[1 - leading] && n["role"] == "standby");
+    (good && followed).then_some(leading)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{primary, whole};
+
+    #[test]
+    fn a_pair_is_whole_when_one_leads_and_the_other_follows_in_sync() {
+        let line = |role: &str, in_sync| {
+            json!({"nodes": [
+                {"node": "a", "role": role, "standbys": []},
+                {"node": "b", "role": "primary", "standbys": [{"in_sync": in_sync, "stream": "streaming", "link": "up"}]},
+            ]})
+        };
+        assert_eq!((whole(&line("standby", true)), primary(&line("standby", false))), (Some(1), Some(1)));
+        assert_eq!(whole(&line("standby", false)), None);
+        assert_eq!(whole(&line("primary", true)), None, "two lead");
+        assert_eq!(whole(&json!({"nodes": [{"node": "b", "role": "primary", "standbys": []}]})), None);
+    }
+}

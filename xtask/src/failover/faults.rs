@@ -1,0 +1,264 @@
+//! What is done to a cluster, and what must come of it.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use nix::sys::signal::Signal;
+use serde_json::Value;
+
+use super::cluster::{CLIENTS, Cluster, NODES, primary};
+use super::net::Cut;
+use crate::run::pause;
+
+/// One kind of fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// SIGTERM to the primary, which is started again.
+    CleanStop,
+    /// SIGKILL to the primary, which is started again.
+    Kill,
+    /// SIGKILL to the standby, which is started again.
+    KillStandby,
+    /// SIGSTOP to the standby, and SIGCONT after a while.
+    FreezeStandby,
+    /// SIGSTOP to the primary, and SIGCONT once it is replaced.
+    Freeze,
+    /// The primary is cut off from everybody, both ways.
+    Partition,
+    /// What the primary sends to the standby is lost; the other way is open.
+    OneWay,
+    /// A fifth of the packets between the nodes is lost.
+    PacketLoss,
+    /// The primary is cut off from etcd only.
+    CutFromEtcd,
+    /// etcd is stopped, and started again.
+    EtcdStopped,
+    /// The leader of etcd is frozen.
+    EtcdLeaderFrozen,
+    /// The lender dies and is started again over the same memory.
+    LenderRestart,
+    /// Both nodes are stopped and started again, one after the other.
+    Rolling,
+    /// The wall clock jumps.
+    WallClock,
+}
+
+/// What a client may see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Expect {
+    /// An outage, which is measured.
+    Outage,
+    /// No call fails.
+    NoFailedCall,
+    /// A slow primary or another one; only safety is judged.
+    Safety,
+}
+
+/// A fault, and how it is run.
+pub(crate) struct Case {
+    pub(crate) name: &'static str,
+    pub(crate) fault: Fault,
+    pub(crate) expect: Expect,
+    /// Needs links that can be cut.
+    pub(crate) net: bool,
+    /// Members of etcd.
+    pub(crate) members: usize,
+    /// Part of the quick selection.
+    pub(crate) quick: bool,
+}
+
+impl Case {
+    /// How often it is run: there is no distribution of what nobody notices.
+    pub(crate) fn runs(&self, wanted: u32) -> u32 {
+        match self.expect {
+            Expect::Outage => wanted,
+            Expect::Safety => wanted.min(5),
+            Expect::NoFailedCall => wanted.min(2),
+        }
+    }
+}
+
+const fn case(name: &'static str, fault: Fault, expect: Expect, net: bool, quick: bool) -> Case {
+    Case { name, fault, expect, net, members: 1, quick }
+}
+
+/// All of them.
+pub(crate) const CASES: &[Case] = &[
+    case("kill -9", Fault::Kill, Expect::Outage, false, true),
+    case("clean stop", Fault::CleanStop, Expect::Outage, false, false),
+    case("freeze", Fault::Freeze, Expect::Outage, false, true),
+    case("standby killed", Fault::KillStandby, Expect::Safety, false, false),
+    case("standby frozen", Fault::FreezeStandby, Expect::Safety, false, false),
+    case("partition", Fault::Partition, Expect::Outage, true, true),
+    case("one-way partition", Fault::OneWay, Expect::Safety, true, false),
+    case("packet loss", Fault::PacketLoss, Expect::Safety, true, false),
+    case("primary cut from etcd", Fault::CutFromEtcd, Expect::NoFailedCall, true, false),
+    case("etcd stopped", Fault::EtcdStopped, Expect::NoFailedCall, false, true),
+    Case {
+        members: 3,
+        ..case("etcd leader frozen", Fault::EtcdLeaderFrozen, Expect::NoFailedCall, false, false)
+    },
+    case("lender restart", Fault::LenderRestart, Expect::NoFailedCall, false, false),
+    case("rolling restart", Fault::Rolling, Expect::Outage, false, false),
+    case("wall clock", Fault::WallClock, Expect::NoFailedCall, false, false),
+];
+
+/// How long faults last.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lengths {
+    /// What goes on after the primary is replaced.
+    pub(crate) after: Duration,
+    /// A trouble that replaces nobody.
+    pub(crate) trouble: Duration,
+    /// etcd's absence.
+    pub(crate) etcd: Duration,
+}
+
+/// In the quick selection.
+pub(crate) const SHORT: Lengths =
+    Lengths { after: Duration::from_secs(1), trouble: Duration::from_secs(2), etcd: Duration::from_secs(4) };
+/// Otherwise: longer than every lease and timeout of the nodes.
+pub(crate) const LONG: Lengths = Lengths {
+    after: Duration::from_millis(1500),
+    trouble: Duration::from_secs(4),
+    etcd: Duration::from_secs(60),
+};
+
+impl Fault {
+    /// Why it cannot be made anywhere, if so.
+    pub(crate) fn unavailable(self) -> Option<&'static str> {
+        (self == Self::WallClock).then_some(
+            "nothing here can set a process's wall clock; no timer of a node reads it (PROTOCOL 1)",
+        )
+    }
+
+    /// Makes it, ends it, and leaves the cluster to become whole again.
+    pub(crate) fn play(self, cluster: &mut Cluster, leading: usize, lengths: Lengths) -> Result<()> {
+        let other = 1 - leading;
+        match self {
+            Self::CleanStop => restart(cluster, leading, Signal::SIGTERM, lengths),
+            Self::Kill => restart(cluster, leading, Signal::SIGKILL, lengths),
+            Self::KillStandby => {
+                node(cluster, other)?.end(Signal::SIGKILL)?;
+                pause(lengths.after);
+                cluster.start_node(other)
+            }
+            Self::FreezeStandby => {
+                node(cluster, other)?.signal(Signal::SIGSTOP)?;
+                pause(lengths.trouble);
+                node(cluster, other)?.signal(Signal::SIGCONT)
+            }
+            Self::Freeze => {
+                node(cluster, leading)?.signal(Signal::SIGSTOP)?;
+                let taken = taken_over(cluster, other);
+                pause(lengths.after);
+                node(cluster, leading)?.signal(Signal::SIGCONT)?;
+                taken
+            }
+            Self::Partition => {
+                cut(cluster, leading, Cut::All)?;
+                let taken = taken_over(cluster, other);
+                pause(lengths.after);
+                heal(cluster, leading)?;
+                taken
+            }
+            Self::OneWay => trouble(cluster, leading, Cut::Towards(NODES[other]), lengths),
+            Self::PacketLoss => trouble(cluster, leading, Cut::Loss(20, NODES[other]), lengths),
+            Self::CutFromEtcd => trouble(cluster, leading, Cut::Between("e0"), lengths),
+            Self::EtcdStopped => {
+                for member in &mut cluster.members {
+                    member.as_mut().context("it runs")?.end(Signal::SIGTERM)?;
+                    *member = None;
+                }
+                pause(lengths.etcd);
+                cluster.start_members()
+            }
+            Self::EtcdLeaderFrozen => {
+                let leader = cluster.leading_member()?;
+                let signal = |cluster: &Cluster, signal| {
+                    cluster.members[leader].as_ref().context("it runs")?.signal(signal)
+                };
+                signal(cluster, Signal::SIGSTOP)?;
+                pause(lengths.trouble);
+                signal(cluster, Signal::SIGCONT)
+            }
+            Self::LenderRestart => {
+                cluster.lender.as_mut().context("it runs")?.end(Signal::SIGKILL)?;
+                cluster.start_lender()
+            }
+            Self::Rolling => {
+                for nr in [other, leading] {
+                    node(cluster, nr)?.end(Signal::SIGTERM)?;
+                    if nr == leading {
+                        taken_over(cluster, other)?;
+                    }
+                    cluster.start_node(nr)?;
+                    cluster.settle()?;
+                }
+                Ok(())
+            }
+            Self::WallClock => Ok(()),
+        }
+    }
+}
+
+fn node(cluster: &mut Cluster, nr: usize) -> Result<&mut super::cluster::Process> {
+    cluster.nodes[nr].as_mut().with_context(|| format!("{} runs", NODES[nr]))
+}
+
+/// The primary had just lost its standby, on a machine that stalled: a second fault, at which everything is lost, as the
+/// status says beforehand (PROTOCOL I7). No promise is judged by it.
+#[derive(Debug)]
+pub(crate) struct StruckAlone;
+
+impl std::fmt::Display for StruckAlone {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the primary stood alone when it was struck")
+    }
+}
+
+impl std::error::Error for StruckAlone {}
+
+fn taken_over(cluster: &Cluster, by: usize) -> Result<()> {
+    let ended = |line: &Value| primary(line) == Some(by) || is_left_out(line, by);
+    let line = cluster.until("the standby leads", ended)?;
+    if is_left_out(&line, by) { Err(StruckAlone.into()) } else { Ok(()) }
+}
+
+/// Nobody leads, and the record names others than this node.
+fn is_left_out(line: &Value, node: usize) -> bool {
+    let name = NODES[node];
+    let this = line["nodes"].as_array().into_iter().flatten().find(|seen| seen["node"] == name);
+    let members = this.and_then(|seen| seen["in_sync"].as_array());
+    primary(line).is_none() && members.is_some_and(|names| names.iter().all(|member| member != name))
+}
+
+#[test]
+fn a_node_that_is_not_on_record_is_left_out() {
+    let line = |in_sync: Value, role: &str| serde_json::json!({"nodes": [{"node": "b", "role": role, "in_sync": in_sync}]});
+    assert!(is_left_out(&line(serde_json::json!(["a"]), "standby"), 1));
+    assert!(!is_left_out(&line(serde_json::json!(["a", "b"]), "standby"), 1));
+    assert!(!is_left_out(&line(Value::Null, "standby"), 1), "nobody knows");
+    assert!(!is_left_out(&line(serde_json::json!(["b"]), "primary"), 1));
+}
+
+fn restart(cluster: &mut Cluster, nr: usize, signal: Signal, lengths: Lengths) -> Result<()> {
+    node(cluster, nr)?.end(signal)?;
+    taken_over(cluster, 1 - nr)?;
+    pause(lengths.after);
+    cluster.start_node(nr)
+}
+
+fn cut(cluster: &Cluster, nr: usize, cut: Cut) -> Result<()> {
+    cluster.net.as_ref().with_context(|| format!("links of {CLIENTS} and others"))?.cut(NODES[nr], cut)
+}
+
+fn heal(cluster: &Cluster, nr: usize) -> Result<()> {
+    cluster.net.as_ref().map_or(Ok(()), |net| net.heal(NODES[nr]))
+}
+
+fn trouble(cluster: &Cluster, nr: usize, how: Cut, lengths: Lengths) -> Result<()> {
+    cut(cluster, nr, how)?;
+    pause(lengths.trouble);
+    heal(cluster, nr)
+}

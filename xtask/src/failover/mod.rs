@@ -1,0 +1,315 @@
+//! `cargo xtask e2e failover`: real nodes, a real etcd, real bytes and a real fault; how long a client gets no good
+//! answer, and that nothing that was acknowledged is lost.
+
+pub(crate) mod chaos;
+mod cluster;
+mod distribution;
+mod faults;
+mod net;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+
+use crate::run::{Stopwatch, build_binary, pause};
+use cluster::{Cluster, Shape};
+pub(crate) use distribution::Distribution;
+use faults::{CASES, Case, Expect, LONG, Lengths, SHORT, StruckAlone};
+
+/// So often may a primary be found alone, on a machine that stalls, before the case has failed.
+const STRUCK_ALONE_MAX: u32 = 5;
+/// The cluster runs undisturbed before each fault.
+const CALM: Duration = Duration::from_millis(500);
+/// A safety limit for an outage on a loaded machine, not a figure: figures go into the report.
+const OUTAGE_MS_MAX: f64 = 20_000.0;
+
+/// Which cases, how often, for how long.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Selection {
+    pub(crate) runs: u32,
+    /// Only those of the quick selection, with short faults.
+    pub(crate) quick: bool,
+}
+
+/// What came of all runs of one case.
+pub(crate) struct CaseReport {
+    pub(crate) name: &'static str,
+    /// Why it was not run.
+    pub(crate) skipped: Option<String>,
+    pub(crate) reasons: Vec<String>,
+    pub(crate) seconds: f64,
+    outages: Vec<f64>,
+    failed_calls: u64,
+    /// Faults that proved nothing, because the primary stood alone.
+    struck_alone: u32,
+    /// Milliseconds of each phase, as the nodes' history tells them.
+    phases: Vec<(String, Vec<f64>)>,
+    load: Value,
+}
+
+/// Runs the selected cases.
+pub(crate) fn run(selection: Selection) -> Result<Vec<CaseReport>> {
+    let (_folder, binary) = kept_binary()?;
+    let mut reports = Vec::new();
+    for case in CASES.iter().filter(|case| case.quick || !selection.quick) {
+        let watch = Stopwatch::start();
+        let mut report = CaseReport::new(case.name);
+        let missing = case.fault.unavailable().map(str::to_owned);
+        report.skipped = missing.or_else(|| net::missing().filter(|_| case.net));
+        if report.skipped.is_none()
+            && let Err(error) = play(&binary, case, "", selection, &mut report)
+        {
+            report.reasons.push(format!("{error:#}"));
+        }
+        report.seconds = watch.elapsed().as_secs_f64();
+        eprintln!("failover {}", report.sentence());
+        reports.push(report);
+    }
+    Ok(reports)
+}
+
+/// Heartbeats and grants in milliseconds, down to what a small machine bears; each the least that its heartbeat allows,
+/// with room.
+const CURVE: [[u64; 2]; 4] = [[100, 500], [50, 300], [25, 200], [10, 150]];
+/// Runs of each of them.
+const CURVE_RUNS_MAX: u32 = 10;
+
+/// kill -9 with shorter and shorter timers.
+pub(crate) fn curve(runs: u32) -> Result<Vec<Value>> {
+    let (_folder, binary) = kept_binary()?;
+    let mut points = Vec::new();
+    for [heartbeat, grant] in CURVE {
+        let case = &CASES[0];
+        let mut report = CaseReport::new(case.name);
+        let flags = format!(
+            "--heartbeat-ms {heartbeat} --grant-ms {grant} --shrink-ms {} --takeover-ms {}",
+            2 * heartbeat,
+            4 * heartbeat
+        );
+        let selection = Selection { runs: runs.min(CURVE_RUNS_MAX), quick: false };
+        if let Err(error) = play(&binary, case, &flags, selection, &mut report) {
+            report.reasons.push(format!("{error:#}"));
+        }
+        eprintln!("heartbeat {heartbeat} ms, grant {grant} ms: {}", report.sentence());
+        let mut point = report.to_json();
+        (point["heartbeat_ms"], point["grant_ms"]) = (json!(heartbeat), json!(grant));
+        points.push(point);
+    }
+    Ok(points)
+}
+
+/// The binary under test, as it is now: a build while a long run goes on must not change what is measured.
+fn kept_binary() -> Result<(tempfile::TempDir, PathBuf)> {
+    let folder = tempfile::tempdir()?;
+    let kept = folder.path().join("standfast");
+    std::fs::copy(build_binary()?, &kept).context("cannot keep the binary")?;
+    Ok((folder, kept))
+}
+
+fn play(
+    binary: &Path,
+    case: &Case,
+    flags: &str,
+    selection: Selection,
+    report: &mut CaseReport,
+) -> Result<()> {
+    let lengths = if selection.quick { SHORT } else { LONG };
+    // Where nothing may fail, a slow answer on a loaded machine is no failure.
+    let canary_timeout = if case.expect == Expect::NoFailedCall { "2s" } else { "100ms" };
+    let shape =
+        Shape { members: case.members, net: case.net, canary_timeout, seed: 1, flags: flags.to_owned() };
+    let wanted = case.runs(selection.runs) as usize;
+    while report.outages.len() < wanted && report.struck_alone <= STRUCK_ALONE_MAX {
+        let mut cluster = Cluster::start(binary, &shape)?;
+        let left = wanted - report.outages.len();
+        match (0..left).try_for_each(|_| strike(&mut cluster, case, lengths, report)) {
+            Ok(()) => {}
+            // That cluster is gone; another goes on.
+            Err(error) if error.is::<StruckAlone>() => {
+                report.struck_alone += 1;
+                continue;
+            }
+            Err(error) => {
+                let words = cluster::NODES.map(|name| format!("{name} logged: {}", cluster.words(name)));
+                let run = report.outages.len() + 1;
+                return Err(error.context(format!("run {run}; {}", words.join("; "))));
+            }
+        }
+        note_phases(&cluster.history()?, report);
+        let (reasons, load, _) = cluster.finish()?;
+        report.reasons.extend(reasons);
+        report.load = load;
+    }
+    judge(case, report);
+    Ok(())
+}
+
+/// One fault: from a pair in sync to a pair in sync.
+fn strike(cluster: &mut Cluster, case: &Case, lengths: Lengths, report: &mut CaseReport) -> Result<()> {
+    pause(CALM);
+    // At the last moment: a primary that has just lost its standby would take everything with it, as it says itself.
+    let leading = cluster.settle()?;
+    let said = |cluster: &Cluster| cluster.canary.as_ref().map(cluster::Process::said).unwrap_or_default();
+    // What it saw before is not of this fault.
+    drop(said(cluster));
+    case.fault.play(cluster, leading, lengths)?;
+    cluster.settle()?;
+    pause(CALM);
+    let seen = said(cluster);
+    let (outage, failed) = chaos::outage(&seen);
+    report.outages.push(outage);
+    report.failed_calls += failed;
+    Ok(())
+}
+
+fn note_phases(history: &[Value], report: &mut CaseReport) {
+    for row in history.iter().filter(|row| row["kind"] == "failover") {
+        for phase in row["phases"].as_array().into_iter().flatten() {
+            let (Some(name), Some(took)) = (phase["name"].as_str(), phase["took_ms"].as_f64()) else {
+                continue;
+            };
+            match report.phases.iter_mut().find(|(known, _)| known == name) {
+                Some((_, times)) => times.push(took),
+                None => report.phases.push((name.to_owned(), vec![took])),
+            }
+        }
+    }
+}
+
+fn judge(case: &Case, report: &mut CaseReport) {
+    if report.struck_alone > STRUCK_ALONE_MAX {
+        report
+            .reasons
+            .push(format!("{} times the primary stood alone when it was struck", report.struck_alone));
+    }
+    if case.expect == Expect::NoFailedCall && report.failed_calls > 0 {
+        report.reasons.push(format!("{} calls failed, expected none", report.failed_calls));
+    }
+    if case.expect == Expect::Outage {
+        let unseen = report.outages.iter().filter(|ms| **ms == 0.0).count();
+        if unseen > 0 {
+            report.reasons.push(format!("{unseen} faults were not noticed by the canary"));
+        }
+    }
+    let long = report.outages.iter().copied().fold(0.0, f64::max);
+    if long > OUTAGE_MS_MAX {
+        report.reasons.push(format!("an outage of {long:.0} ms, expected at most {OUTAGE_MS_MAX:.0}"));
+    }
+}
+
+impl CaseReport {
+    fn new(name: &'static str) -> Self {
+        Self {
+            name,
+            skipped: None,
+            reasons: Vec::new(),
+            seconds: 0.0,
+            outages: Vec::new(),
+            failed_calls: 0,
+            struck_alone: 0,
+            phases: Vec::new(),
+            load: Value::Null,
+        }
+    }
+
+    fn sentence(&self) -> String {
+        let Self { name, seconds, .. } = self;
+        match (&self.skipped, self.reasons.is_empty(), Distribution::of(&self.outages)) {
+            (Some(why), ..) => format!("{name}: skipped: {why}"),
+            (None, false, _) => format!("{name} FAILED in {seconds:.1} s: {}", self.reasons.join("; ")),
+            (None, true, None) => format!("{name} ok in {seconds:.1} s"),
+            (None, true, Some(d)) => format!(
+                "{name} ok in {seconds:.1} s: outage p50 {:.0} ms, max {:.0} ms, {} calls failed",
+                d.p50, d.max, self.failed_calls
+            ),
+        }
+    }
+
+    /// The case as the line of the suite has it.
+    pub(crate) fn to_json(&self) -> Value {
+        let phases: serde_json::Map<String, Value> = self
+            .phases
+            .iter()
+            .map(|(name, times)| (name.clone(), json!(Distribution::of(times).map(Distribution::to_json))))
+            .collect();
+        json!({
+            "name": self.name, "ok": self.skipped.is_none() && self.reasons.is_empty(), "skipped": self.skipped,
+            "reasons": self.reasons, "runs": self.outages.len(), "seconds": self.seconds,
+            "outage_ms": Distribution::of(&self.outages).map(Distribution::to_json), "outages_ms": self.outages,
+            "failed_calls": self.failed_calls, "struck_alone": self.struck_alone, "phases_ms": phases, "load": self.load, "wheel_outage_ms": null,
+        })
+    }
+}
+
+/// The machine that figures were measured on.
+pub(crate) fn machine() -> Value {
+    let read = |path| std::fs::read_to_string(path).unwrap_or_default();
+    let cpu = read("/proc/cpuinfo");
+    let model = cpu
+        .lines()
+        .find_map(|line| line.strip_prefix("model name"))
+        .map(|m| m.trim_matches([' ', '\t', ':']));
+    let cores = std::thread::available_parallelism().ok().map(std::num::NonZero::get);
+    json!({"cores": cores, "cpu": model, "kernel": read("/proc/sys/kernel/osrelease").trim()})
+}
+
+/// The commit that is checked out, with a mark where the tree differs from it.
+pub(crate) fn commit() -> Option<String> {
+    let git = |words: &[&str]| {
+        let output =
+            std::process::Command::new("git").current_dir(crate::run::root()).args(words).output().ok()?;
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    let head = git(&["rev-parse", "--short=12", "HEAD"])?;
+    let clean = git(&["status", "--porcelain"]).is_some_and(|changes| changes.is_empty());
+    Some(if clean { head } else { format!("{head} and changes") })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn report(outages: &[f64], failed_calls: u64) -> CaseReport {
+        CaseReport { outages: outages.to_vec(), failed_calls, ..CaseReport::new("x") }
+    }
+
+    fn judged(expect: Expect, outages: &[f64], failed_calls: u64) -> usize {
+        let mut report = report(outages, failed_calls);
+        judge(
+            &Case { expect, ..CASES.iter().next().map(|c| Case { ..*c }).expect("there are cases") },
+            &mut report,
+        );
+        report.reasons.len()
+    }
+
+    #[test]
+    fn what_must_not_be_noticed_is_not_and_what_must_be_is() {
+        assert_eq!(judged(Expect::NoFailedCall, &[0.0], 0), 0);
+        assert_eq!(judged(Expect::NoFailedCall, &[30.0], 1), 1);
+        assert_eq!(judged(Expect::Outage, &[500.0], 9), 0);
+        assert_eq!(judged(Expect::Outage, &[500.0, 0.0], 9), 1, "a fault that nobody noticed was none");
+        assert_eq!(judged(Expect::Safety, &[0.0, 90.0], 2), 0);
+        assert_eq!(judged(Expect::Safety, &[25_000.0], 2), 1);
+    }
+
+    #[test]
+    fn phases_come_from_failovers_only() {
+        let row = |kind: &str| json!({"kind": kind, "phases": [{"name": "fence", "took_ms": 400.0}]});
+        let mut of = report(&[], 0);
+        note_phases(&[row("bootstrap"), row("failover"), row("failover")], &mut of);
+        assert_eq!(of.phases, [("fence".to_owned(), vec![400.0, 400.0])]);
+        assert_eq!(of.to_json()["phases_ms"]["fence"]["p50"], json!(400.0));
+        assert!(of.to_json()["outage_ms"].is_null(), "unknown is null");
+    }
+
+    #[test]
+    fn names_are_distinct_and_some_cases_are_quick() {
+        let names: BTreeSet<&str> = CASES.iter().map(|case| case.name).collect();
+        assert_eq!(names.len(), CASES.len());
+        assert!(CASES.iter().any(|case| case.quick && case.net) && CASES.iter().any(|case| !case.quick));
+    }
+}

@@ -1,0 +1,137 @@
+//! The masters of a run: ours, alone or with a standby, and the stock one. Each is stopped when it is dropped.
+
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+
+use crate::run::{Stopwatch, output_json, pause};
+use crate::wheel;
+
+const READY_WITHIN: Duration = Duration::from_secs(20);
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// A process that ends with us.
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if let Ok(pid) = i32::try_from(self.0.id()) {
+            // It may have ended by itself.
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        }
+        let _ = self.0.wait();
+    }
+}
+
+/// A primary and, unless it is alone, its standby.
+pub(super) struct Cluster {
+    pub(super) grpc: String,
+    pub(super) mooncake: String,
+    pub(super) http: String,
+    nodes: Vec<Process>,
+}
+
+impl Cluster {
+    pub(super) fn alone(binary: &Path, flags: &[&str]) -> Result<Self> {
+        let (a, ready) = node(binary, &[&["--node", "a", "--role", "primary"], flags].concat())?;
+        Ok(Self::of(a, &ready))
+    }
+
+    /// With a standby in sync.
+    pub(super) fn pair(binary: &Path, flags: &[&str]) -> Result<Self> {
+        let mut this = Self::alone(binary, flags)?;
+        this.join(binary, flags)?;
+        Ok(this)
+    }
+
+    fn of(primary: Process, ready: &Value) -> Self {
+        let of = |name: &str| text(ready, name);
+        Self { grpc: of("grpc"), mooncake: of("mooncake"), http: of("http"), nodes: vec![primary] }
+    }
+
+    /// Adds a standby and waits until it is in sync.
+    pub(super) fn join(&mut self, binary: &Path, flags: &[&str]) -> Result<()> {
+        let grpc = self.grpc.clone();
+        let (b, _) = node(binary, &[&["--node", "b", "--role", "standby", "--peer", &grpc], flags].concat())?;
+        self.nodes.push(b);
+        self.until(binary, "a standby in sync", |status| {
+            let nodes = status["nodes"].as_array().into_iter().flatten();
+            nodes.flat_map(|n| n["standbys"].as_array().into_iter().flatten()).any(|s| s["in_sync"] == true)
+        })
+    }
+
+    /// Waits for a status that is as wanted.
+    pub(super) fn until(&self, binary: &Path, what: &str, wanted: impl Fn(&Value) -> bool) -> Result<()> {
+        let watch = Stopwatch::start();
+        loop {
+            if self.ask(binary, &["status"]).is_ok_and(|status| wanted(&status)) {
+                return Ok(());
+            }
+            ensure!(watch.elapsed() < READY_WITHIN * 6, "never: {what}");
+            pause(LOOK_EVERY);
+        }
+    }
+
+    /// The line of JSON that a command prints, whatever its exit code.
+    pub(super) fn ask(&self, binary: &Path, words: &[&str]) -> Result<Value> {
+        let mut command = Command::new(binary);
+        command.args(words).args(["--json", "--connect", &self.grpc]);
+        output_json(command)
+    }
+}
+
+fn text(value: &Value, name: &str) -> String {
+    value[name].as_str().unwrap_or_default().to_owned()
+}
+
+fn node(binary: &Path, words: &[&str]) -> Result<(Process, Value)> {
+    let mut command = Command::new(binary);
+    command.args(["serve", "--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0", "--mooncake", "127.0.0.1:0"]);
+    command.args(words).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().context("cannot start a node")?;
+    let stdout = child.stdout.take().context("stdout is piped")?;
+    let process = Process(child);
+    let mut line = String::new();
+    BufReader::new(stdout).read_line(&mut line)?;
+    let ready = serde_json::from_str(&line).with_context(|| format!("a node said {line:?} when ready"))?;
+    Ok((process, ready))
+}
+
+/// The wheel's own master.
+pub(super) struct Stock {
+    pub(super) addr: String,
+    pub(super) pid: u32,
+    _process: Process,
+}
+
+impl Stock {
+    pub(super) fn start() -> Result<Self> {
+        let (rpc, metrics) = (free_port()?, free_port()?);
+        // It becomes the program of that name, under the same process id.
+        let mut master = wheel::command(&wheel::python()?);
+        master.args(["-m", "mooncake.cli", "--minloglevel=2", "--rpc_thread_num=4"]);
+        master.args([format!("--rpc_port={rpc}"), format!("--metrics_port={metrics}")]);
+        let child = master.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        let child = child.context("cannot start the stock master")?;
+        let (pid, addr) = (child.id(), format!("127.0.0.1:{rpc}"));
+        let this = Self { addr, pid, _process: Process(child) };
+        let watch = Stopwatch::start();
+        while std::net::TcpStream::connect(&this.addr).is_err() {
+            ensure!(watch.elapsed() < READY_WITHIN, "the stock master does not listen on {}", this.addr);
+            pause(LOOK_EVERY);
+        }
+        Ok(this)
+    }
+}
+
+/// The stock master takes no port 0.
+fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
