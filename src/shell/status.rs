@@ -214,7 +214,10 @@ impl StatusBoard {
     fn clients(&self) -> v1::ClientCounts {
         let table = self.store.segments().read();
         let known = table.clients().len() as u64;
-        let ok = table.clients().filter(|c| c.ok).count() as u64;
+        // A primary tells those that an earlier one knew to mount again, as its answer to a ping does.
+        let epoch = table.term();
+        let is_primary = self.serving.current().is_some();
+        let ok = table.clients().filter(|c| c.ok && (!is_primary || c.is_greeted(epoch))).count() as u64;
         v1::ClientCounts { known: Some(known), ok: Some(ok), needing_remount: Some(known - ok) }
     }
 

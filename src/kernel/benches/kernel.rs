@@ -167,7 +167,7 @@ fn append(c: &mut Criterion) {
             timed(|| {
                 (0..rounds).for_each(|_| {
                     black_box(one());
-                })
+                });
             })
         });
     });
@@ -260,7 +260,7 @@ fn allocator(c: &mut Criterion) {
             timed(|| {
                 (0..rounds).for_each(|_| {
                     let _ = black_box(one());
-                })
+                });
             })
         });
     });

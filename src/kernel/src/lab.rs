@@ -32,3 +32,20 @@ impl FromStr for Sabotage {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_fault_has_a_word_and_others_are_refused() {
+        let words = [
+            ("drop-entry", Sabotage::DropEntry),
+            ("flip-digest", Sabotage::FlipDigest),
+            ("lose-ack", Sabotage::LoseAck),
+        ];
+        assert!(words.iter().all(|(word, fault)| word.parse() == Ok(*fault)));
+        let why = "rm".parse::<Sabotage>().expect_err("no such fault").to_string();
+        assert!(why.contains("`rm`") && why.contains("`lose-ack`"), "{why}");
+    }
+}

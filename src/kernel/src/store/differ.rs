@@ -222,3 +222,7 @@ fn task(t: &Task) -> Fields {
         ("message", t.message.to_string()),
     ]
 }
+
+#[cfg(test)]
+#[path = "differ_tests.rs"]
+mod tests;

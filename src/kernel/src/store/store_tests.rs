@@ -7,7 +7,7 @@ use crate::types::{
     Uuid, WallTime,
 };
 
-fn store() -> MetadataStore {
+pub(super) fn store() -> MetadataStore {
     MetadataStore::new(&"test".parse().expect("a name"))
 }
 
@@ -17,7 +17,7 @@ fn apply(store: &MetadataStore, seq: u64, op: &Op<'_>) -> Result<(), ApplyError>
     store.apply(&codec::decode(&bytes).expect("own bytes"))
 }
 
-fn mount(id: u64) -> Op<'static> {
+pub(super) fn mount(id: u64) -> Op<'static> {
     let segment = SegmentSpec {
         id: SegmentId(Uuid { first: id, second: 0 }),
         name: format!("host-{id}"),
@@ -30,7 +30,7 @@ fn mount(id: u64) -> Op<'static> {
     Op::MountSegment { client: ClientId::default(), segment: std::borrow::Cow::Owned(segment), held: false }
 }
 
-fn put(key: &'static [u8], offset: u64) -> Op<'static> {
+pub(super) fn put(key: &'static [u8], offset: u64) -> Op<'static> {
     let region = Region { mount: MountUid(LogPos::new(Epoch(1), Seq(1))), offset, reserved: 8 };
     Op::PutStart {
         key,
@@ -41,10 +41,10 @@ fn put(key: &'static [u8], offset: u64) -> Op<'static> {
     }
 }
 
-const K: &[u8] = b"default\0k";
+pub(super) const K: &[u8] = b"default\0k";
 const J: &[u8] = b"default\0j";
 
-fn end(key: &'static [u8]) -> Op<'static> {
+pub(super) fn end(key: &'static [u8]) -> Op<'static> {
     Op::PutEnd { key, checksum: Some(7) }
 }
 

@@ -28,3 +28,7 @@ pub struct BadValue {
     /// What would have been accepted.
     pub expected: &'static str,
 }
+
+#[cfg(test)]
+#[path = "words_tests.rs"]
+mod tests;
