@@ -4,6 +4,8 @@
 
 #[path = "tidy/checklist.rs"]
 mod checklist;
+#[path = "tidy/guarantees.rs"]
+mod guarantees;
 #[path = "tidy/imports.rs"]
 mod imports;
 #[path = "tidy/links.rs"]
@@ -104,6 +106,19 @@ fn the_kernel_depends_on_nothing_impure() {
 #[test]
 fn the_console_depends_on_the_contract_only() {
     each(|file| file.path == "tui/Cargo.toml", manifest::console_dependencies);
+}
+
+#[test]
+fn promises_name_tests_that_exist() {
+    let tree = Tree::read();
+    let text_of = |path: &str| tree.files.iter().find(|file| file.path == path).map(|file| file.text.clone());
+    each(
+        |file| file.path == "docs/guarantees.md",
+        |path, text| {
+            assert!(text.lines().flat_map(guarantees::named).count() > 20, "the page has lost its form");
+            guarantees::check(path, text, &text_of)
+        },
+    );
 }
 
 #[test]

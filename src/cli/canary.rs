@@ -63,7 +63,7 @@ pub(crate) async fn run(client: &ClientArgs, args: &CanaryArgs) -> Result<Exit, 
         }
     };
     tokio::select! {
-        never = canary.sing(args.pause) => never,
+        never = canary.sing(args.pause, say) => never,
         () = over => {}
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
@@ -79,7 +79,8 @@ fn say(line: &Value) {
     let _ = std::io::stdout().flush();
 }
 
-struct Canary {
+/// The client.
+pub(crate) struct Canary {
     caller: Caller,
     id: Uuid,
     written: u64,
@@ -88,7 +89,8 @@ struct Canary {
 }
 
 impl Canary {
-    fn new(addrs: Vec<String>, timeout: Duration) -> Self {
+    /// One that has not called yet.
+    pub(crate) fn new(addrs: Vec<String>, timeout: Duration) -> Self {
         let route = Arc::new(Route::new(addrs));
         Self {
             caller: Caller::with_limit(route, timeout),
@@ -99,16 +101,16 @@ impl Canary {
         }
     }
 
-    /// Goes on for ever.
-    async fn sing(&mut self, pause: Duration) -> ! {
+    /// Goes on for ever, and tells of each outage when it is over.
+    pub(crate) async fn sing(&mut self, pause: Duration, tell: impl Fn(&Value)) -> ! {
         loop {
             let began = Instant::now();
             let good = self.write().await;
-            self.writes.saw(good, began, Instant::now()).iter().for_each(say);
+            self.writes.saw(good, began, Instant::now()).iter().for_each(&tell);
             sleep(pause).await;
             let began = Instant::now();
             let good = self.read().await;
-            self.reads.saw(good, began, Instant::now()).iter().for_each(say);
+            self.reads.saw(good, began, Instant::now()).iter().for_each(&tell);
             sleep(pause).await;
         }
     }
@@ -153,7 +155,13 @@ impl Canary {
         )
     }
 
-    fn is_good(&self) -> bool {
+    /// The longest time without a good write; `None` where none was ever good.
+    pub(crate) fn write_outage(&self) -> Option<Duration> {
+        (self.writes.good > 0).then_some(self.writes.longest)
+    }
+
+    /// It was answered, and is still.
+    pub(crate) fn is_good(&self) -> bool {
         [&self.writes, &self.reads].iter().all(|watch| watch.good > 0 && watch.failing_since.is_none())
     }
 

@@ -9,6 +9,7 @@ mod client;
 mod console;
 mod dashboards;
 mod demo;
+mod drill;
 mod duration;
 mod exit;
 mod history;
@@ -105,6 +106,8 @@ enum Command {
     Verify(verify::VerifyArgs),
     /// Damage a node on purpose, to see that it is found
     Lab(verify::LabArgs),
+    /// Strike a node on purpose, measure what clients see, and note it
+    Drill(drill::DrillArgs),
     /// Write and read all the time, and say how long there was no good answer
     Canary(canary::CanaryArgs),
     /// What to do about an alert, and how to do what has to be planned
@@ -177,6 +180,7 @@ pub fn run() -> ExitCode {
         Command::Runbook(args) => runbook::run(client.json, &args),
         Command::Dashboards(args) => block_on(dashboards::run(client.json, &args)),
         Command::Console(args) => block_on(console::run(&client, &args)),
+        Command::Drill(args) => block_on(drill::run(&client, &args)),
         Command::Canary(args) => {
             if args.exit_with_stdin {
                 std::thread::spawn(stop_with_stdin);

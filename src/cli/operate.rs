@@ -229,7 +229,7 @@ async fn open(addr: &str) -> Result<Channel, Failure> {
     opened.map_err(|why| Failure::new(Exit::Unreachable, format!("{addr} cannot be reached: {why}")))
 }
 
-fn cluster_of(status: Option<&NodeStatus>) -> String {
+pub(crate) fn cluster_of(status: Option<&NodeStatus>) -> String {
     status.and_then(|s| s.identity.as_ref()).map_or_else(String::new, |identity| identity.cluster.clone())
 }
 
@@ -333,7 +333,7 @@ fn loss_json(loss: Option<&Loss>) -> Value {
 }
 
 /// Lets a person type the cluster's name. Scripts say `--yes`.
-fn confirm(yes: bool, cluster: &str, statement: &str) -> Result<(), Failure> {
+pub(crate) fn confirm(yes: bool, cluster: &str, statement: &str) -> Result<(), Failure> {
     if yes {
         return Ok(());
     }

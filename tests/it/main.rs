@@ -9,6 +9,7 @@ mod console;
 #[expect(clippy::panic, reason = "helpers of tests end them so, with what they saw")]
 mod coordinator;
 mod demo;
+mod drill;
 mod eviction;
 mod failover;
 mod full_sync;

@@ -171,16 +171,18 @@ fn moved(metric: &Metric, scrapes: &[Vec<Scrape>]) -> bool {
 /// So that every home is compared and counted within the test.
 const QUICK: &str = "--verify-cycle-ms 200 --verify-recount-ms 500";
 
+/// "Metrics exist": and never change.
 #[tokio::test]
-async fn every_metric_of_the_catalogue_moves_or_is_absent_as_it_says() {
+async fn trap_08_every_metric_of_the_catalogue_moves_or_is_absent_as_it_says() {
     let collector = Collector::start().await;
     let traced = format!(
         "--otlp {} --trace-sample always --client-ttl-ms 600000 --eviction-watermark 0.2 --put-discard-ms 1000 \
          --put-release-ms 2000",
         collector.url
     );
-    let a =
-        Node::start(&format!("--node a --role primary --log-mib 1 {QUICK} --mooncake 127.0.0.1:0 {traced}"));
+    let a = Node::start(&format!(
+        "--node a --role primary --grant-ms 3000 --log-mib 1 {QUICK} --mooncake 127.0.0.1:0 {traced}"
+    ));
     let read = |s: &Scrape| s.families.contains("standfast_node_role");
     let lonely = until(&a, "the first reading", read).await;
     for name in

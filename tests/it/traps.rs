@@ -6,6 +6,7 @@ use nix::sys::signal::Signal;
 use standfast_proto::v1;
 
 use crate::node::{Node, end, get, segment, start};
+use crate::scrape::{Scrape, page, scrape, until};
 
 fn lag(status: &v1::NodeStatus) -> Option<v1::Lag> {
     status.upstream.as_ref().and_then(|upstream| upstream.lag)
@@ -72,4 +73,27 @@ async fn trap_03_what_a_promotion_announces_can_be_read() {
         assert_eq!(after, before, "the same addresses, ids and checksums");
         assert_eq!(objects(b.status(true).await), Some(3));
     }
+}
+
+/// "Service ready": with no client attached. A new primary is ready at once, and
+/// says how many of its clients have come back.
+#[tokio::test]
+async fn trap_04_ready_says_nothing_about_clients_so_they_are_counted_apart() {
+    let clients = |s: &Scrape| {
+        let of = |state: &str| s.value(&format!("standfast_clients{{state=\"{state}\"}}"));
+        (of("ok"), of("needing_remount"))
+    };
+    let (a, b) = Node::pair("").await;
+    assert_eq!((page(&a, "/readyz").await.0, clients(&scrape(&a).await)), (200, (Some(0.0), Some(0.0))));
+    let lent = segment(1, 1 << 20);
+    let hello =
+        v1::ReMountSegmentRequest { client: lent.client, segments: lent.segment.into_iter().collect() };
+    a.master().await.re_mount_segment(hello.clone()).await.expect("mounted");
+    until(&a, "attached", |s| clients(s) == (Some(1.0), Some(0.0))).await;
+    a.signal(Signal::SIGKILL);
+    assert!(b.promote().await.accepted);
+    assert_eq!(page(&b, "/readyz").await.0, 200);
+    assert_eq!(clients(&scrape(&b).await), (Some(0.0), Some(1.0)), "nobody has come back yet");
+    b.master().await.re_mount_segment(hello).await.expect("back");
+    until(&b, "back", |s| clients(s) == (Some(1.0), Some(0.0))).await;
 }

@@ -109,7 +109,9 @@ fn measure(package: &str, out: &Path) -> Result<Value> {
     let mut tool = run::cargo();
     tool.args(["tarpaulin", "--locked", "--package", package, "--engine", "llvm", "--skip-clean"]);
     tool.args(["--target-dir", "target/coverage"]);
-    tool.args(["--timeout", "600", "--out", "json", "--output-dir"]).arg(out);
+    tool.args(["--implicit-test-threads", "--timeout", "1800", "--out", "json", "--output-dir"]).arg(out);
+    // Which lines run is soon decided; what random cases find is for the plain run of the tests.
+    tool.env("PROPTEST_CASES", "8");
     tool.stdout(Stdio::null());
     ensure!(run::status(tool)?.success(), "the tests of {package} failed under coverage");
     let report = out.join("tarpaulin-report.json");

@@ -95,13 +95,7 @@ pub(crate) fn failover(runs: u32, quick: bool, json: bool) -> Result<ExitCode> {
     let reports = failover::run(Selection { runs, quick })?;
     let (tally, notes) = failover_summary(&reports);
     if json {
-        let faults: Vec<Value> = reports.iter().map(CaseReport::to_json).collect();
-        let line = json!({
-            "schema": 1, "suite": "failover", "machine": failover::machine(), "commit": failover::commit(),
-            "profile": "dev", "faults": faults, "passed": tally.passed, "failed": tally.failed,
-            "skipped": tally.skipped,
-        });
-        println!("{line}");
+        println!("{}", failover_json(&reports, tally));
     } else {
         for note in notes {
             println!("{note}");
@@ -109,6 +103,26 @@ pub(crate) fn failover(runs: u32, quick: bool, json: bool) -> Result<ExitCode> {
         println!("{tally}");
     }
     Ok(if tally.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Every fault so often, and kill -9 with shorter timers: what the report is made of.
+pub(crate) fn failover_report(runs: u32) -> Result<Value> {
+    let reports = failover::run(Selection { runs, quick: false })?;
+    let (tally, notes) = failover_summary(&reports);
+    notes.iter().for_each(|note| eprintln!("{note}"));
+    let mut line = failover_json(&reports, tally);
+    line["curve"] = Value::Array(failover::curve(runs)?);
+    eprintln!("{line}");
+    Ok(line)
+}
+
+fn failover_json(reports: &[CaseReport], tally: Tally) -> Value {
+    let faults: Vec<Value> = reports.iter().map(CaseReport::to_json).collect();
+    json!({
+        "schema": 1, "suite": "failover", "machine": failover::machine(), "commit": failover::commit(),
+        "profile": "dev", "faults": faults, "passed": tally.passed, "failed": tally.failed,
+        "skipped": tally.skipped,
+    })
 }
 
 /// The counts, and a line for each fault that failed or was skipped.

@@ -11,7 +11,9 @@ mod e2e;
 mod etcd;
 mod failover;
 mod fix;
+mod performance;
 mod process;
+mod report;
 mod run;
 mod sim;
 mod steps;
@@ -76,6 +78,26 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Make one fault after the other, at random, under load, and check every byte
+    Chaos {
+        /// For how long, in seconds
+        #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+        duration: u64,
+        /// Gives the schedule
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
+    /// Measure at length and write a page of docs/reports
+    Report {
+        page: report::Page,
+        /// How often each fault is made, 30 unless given, a few of them less often;
+        /// rounds of each comparison of performance, 5 unless given
+        #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+        runs: Option<u32>,
+        /// Write the page of what was measured before: a line of JSON
+        #[arg(long, value_name = "FILE")]
+        from: Option<std::path::PathBuf>,
+    },
     /// Run one suite of end-to-end cases against real processes
     E2e {
         suite: e2e::Suite,
@@ -101,6 +123,10 @@ fn main() -> ExitCode {
         Command::Sim { args } => sim::run(&args),
         Command::Coverage { json } => coverage::run(json),
         Command::Bench { json } => bench::run(json),
+        Command::Chaos { duration, seed } => {
+            failover::chaos::run(std::time::Duration::from_secs(duration), seed)
+        }
+        Command::Report { page, runs, from } => report::run(page, runs, from),
         Command::E2e { suite: e2e::Suite::Failover, runs, quick, json } => e2e::failover(runs, quick, json),
         Command::E2e { suite, runs, json, .. } => e2e::run(suite, runs, json),
     };

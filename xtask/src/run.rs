@@ -50,8 +50,17 @@ pub(crate) fn status(mut command: Command) -> Result<ExitStatus> {
 
 /// Builds the `standfast` binary with the dev profile and says where cargo put it.
 pub(crate) fn build_binary() -> Result<PathBuf> {
+    build(&[])
+}
+
+/// The same as it is shipped: for figures.
+pub(crate) fn release_binary() -> Result<PathBuf> {
+    build(&["--release"])
+}
+
+fn build(flags: &[&str]) -> Result<PathBuf> {
     let mut build = cargo();
-    build.args(["build", "--locked", "--package", "standfast", "--bin", "standfast"]);
+    build.args(["build", "--locked", "--package", "standfast", "--bin", "standfast"]).args(flags);
     build.arg("--message-format=json-render-diagnostics");
     eprintln!("$ {}", show(&build));
     let output = build.stderr(Stdio::inherit()).output().context("cannot start cargo build")?;
@@ -63,6 +72,15 @@ pub(crate) fn build_binary() -> Result<PathBuf> {
         .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
         .find_map(|message| message["executable"].as_str().map(PathBuf::from))
         .context("cargo build named no executable for the binary `standfast`")
+}
+
+/// The line of JSON that `command` prints, whatever its exit code.
+pub(crate) fn output_json(mut command: Command) -> Result<serde_json::Value> {
+    let shown = show(&command);
+    let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output();
+    let output = output.with_context(|| format!("cannot start `{shown}`"))?;
+    serde_json::from_slice(&output.stdout)
+        .with_context(|| format!("`{shown}` ended with {} and printed no JSON", output.status))
 }
 
 /// The command as one would type it, with the variables set for it in front.

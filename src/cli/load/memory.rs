@@ -269,7 +269,7 @@ mod tests {
     #[test]
     fn an_address_means_its_segment() {
         let memory = Memory::default();
-        let mut lend = || memory.lend(100).expect("lent");
+        let lend = || memory.lend(100).expect("lent");
         let (a, b) = (lend(), lend());
         memory.write(&a.name, a.base + 90, &[1; 10]).expect("inside");
         assert_eq!(memory.read(&a.name, a.base + 89, 2), Ok(vec![0, 1]));

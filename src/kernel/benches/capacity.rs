@@ -5,6 +5,8 @@
 #![expect(clippy::disallowed_macros, reason = "it prints its figures")]
 #![expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "a benchmark reads the clock")]
 
+#[path = "load/cpu.rs"]
+mod cpu;
 mod load;
 
 use std::sync::Arc;
@@ -62,6 +64,29 @@ fn bytes_an_object() {
     println!("bytes_an_object_beside_its_key {}", each - KEY_BYTES);
 }
 
+/// Ten times as many fit, cost no more each, are found, and go.
+fn ten_times_as_many() {
+    let all = 10 * objects();
+    let (master, store) = primary(4);
+    let used = measure(|| fill(&master, all, None)).bytes_current;
+    assert_eq!(store.objects(), all);
+    println!("bytes_an_object_at_10_million {}", used / all as i64);
+    let asked = |n: u64| key(n.wrapping_mul(0x9e37_79b9_7f4a_7c15) % all);
+    let mut spent = Duration::ZERO;
+    for first in (0..objects() / 10).step_by(BATCH as usize) {
+        let ask = Request::ExistKey { keys: (first..first + BATCH).map(asked).collect() };
+        let begun = cpu::spent();
+        let Response::ExistKey(found) = call(&master, &ask) else { panic!("another answer") };
+        spent += cpu::spent() - begun;
+        assert!(found.iter().all(|found| *found == Ok(true)), "each is found");
+    }
+    println!("exist_in_batches_at_10_million_ns {:.1}", spent.as_nanos() as f64 / (objects() / 10) as f64);
+    let Response::RemoveAll(removed) = call(&master, &Request::RemoveAll { force: true }) else {
+        panic!("another answer")
+    };
+    assert_eq!((removed, store.objects()), (all, 0), "all go");
+}
+
 fn bytes_an_allocation() {
     let mut space = OffsetAllocator::new(1 << 40);
     let mut live = Vec::with_capacity(objects() as usize);
@@ -89,15 +114,18 @@ fn census() {
     let config = ReplicateConfig::default();
     call(&master, &Request::PutStart { client: WRITER, config, items: too_large });
     let later = NOW.plus(Duration::from_secs(60));
-    let (mut spent, mut longest) = (Duration::ZERO, Duration::ZERO);
+    let mut steps = Vec::new();
     while master.eviction_stats().successful == 0 {
-        let begun = Clock::now();
+        let begun = cpu::spent();
         let _ = master.maintain(later, WallTime(0));
-        spent += begun.elapsed();
-        longest = longest.max(begun.elapsed());
+        steps.push(cpu::spent() - begun);
     }
+    steps.sort_unstable();
+    let spent: Duration = steps.iter().sum();
+    let looks = master.eviction_stats().looked_at;
+    println!("eviction_census_ns_an_object {:.1}", spent.as_nanos() as f64 / looks as f64);
     println!("eviction_pass_ns_an_object {:.1}", spent.as_nanos() as f64 / objects() as f64);
-    println!("eviction_longest_step_us {}", longest.as_micros());
+    println!("eviction_step_us {}", steps[steps.len() / 2].as_micros());
 }
 
 /// Latencies of single puts, in order.
@@ -153,6 +181,7 @@ fn unmount() {
 
 fn main() {
     bytes_an_object();
+    ten_times_as_many();
     bytes_an_allocation();
     census();
     unmount();

@@ -119,14 +119,12 @@ impl<T> Ranked<RwLock<T>> {
 
     /// Locks for reading.
     pub fn read(&self) -> ReadGuard<'_, T> {
-        let held = Held::take(self.order);
-        Guard { inner: self.lock.read(), _held: held }
+        Guard::new(self.order, || self.lock.read())
     }
 
     /// Locks for writing.
     pub fn write(&self) -> WriteGuard<'_, T> {
-        let held = Held::take(self.order);
-        Guard { inner: self.lock.write(), _held: held }
+        Guard::new(self.order, || self.lock.write())
     }
 }
 
@@ -138,8 +136,7 @@ impl<T> Ranked<Mutex<T>> {
 
     /// Locks.
     pub fn lock(&self) -> Guard<MutexGuard<'_, T>> {
-        let held = Held::take(self.order);
-        Guard { inner: self.lock.lock(), _held: held }
+        Guard::new(self.order, || self.lock.lock())
     }
 }
 
@@ -148,6 +145,63 @@ impl<T> Ranked<Mutex<T>> {
 pub struct Guard<G> {
     inner: G,
     _held: Held,
+    #[cfg(feature = "holds")]
+    _timed: holds::Timed,
+}
+
+/// The longest hold of a lock, for benches: they bring the clock, the kernel has none.
+#[cfg(feature = "holds")]
+pub mod holds {
+    use std::sync::OnceLock;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::Order;
+
+    static CLOCK: OnceLock<fn() -> u64> = OnceLock::new();
+    static LONGEST_SHARD: AtomicU64 = AtomicU64::new(0);
+
+    /// Times all holds from now on with this clock, in nanoseconds.
+    pub fn time_with(clock: fn() -> u64) {
+        let _ = CLOCK.set(clock);
+    }
+
+    /// The longest hold of a shard since it was last asked for, in nanoseconds.
+    #[must_use]
+    pub fn take_longest() -> u64 {
+        LONGEST_SHARD.swap(0, Ordering::Relaxed)
+    }
+
+    /// One hold.
+    #[derive(Debug)]
+    pub(super) struct Timed(Option<u64>);
+
+    impl Timed {
+        pub(super) fn begin(order: Order) -> Self {
+            let is_shard = order > Order::SEGMENTS && order < Order::DERIVED;
+            Self(CLOCK.get().filter(|_| is_shard).map(|now| now()))
+        }
+    }
+
+    impl Drop for Timed {
+        fn drop(&mut self) {
+            if let (Some(begun), Some(now)) = (self.0, CLOCK.get()) {
+                LONGEST_SHARD.fetch_max(now().saturating_sub(begun), Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+impl<G> Guard<G> {
+    fn new(order: Order, lock: impl FnOnce() -> G) -> Self {
+        let held = Held::take(order);
+        let inner = lock();
+        Self {
+            inner,
+            _held: held,
+            #[cfg(feature = "holds")]
+            _timed: holds::Timed::begin(order),
+        }
+    }
 }
 
 impl<G: Deref> Deref for Guard<G> {

@@ -103,6 +103,8 @@ pub(crate) struct Shape {
     pub(crate) canary_timeout: &'static str,
     /// Seed of the load.
     pub(crate) seed: u64,
+    /// More flags of both nodes.
+    pub(crate) flags: String,
 }
 
 /// The processes, and where they are.
@@ -110,6 +112,7 @@ pub(crate) struct Cluster {
     binary: PathBuf,
     folder: TempDir,
     ports: Vec<(&'static str, [u16; 2])>,
+    flags: String,
     pub(crate) members: Vec<Option<Process>>,
     pub(crate) nodes: [Option<Process>; 2],
     pub(crate) lender: Option<Process>,
@@ -134,6 +137,7 @@ impl Cluster {
             binary: binary.to_owned(),
             folder: tempfile::tempdir()?,
             ports: ports.collect::<Result<_>>()?,
+            flags: shape.flags.clone(),
             members: Vec::new(),
             nodes: [None, None],
             lender: None,
@@ -167,11 +171,15 @@ impl Cluster {
         format!("{}:{}", self.host(machine), ports[port])
     }
 
+    /// `program` on that machine; it dies with us, however we end.
     fn command(&self, machine: &str, program: &Path) -> Command {
-        match &self.net {
-            Some(net) => net.command(machine, program.as_os_str()),
-            None => Command::new(program),
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL", "--"]);
+        if let Some(net) = &self.net {
+            command.args(net.words(machine));
         }
+        command.arg(program);
+        command
     }
 
     /// A member of etcd; `of` so many.
@@ -199,6 +207,7 @@ impl Cluster {
         serve.args(["serve", "--node", name, "--cluster", "kv", "--grpc", &self.at(name, 0)]);
         serve.args(["--http", &self.at(name, 1), "--coordinator", &format!("etcd://{}", members.join(","))]);
         serve.arg("--history").arg(self.folder.path().join(format!("{name}.history")));
+        serve.args(self.flags.split_whitespace());
         let process = Process::spawn(serve, &self.log(name))?;
         process.line().with_context(|| format!("{name} did not start: {}", self.words(name)))?;
         self.nodes[nr] = Some(process);
@@ -234,7 +243,7 @@ impl Cluster {
         ask.env("ETCDCTL_API", "3").arg(format!("--endpoints={}", urls.join(",")));
         ask.args(["endpoint", "status", "--write-out=json"]);
         let told: Value = serde_json::from_slice(&ask.output().context("etcdctl is needed")?.stdout)?;
-        let status = |one: &Value| &one["Status"]["leader"] == &one["Status"]["header"]["member_id"];
+        let status = |one: &Value| one["Status"]["leader"] == one["Status"]["header"]["member_id"];
         let members = told.as_array().map_or(&[][..], Vec::as_slice);
         members.iter().position(status).context("no member of etcd leads")
     }

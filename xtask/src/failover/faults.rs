@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use nix::sys::signal::Signal;
+use serde_json::Value;
 
 use super::cluster::{CLIENTS, Cluster, NODES, primary};
 use super::net::Cut;
@@ -16,6 +17,10 @@ pub(crate) enum Fault {
     CleanStop,
     /// SIGKILL to the primary, which is started again.
     Kill,
+    /// SIGKILL to the standby, which is started again.
+    KillStandby,
+    /// SIGSTOP to the standby, and SIGCONT after a while.
+    FreezeStandby,
     /// SIGSTOP to the primary, and SIGCONT once it is replaced.
     Freeze,
     /// The primary is cut off from everybody, both ways.
@@ -62,6 +67,17 @@ pub(crate) struct Case {
     pub(crate) quick: bool,
 }
 
+impl Case {
+    /// How often it is run: there is no distribution of what nobody notices.
+    pub(crate) fn runs(&self, wanted: u32) -> u32 {
+        match self.expect {
+            Expect::Outage => wanted,
+            Expect::Safety => wanted.min(5),
+            Expect::NoFailedCall => wanted.min(2),
+        }
+    }
+}
+
 const fn case(name: &'static str, fault: Fault, expect: Expect, net: bool, quick: bool) -> Case {
     Case { name, fault, expect, net, members: 1, quick }
 }
@@ -71,6 +87,8 @@ pub(crate) const CASES: &[Case] = &[
     case("kill -9", Fault::Kill, Expect::Outage, false, true),
     case("clean stop", Fault::CleanStop, Expect::Outage, false, false),
     case("freeze", Fault::Freeze, Expect::Outage, false, true),
+    case("standby killed", Fault::KillStandby, Expect::Safety, false, false),
+    case("standby frozen", Fault::FreezeStandby, Expect::Safety, false, false),
     case("partition", Fault::Partition, Expect::Outage, true, true),
     case("one-way partition", Fault::OneWay, Expect::Safety, true, false),
     case("packet loss", Fault::PacketLoss, Expect::Safety, true, false),
@@ -100,8 +118,11 @@ pub(crate) struct Lengths {
 pub(crate) const SHORT: Lengths =
     Lengths { after: Duration::from_secs(1), trouble: Duration::from_secs(2), etcd: Duration::from_secs(4) };
 /// Otherwise: longer than every lease and timeout of the nodes.
-pub(crate) const LONG: Lengths =
-    Lengths { after: Duration::from_secs(3), trouble: Duration::from_secs(6), etcd: Duration::from_secs(60) };
+pub(crate) const LONG: Lengths = Lengths {
+    after: Duration::from_millis(1500),
+    trouble: Duration::from_secs(4),
+    etcd: Duration::from_secs(60),
+};
 
 impl Fault {
     /// Why it cannot be made anywhere, if so.
@@ -117,6 +138,16 @@ impl Fault {
         match self {
             Self::CleanStop => restart(cluster, leading, Signal::SIGTERM, lengths),
             Self::Kill => restart(cluster, leading, Signal::SIGKILL, lengths),
+            Self::KillStandby => {
+                node(cluster, other)?.end(Signal::SIGKILL)?;
+                pause(lengths.after);
+                cluster.start_node(other)
+            }
+            Self::FreezeStandby => {
+                node(cluster, other)?.signal(Signal::SIGSTOP)?;
+                pause(lengths.trouble);
+                node(cluster, other)?.signal(Signal::SIGCONT)
+            }
             Self::Freeze => {
                 node(cluster, leading)?.signal(Signal::SIGSTOP)?;
                 let taken = taken_over(cluster, other);
@@ -175,8 +206,40 @@ fn node(cluster: &mut Cluster, nr: usize) -> Result<&mut super::cluster::Process
     cluster.nodes[nr].as_mut().with_context(|| format!("{} runs", NODES[nr]))
 }
 
+/// The primary had just lost its standby, on a machine that stalled: a second fault, at which everything is lost, as the
+/// status says beforehand (PROTOCOL I7). No promise is judged by it.
+#[derive(Debug)]
+pub(crate) struct StruckAlone;
+
+impl std::fmt::Display for StruckAlone {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the primary stood alone when it was struck")
+    }
+}
+
+impl std::error::Error for StruckAlone {}
+
 fn taken_over(cluster: &Cluster, by: usize) -> Result<()> {
-    cluster.until("the standby leads", |line| primary(line) == Some(by)).map(drop)
+    let ended = |line: &Value| primary(line) == Some(by) || is_left_out(line, by);
+    let line = cluster.until("the standby leads", ended)?;
+    if is_left_out(&line, by) { Err(StruckAlone.into()) } else { Ok(()) }
+}
+
+/// Nobody leads, and the record names others than this node.
+fn is_left_out(line: &Value, node: usize) -> bool {
+    let name = NODES[node];
+    let this = line["nodes"].as_array().into_iter().flatten().find(|seen| seen["node"] == name);
+    let members = this.and_then(|seen| seen["in_sync"].as_array());
+    primary(line).is_none() && members.is_some_and(|names| names.iter().all(|member| member != name))
+}
+
+#[test]
+fn a_node_that_is_not_on_record_is_left_out() {
+    let line = |in_sync: Value, role: &str| serde_json::json!({"nodes": [{"node": "b", "role": role, "in_sync": in_sync}]});
+    assert!(is_left_out(&line(serde_json::json!(["a"]), "standby"), 1));
+    assert!(!is_left_out(&line(serde_json::json!(["a", "b"]), "standby"), 1));
+    assert!(!is_left_out(&line(Value::Null, "standby"), 1), "nobody knows");
+    assert!(!is_left_out(&line(serde_json::json!(["b"]), "primary"), 1));
 }
 
 fn restart(cluster: &mut Cluster, nr: usize, signal: Signal, lengths: Lengths) -> Result<()> {

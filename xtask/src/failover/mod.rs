@@ -1,12 +1,13 @@
 //! `cargo xtask e2e failover`: real nodes, a real etcd, real bytes and a real fault; how long a client gets no good
 //! answer, and that nothing that was acknowledged is lost.
 
+pub(crate) mod chaos;
 mod cluster;
 mod distribution;
 mod faults;
 mod net;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -15,8 +16,10 @@ use serde_json::{Value, json};
 use crate::run::{Stopwatch, build_binary, pause};
 use cluster::{Cluster, Shape};
 pub(crate) use distribution::Distribution;
-use faults::{CASES, Case, Expect, LONG, Lengths, SHORT};
+use faults::{CASES, Case, Expect, LONG, Lengths, SHORT, StruckAlone};
 
+/// So often may a primary be found alone, on a machine that stalls, before the case has failed.
+const STRUCK_ALONE_MAX: u32 = 5;
 /// The cluster runs undisturbed before each fault.
 const CALM: Duration = Duration::from_millis(500);
 /// A safety limit for an outage on a loaded machine, not a figure: figures go into the report.
@@ -39,6 +42,8 @@ pub(crate) struct CaseReport {
     pub(crate) seconds: f64,
     outages: Vec<f64>,
     failed_calls: u64,
+    /// Faults that proved nothing, because the primary stood alone.
+    struck_alone: u32,
     /// Milliseconds of each phase, as the nodes' history tells them.
     phases: Vec<(String, Vec<f64>)>,
     load: Value,
@@ -46,24 +51,15 @@ pub(crate) struct CaseReport {
 
 /// Runs the selected cases.
 pub(crate) fn run(selection: Selection) -> Result<Vec<CaseReport>> {
-    let binary = build_binary()?;
+    let (_folder, binary) = kept_binary()?;
     let mut reports = Vec::new();
     for case in CASES.iter().filter(|case| case.quick || !selection.quick) {
         let watch = Stopwatch::start();
-        let mut report = CaseReport {
-            name: case.name,
-            skipped: None,
-            reasons: Vec::new(),
-            seconds: 0.0,
-            outages: Vec::new(),
-            failed_calls: 0,
-            phases: Vec::new(),
-            load: Value::Null,
-        };
+        let mut report = CaseReport::new(case.name);
         let missing = case.fault.unavailable().map(str::to_owned);
         report.skipped = missing.or_else(|| net::missing().filter(|_| case.net));
         if report.skipped.is_none()
-            && let Err(error) = play(&binary, case, selection, &mut report)
+            && let Err(error) = play(&binary, case, "", selection, &mut report)
         {
             report.reasons.push(format!("{error:#}"));
         }
@@ -74,31 +70,87 @@ pub(crate) fn run(selection: Selection) -> Result<Vec<CaseReport>> {
     Ok(reports)
 }
 
-fn play(binary: &Path, case: &Case, selection: Selection, report: &mut CaseReport) -> Result<()> {
+/// Heartbeats and grants in milliseconds, down to what a small machine bears; each the least that its heartbeat allows,
+/// with room.
+const CURVE: [[u64; 2]; 4] = [[100, 500], [50, 300], [25, 200], [10, 150]];
+/// Runs of each of them.
+const CURVE_RUNS_MAX: u32 = 10;
+
+/// kill -9 with shorter and shorter timers.
+pub(crate) fn curve(runs: u32) -> Result<Vec<Value>> {
+    let (_folder, binary) = kept_binary()?;
+    let mut points = Vec::new();
+    for [heartbeat, grant] in CURVE {
+        let case = &CASES[0];
+        let mut report = CaseReport::new(case.name);
+        let flags = format!(
+            "--heartbeat-ms {heartbeat} --grant-ms {grant} --shrink-ms {} --takeover-ms {}",
+            2 * heartbeat,
+            4 * heartbeat
+        );
+        let selection = Selection { runs: runs.min(CURVE_RUNS_MAX), quick: false };
+        if let Err(error) = play(&binary, case, &flags, selection, &mut report) {
+            report.reasons.push(format!("{error:#}"));
+        }
+        eprintln!("heartbeat {heartbeat} ms, grant {grant} ms: {}", report.sentence());
+        let mut point = report.to_json();
+        (point["heartbeat_ms"], point["grant_ms"]) = (json!(heartbeat), json!(grant));
+        points.push(point);
+    }
+    Ok(points)
+}
+
+/// The binary under test, as it is now: a build while a long run goes on must not change what is measured.
+fn kept_binary() -> Result<(tempfile::TempDir, PathBuf)> {
+    let folder = tempfile::tempdir()?;
+    let kept = folder.path().join("standfast");
+    std::fs::copy(build_binary()?, &kept).context("cannot keep the binary")?;
+    Ok((folder, kept))
+}
+
+fn play(
+    binary: &Path,
+    case: &Case,
+    flags: &str,
+    selection: Selection,
+    report: &mut CaseReport,
+) -> Result<()> {
     let lengths = if selection.quick { SHORT } else { LONG };
     // Where nothing may fail, a slow answer on a loaded machine is no failure.
     let canary_timeout = if case.expect == Expect::NoFailedCall { "2s" } else { "100ms" };
-    let shape = Shape { members: case.members, net: case.net, canary_timeout, seed: 1 };
-    let mut cluster = Cluster::start(binary, &shape)?;
-    let played = (1..=selection.runs).try_for_each(|run| {
-        strike(&mut cluster, case, lengths, report).with_context(|| format!("run {run}"))
-    });
-    if let Err(error) = played {
-        let words = cluster::NODES.map(|name| format!("{name} logged: {}", cluster.words(name))).join("; ");
-        return Err(error.context(words));
+    let shape =
+        Shape { members: case.members, net: case.net, canary_timeout, seed: 1, flags: flags.to_owned() };
+    let wanted = case.runs(selection.runs) as usize;
+    while report.outages.len() < wanted && report.struck_alone <= STRUCK_ALONE_MAX {
+        let mut cluster = Cluster::start(binary, &shape)?;
+        let left = wanted - report.outages.len();
+        match (0..left).try_for_each(|_| strike(&mut cluster, case, lengths, report)) {
+            Ok(()) => {}
+            // That cluster is gone; another goes on.
+            Err(error) if error.is::<StruckAlone>() => {
+                report.struck_alone += 1;
+                continue;
+            }
+            Err(error) => {
+                let words = cluster::NODES.map(|name| format!("{name} logged: {}", cluster.words(name)));
+                let run = report.outages.len() + 1;
+                return Err(error.context(format!("run {run}; {}", words.join("; "))));
+            }
+        }
+        note_phases(&cluster.history()?, report);
+        let (reasons, load, _) = cluster.finish()?;
+        report.reasons.extend(reasons);
+        report.load = load;
     }
-    note_phases(&cluster.history()?, report);
-    let (reasons, load, _) = cluster.finish()?;
-    report.reasons.extend(reasons);
-    report.load = load;
     judge(case, report);
     Ok(())
 }
 
 /// One fault: from a pair in sync to a pair in sync.
 fn strike(cluster: &mut Cluster, case: &Case, lengths: Lengths, report: &mut CaseReport) -> Result<()> {
-    let leading = cluster.settle()?;
     pause(CALM);
+    // At the last moment: a primary that has just lost its standby would take everything with it, as it says itself.
+    let leading = cluster.settle()?;
     let said = |cluster: &Cluster| cluster.canary.as_ref().map(cluster::Process::said).unwrap_or_default();
     // What it saw before is not of this fault.
     drop(said(cluster));
@@ -106,10 +158,9 @@ fn strike(cluster: &mut Cluster, case: &Case, lengths: Lengths, report: &mut Cas
     cluster.settle()?;
     pause(CALM);
     let seen = said(cluster);
-    let writes = || seen.iter().filter(|line| line["event"] == "outage" && line["kind"] == "write");
-    report.outages.push(writes().filter_map(|line| line["ms"].as_f64()).fold(0.0, f64::max));
-    let failed = seen.iter().filter_map(|line| line["failed_calls"].as_u64());
-    report.failed_calls += failed.sum::<u64>();
+    let (outage, failed) = chaos::outage(&seen);
+    report.outages.push(outage);
+    report.failed_calls += failed;
     Ok(())
 }
 
@@ -128,6 +179,11 @@ fn note_phases(history: &[Value], report: &mut CaseReport) {
 }
 
 fn judge(case: &Case, report: &mut CaseReport) {
+    if report.struck_alone > STRUCK_ALONE_MAX {
+        report
+            .reasons
+            .push(format!("{} times the primary stood alone when it was struck", report.struck_alone));
+    }
     if case.expect == Expect::NoFailedCall && report.failed_calls > 0 {
         report.reasons.push(format!("{} calls failed, expected none", report.failed_calls));
     }
@@ -144,6 +200,20 @@ fn judge(case: &Case, report: &mut CaseReport) {
 }
 
 impl CaseReport {
+    fn new(name: &'static str) -> Self {
+        Self {
+            name,
+            skipped: None,
+            reasons: Vec::new(),
+            seconds: 0.0,
+            outages: Vec::new(),
+            failed_calls: 0,
+            struck_alone: 0,
+            phases: Vec::new(),
+            load: Value::Null,
+        }
+    }
+
     fn sentence(&self) -> String {
         let Self { name, seconds, .. } = self;
         match (&self.skipped, self.reasons.is_empty(), Distribution::of(&self.outages)) {
@@ -168,7 +238,7 @@ impl CaseReport {
             "name": self.name, "ok": self.skipped.is_none() && self.reasons.is_empty(), "skipped": self.skipped,
             "reasons": self.reasons, "runs": self.outages.len(), "seconds": self.seconds,
             "outage_ms": Distribution::of(&self.outages).map(Distribution::to_json), "outages_ms": self.outages,
-            "failed_calls": self.failed_calls, "phases_ms": phases, "load": self.load, "wheel_outage_ms": null,
+            "failed_calls": self.failed_calls, "struck_alone": self.struck_alone, "phases_ms": phases, "load": self.load, "wheel_outage_ms": null,
         })
     }
 }
@@ -204,16 +274,7 @@ mod tests {
     use super::*;
 
     fn report(outages: &[f64], failed_calls: u64) -> CaseReport {
-        CaseReport {
-            name: "x",
-            skipped: None,
-            reasons: Vec::new(),
-            seconds: 1.0,
-            outages: outages.to_vec(),
-            failed_calls,
-            phases: Vec::new(),
-            load: Value::Null,
-        }
+        CaseReport { outages: outages.to_vec(), failed_calls, ..CaseReport::new("x") }
     }
 
     fn judged(expect: Expect, outages: &[f64], failed_calls: u64) -> usize {

@@ -4,6 +4,8 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
+use crate::process;
+
 /// Which packets are dropped at one machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cut {
@@ -50,9 +52,21 @@ fn run(words: &str) -> Result<()> {
     Ok(())
 }
 
+/// Namespaces of a run that was killed stay; nobody else makes such names.
+fn remove_stale() {
+    for entry in std::fs::read_dir("/run/netns").into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let owner = name.strip_prefix("sf").and_then(|rest| rest.split('-').next()?.parse().ok());
+        if owner.is_some_and(|pid| !process::is_alive(pid)) {
+            let _ = run(&format!("ip netns del {name}"));
+        }
+    }
+}
+
 impl Net {
     /// A bridge, and a namespace for each machine.
     pub(crate) fn new(machines: &[&'static str]) -> Result<Self> {
+        remove_stale();
         let net = Self { tag: format!("sf{}", std::process::id()), machines: machines.to_vec() };
         let hub = net.space("hub");
         run(&format!("ip netns add {hub}"))?;
@@ -80,11 +94,9 @@ impl Net {
         format!("10.77.0.{}", at + 1)
     }
 
-    /// `program`, to be run on that machine. It is the process itself that `spawn` returns.
-    pub(crate) fn command(&self, machine: &str, program: &std::ffi::OsStr) -> Command {
-        let mut command = Command::new("ip");
-        command.args(["netns", "exec", &self.space(machine)]).arg(program);
-        command
+    /// What to write before a program that is to run on that machine; it becomes that program.
+    pub(crate) fn words(&self, machine: &str) -> [String; 4] {
+        ["ip", "netns", "exec", &self.space(machine)].map(str::to_owned)
     }
 
     /// Drops packets at that machine, silently, until it is healed.
@@ -130,19 +142,19 @@ impl Drop for Net {
 
 #[cfg(test)]
 mod tests {
-    use std::ffi::OsStr;
+    use std::process::Command;
 
     use super::{Cut, Net, missing};
 
     fn reaches(net: &Net, from: &str, to: &str) -> bool {
-        let mut ping = net.command(from, OsStr::new("ping"));
-        ping.args(["-c", "1", "-W", "1", &net.address(to)]);
+        let mut ping = Command::new("ip");
+        ping.args(&net.words(from)[1..]).args(["ping", "-c", "1", "-W", "1", &net.address(to)]);
         ping.stdout(std::process::Stdio::null()).status().is_ok_and(|status| status.success())
     }
 
     #[test]
     fn a_cut_link_carries_nothing_and_a_healed_one_does() {
-        let no_ping = std::process::Command::new("ping").arg("-V").output().is_err();
+        let no_ping = Command::new("ping").arg("-V").output().is_err();
         if let Some(why) = missing().or_else(|| no_ping.then(|| "ping is not installed".to_owned())) {
             eprintln!("skipped: {why}");
             return;

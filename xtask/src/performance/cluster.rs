@@ -34,26 +34,37 @@ impl Drop for Process {
 pub(super) struct Cluster {
     pub(super) grpc: String,
     pub(super) mooncake: String,
-    _nodes: Vec<Process>,
+    pub(super) http: String,
+    nodes: Vec<Process>,
 }
 
 impl Cluster {
-    pub(super) fn alone(binary: &Path) -> Result<Self> {
-        let (node, ready) = node(binary, &["--node", "a", "--role", "primary"])?;
-        Ok(Self { grpc: text(&ready, "grpc"), mooncake: text(&ready, "mooncake"), _nodes: vec![node] })
+    pub(super) fn alone(binary: &Path, flags: &[&str]) -> Result<Self> {
+        let (a, ready) = node(binary, &[&["--node", "a", "--role", "primary"], flags].concat())?;
+        Ok(Self::of(a, &ready))
     }
 
     /// With a standby in sync.
     pub(super) fn pair(binary: &Path, flags: &[&str]) -> Result<Self> {
-        let (a, ready) = node(binary, &[&["--node", "a", "--role", "primary"], flags].concat())?;
-        let grpc = text(&ready, "grpc");
+        let mut this = Self::alone(binary, flags)?;
+        this.join(binary, flags)?;
+        Ok(this)
+    }
+
+    fn of(primary: Process, ready: &Value) -> Self {
+        let of = |name: &str| text(ready, name);
+        Self { grpc: of("grpc"), mooncake: of("mooncake"), http: of("http"), nodes: vec![primary] }
+    }
+
+    /// Adds a standby and waits until it is in sync.
+    pub(super) fn join(&mut self, binary: &Path, flags: &[&str]) -> Result<()> {
+        let grpc = self.grpc.clone();
         let (b, _) = node(binary, &[&["--node", "b", "--role", "standby", "--peer", &grpc], flags].concat())?;
-        let this = Self { grpc, mooncake: text(&ready, "mooncake"), _nodes: vec![a, b] };
-        this.until(binary, "a standby in sync", |status| {
+        self.nodes.push(b);
+        self.until(binary, "a standby in sync", |status| {
             let nodes = status["nodes"].as_array().into_iter().flatten();
             nodes.flat_map(|n| n["standbys"].as_array().into_iter().flatten()).any(|s| s["in_sync"] == true)
-        })?;
-        Ok(this)
+        })
     }
 
     /// Waits for a status that is as wanted.
@@ -102,26 +113,13 @@ pub(super) struct Stock {
 
 impl Stock {
     pub(super) fn start() -> Result<Self> {
-        let python = wheel::python()?;
-        let mut command = wheel::command(&python);
-        // The script of this name runs the program beside the package, with its libraries in reach.
-        let find = "import mooncake, os; print(os.path.dirname(mooncake.__file__))";
-        let found = command.args(["-c", find]).output().context("cannot ask for the wheel's folder")?;
-        let folder = String::from_utf8_lossy(&found.stdout).trim().to_owned();
         let (rpc, metrics) = (free_port()?, free_port()?);
-        let mut master = wheel::command(&python);
-        let libraries = std::env::var("LD_LIBRARY_PATH").unwrap_or_default();
-        let program = std::mem::replace(&mut master, Command::new(format!("{folder}/mooncake_master")));
-        for (name, value) in program.get_envs() {
-            if let Some(value) = value {
-                master.env(name, value);
-            }
-        }
-        master.env("LD_LIBRARY_PATH", format!("{folder}:{libraries}"));
+        // It becomes the program of that name, under the same process id.
+        let mut master = wheel::command(&wheel::python()?);
+        master.args(["-m", "mooncake.cli", "--minloglevel=2", "--rpc_thread_num=4"]);
         master.args([format!("--rpc_port={rpc}"), format!("--metrics_port={metrics}")]);
-        master.args(["--rpc_thread_num=4", "--logtostderr=true", "--minloglevel=2"]);
         let child = master.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-        let child = child.with_context(|| format!("cannot start {folder}/mooncake_master"))?;
+        let child = child.context("cannot start the stock master")?;
         let (pid, addr) = (child.id(), format!("127.0.0.1:{rpc}"));
         let this = Self { addr, pid, _process: Process(child) };
         let watch = Stopwatch::start();

@@ -8,6 +8,9 @@ use super::object::Draft;
 use super::{MetadataStore, Object, Shard};
 use crate::types::{HomeId, KeyHash, ReplicaStatus, limits};
 
+/// An object that is to be added, with its key.
+type Named = (Vec<u8>, Draft);
+
 /// What becomes different.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Damage {
@@ -102,7 +105,7 @@ impl MetadataStore {
 
 impl Shard {
     /// Damages an object; an extra one is returned, because it belongs elsewhere.
-    fn damage(&mut self, damage: Damage, pick: u64) -> Option<(Vec<u8>, Option<(Vec<u8>, Draft)>)> {
+    fn damage(&mut self, damage: Damage, pick: u64) -> Option<(Vec<u8>, Option<Named>)> {
         let fits = |o: &Object| match damage {
             Damage::InFlight => o.replicas().any(|r| r.status == ReplicaStatus::Processing),
             Damage::Order => o.replicas().len() > 1,
@@ -132,7 +135,7 @@ impl Shard {
 }
 
 /// The same object under a key that nobody wrote.
-fn twin(o: &Object) -> (Vec<u8>, Draft) {
+fn twin(o: &Object) -> Named {
     ([o.key(), b"~lab"].concat(), Draft { extras: None, ..o.draft() })
 }
 

@@ -26,7 +26,7 @@ pub const REGEX_NEST_MAX: u32 = 64;
 /// Most keys that one read by regular expression may match.
 pub const REGEX_MATCHES_MAX: usize = 100_000;
 /// Objects that a removal of many handles under one hold of their shard's lock.
-pub const REMOVE_SLICE: usize = 256;
+pub const REMOVE_SLICE: usize = 64;
 /// Most elements of one batch call.
 pub const BATCH_ITEMS_MAX: usize = 10_000;
 /// Most replicas of one object. A replica id is `seq << 8 | index`.
@@ -90,9 +90,9 @@ pub const EVICT_VISITS_PER_STEP: usize = 32_768;
 /// What an entry logged in an eviction step weighs against looking at an object.
 pub const EVICT_WEIGHT: usize = 16;
 /// Objects looked at for eviction under one hold of a shard's lock: some tens of microseconds.
-pub const EVICT_LOOKS_PER_HOLD: u64 = 1_024;
+pub const EVICT_LOOKS_PER_HOLD: u64 = 512;
 /// Objects evicted under one hold of a shard's lock, and a few, which are as old.
-pub const EVICT_SLICE: usize = 64;
+pub const EVICT_SLICE: usize = 16;
 /// Unfinished writes and transfers that one visit of a shard discards.
 pub const DISCARDS_PER_VISIT: usize = 64;
 

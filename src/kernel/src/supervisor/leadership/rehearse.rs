@@ -64,7 +64,7 @@ impl Leadership {
                 rehearsed.next_at = now.plus(AGAIN);
             }
             Outcome::Unknown(why) => {
-                rehearsed.why_not = Some(format!("the coordinator has not answered: {why}"))
+                rehearsed.why_not = Some(format!("the coordinator has not answered: {why}"));
             }
         }
     }

@@ -1,0 +1,226 @@
+//! The runs: each drives all its sides in turns with the same keys, so that only ratios of one run are told.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::{Map, Value, json};
+
+use super::Scale;
+use super::cluster::{Cluster, Stock};
+use crate::run::{Stopwatch, output_json, pause};
+
+/// Writes a second beside which verification is weighed.
+const PACE: u64 = 50_000;
+const LAB: &[&str] = &["--enable-lab"];
+const WITHOUT_VERIFICATION: &[&str] = &["--verify", "false"];
+const ASYNC: &[&str] = &["--ack", "async"];
+const REPAIRED_WITHIN_S: f64 = 120.0;
+const SCRAPES: usize = 20;
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+pub(super) fn all(binary: &Path, scale: Scale) -> Result<Map<String, Value>> {
+    let mut figures = Map::new();
+    let mut add = |name: &str, run: Result<Value>| -> Result<()> {
+        eprintln!("measured: {name}");
+        figures.insert(name.to_owned(), run.with_context(|| name.to_owned())?);
+        Ok(())
+    };
+    for connections in [1, 2, 4] {
+        add(&format!("replicated_puts_{connections}"), throughput(binary, scale, connections))?;
+    }
+    add("one_writer", writers(binary, scale, 1))?;
+    add("writers_64", writers(binary, scale, 64))?;
+    add("verification", verification(binary, scale))?;
+    let mut loaded = Loaded::start(binary, scale)?;
+    add("scrape", scrape(&loaded.cluster))?;
+    add("full_sync", loaded.full_sync())?;
+    add("repair_of_one_key", loaded.repair(1))?;
+    add("repair_of_one_percent", loaded.repair(scale.objects / 100))?;
+    drop(loaded);
+    for op in ["put", "exist"] {
+        for connections in [1, 2, 4] {
+            add(&format!("stock_{op}_{connections}"), beside_stock(binary, scale, op, connections))?;
+        }
+    }
+    Ok(figures)
+}
+
+/// `standfast bench` on some sides, each a target and its name.
+fn bench(binary: &Path, scale: Scale, sides: &[(&str, String)], words: &[String]) -> Result<Value> {
+    let mut command = Command::new(binary);
+    command.args(["bench", "--json", "--allow-busy", "--rounds", &scale.rounds.to_string()]).args(words);
+    for (i, (name, target)) in sides.iter().enumerate() {
+        command.args([if i == 0 { "--target" } else { "--against" }, &format!("{target},name={name}")]);
+    }
+    let line = output_json(command)?;
+    ensure!(line["verdict"] == "ok", "the run is {}: {}", line["verdict"], line["reasons"]);
+    Ok(line)
+}
+
+fn words(flags: &str) -> Vec<String> {
+    flags.split_whitespace().map(str::to_owned).collect()
+}
+
+/// Batches as engines send them, counted where the standby has applied them.
+fn throughput(binary: &Path, scale: Scale, connections: u32) -> Result<Value> {
+    let (sync, quick) = (Cluster::pair(binary, &[])?, Cluster::pair(binary, ASYNC)?);
+    let alone = Cluster::alone(binary, &[])?;
+    let sides = [("sync", sync.grpc.clone()), ("async", quick.grpc.clone()), ("alone", alone.grpc.clone())];
+    bench(binary, scale, &sides, &words(&format!("--count {} --connections {connections}", scale.count)))
+}
+
+/// What a caller with one key waits for its put: with a standby, and without.
+fn writers(binary: &Path, scale: Scale, connections: u32) -> Result<Value> {
+    let (sync, quick) = (Cluster::pair(binary, &[])?, Cluster::pair(binary, ASYNC)?);
+    let alone = Cluster::alone(binary, &[])?;
+    let sides = [("sync", sync.grpc.clone()), ("async", quick.grpc.clone()), ("alone", alone.grpc.clone())];
+    let count = scale.count / 40 * u64::from(connections).min(8);
+    bench(binary, scale, &sides, &words(&format!("--batch 1 --count {count} --connections {connections}")))
+}
+
+/// The same pace beside the same objects, with verification and without.
+fn verification(binary: &Path, scale: Scale) -> Result<Value> {
+    let (on, off) = (Cluster::pair(binary, &[])?, Cluster::pair(binary, WITHOUT_VERIFICATION)?);
+    let sides = [("on", on.grpc.clone()), ("off", off.grpc.clone())];
+    let flags = format!("--keys {} --rate {PACE} --duration {}s", scale.objects, scale.seconds);
+    let mut line = bench(binary, scale, &sides, &words(&flags))?;
+    line["core_share"] = core_share(&line).into();
+    Ok(line)
+}
+
+/// CPU of primary and standby that verification takes, of one core; `None` when it could not be measured.
+fn core_share(line: &Value) -> Option<f64> {
+    let cpu = |side: usize| {
+        let target = &line["targets"][side];
+        let of =
+            |name: &str| Some(target[name]["median"].as_f64()? * target["keys_per_s"]["median"].as_f64()?);
+        Some((of("server_cpu_us_per_key")? + of("standby_cpu_us_per_key")?) / 1e6)
+    };
+    Some(cpu(0)? - cpu(1)?)
+}
+
+/// A load that is killed when it is dropped.
+struct Load(Child);
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A cluster with its objects, and writes that go on.
+struct Loaded<'a> {
+    binary: &'a Path,
+    cluster: Cluster,
+    _load: Load,
+}
+
+impl<'a> Loaded<'a> {
+    /// A primary alone; writes begin when its objects are there.
+    fn start(binary: &'a Path, scale: Scale) -> Result<Self> {
+        let cluster = Cluster::alone(binary, LAB)?;
+        let mut command = Command::new(binary);
+        command.args(["bench", "--json", "--allow-busy", "--duration", "600s", "--target", &cluster.grpc]);
+        command.args(["--keys", &scale.objects.to_string(), "--rate", &PACE.to_string()]);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let load = Load(command.spawn().context("cannot start the load")?);
+        let all = |status: &Value| {
+            let nodes = status["nodes"].as_array().into_iter().flatten();
+            nodes.filter_map(|n| n["objects"].as_u64()).max() > Some(scale.objects)
+        };
+        cluster.until(binary, "the objects", all)?;
+        Ok(Self { binary, cluster, _load: load })
+    }
+
+    /// A standby with nothing joins; the time from its start until it is in sync.
+    fn full_sync(&mut self) -> Result<Value> {
+        let watch = Stopwatch::start();
+        self.cluster.join(self.binary, LAB)?;
+        Ok(json!({"in_sync_s": watch.elapsed().as_secs_f64()}))
+    }
+
+    /// Damages objects of the standby; the time until all is proved equal again.
+    fn repair(&self, damaged: u64) -> Result<Value> {
+        let (pair, binary) = (&self.cluster, self.binary);
+        let met = self.differences()?;
+        let count = damaged.to_string();
+        let watch = Stopwatch::start();
+        let done =
+            pair.ask(binary, &["lab", "corrupt", "--node", "b", "--kind", "field", "--count", &count])?;
+        let planted = done["damaged"].as_array().map_or(0, Vec::len) as u64;
+        ensure!(planted == damaged, "{planted} of {damaged} objects were damaged: {done}");
+        let planted_s = watch.elapsed().as_secs_f64();
+        let mut found_s = None;
+        while watch.elapsed().as_secs_f64() < REPAIRED_WITHIN_S {
+            let (standby, now) = (self.verified()?, watch.elapsed().as_secs_f64());
+            if found_s.is_none() && (met_by(&standby) > met || standby["homes_unequal"].as_u64() > Some(0)) {
+                found_s = Some(now);
+            }
+            if let Some(found_s) = found_s.filter(|found| is_equal_since(&standby, now - found)) {
+                return Ok(json!({
+                    "damaged": damaged, "planted_s": planted_s, "found_s": found_s, "proved_equal_s": now,
+                }));
+            }
+            pause(LOOK_EVERY);
+        }
+        bail!("not repaired after {REPAIRED_WITHIN_S} s: {}", self.verified()?)
+    }
+
+    /// What the standby says of verification.
+    fn verified(&self) -> Result<Value> {
+        let seen = self.cluster.ask(self.binary, &["verify", "status"])?;
+        let mut nodes = seen["nodes"].as_array().into_iter().flatten();
+        Ok(nodes.find(|n| n["role"] == "standby").cloned().unwrap_or_default())
+    }
+
+    fn differences(&self) -> Result<u64> {
+        self.verified().map(|standby| met_by(&standby))
+    }
+}
+
+/// Differences that the standby has met since it started.
+fn met_by(standby: &Value) -> u64 {
+    standby["mismatches"].as_object().into_iter().flatten().filter_map(|(_, n)| n.as_u64()).sum()
+}
+
+/// Whether every home has been equal at some moment of the last so many seconds, and none is unequal.
+fn is_equal_since(standby: &Value, seconds: f64) -> bool {
+    let age_ms = standby["last_success_age_ms"].as_f64();
+    standby["mismatched_keys"] == 0
+        && standby["homes_unequal"] == 0
+        && age_ms.is_some_and(|age| age / 1e3 < seconds)
+}
+
+/// What a scrape costs, and how much it brings.
+fn scrape(cluster: &Cluster) -> Result<Value> {
+    let mut times = Vec::new();
+    let mut page = String::new();
+    for _ in 0..SCRAPES {
+        let watch = Stopwatch::start();
+        let mut stream = TcpStream::connect(&cluster.http)?;
+        write!(stream, "GET /metrics HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n", cluster.http)?;
+        page.clear();
+        stream.read_to_string(&mut page)?;
+        times.push(watch.elapsed().as_secs_f64() * 1e3);
+    }
+    times.sort_by(f64::total_cmp);
+    let series = page.lines().filter(|line| line.starts_with(|c: char| c.is_ascii_lowercase())).count();
+    ensure!(page.starts_with("HTTP/1.1 200") && series > 0, "a scrape brought {page:?}");
+    Ok(json!({"median_ms": times[SCRAPES / 2], "max_ms": times[SCRAPES - 1], "series": series}))
+}
+
+/// Through Mooncake's protocol: ours with an async standby, beside the wheel's own master without any.
+fn beside_stock(binary: &Path, scale: Scale, op: &str, connections: u32) -> Result<Value> {
+    let (ours, stock) = (Cluster::pair(binary, ASYNC)?, Stock::start()?);
+    let sides = [
+        ("ours", format!("{},status={}", ours.mooncake, ours.grpc)),
+        ("stock", format!("{},pid={}", stock.addr, stock.pid)),
+    ];
+    let flags = format!("--protocol mooncake --op {op} --count {} --connections {connections}", scale.count);
+    bench(binary, scale, &sides, &words(&flags))
+}

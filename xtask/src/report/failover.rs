@@ -1,0 +1,164 @@
+//! docs/reports/failover.md from the line of `e2e failover`.
+
+use std::fmt::Write as _;
+
+use anyhow::{Result, ensure};
+use serde_json::Value;
+
+const HEAD: &str = "\
+# Failover, measured
+
+Written by `cargo xtask report failover` from real processes: two nodes, etcd, a lender whose memory is files, a load
+that stamps and checks every byte, and a canary in a process of its own (`standfast canary`: one write, one read, a
+pause of 1 ms after each, 100 ms for a call). An outage is the time between the canary's last good write before failed
+calls and its first good one after them. 0 means that no call failed. A fault of a clean kind is run as often as the
+table says; what must not be noticed at all is run a few times, because there is no distribution of nothing.
+";
+
+/// The page.
+pub(super) fn page(line: &Value) -> Result<String> {
+    ensure!(line["suite"] == "failover", "suite is {}, expected `failover`", line["suite"]);
+    let mut page = HEAD.to_owned();
+    let machine = &line["machine"];
+    let (cores, cpu, kernel) = (shown(&machine["cores"]), shown(&machine["cpu"]), shown(&machine["kernel"]));
+    let (commit, profile) = (shown(&line["commit"]), shown(&line["profile"]));
+    write!(
+        page,
+        "\nMachine: {cores} cores of {cpu}, Linux {kernel}, everything on it at once. Commit {commit}, profile {profile}. \
+         Defaults: heartbeat 100 ms, grant 500 ms.\n\n## Outage of our client, ms\n\n\
+         | Fault | Runs | p50 | p95 | p99 | max | Calls failed | Acknowledged and lost | Wrong or stale | Result |\n\
+         |---|---|---|---|---|---|---|---|---|---|\n"
+    )?;
+    for fault in list(&line["faults"]) {
+        if !fault["skipped"].is_null() {
+            continue;
+        }
+        let (outage, load) = (&fault["outage_ms"], &fault["load"]);
+        let result = if fault["ok"] == true { "ok".to_owned() } else { joined(&fault["reasons"]) };
+        let wrong = [&load["wrong_bytes"], &load["returned"]].iter().map(|v| v.as_u64()).sum::<Option<u64>>();
+        writeln!(
+            page,
+            "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {result} |",
+            shown(&fault["name"]),
+            shown(&fault["runs"]),
+            ms(&outage["p50"]),
+            ms(&outage["p95"]),
+            ms(&outage["p99"]),
+            ms(&outage["max"]),
+            shown(&fault["failed_calls"]),
+            shown(&load["acked_missing"]),
+            wrong.map_or("?".to_owned(), |n| n.to_string()),
+        )?;
+    }
+    phases(&mut page, line)?;
+    curve(&mut page, line)?;
+    let alone: u64 = list(&line["faults"]).filter_map(|fault| fault["struck_alone"].as_u64()).sum();
+    if alone > 0 {
+        write!(
+            page,
+            "\n{alone} more faults struck a primary that had just lost its standby because this machine stalled: a second \
+             fault, at which everything is lost, as the status says beforehand. They are in no figure above.\n"
+        )?;
+    }
+    let skipped = list(&line["faults"]).filter(|fault| !fault["skipped"].is_null());
+    let skipped: Vec<String> =
+        skipped.map(|f| format!("- {}: {}", shown(&f["name"]), shown(&f["skipped"]))).collect();
+    if !skipped.is_empty() {
+        write!(page, "\n## Not run here\n\n{}\n", skipped.join("\n"))?;
+    }
+    page.push_str(
+        "\n`Wrong or stale` counts wrong bytes and values that were there although their removal, or a newer value, was \
+         acknowledged. Readers that ask each node whatever its role run all the time, so that an answer of a thawed or \
+         cut-off primary would be seen. Outages of the released Mooncake client are not measured here yet.\n",
+    );
+    Ok(page)
+}
+
+fn phases(page: &mut String, line: &Value) -> Result<()> {
+    page.push_str(
+        "\n## Where the time goes, p50 in ms\n\nAs the new primary's history tells it: each phase lasts until what it is \
+         named after was done.\n\n| Fault | detect | take_over | fence | first_answer |\n|---|---|---|---|---|\n",
+    );
+    for fault in list(&line["faults"]).filter(|fault| !fault["phases_ms"]["detect"].is_null()) {
+        let of = |phase: &str| ms(&fault["phases_ms"][phase]["p50"]);
+        let times = ["detect", "take_over", "fence", "first_answer"].map(of).join(" | ");
+        writeln!(page, "| {} | {times} |", shown(&fault["name"]))?;
+    }
+    Ok(())
+}
+
+fn curve(page: &mut String, line: &Value) -> Result<()> {
+    let mut points = list(&line["curve"]).peekable();
+    if points.peek().is_none() {
+        return Ok(());
+    }
+    page.push_str(
+        "\n## kill -9 with shorter timers\n\n| Heartbeat | Grant | Runs | p50 | p95 | p99 | max | Result |\n\
+         |---|---|---|---|---|---|---|---|\n",
+    );
+    for point in points {
+        let outage = &point["outage_ms"];
+        let result = if point["ok"] == true { "ok".to_owned() } else { joined(&point["reasons"]) };
+        let times = ["p50", "p95", "p99", "max"].map(|p| ms(&outage[p])).join(" | ");
+        writeln!(
+            page,
+            "| {} | {} | {} | {times} | {result} |",
+            shown(&point["heartbeat_ms"]),
+            shown(&point["grant_ms"]),
+            shown(&point["runs"])
+        )?;
+    }
+    Ok(())
+}
+
+fn list(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().into_iter().flatten()
+}
+
+fn joined(reasons: &Value) -> String {
+    list(reasons).map(shown).collect::<Vec<_>>().join("; ").replace('|', "/")
+}
+
+/// Unknown is a question mark.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Null => "?".to_owned(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+fn ms(value: &Value) -> String {
+    value
+        .as_f64()
+        .map_or("?".to_owned(), |ms| if ms < 10.0 { format!("{ms:.1}") } else { format!("{ms:.0}") })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::page;
+
+    #[test]
+    fn each_fault_has_a_row_and_unknown_is_no_zero() {
+        let outage = json!({"p50": 500.0, "p95": 510.5, "p99": null, "max": 0.0});
+        let line = json!({"suite": "failover", "machine": {"cores": 2}, "faults": [
+            {"name": "kill -9", "ok": true, "skipped": null, "runs": 30, "outage_ms": outage, "failed_calls": 7,
+             "load": {"acked_missing": 0, "wrong_bytes": 0, "returned": 0}, "phases_ms": {"detect": {"p50": 110.0}}},
+            {"name": "freeze", "ok": false, "skipped": null, "reasons": ["a | b"], "load": null},
+            {"name": "wall clock", "skipped": "no clock"},
+        ]});
+        let page = page(&line).unwrap();
+        for row in [
+            "| kill -9 | 30 | 500 | 510 | ? | 0.0 | 7 | 0 | 0 | ok |",
+            "| freeze | ? | ? | ? | ? | ? | ? | ? | ? | a / b |",
+            "| kill -9 | 110 | ? | ? | ? |",
+            "- wall clock: no clock",
+            "2 cores of ?",
+        ] {
+            assert!(page.contains(row), "{row} in\n{page}");
+        }
+        assert!(super::page(&json!({"suite": "demo"})).is_err());
+    }
+}
