@@ -251,6 +251,10 @@ async fn build(config: ServeConfig) -> anyhow::Result<App> {
         mooncake: mooncake_address,
         http: http_address,
         peer: config.peer.clone(),
+        coordinator: config
+            .coordinator
+            .as_ref()
+            .map_or_else(|| ("manual", Vec::new()), |c| (c.kind, c.members.clone())),
         started: clock.wall(),
     };
     let store = Arc::clone(node.store());
@@ -433,6 +437,7 @@ fn node_config(config: &ServeConfig, me: Identity, mooncake: Option<String>, see
         },
         ack: config.ack,
         read_ttl_max: config.master.times.read_ttl,
+        cold_start: c.cold_start,
         seed,
     });
     NodeConfig {

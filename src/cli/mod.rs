@@ -18,7 +18,9 @@ mod mooncake_master;
 mod operate;
 mod runbook;
 mod status;
+mod switchover;
 mod text;
+mod topology;
 mod trace;
 mod verify;
 
@@ -94,6 +96,12 @@ enum Command {
     Status(status::StatusArgs),
     /// Role changes and drills: when, why, how long, what was lost
     History(history::HistoryArgs),
+    /// Which nodes there are, who leads, who is in sync
+    Topology(topology::TopologyArgs),
+    /// Let a standby take the primary's place, without loss
+    Switchover(switchover::SwitchoverArgs),
+    /// Give a switchover up that is under way
+    Abort(switchover::AbortArgs),
     /// Make a standby the primary
     Failover(operate::FailoverArgs),
     /// The path of one write through all nodes, stage by stage
@@ -172,6 +180,9 @@ pub fn run() -> ExitCode {
         Command::Status(args) => block_on(status::run(&client, &args)),
         Command::History(args) => block_on(history::run(&client, &args)),
         Command::Failover(args) => block_on(operate::failover(&client, &args)),
+        Command::Topology(args) => block_on(topology::run(&client, &args)),
+        Command::Switchover(args) => block_on(switchover::switchover(&client, &args)),
+        Command::Abort(args) => block_on(switchover::abort(&client, &args)),
         Command::SupportBundle(args) => block_on(bundle::run(&client, &args)),
         Command::Trace(args) => block_on(trace::run(&client, &args)),
         Command::Detach(args) => block_on(operate::detach(&client, &args)),

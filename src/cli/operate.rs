@@ -36,6 +36,13 @@ pub(crate) struct FailoverArgs {
     /// Why, for the history
     #[arg(long, value_name = "TEXT", default_value = "asked on the command line")]
     reason: String,
+    /// Start the node empty: every copy of the state is lost. You thereby state
+    /// that the former primary and all in-sync standbys are stopped
+    #[arg(long, requires = "accept_loss")]
+    force: bool,
+    /// The loss that you accept; an empty node has lost everything: all
+    #[arg(long, value_name = "N|all", requires = "force")]
+    accept_loss: Option<String>,
     /// Do not ask for confirmation
     #[arg(long)]
     yes: bool,
@@ -66,6 +73,9 @@ pub(crate) async fn failover(client: &ClientArgs, args: &FailoverArgs) -> Result
 }
 
 async fn fail_over(client: &ClientArgs, args: &FailoverArgs) -> Result<Exit, Failure> {
+    if args.force {
+        return force(client, args).await;
+    }
     let (addr, channel, cluster) = find_standby(client, &args.to).await?;
     let rehearsed = promote(&channel, args, true).await?;
     if !rehearsed.accepted {
@@ -105,6 +115,45 @@ async fn fail_over(client: &ClientArgs, args: &FailoverArgs) -> Result<Exit, Fai
     Ok(Exit::Ok)
 }
 
+/// Starts a node empty, after saying what that costs.
+async fn force(client: &ClientArgs, args: &FailoverArgs) -> Result<Exit, Failure> {
+    let (addr, channel, cluster) = find_standby(client, &args.to).await?;
+    if args.accept_loss.as_deref() != Some("all") {
+        let text = "a node that starts empty has lost everything that was stored, not a number of entries";
+        let again = format!("standfast failover --to {} --force --accept-loss all", args.to);
+        return Err(Failure::new(Exit::Bad, text).cure(again));
+    }
+    let judged = promote(&channel, args, true).await?;
+    if !judged.accepted {
+        return refused("forced start", &judged.reasons, client, &addr, true);
+    }
+    let forced = |done: &PromoteReply| {
+        let unknown = loss_json(None);
+        let line = json!({
+            "schema": 1, "accepted": true, "dry_run": args.dry_run, "addr": addr, "epoch": done.epoch,
+            "reasons": [], "lost": unknown, "phases": null,
+        });
+        line.to_string()
+    };
+    let costs = format!(
+        "{} starts empty: every object of cluster {cluster} is lost. You state that its former primary and all \
+         in-sync standbys are stopped.",
+        args.to
+    );
+    if args.dry_run {
+        show(&[if client.json { forced(&judged) } else { format!("{costs} Dry run: nothing was changed.") }]);
+        return Ok(Exit::Ok);
+    }
+    confirm(args.yes, &cluster, &costs)?;
+    let done = promote(&channel, args, false).await.map_err(|failure| look(failure, &addr))?;
+    if !done.accepted {
+        return refused("forced start", &done.reasons, client, &addr, false);
+    }
+    let people = || format!("{} leads, empty, in epoch {}.", args.to, number(done.epoch));
+    show(&[if client.json { forced(&done) } else { people() }]);
+    Ok(Exit::Ok)
+}
+
 /// Takes a standby out of the in-sync set.
 pub(crate) async fn detach(client: &ClientArgs, args: &DetachArgs) -> Result<Exit, Failure> {
     let ended = take_out(client, args).await;
@@ -112,7 +161,7 @@ pub(crate) async fn detach(client: &ClientArgs, args: &DetachArgs) -> Result<Exi
 }
 
 /// Programs get a line on stdout in any case: of a failure, the keys of a success without their values.
-fn told(client: &ClientArgs, blank: Value, ended: Result<Exit, Failure>) -> Result<Exit, Failure> {
+pub(super) fn told(client: &ClientArgs, blank: Value, ended: Result<Exit, Failure>) -> Result<Exit, Failure> {
     if let (true, Err(failure)) = (client.json, &ended) {
         show(&[failed(blank, failure).to_string()]);
     }
@@ -167,7 +216,7 @@ fn detached(node: &str, reply: &DetachReply, as_json: bool) -> Vec<String> {
     vec![format!("{node} is detached; {told}. In sync now: {members}.")]
 }
 
-async fn look_around(client: &ClientArgs) -> Result<Survey, Failure> {
+pub(super) async fn look_around(client: &ClientArgs) -> Result<Survey, Failure> {
     let found = survey(&client.connect, false).await;
     if found.answered().next().is_some() {
         return Ok(found);
@@ -224,7 +273,7 @@ fn outranking<'a>(target: &Seen, surveys: [&'a Survey; 2]) -> Option<(&'a Seen, 
     leading.filter(|(_, epoch)| Some(*epoch) > highest_epoch(target)).max_by_key(|(_, epoch)| *epoch)
 }
 
-async fn open(addr: &str) -> Result<Channel, Failure> {
+pub(super) async fn open(addr: &str) -> Result<Channel, Failure> {
     let opened = client::open(addr, CONNECT_LIMIT).await;
     opened.map_err(|why| Failure::new(Exit::Unreachable, format!("{addr} cannot be reached: {why}")))
 }
@@ -234,7 +283,8 @@ pub(crate) fn cluster_of(status: Option<&NodeStatus>) -> String {
 }
 
 async fn promote(channel: &Channel, args: &FailoverArgs, dry_run: bool) -> Result<PromoteReply, Failure> {
-    let request = PromoteRequest { actor: actor(), reason: args.reason.clone(), dry_run };
+    let request =
+        PromoteRequest { actor: actor(), reason: args.reason.clone(), dry_run, start_empty: args.force };
     let reply = within(ADMIN_LIMIT, AdminClient::new(channel.clone()).promote(request)).await;
     reply.map_err(|status| {
         let failure = Failure::of_change("promotion", &status);
@@ -244,12 +294,12 @@ async fn promote(channel: &Channel, args: &FailoverArgs, dry_run: bool) -> Resul
     })
 }
 
-fn look(failure: Failure, addr: &str) -> Failure {
+pub(super) fn look(failure: Failure, addr: &str) -> Failure {
     if failure.cure.is_some() { failure } else { failure.cure(format!("standfast status --connect {addr}")) }
 }
 
 /// Prints why not, and the command that would cure it.
-fn refused(
+pub(super) fn refused(
     what: &str,
     reasons: &[Reason],
     client: &ClientArgs,
@@ -359,7 +409,7 @@ pub(crate) fn actor() -> String {
     format!("{user}@{}", host.unwrap_or_else(|| "localhost".to_owned()))
 }
 
-fn show(lines: &[String]) {
+pub(super) fn show(lines: &[String]) {
     // Whoever closed stdout still gets the exit code.
     drop(text::print(lines));
 }

@@ -17,8 +17,8 @@ const CALL_TYPICAL_MS: u64 = 100;
 pub enum CoordinatorUrl {
     /// Nobody: `--role`, `--peer` and operators.
     Manual,
-    /// `etcd://A,B,C` or `witness://A`: `host:port` of each member.
-    Served(Vec<String>),
+    /// `etcd://A,B,C` or `witness://A`: which, and `host:port` of each member.
+    Served(&'static str, Vec<String>),
 }
 
 impl FromStr for CoordinatorUrl {
@@ -29,19 +29,28 @@ impl FromStr for CoordinatorUrl {
             return Ok(Self::Manual);
         }
         let expected = "expected manual, etcd://HOST:PORT[,HOST:PORT...] or witness://HOST:PORT";
-        let members = match text.split_once("://") {
-            Some(("etcd", members)) => members,
+        let (kind, members) = match text.split_once("://") {
+            Some(("etcd", members)) => ("etcd", members),
             // One process: a second address would be another record.
-            Some(("witness", member)) if !member.contains(',') => member,
+            Some(("witness", member)) if !member.contains(',') => ("witness", member),
             _ => return Err(expected.to_owned()),
         };
         let members: Vec<String> = members.split(',').map(str::to_owned).collect();
         if members.iter().all(|m| is_host_port(m)) {
-            Ok(Self::Served(members))
+            Ok(Self::Served(kind, members))
         } else {
             Err(expected.to_owned())
         }
     }
+}
+
+/// What happens when every copy on record is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum ColdStart {
+    /// The first node that can prove it starts empty.
+    Auto,
+    /// An operator has to say so.
+    Ask,
 }
 
 /// Flags of `serve` about leadership.
@@ -73,11 +82,17 @@ pub struct CoordinatorArgs {
     /// How often it does, in milliseconds
     #[arg(long, value_name = "MS", default_value_t = 500)]
     pub renew_ms: u64,
+    /// When every copy on record is gone: auto starts empty once that is proved,
+    /// ask waits for `standfast failover --force`
+    #[arg(long, value_name = "HOW", default_value = "auto")]
+    pub cold_start: ColdStart,
 }
 
 /// A coordinator, and how leadership is timed with it.
 #[derive(Debug, Clone)]
 pub struct CoordinatorConfig {
+    /// `etcd` or `witness`.
+    pub kind: &'static str,
     /// `host:port` of each member.
     pub members: Vec<String>,
     /// Who we are, and the file with the password.
@@ -90,6 +105,8 @@ pub struct CoordinatorConfig {
     pub lease: Duration,
     /// RENEW.
     pub renew: Duration,
+    /// Starts empty by itself when every copy on record is gone.
+    pub cold_start: bool,
 }
 
 impl CoordinatorArgs {
@@ -106,16 +123,18 @@ impl CoordinatorArgs {
         grant_ms: u64,
         wrong: &mut Vec<String>,
     ) -> Option<CoordinatorConfig> {
-        let CoordinatorUrl::Served(members) = &self.coordinator else { return None };
+        let CoordinatorUrl::Served(kind, members) = &self.coordinator else { return None };
         self.check(heartbeat_ms, grant_ms, wrong);
         let ms = Duration::from_millis;
         Some(CoordinatorConfig {
+            kind,
             members: members.clone(),
             credentials: self.coordinator_user.clone().zip(self.coordinator_password_file.clone()),
             timeout: ms(self.coordinator_timeout_ms),
             takeover: ms(self.takeover_ms),
             lease: ms(self.lease_ms),
             renew: ms(self.renew_ms),
+            cold_start: self.cold_start == ColdStart::Auto,
         })
     }
 
@@ -176,11 +195,12 @@ mod tests {
 
     #[test]
     fn a_coordinator_is_named_by_a_url() {
-        let served =
-            |members: &[&str]| Ok(CoordinatorUrl::Served(members.iter().map(|m| (*m).to_owned()).collect()));
+        let served = |kind, members: &[&str]| {
+            Ok(CoordinatorUrl::Served(kind, members.iter().map(|m| (*m).to_owned()).collect()))
+        };
         assert_eq!("manual".parse(), Ok(CoordinatorUrl::Manual));
-        assert_eq!("etcd://a:1,b:2".parse(), served(&["a:1", "b:2"]));
-        assert_eq!("witness://a:1".parse(), served(&["a:1"]));
+        assert_eq!("etcd://a:1,b:2".parse(), served("etcd", &["a:1", "b:2"]));
+        assert_eq!("witness://a:1".parse(), served("witness", &["a:1"]));
         for bad in ["", "etcd", "etcd://", "etcd://a", "etcd://a:1,", "witness://a:1,b:2", "http://a:1"] {
             let error = bad.parse::<CoordinatorUrl>().expect_err(bad);
             assert!(error.contains("etcd://HOST:PORT"), "{bad}: {error}");

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use standfast_kernel::machine::Machine;
-use standfast_kernel::node::{Node, NodeAction, NodeEvent, NodeView, PromoteCall, RoleChange, RoleView};
+use standfast_kernel::node::{
+    Node, NodeAction, NodeEvent, NodeView, Operated, OperatorCall, Order, PromoteCall, RoleChange, RoleView,
+};
 use standfast_kernel::replication::{
     Admission, CopyFrame, CopyRequest, Detached, Gate, PrimaryFrame, StandbyFrame,
 };
@@ -67,6 +69,17 @@ pub enum Command {
         actor: String,
         /// What came of it; `None` from a node that is not primary.
         answer: oneshot::Sender<Option<Detached>>,
+    },
+    /// An operator orders something of a node that has a coordinator.
+    Operate {
+        /// What.
+        order: Order,
+        /// Who asks.
+        actor: String,
+        /// Why.
+        reason: String,
+        /// What came of it.
+        answer: oneshot::Sender<Operated>,
     },
     /// News of the coordinator, or the end of a transaction.
     Coordinator(LeadershipEvent),
@@ -132,6 +145,21 @@ impl NodeHandle {
         rx.await.map_err(|_| StoppedNode)
     }
 
+    /// Hands in an operator's order; answered when it is done, or refused.
+    ///
+    /// # Errors
+    /// When the node stops first.
+    pub async fn operate(
+        &self,
+        order: Order,
+        actor: String,
+        reason: String,
+    ) -> Result<Operated, StoppedNode> {
+        let (answer, rx) = oneshot::channel();
+        self.ask(Command::Operate { order, actor, reason, answer }).await?;
+        rx.await.map_err(|_| StoppedNode)
+    }
+
     /// Lets the status show all that this node did before this call. Without an
     /// answer in time the last view stands; its own time says how old it is.
     pub async fn refresh(&self) {
@@ -190,6 +218,7 @@ pub struct Driver<C, L> {
     asked: u64,
     promotes: BTreeMap<u64, oneshot::Sender<(Verdict, Option<RoleChange>)>>,
     detaches: BTreeMap<u64, oneshot::Sender<Option<Detached>>>,
+    orders: BTreeMap<u64, oneshot::Sender<Operated>>,
     next_tick: Instant,
     /// When the frame came in that is being handled.
     received: Option<Instant>,
@@ -209,6 +238,7 @@ impl<C: Clock, L: PeerLink> Driver<C, L> {
             asked: 0,
             promotes: BTreeMap::new(),
             detaches: BTreeMap::new(),
+            orders: BTreeMap::new(),
             next_tick: Instant(0),
             received: None,
             arriving: None,
@@ -357,6 +387,11 @@ impl<C: Clock, L: PeerLink> Driver<C, L> {
                 self.promotes.insert(self.asked, answer);
                 NodeEvent::Promote(PromoteCall { request: self.asked, actor, reason, dry_run })
             }
+            Command::Operate { order, actor, reason, answer } => {
+                self.asked += 1;
+                self.orders.insert(self.asked, answer);
+                NodeEvent::Operate(OperatorCall { request: self.asked, actor, reason, order })
+            }
             Command::Detach { node, actor, answer } => {
                 self.asked += 1;
                 self.detaches.insert(self.asked, answer);
@@ -462,6 +497,13 @@ impl<C: Clock, L: PeerLink> Driver<C, L> {
                     let _ = answer.send((verdict, change));
                 }
             }
+            NodeAction::Operated(request, done) => {
+                parts.board.publish(parts.node.view(now));
+                if let Some(answer) = self.orders.remove(&request) {
+                    // The operator may have gone away; what was done stands all the same.
+                    let _ = answer.send(done);
+                }
+            }
             NodeAction::Detached(request, was_member) => {
                 parts.board.publish(parts.node.view(now));
                 if let Some(answer) = self.detaches.remove(&request) {
@@ -506,6 +548,7 @@ fn is_news(action: &NodeAction) -> bool {
         | NodeAction::ClosePeer(_)
         | NodeAction::Gate(_)
         | NodeAction::Promoted(..)
+        | NodeAction::Operated(..)
         | NodeAction::Detached(..) => false,
     }
 }

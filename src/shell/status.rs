@@ -2,6 +2,7 @@
 //! one message under one timestamp.
 
 mod full_sync;
+mod leadership;
 mod verification;
 
 use std::sync::Arc;
@@ -20,7 +21,6 @@ use standfast_kernel::supervisor::{Answer, Role};
 use standfast_kernel::types::{AckMode, CopyId, LogPos, SegmentStatus, Seq, WallTime, limits};
 use standfast_proto::v1;
 
-use super::convert::ack_to_wire;
 use super::{History, Journal, ServingCell, Traffic};
 use crate::ports::Notifier;
 use crate::telemetry::otel::Tracer;
@@ -37,8 +37,10 @@ pub struct StatusFacts {
     pub mooncake: Option<String>,
     /// Address of the HTTP port, if it has one.
     pub http: Option<String>,
-    /// Whom it dials.
+    /// Whom it dials, without a coordinator.
     pub peer: Option<String>,
+    /// Who keeps the record of who leads: `etcd`, `witness` or `manual`, and where.
+    pub coordinator: (&'static str, Vec<String>),
     /// When it started.
     pub started: WallTime,
 }
@@ -116,8 +118,9 @@ impl StatusBoard {
 
     /// The primary's address, as far as this node knows it.
     fn primary_hint(&self, view: Option<&NodeView>) -> Option<String> {
-        match view.map(|v| &v.detail)? {
-            RoleView::Standby(s) if s.link == LinkView::Streaming => self.facts.peer.clone(),
+        let view = view?;
+        match &view.detail {
+            RoleView::Standby(s) if s.link == LinkView::Streaming => self.followed(view),
             RoleView::Primary(_) => Some(self.facts.me.address.clone()),
             RoleView::Standby(_) | RoleView::Candidate(_) => None,
         }
@@ -147,14 +150,14 @@ impl StatusBoard {
             tracing: self.tracer.as_ref().map(|t| t.counts().reading()),
             health: Some(v1::Health { loop_delay: Some(self.loop_delay.reading()), ..telemetry::process() }),
             traffic: Some(self.traffic.status(self.serving.pending())),
-            coordinator: Some(v1::Coordinator { kind: "manual".into(), ..v1::Coordinator::default() }),
+            coordinator: Some(self.coordinator(view)),
             ..v1::NodeStatus::default()
         };
         match &view.detail {
             RoleView::Primary(p) => self.primary_part(&mut status, view, p),
             RoleView::Standby(s) => {
                 status.verification = Some(verification::of_standby(&s.verify, s.applied, view.at, taken));
-                self.standby_part(&mut status, s);
+                self.standby_part(&mut status, view, s);
             }
             RoleView::Candidate(_) => {}
         }
@@ -176,45 +179,6 @@ impl StatusBoard {
             http_addr: http.clone(),
             started_unix_us: started.0 as i64,
             protocol_version: PROTOCOL_VERSION,
-        }
-    }
-
-    fn leadership(&self, view: &NodeView) -> v1::Leadership {
-        let (role, state) = match view.role {
-            Role::Standby => (v1::Role::Standby, "following"),
-            Role::Candidate => (v1::Role::Candidate, "waiting for its own promise to end"),
-            Role::Primary => (v1::Role::Primary, "serving"),
-        };
-        let holder = match &view.detail {
-            RoleView::Standby(s) => s.primary.as_ref().map(|node| v1::Holder {
-                node: node.to_string(),
-                grpc_addr: self.facts.peer.clone().unwrap_or_default(),
-                epoch: Some(view.epoch.0),
-                copy: None,
-            }),
-            RoleView::Primary(_) => Some(v1::Holder {
-                node: self.facts.me.node.to_string(),
-                grpc_addr: self.facts.me.address.clone(),
-                epoch: Some(view.epoch.0),
-                copy: Some(view.copy.to_string()),
-            }),
-            RoleView::Candidate(_) => None,
-        };
-        let crash_loses_all = match &view.detail {
-            RoleView::Primary(p) => Some(p.record.members.len() == 1),
-            RoleView::Standby(_) | RoleView::Candidate(_) => None,
-        };
-        v1::Leadership {
-            role: role.into(),
-            state: state.to_owned(),
-            reason: view.reason.clone(),
-            epoch: Some(view.epoch.0).filter(|e| *e > 0),
-            max_epoch: Some(view.epoch.0).filter(|e| *e > 0),
-            holder,
-            ack_mode: ack_to_wire(self.facts.ack).into(),
-            degrade_mode: v1::DegradeMode::Strict.into(),
-            crash_loses_all,
-            ..v1::Leadership::default()
         }
     }
 
@@ -303,7 +267,7 @@ impl StatusBoard {
         });
     }
 
-    fn standby_part(&self, status: &mut v1::NodeStatus, s: &StandbyView) {
+    fn standby_part(&self, status: &mut v1::NodeStatus, view: &NodeView, s: &StandbyView) {
         let (link, stream) = match s.link {
             LinkView::Down { .. } if s.why_not.is_some() && s.last_contact.is_some() => {
                 (v1::LinkState::Backoff, None)
@@ -320,7 +284,7 @@ impl StatusBoard {
             LinkView::Dialing | LinkView::Greeting | LinkView::Copying | LinkView::Streaming => None,
         };
         status.upstream = Some(v1::Upstream {
-            addr: self.facts.peer.clone(),
+            addr: self.followed(view),
             link: link.into(),
             stream: stream.map(Into::into),
             reason: s.why_not.clone(),
@@ -377,7 +341,7 @@ impl StatusBoard {
     #[must_use]
     pub fn reasons(reasons: &[standfast_kernel::supervisor::Reason]) -> Vec<v1::Reason> {
         let cure = |code: &str| match code {
-            "not_standby" | "superseded" => "standfast status",
+            "drain_timeout" | "not_standby" | "superseded" => "standfast status",
             "never_streamed" | "not_in_sync" | "full_sync" => {
                 "wait until `standfast status` shows it in sync"
             }
@@ -386,7 +350,15 @@ impl StatusBoard {
             "paused" => "standfast resume",
             "version" => "run the same version on all nodes",
             "old_epoch" | "gap" => "wait until it follows the present primary",
-            "coordinator" => "standfast status names the coordinator; see that it answers",
+            "not_primary" | "busy" | "nothing_to_abort" | "too_late" | "aborted" | "not_handed_over" => {
+                "standfast status"
+            }
+            "not_needed" => "standfast failover --to NODE",
+            "holder_alive" | "no_record" | "not_elected" => "try again in some seconds",
+            "no_coordinator" => "standfast failover --to NODE",
+            "coordinator" | "coordinator_away" => {
+                "standfast status names the coordinator; see that it answers"
+            }
             _ => "detach this standby at the primary: it is given a new copy of the state",
         };
         let reason = |r: &standfast_kernel::supervisor::Reason| v1::Reason {

@@ -60,6 +60,14 @@ impl Node {
         Self::spawn(command)
     }
 
+    /// Where a former process of it listened: the address that a record names.
+    pub(crate) fn start_at(addr: &str, flags: &str) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_standfast"));
+        command.arg("serve").args(["--grpc", addr, "--http", "127.0.0.1:0"]);
+        command.args(flags.split_whitespace());
+        Self::spawn(command)
+    }
+
     fn spawn(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).spawn().expect("the binary starts");
         let mut line = String::new();
@@ -151,7 +159,12 @@ impl Node {
     }
 
     pub(crate) async fn promote(&self) -> v1::PromoteReply {
-        let request = v1::PromoteRequest { actor: "test".into(), reason: "a test".into(), dry_run: false };
+        let request = v1::PromoteRequest {
+            actor: "test".into(),
+            reason: "a test".into(),
+            dry_run: false,
+            start_empty: false,
+        };
         self.admin().await.promote(request).await.expect("answered").into_inner()
     }
 }

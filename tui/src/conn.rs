@@ -135,7 +135,12 @@ fn root_cause(error: &dyn std::error::Error) -> String {
 /// A sentence that says why nobody knows.
 pub(crate) async fn plan(addr: &str, actor: &str, reason: &str) -> Result<PromoteReply, String> {
     let channel = open(addr).await?;
-    let request = PromoteRequest { actor: actor.to_owned(), reason: reason.to_owned(), dry_run: true };
+    let request = PromoteRequest {
+        actor: actor.to_owned(),
+        reason: reason.to_owned(),
+        dry_run: true,
+        start_empty: false,
+    };
     let reply = within(AdminClient::new(channel).promote(request)).await;
     reply.map_err(|status| sentence(&status))
 }
@@ -165,7 +170,7 @@ pub(crate) async fn act(confirmed: &Confirmed, actor: &str) -> Outcome {
     let mut admin = AdminClient::new(channel);
     let done = match confirmed.deed() {
         Deed::Failover => {
-            let request = PromoteRequest { actor, reason, dry_run: false };
+            let request = PromoteRequest { actor, reason, dry_run: false, start_empty: false };
             within(admin.promote(request)).await.map(|reply| {
                 if reply.accepted { Outcome::Promoted(reply) } else { Outcome::Refused(reply.reasons) }
             })

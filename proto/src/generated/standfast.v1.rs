@@ -4491,6 +4491,11 @@ pub struct PromoteRequest {
     /// Run everything up to the point of no return, and change nothing.
     #[prost(bool, tag = "3")]
     pub dry_run: bool,
+    /// Every copy of the state is lost, and that is accepted: start this node
+    /// empty. The caller states that the former primary and all members of the
+    /// in-sync set are stopped. What this node holds is thrown away.
+    #[prost(bool, tag = "4")]
+    pub start_empty: bool,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct PromoteReply {
@@ -4506,6 +4511,54 @@ pub struct PromoteReply {
     /// What the node would serve, or serves now.
     #[prost(message, optional, tag = "4")]
     pub plan: ::core::option::Option<PromotionPlan>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SwitchoverRequest {
+    /// Name of the standby. Empty: the one that is furthest.
+    #[prost(string, tag = "1")]
+    pub to: ::prost::alloc::string::String,
+    /// Who asks, for audit and history. Not empty.
+    #[prost(string, tag = "2")]
+    pub actor: ::prost::alloc::string::String,
+    /// Why, for audit and history. Not empty.
+    #[prost(string, tag = "3")]
+    pub reason: ::prost::alloc::string::String,
+    /// Judge everything and ask the coordinator, but change nothing.
+    #[prost(bool, tag = "4")]
+    pub dry_run: bool,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SwitchoverReply {
+    /// With `dry_run`: would be accepted.
+    #[prost(bool, tag = "1")]
+    pub accepted: bool,
+    /// The new epoch. Absent on refusal and on a dry run.
+    #[prost(uint64, optional, tag = "2")]
+    pub epoch: ::core::option::Option<u64>,
+    /// Why not. Empty iff accepted.
+    #[prost(message, repeated, tag = "3")]
+    pub reasons: ::prost::alloc::vec::Vec<Reason>,
+    /// The node that leads now, or would. Absent on refusal.
+    #[prost(string, optional, tag = "4")]
+    pub to: ::core::option::Option<::prost::alloc::string::String>,
+    /// `drain` and `hand_over`, on the former primary.
+    #[prost(message, repeated, tag = "5")]
+    pub phases: ::prost::alloc::vec::Vec<Phase>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AbortRequest {
+    #[prost(string, tag = "1")]
+    pub actor: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub reason: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct AbortReply {
+    #[prost(bool, tag = "1")]
+    pub accepted: bool,
+    /// Why not. Empty iff accepted.
+    #[prost(message, repeated, tag = "2")]
+    pub reasons: ::prost::alloc::vec::Vec<Reason>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DetachRequest {
@@ -4709,6 +4762,52 @@ pub mod admin_client {
             req.extensions_mut().insert(GrpcMethod::new("standfast.v1.Admin", "Detach"));
             self.inner.unary(req, path, codec).await
         }
+        /// Asked of the primary of a cluster with a coordinator: another member of the
+        /// in-sync set is to lead. Nothing is lost. Answered when the record names the
+        /// new primary, or when this one goes on.
+        pub async fn switchover(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SwitchoverRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SwitchoverReply>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/standfast.v1.Admin/Switchover",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("standfast.v1.Admin", "Switchover"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Asked of the primary: gives a switchover up, before its point of no return.
+        pub async fn abort(
+            &mut self,
+            request: impl tonic::IntoRequest<super::AbortRequest>,
+        ) -> std::result::Result<tonic::Response<super::AbortReply>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/standfast.v1.Admin/Abort");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("standfast.v1.Admin", "Abort"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Compares, or repairs, now. What comes of it is in the status.
         pub async fn verify_now(
             &mut self,
@@ -4809,6 +4908,18 @@ pub mod admin_server {
             &self,
             request: tonic::Request<super::DetachRequest>,
         ) -> std::result::Result<tonic::Response<super::DetachReply>, tonic::Status>;
+        /// Asked of the primary of a cluster with a coordinator: another member of the
+        /// in-sync set is to lead. Nothing is lost. Answered when the record names the
+        /// new primary, or when this one goes on.
+        async fn switchover(
+            &self,
+            request: tonic::Request<super::SwitchoverRequest>,
+        ) -> std::result::Result<tonic::Response<super::SwitchoverReply>, tonic::Status>;
+        /// Asked of the primary: gives a switchover up, before its point of no return.
+        async fn abort(
+            &self,
+            request: tonic::Request<super::AbortRequest>,
+        ) -> std::result::Result<tonic::Response<super::AbortReply>, tonic::Status>;
         /// Compares, or repairs, now. What comes of it is in the status.
         async fn verify_now(
             &self,
@@ -4978,6 +5089,92 @@ pub mod admin_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = DetachSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/standfast.v1.Admin/Switchover" => {
+                    #[allow(non_camel_case_types)]
+                    struct SwitchoverSvc<T: Admin>(pub Arc<T>);
+                    impl<T: Admin> tonic::server::UnaryService<super::SwitchoverRequest>
+                    for SwitchoverSvc<T> {
+                        type Response = super::SwitchoverReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::SwitchoverRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Admin>::switchover(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = SwitchoverSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/standfast.v1.Admin/Abort" => {
+                    #[allow(non_camel_case_types)]
+                    struct AbortSvc<T: Admin>(pub Arc<T>);
+                    impl<T: Admin> tonic::server::UnaryService<super::AbortRequest>
+                    for AbortSvc<T> {
+                        type Response = super::AbortReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::AbortRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Admin>::abort(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = AbortSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use standfast_kernel::node::{Operated, Order};
 use standfast_kernel::types::NodeId;
 use standfast_proto::v1;
 use standfast_proto::v1::admin_server::Admin;
@@ -27,6 +28,32 @@ fn required(value: &str, what: &str) -> Result<(), Status> {
     Ok(())
 }
 
+fn node_id(name: &str) -> Result<NodeId, Status> {
+    name.parse().map_err(|e: standfast_kernel::types::BadValue| {
+        Status::from(v1::Refusal::new(v1::RefusalCode::InvalidArgument, e.to_string()))
+    })
+}
+
+/// Phases one behind the other.
+fn phases(done: &Operated) -> Vec<v1::Phase> {
+    let mut start_us = 0;
+    let phase = |(name, took): &(&str, std::time::Duration)| {
+        let duration_us = took.as_micros() as u64;
+        let phase = v1::Phase { name: (*name).to_owned(), start_us, duration_us };
+        start_us += duration_us;
+        phase
+    };
+    done.phases.iter().map(phase).collect()
+}
+
+impl<C: Clock> AdminDoor<C> {
+    async fn operate(&self, order: Order, actor: String, reason: String) -> Result<Operated, Status> {
+        required(&actor, "actor")?;
+        required(&reason, "reason")?;
+        self.node.operate(order, actor, reason).await.map_err(stopped)
+    }
+}
+
 /// The node stopped while it worked on the call: nobody knows what came of it.
 fn stopped(_: StoppedNode) -> Status {
     v1::Refusal::new(v1::RefusalCode::OutcomeUnknown, "the node stopped before it answered").into()
@@ -35,7 +62,16 @@ fn stopped(_: StoppedNode) -> Status {
 #[tonic::async_trait]
 impl<C: Clock> Admin for AdminDoor<C> {
     async fn promote(&self, r: Request<v1::PromoteRequest>) -> Result<Response<v1::PromoteReply>, Status> {
-        let v1::PromoteRequest { actor, reason, dry_run } = r.into_inner();
+        let v1::PromoteRequest { actor, reason, dry_run, start_empty } = r.into_inner();
+        if start_empty {
+            let done = self.operate(Order::ForceStart { dry_run }, actor, reason).await?;
+            return Ok(Response::new(v1::PromoteReply {
+                accepted: done.verdict.is_yes(),
+                epoch: done.epoch.map(|e| e.0),
+                reasons: StatusBoard::reasons(&done.verdict.reasons),
+                plan: None,
+            }));
+        }
         required(&actor, "actor")?;
         required(&reason, "reason")?;
         let before = self.board.promotion_plan();
@@ -48,13 +84,34 @@ impl<C: Clock> Admin for AdminDoor<C> {
         }))
     }
 
+    async fn switchover(
+        &self,
+        r: Request<v1::SwitchoverRequest>,
+    ) -> Result<Response<v1::SwitchoverReply>, Status> {
+        let v1::SwitchoverRequest { to, actor, reason, dry_run } = r.into_inner();
+        let to = if to.is_empty() { None } else { Some(node_id(&to)?) };
+        let done = self.operate(Order::Switchover { to, dry_run }, actor, reason).await?;
+        Ok(Response::new(v1::SwitchoverReply {
+            accepted: done.verdict.is_yes(),
+            epoch: done.epoch.map(|e| e.0),
+            reasons: StatusBoard::reasons(&done.verdict.reasons),
+            to: done.node.as_ref().map(ToString::to_string),
+            phases: phases(&done),
+        }))
+    }
+
+    async fn abort(&self, r: Request<v1::AbortRequest>) -> Result<Response<v1::AbortReply>, Status> {
+        let v1::AbortRequest { actor, reason } = r.into_inner();
+        let done = self.operate(Order::Abort, actor, reason).await?;
+        let reasons = StatusBoard::reasons(&done.verdict.reasons);
+        Ok(Response::new(v1::AbortReply { accepted: done.verdict.is_yes(), reasons }))
+    }
+
     async fn detach(&self, r: Request<v1::DetachRequest>) -> Result<Response<v1::DetachReply>, Status> {
         let v1::DetachRequest { node, actor, reason } = r.into_inner();
         required(&actor, "actor")?;
         required(&reason, "reason")?;
-        let node: NodeId = node.parse().map_err(|e: standfast_kernel::types::BadValue| {
-            Status::from(v1::Refusal::new(v1::RefusalCode::InvalidArgument, e.to_string()))
-        })?;
+        let node = node_id(&node)?;
         let name = node.to_string();
         let done = self.node.detach(node, actor).await.map_err(stopped)?;
         let reasons = match done.map(|d| d.was_member) {

@@ -99,6 +99,14 @@ mutants! {
     GrowLate,
     /// PROTOCOL I4: transactions of a new epoch do not compare the in-sync set.
     TakeNoIsrCmp,
+    /// DESIGN 3: a new process starts the cluster empty although copies on record may live.
+    ColdStartUnproved,
+    /// PROTOCOL T7: a primary goes on answering while its hand-over is under way.
+    HandOverNotQuiet,
+    /// PROTOCOL T7: it hands over to a standby that lacks entries.
+    HandOverLagging,
+    /// PROTOCOL T7, C1: a hand-over without an answer is taken for one that was not done.
+    HandOverTimeoutIsNo,
     /// PROTOCOL C5: the client key is written without comparing the epoch.
     PublishNoEpoch,
     /// PROTOCOL C5: the client key is deleted without comparing which one it is.

@@ -56,6 +56,7 @@ impl World {
             cause: EpochCause::Failover,
             actor: String::new(),
             nonce: 0,
+            reason: "gone".into(),
             quiet: false,
             previous: Epoch(0),
         };

@@ -21,6 +21,9 @@ struct EpochText {
     mooncake: Option<String>,
     cause: String,
     actor: String,
+    /// Not written by earlier versions.
+    #[serde(default)]
+    reason: String,
     nonce: String,
     quiet: bool,
     previous: u64,
@@ -92,6 +95,7 @@ pub(super) fn to_text(value: &Value) -> String {
             mooncake: r.mooncake.clone(),
             cause: r.cause.as_str().to_owned(),
             actor: r.actor.clone(),
+            reason: r.reason.clone(),
             nonce: format!("{:016x}", r.nonce),
             quiet: r.quiet,
             previous: r.previous.0,
@@ -175,6 +179,7 @@ fn epoch(t: EpochText) -> Result<EpochRecord, String> {
         mooncake: t.mooncake,
         cause: cause(&t.cause)?,
         actor: t.actor,
+        reason: t.reason,
         nonce: u64::from_str_radix(&t.nonce, 16)
             .map_err(|_| "a nonce of 16 hexadecimal digits".to_owned())?,
         quiet: t.quiet,

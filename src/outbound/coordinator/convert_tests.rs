@@ -15,6 +15,7 @@ fn samples() -> Vec<(Key, Value, &'static str)> {
         cause: EpochCause::Failover,
         actor: "takeover".into(),
         nonce: 7,
+        reason: "gone".into(),
         quiet: false,
         previous: Epoch(12),
     };
@@ -47,7 +48,7 @@ fn samples() -> Vec<(Key, Value, &'static str)> {
         (
             Key::Epoch,
             Value::Epoch(epoch),
-            r#"{"holder":"a","copy":"000000000000000000000000000000ab","address":"10.0.0.1:50052","mooncake":null,"cause":"failover","actor":"takeover","nonce":"0000000000000007","quiet":false,"previous":12}"#,
+            r#"{"holder":"a","copy":"000000000000000000000000000000ab","address":"10.0.0.1:50052","mooncake":null,"cause":"failover","actor":"takeover","reason":"gone","nonce":"0000000000000007","quiet":false,"previous":12}"#,
         ),
         (
             Key::Isr,

@@ -22,6 +22,7 @@ pub(super) fn holder(copy: u128, previous: Epoch) -> EpochRecord {
         cause: EpochCause::Failover,
         actor: "a \"test\"".into(),
         nonce: u64::MAX - copy as u64,
+        reason: "gone".into(),
         quiet: false,
         previous,
     }

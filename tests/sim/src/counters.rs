@@ -26,6 +26,7 @@ counters! {
     // What the coordinator went through, and what came of it.
     CoordinatorCut, CoordinatorAway, CoordinatorSlow, CoordinatorTimeout, CommittedLate,
     TakeoverByRecord, NotElected,
+    HandOverAsked, HandOverDone, HandOverRefused, LedByHandOver,
     // What clients did and were told.
     RequestSent, WriteRefused, AnswerDelivered, NotPrimary, Unavailable, OutcomeUnknown, ConnectionClosed, ReplyNeverSent,
     MountAcked, ReMountAcked, UnmountAcked, PutStartAcked, UpsertStartAcked, PutStartOnTwoSegments, PutExists, PutNoSpace, PutEndAcked, PutEndOfLostWrite,

@@ -122,6 +122,7 @@ impl Process {
                 },
                 ack: params.ack,
                 read_ttl_max: TIMES.read_ttl,
+                cold_start: true,
                 seed,
             }),
         };

@@ -59,6 +59,11 @@ mod hunt {
             // A primary alone on record has no successor before an operator may start an empty copy (T4):
             // no history can break its lease. Transcripts hold the rule meanwhile.
             Mutant::LeaseFromReply | Mutant::LeaseKeepOnTimeout | Mutant::SoloNoLease => return None,
+            Mutant::HandOverNotQuiet | Mutant::HandOverTimeoutIsNo => {
+                hunt(&[HandOver], &[NoAnswerAfterFence, StaleRead, PromiseKept], 200)
+            }
+            Mutant::ColdStartUnproved => hunt(&[Leader], &[PromiseKept], 100),
+            Mutant::HandOverLagging => hunt(&[HandOver], &[PromiseKept], 100),
             Mutant::TakeNoIsrCmp => hunt(&[Leader], &[PromiseKept, NoAnswerAfterFence], 200),
             Mutant::NonIsrTakeover => hunt(&[Leader], &[PromiseKept, NoAnswerAfterFence], 100),
             Mutant::CasTimeoutIsNo => hunt(&[Leader], &[PromiseKept, NoAnswerAfterFence], 300),

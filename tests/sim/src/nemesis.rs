@@ -38,6 +38,10 @@ pub(crate) enum Fault {
     CutCoordinatorAndCrash,
     CoordinatorAway,
     CoordinatorSlow,
+    /// An operator hands over to some standby.
+    HandOver,
+    /// The same, and something dies, or is cut off, meanwhile.
+    HandOverUnderFault,
     /// Breaks a stream on which homes are sent.
     CutCopy,
     /// Either end of such a stream dies.
@@ -62,6 +66,19 @@ impl Fault {
         (Self::CutCoordinatorAndCrash, 6),
         (Self::CoordinatorAway, 4),
         (Self::CoordinatorSlow, 6),
+        (Self::HandOver, 6),
+        (Self::HandOverUnderFault, 4),
+    ];
+    pub(crate) const HANDING: &[(Self, u64)] = &[
+        (Self::HandOver, 30),
+        (Self::HandOverUnderFault, 20),
+        (Self::CrashStandby, 3),
+        (Self::FreezePrimary, 3),
+        (Self::Stall, 8),
+        (Self::Slow, 8),
+        (Self::CutCoordinator, 6),
+        (Self::CoordinatorSlow, 8),
+        (Self::Drift, 3),
     ];
     pub(crate) const MIXED: &[(Self, u64)] = &[
         (Self::CrashPrimary, 6),
@@ -189,6 +206,16 @@ impl World {
                     self.order(j, Call::Promote);
                 }
             }
+            Fault::HandOver => self.order_hand_over(),
+            Fault::HandOverUnderFault => {
+                self.order_hand_over();
+                let victim = self.rng.below(NODES as u64) as usize;
+                match self.rng.below(4) {
+                    0 => self.crash_for_a_while(victim),
+                    1 => self.freeze(victim),
+                    _ => self.cut_coordinator(primary.unwrap_or(victim)),
+                }
+            }
             Fault::CutCopy => self.cut_copy(),
             Fault::CrashCopier => {
                 let unsealed = |i: &usize| {
@@ -211,6 +238,14 @@ impl World {
                     self.order(any, Call::Promote);
                 }
             }
+        }
+    }
+
+    fn order_hand_over(&mut self) {
+        let named = self.rng.chance(500).then(|| self.rng.below(NODES as u64) as usize);
+        if let Some(i) = self.primary() {
+            self.counters.hit(Count::HandOverAsked);
+            self.order(i, Call::HandOver(named));
         }
     }
 

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use standfast_kernel::node::{NodeEvent, PromoteCall, RoleView};
+use standfast_kernel::node::{NodeEvent, OperatorCall, Order, PromoteCall, RoleView};
 use standfast_kernel::supervisor::Role;
 use standfast_kernel::types::{CopyId, Epoch};
 
@@ -22,6 +22,8 @@ pub(crate) enum Call {
     /// Take node `0` out of the in-sync set.
     Detach(usize),
     Redirect(usize),
+    /// Hand over, to this node if one is named.
+    HandOver(Option<usize>),
 }
 
 #[derive(Debug)]
@@ -140,6 +142,7 @@ impl World {
             Call::Promote => self.promote(i),
             Call::Detach(whom) => self.detach(i, whom),
             Call::Redirect(target) => self.redirect(i, target),
+            Call::HandOver(to) => self.hand_over(i, to),
         }
     }
 
@@ -173,6 +176,20 @@ impl World {
         Invariant::PromoteEligible.check(right || candidate || role == Some(Role::Primary), || {
             format!("n{i} went on although not eligible")
         })
+    }
+
+    fn hand_over(&mut self, i: usize, to: Option<usize>) -> Outcome {
+        self.operator.requests += 1;
+        let to = to.map(|n| self.hosts[n].name.clone());
+        let dry_run = self.rng.chance(200);
+        self.note(At::Node(i), || format!("told to hand over to {to:?}, dry run: {dry_run}"));
+        let call = OperatorCall {
+            request: self.operator.requests,
+            actor: "operator".into(),
+            reason: "simulated".into(),
+            order: Order::Switchover { to, dry_run },
+        };
+        self.node_event(i, NodeEvent::Operate(call))
     }
 
     fn detach(&mut self, i: usize, whom: usize) -> Outcome {

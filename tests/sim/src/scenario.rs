@@ -26,6 +26,8 @@ pub(crate) enum Scenario {
     Leader,
     /// The same in async mode.
     LeaderAsync,
+    /// Directed: the primary hands over all the time, on slow links and under faults; async replies.
+    HandOver,
     /// Directed: clocks at the ends of their range, promotions while the old primary lives.
     Drift,
     /// Directed: a standby catches up on a log longer than its window, and is promoted
@@ -65,6 +67,7 @@ pub(crate) const DIRECTED: &[Scenario] = &[
     Scenario::Attempts,
     Scenario::Lenders,
     Scenario::Trim,
+    Scenario::HandOver,
 ];
 const ALL: &[Scenario] = &[
     Scenario::Sync,
@@ -80,6 +83,7 @@ const ALL: &[Scenario] = &[
     Scenario::Trim,
     Scenario::Attempts,
     Scenario::Lenders,
+    Scenario::HandOver,
 ];
 
 /// Short enough that memory is reused hard (SEMANTICS 1.8 has the real ones).
@@ -216,6 +220,18 @@ impl Params {
                 requests_min: 1_000,
                 ..mixed
             },
+            Scenario::HandOver => Self {
+                ack: AckMode::Async,
+                faulty_ns: 30 * SECOND,
+                faults: Fault::HANDING.to_vec(),
+                fault_gap: (50 * MS, 500 * MS),
+                delay: Delay { min: MS / 10, max: 2 * MS, tail_permille: 60, tail_max: 60 * MS },
+                think: (MS, 10 * MS),
+                coordinated: true,
+                late_permille: 60,
+                requests_min: 1_000,
+                ..mixed
+            },
             // The windows are a few milliseconds: short hops, and clients that ask everybody all the time.
             Scenario::Drift => Self {
                 faulty_ns: 12 * SECOND,
@@ -309,6 +325,7 @@ impl fmt::Display for Scenario {
             Self::Trim => "trim",
             Self::Attempts => "attempts",
             Self::Lenders => "lenders",
+            Self::HandOver => "hand-over",
         })
     }
 }

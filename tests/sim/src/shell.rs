@@ -67,6 +67,12 @@ impl World {
                     format!("promotion {request}: {} reasons against", verdict.reasons.len())
                 });
             }
+            NodeAction::Operated(request, done) => {
+                let count = if done.verdict.is_yes() { Count::HandOverDone } else { Count::HandOverRefused };
+                self.counters.hit(count);
+                let why: Vec<_> = done.verdict.reasons.iter().map(|r| r.text.clone()).collect();
+                self.note(At::Node(i), || format!("order {request}: {:?} {}", done.epoch, why.join("; ")));
+            }
             NodeAction::Transact(id, transaction) => self.transact(i, id, transaction),
             NodeAction::ReadRecords => self.read_records(i),
             NodeAction::Follow(address) => {
@@ -157,6 +163,10 @@ impl World {
         let (log, copy) = (process.node.log().clone(), process.copy);
         let began = process.shadow.began(change.epoch).unwrap_or_default();
         self.promises.check(&log, change.epoch, began, i)?;
+        if change.kind == "switchover" {
+            self.promises.check_lossless(&log, change.epoch, i)?;
+            self.counters.hit(Count::LedByHandOver);
+        }
         self.promises.forget_lost(&log);
         crate::invariants::audit(process.node.store(), i)?;
         self.counters.hit(Count::PromotionChecked);

@@ -63,6 +63,8 @@ pub struct EpochRecord {
     pub cause: EpochCause,
     /// Who wanted it.
     pub actor: String,
+    /// Why, as a sentence.
+    pub reason: String,
     /// Chosen at random by the writer, so that it knows its own record again.
     pub nonce: u64,
     /// The former holder had stopped answering before it wrote this (PROTOCOL G4, T7).

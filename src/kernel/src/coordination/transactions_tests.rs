@@ -14,6 +14,7 @@ fn epoch_record(copy: u128, previous: Epoch, nonce: u64) -> EpochRecord {
         cause: EpochCause::Failover,
         actor: "test".into(),
         nonce,
+        reason: "gone".into(),
         quiet: false,
         previous,
     }

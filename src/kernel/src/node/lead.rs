@@ -8,7 +8,7 @@ use crate::replication::{
 use crate::supervisor::{
     Cause, LeadershipAction, LeadershipEvent, LeadershipFacts, Reason, Role, Term, Verdict,
 };
-use crate::types::{AckMode, Instant, NodeId, WallTime, up};
+use crate::types::{AckMode, Instant, LogPos, NodeId, WallTime, up};
 
 /// How a term begins.
 pub(super) struct TermStart {
@@ -43,6 +43,8 @@ impl Node {
             copy: self.config.me.copy,
             max_epoch: self.max_epoch,
             unfit: standby.and_then(Standby::unfit),
+            is_blank: self.log.last() == LogPos::NONE && standby.is_some_and(Standby::is_sealed),
+            returned: self.returned.clone(),
             heard: standby.and_then(Standby::led_at),
             refused: self.refused,
             listening: self.listening,
@@ -71,11 +73,16 @@ impl Node {
                 out.push(NodeAction::Happened(Happening::holder(&node, self.max_epoch)));
                 self.standby_event(now, StandbyEvent::Follow, out);
             }
+            LeadershipAction::AskAfter(address) => {
+                out.push(NodeAction::Follow(address));
+                self.standby_event(now, StandbyEvent::Follow, out);
+            }
             LeadershipAction::Confirmed(isr) => {
                 self.primary_event(now, PrimaryEvent::Confirmed(isr), out);
             }
             LeadershipAction::Lease(until) => self.primary_event(now, PrimaryEvent::Lease(until), out),
             LeadershipAction::Published(since) => out.push(NodeAction::Published(since)),
+            LeadershipAction::HandedOver(ended) => self.handed_over(now, ended, out),
             LeadershipAction::Warn(code, text) => {
                 out.push(NodeAction::Happened(Happening::warning(code, text)));
             }
@@ -89,6 +96,16 @@ impl Node {
         w.node == holder.holder
             && w.copy != holder.copy
             && matches!(w.start, Start::Refused(StreamRefusal::NotPrimary))
+    }
+
+    /// A node that is no primary says which copy it has: others of it are gone.
+    pub(super) fn note_returned(&mut self, frame: &PrimaryFrame) {
+        let PrimaryFrame::Welcome(w) = frame else { return };
+        let isr = self.leadership.as_ref().and_then(|l| l.view().in_sync());
+        let on_record = isr.is_some_and(|isr| isr.members.iter().any(|m| m.node == w.node));
+        if on_record && matches!(w.start, Start::Refused(StreamRefusal::NotPrimary)) {
+            self.returned.insert(w.node.clone(), w.copy);
+        }
     }
 
     /// PROTOCOL T2: no acknowledgement and no grant from here on, and nothing is discarded.
@@ -112,6 +129,7 @@ impl Node {
             let reasons = vec![Reason { code: "not_elected", text: why.clone() }];
             out.push(NodeAction::Promoted(call.request, Verdict { reasons }, None));
         }
+        self.not_forced(&why, out);
         self.reason = why;
     }
 
@@ -123,7 +141,8 @@ impl Node {
             self.right_end = self.right_end.max(now);
         }
         let fenced = if mutant!(NoGrantWait) || term.quiet { now } else { self.right_end };
-        let first = term.cause == EpochCause::Bootstrap;
+        // Nothing is inherited; memory that outlived a lost state is held by its mount (PROTOCOL A7).
+        let first = starts_empty(term.cause);
         let hold_until = if first { now } else { self.right_end.plus(up(term.isr.read_ttl_max)) };
         let record = RecordStart {
             isr: term.isr.clone(),
@@ -144,6 +163,7 @@ impl Node {
         if let Some(leadership) = &mut self.leadership {
             leadership.record_history(history(&self.config.me.node, term, &change, wall));
         }
+        self.forced(term.epoch, out);
         if let Some(call) = self.promoting.take() {
             out.push(NodeAction::Promoted(call.request, Verdict { reasons: Vec::new() }, Some(change)));
         }
@@ -152,9 +172,10 @@ impl Node {
     fn change_of(&self, now: Instant, fenced: Instant, term: &Term, standby: &Standby) -> RoleChange {
         let tail = self.log.tail();
         let view = standby.view(now);
-        let sync = standby.ack_on_record() == AckMode::Sync;
+        // What lost copies held died with them.
+        let sync = standby.ack_on_record() == AckMode::Sync && !starts_empty(term.cause);
         let loss = Loss {
-            last_heard: view.primary_tail.map(|t| t.since(tail)),
+            last_heard: view.primary_tail.filter(|_| !starts_empty(term.cause)).map(|t| t.since(tail)),
             acknowledged: sync.then(|| standby.commit_known().since(tail)),
         };
         RoleChange {
@@ -166,6 +187,14 @@ impl Node {
             phases: vec![("take_over", now.since(term.asked)), ("fence", fenced.since(now))],
             loss: (term.cause != EpochCause::Bootstrap).then_some(loss),
         }
+    }
+}
+
+/// True when the holder's copy has nothing of what was before.
+fn starts_empty(cause: EpochCause) -> bool {
+    match cause {
+        EpochCause::Bootstrap | EpochCause::Forced | EpochCause::ColdStart => true,
+        EpochCause::Failover | EpochCause::Switchover => false,
     }
 }
 

@@ -3,15 +3,18 @@
 
 mod happening;
 mod lead;
+mod operate;
 mod rehearsal;
 mod role_state;
 mod verify;
 mod view;
 
 pub use happening::{Happening, Loss, RoleChange, Severity};
+pub use operate::{Operated, OperatorCall, Order};
 pub use verify::{VerifyOrder, WrongRole};
 pub use view::{NodeView, RoleView};
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,6 +34,7 @@ use crate::supervisor::{
 };
 use crate::types::{ConnId, CopyId, Epoch, Instant, NodeId, WallTime};
 use lead::TermStart;
+use operate::Switching;
 use role_state::{Candidate, RoleState};
 
 /// A primary that nobody follows asks its peer this often whether it is still one.
@@ -95,6 +99,8 @@ pub enum NodeEvent {
         /// Who asks, for the record.
         actor: String,
     },
+    /// An operator orders something of a node that has a coordinator.
+    Operate(OperatorCall),
     /// News of the coordinator, or the end of a transaction.
     Coordinator(WallTime, LeadershipEvent),
     /// Mooncake's clients can connect, or not any more.
@@ -145,6 +151,8 @@ pub enum NodeAction {
     Promoted(u64, Verdict, Option<RoleChange>),
     /// Answer to a detach; `None` when this node is not the primary.
     Detached(u64, Option<Detached>),
+    /// Answer to an operator's order.
+    Operated(u64, Operated),
     /// Carry this out on the coordinator's records; its end comes as an event.
     Transact(CallId, Box<Transaction>),
     /// Read the coordinator's records anew.
@@ -181,8 +189,14 @@ pub struct Node {
     standing: bool,
     /// The operator who waits for it.
     promoting: Option<PromoteCall>,
+    /// A switchover that an operator waits for.
+    switching: Option<Switching>,
     /// Nobody listens where the holder was, or another process does.
     refused: bool,
+    /// Which copy each node answered with when it was last asked, as no primary.
+    returned: BTreeMap<NodeId, CopyId>,
+    /// A forced start that an operator waits for.
+    forcing: Option<OperatorCall>,
     /// Mooncake's clients can connect.
     listening: bool,
     next_probe: Instant,
@@ -218,7 +232,10 @@ impl Node {
             leadership,
             standing: false,
             promoting: None,
+            switching: None,
             refused: false,
+            returned: BTreeMap::new(),
+            forcing: None,
             listening: false,
             next_probe: Instant(0),
             next_maintain: Instant(0),
@@ -323,6 +340,7 @@ impl Node {
             return self.give_up(now, format!("epoch {seen} was seen"), out);
         }
         let was = self.role();
+        self.switchover_ends(now, seen, out);
         self.leave_role(seen, out);
         self.log.pin(None);
         self.max_epoch = self.max_epoch.max(seen);
@@ -447,6 +465,7 @@ impl Node {
 
     fn link(&mut self, now: Instant, frame: PrimaryFrame, out: &mut Vec<NodeAction>) {
         self.refused |= self.holder_is_gone(&frame);
+        self.note_returned(&frame);
         match (&self.state, &frame) {
             (RoleState::Standby(_), _) => self.standby_event(now, StandbyEvent::Frame(frame), out),
             (RoleState::Candidate(_) | RoleState::Primary(..), PrimaryFrame::Welcome(w)) => {
@@ -645,6 +664,7 @@ impl Machine for Node {
             NodeEvent::Appended => self.primary_event(now, PrimaryEvent::Appended, out),
             NodeEvent::Promote(call) => self.promote(now, self.wall, call, out),
             NodeEvent::Detach { request, node, actor } => self.detach(now, request, node, &actor, out),
+            NodeEvent::Operate(call) => self.operate(now, call, out),
             NodeEvent::Coordinator(wall, event) => {
                 self.wall = wall;
                 self.leadership_event(now, wall, event, out);
@@ -656,6 +676,7 @@ impl Machine for Node {
             }
             NodeEvent::Tick(wall) => self.tick(now, wall, out),
         }
+        self.review_switchover(now, out);
     }
 
     fn deadline(&self) -> Option<Instant> {
@@ -667,7 +688,7 @@ impl Machine for Node {
                 Some(p.deadline().map_or(self.next_maintain, |d| d.min(self.next_maintain)))
             }
         };
-        role.into_iter().chain(leadership).min()
+        role.into_iter().chain(leadership).chain(self.switchover_deadline()).min()
     }
 }
 

@@ -170,6 +170,10 @@ fn line(action: &NodeAction) -> String {
             let epoch = change.as_ref().map(|c| c.epoch.0);
             format!("promoted #{r} {codes:?} {epoch:?}")
         }
+        NodeAction::Operated(r, done) => {
+            let codes: Vec<_> = done.verdict.reasons.iter().map(|r| r.code).collect();
+            format!("operated #{r} {codes:?}")
+        }
         NodeAction::Detached(r, was) => format!("detached #{r} {:?}", was.map(|d| d.was_member)),
         NodeAction::Happened(h) => h.code.into(),
         NodeAction::Changed(c) => format!("changed {} e{}", c.kind, c.epoch),

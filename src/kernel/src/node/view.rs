@@ -3,7 +3,7 @@
 use super::{Node, RoleState};
 use crate::oplog::LogMarks;
 use crate::replication::{PrimaryView, StandbyView};
-use crate::supervisor::{Rehearsal, Role};
+use crate::supervisor::{LeadershipView, Rehearsal, Role};
 use crate::types::{CopyId, Epoch, Instant};
 
 /// A node at one moment.
@@ -25,6 +25,8 @@ pub struct NodeView {
     pub detail: RoleView,
     /// Whether a takeover would succeed now.
     pub rehearsal: Rehearsal,
+    /// With a coordinator: what it says.
+    pub leadership: Option<LeadershipView>,
     /// As primary: until when inherited objects count as leased.
     pub hold_until: Option<Instant>,
 }
@@ -58,6 +60,7 @@ impl Node {
             log: self.log.marks(),
             detail,
             rehearsal: self.rehearsal(now),
+            leadership: self.leadership.as_ref().map(|l| l.look(now)),
             hold_until,
         }
     }

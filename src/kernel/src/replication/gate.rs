@@ -27,6 +27,8 @@ pub struct Gate {
 pub struct Admission {
     /// The log holds as much as it may, because an in-sync standby needs it.
     pub full: bool,
+    /// A hand-over is under way: its successor lets them in.
+    pub closed: bool,
     /// Exclusive: the log's tail may come to here.
     pub tail_max: Seq,
     /// Not after this: the oldest entry that an in-sync standby lacks is too old then.
@@ -35,7 +37,7 @@ pub struct Admission {
 
 impl Admission {
     /// Nothing is in the way.
-    pub const OPEN: Self = Self { full: false, tail_max: Seq(u64::MAX), until: Instant::MAX };
+    pub const OPEN: Self = Self { full: false, closed: false, tail_max: Seq(u64::MAX), until: Instant::MAX };
 }
 
 impl Gate {
@@ -50,7 +52,10 @@ impl Gate {
     /// Why no write may be let in at this moment; `None` when one may.
     #[must_use]
     pub fn refuses_writes(&self, tail: Seq, now: Instant) -> Option<&'static str> {
-        let Admission { full, tail_max, until } = self.admission;
+        let Admission { full, closed, tail_max, until } = self.admission;
+        if closed {
+            return Some("this primary hands over to a standby: ask again at once");
+        }
         if full {
             return Some(
                 "the log is full of entries that an in-sync standby lacks; `standfast status` names it",
@@ -102,11 +107,12 @@ mod tests {
 
     #[test]
     fn writes_are_let_in_up_to_the_bounds() {
-        let admission = Admission { full: false, tail_max: Seq(9), until: Instant(150) };
+        let admission = Admission { tail_max: Seq(9), until: Instant(150), ..Admission::OPEN };
         let open = Gate { admission, ..gate(AckMode::Async) };
         assert_eq!(open.refuses_writes(Seq(8), Instant(149)), None);
         let full = Gate { admission: Admission { full: true, ..admission }, ..open };
-        for (gate, tail, now) in [(open, 9, 149), (open, 8, 150), (full, 8, 149)] {
+        let closed = Gate { admission: Admission { closed: true, ..admission }, ..open };
+        for (gate, tail, now) in [(open, 9, 149), (open, 8, 150), (full, 8, 149), (closed, 8, 149)] {
             assert!(gate.refuses_writes(Seq(tail), Instant(now)).is_some());
         }
     }

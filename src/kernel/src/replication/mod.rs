@@ -22,7 +22,9 @@ pub use frames::{
 };
 pub use gate::{Admission, Gate};
 pub use pending::PendingReplies;
-pub use primary::{Detached, Keeping, Primary, PrimaryAction, PrimaryEvent, PrimaryStart, RecordStart};
+pub use primary::{
+    Closing, Detached, Keeping, Primary, PrimaryAction, PrimaryEvent, PrimaryStart, RecordStart,
+};
 pub use standby::{Standby, StandbyAction, StandbyEvent, StandbyStart};
 pub use verify::{
     Beacon, BeaconFrame, MismatchEntry, MismatchNote, RecountView, Recounter, Soundness, Standing,

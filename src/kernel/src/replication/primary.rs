@@ -6,6 +6,7 @@
 //! it holds the committed prefix, and leaves only when an operator detaches it
 //! (PROTOCOL 11).
 
+mod hand_over;
 mod on_record;
 
 mod full_sync;
@@ -29,6 +30,7 @@ use crate::machine::Machine;
 use crate::oplog::OpLogManager;
 use crate::store::MetadataStore;
 use crate::types::{AckMode, ConnId, CopyId, Epoch, HomeId, Instant, KeyHash, LogPos, NodeId, Seq, limits};
+pub use hand_over::Closing;
 use on_record::OnRecord;
 pub use on_record::{Keeping, RecordStart};
 
@@ -49,6 +51,8 @@ pub enum PrimaryEvent {
     Confirmed(IsrRecord),
     /// The solo lease holds until then (PROTOCOL G5).
     Lease(Instant),
+    /// A hand-over closes this primary, or opens it again.
+    Close(Closing),
     /// Time has passed.
     Tick,
 }
@@ -121,6 +125,7 @@ pub struct Primary {
     isr: BTreeMap<CopyId, Member>,
     /// With a coordinator.
     on_record: Option<OnRecord>,
+    closing: Closing,
     /// Grows with each change of `isr`.
     revision: u64,
     commit: Seq,
@@ -192,6 +197,7 @@ impl Primary {
             peers: BTreeMap::new(),
             isr: BTreeMap::new(),
             on_record: None,
+            closing: Closing::Open,
             revision: 1,
             commit: log.tail(),
             log,
@@ -226,7 +232,7 @@ impl Primary {
         Gate {
             epoch: self.epoch,
             serve_at: self.serve_at,
-            rights_until,
+            rights_until: if self.is_quiet() { Instant(0) } else { rights_until },
             commit: self.commit,
             ack: self.config.ack,
             admission: self.admission(),
@@ -238,7 +244,8 @@ impl Primary {
     /// lose (PROTOCOL A6).
     fn admission(&self) -> Admission {
         let LossBound { entries, age } = self.config.loss;
-        let mut admission = Admission { full: self.log.marks().is_over, ..Admission::OPEN };
+        let (full, closed) = (self.log.marks().is_over, self.closing != Closing::Open);
+        let mut admission = Admission { full, closed, ..Admission::OPEN };
         if self.config.ack == AckMode::Async {
             let matched = self.isr.values().map(|m| m.matched).min();
             admission.tail_max = matched.map_or(Seq(u64::MAX), |m| Seq(m.0.saturating_add(entries)));
@@ -599,6 +606,7 @@ impl Machine for Primary {
             }
             PrimaryEvent::Confirmed(isr) => self.confirmed(now, isr, out),
             PrimaryEvent::Lease(until) => self.lease(until),
+            PrimaryEvent::Close(closing) => self.closing = closing,
             PrimaryEvent::Tick => {}
         }
         self.shrink(now, out);

@@ -750,7 +750,7 @@ fn in_async_mode_writes_wait_for_a_member_that_lacks_too_much() {
     b.join(1000, 7, "s", 1);
     append(&b.log, 3, 4);
     b.on(1010, PrimaryEvent::Appended);
-    let want = Admission { full: false, tail_max: Seq(17), until: ms(1210) };
+    let want = Admission { tail_max: Seq(17), until: ms(1210), ..Admission::OPEN };
     assert_eq!(b.primary.gate().admission, want);
     b.on(1020, acks(7, ack(1, 11, 1010)));
     let want = Admission { tail_max: Seq(21), until: Instant::MAX, ..want };

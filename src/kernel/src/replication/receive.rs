@@ -131,6 +131,13 @@ impl Receive {
         !fresh
     }
 
+    /// Throws everything away; an empty copy is whole.
+    pub(super) fn empty(&mut self) {
+        self.phase = Phase::Sealed;
+        self.store.clear();
+        self.log.restart(Vec::new(), LogPos::NONE);
+    }
+
     /// The primary begins a copying, or goes on with one.
     pub(super) fn begin(&mut self, now: Instant, session: CopySession) -> Result<(), CopyFault> {
         match &mut self.phase {

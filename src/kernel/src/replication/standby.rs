@@ -36,6 +36,9 @@ pub enum StandbyEvent {
     StopGranting,
     /// Follow whoever leads, from now on: dial anew.
     Follow,
+    /// Throw the copy away and begin with an empty one, which nobody fills:
+    /// an operator starts this node empty (PROTOCOL T4).
+    Discard,
     /// Time has passed.
     Tick,
 }
@@ -653,6 +656,7 @@ impl Machine for Standby {
                 self.link = Link::Down { retry_at: now };
                 out.push(StandbyAction::Hangup("follows whoever leads".into()));
             }
+            StandbyEvent::Discard => self.discard(now, out),
             StandbyEvent::Tick => self.tick(now, out),
         }
         self.verify(now, out);

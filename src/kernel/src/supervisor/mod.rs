@@ -8,8 +8,8 @@ mod role;
 
 pub use eligibility::{Facts, Reason, Verdict, may_promote};
 pub use leadership::{
-    CallId, Leadership, LeadershipAction, LeadershipConfig, LeadershipEvent, LeadershipFacts,
-    LeadershipTimes, Term,
+    CallId, HandOverOrder, HolderView, Leadership, LeadershipAction, LeadershipConfig, LeadershipEvent,
+    LeadershipFacts, LeadershipTimes, LeadershipView, Term,
 };
 pub use rehearsal::{Answer, CoordinatorProof, Proof, Rehearsal, RehearsalFacts, rehearse};
 pub use role::{Cause, Role, TRANSITIONS, Transition};

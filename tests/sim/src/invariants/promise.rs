@@ -63,6 +63,14 @@ impl Promises {
         Ok(())
     }
 
+    /// A switchover loses nothing that anybody was told, in async mode either (PROTOCOL T7).
+    pub(crate) fn check_lossless(&self, log: &OpLogManager, epoch: Epoch, node: usize) -> Outcome {
+        let lost = self.told.iter().map(|(e, s)| LogPos { epoch: *e, seq: *s }).find(|p| !log.contains(*p));
+        Invariant::PromiseKept.check(lost.is_none(), || {
+            format!("n{node} leads in epoch {epoch} by a switchover without {lost:?}, which was told")
+        })
+    }
+
     /// A promotion that loses a suffix ends what was told about it.
     pub(crate) fn forget_lost(&mut self, log: &OpLogManager) {
         self.told.retain(|e, s| log.contains(LogPos { epoch: *e, seq: *s }));

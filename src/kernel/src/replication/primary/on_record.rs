@@ -71,6 +71,12 @@ impl OnRecord {
         mine.into_iter().chain(others).map(|m| (m.copy, m.node.clone())).collect()
     }
 
+    /// Members besides the holder that grant.
+    pub(super) fn granting_members(&self, own: CopyId) -> impl Iterator<Item = &IsrMember> {
+        let granting = move |m: &&IsrMember| m.copy != own && self.confirmed.holds_granting(m.copy);
+        self.confirmed.members.iter().filter(granting)
+    }
+
     /// True when this copy is a member as far as is known.
     pub(super) fn holds(&self, copy: CopyId) -> bool {
         self.confirmed.holds(copy)

@@ -47,6 +47,20 @@ impl Standby {
         out.push(StandbyAction::Hangup(text));
     }
 
+    /// What this node holds is thrown away, whatever it is, and nothing takes its place.
+    pub(super) fn discard(&mut self, now: Instant, out: &mut Vec<StandbyAction>) {
+        let old = self.me.copy;
+        self.receive.empty();
+        self.verify.discarded(now);
+        self.me.copy = old.successor();
+        (self.record, self.primary, self.equal_at, self.unapplied) = (None, None, None, None);
+        self.quarantine.clear();
+        let why = "an operator starts this node empty".to_owned();
+        out.push(StandbyAction::Discarded { old, new: self.me.copy, why });
+        self.down(now);
+        out.push(StandbyAction::Hangup("starts empty".into()));
+    }
+
     /// The next connection is due soon: the last one said what to do.
     fn again(&mut self, now: Instant) {
         self.verify.disconnected(now);

@@ -26,7 +26,7 @@ pub struct Recounter {
     ended: Option<Instant>,
     walks: u64,
     /// When the present walk began, and how long the last one took.
-    began: Instant,
+    began: Option<Instant>,
     took: Duration,
     damaged: BTreeSet<HomeId>,
     /// Homes that what joins them does not fit, and how.
@@ -53,7 +53,7 @@ impl Recounter {
             due: now,
             ended: None,
             walks: 0,
-            began: now,
+            began: None,
             took: Duration::ZERO,
             damaged: BTreeSet::new(),
             misfits: BTreeMap::new(),
@@ -72,6 +72,7 @@ impl Recounter {
     ) -> Vec<(HomeId, bool)> {
         let mut changed = Vec::new();
         let mut items = 0;
+        self.began.get_or_insert(now);
         let pace = config.recount_period / limits::HOMES as u32;
         // Time not used is not saved up for a burst.
         let burst = pace.as_nanos() as u64 * HOMES_PER_STEP as u64;
@@ -104,8 +105,8 @@ impl Recounter {
         self.next += 1;
         if self.next == limits::HOMES {
             self.next = 0;
-            self.took = now.since(self.began);
-            self.began = now;
+            self.took = now.since(self.began.unwrap_or(now));
+            self.began = Some(now);
             self.ended = Some(now);
             self.walks += 1;
         }
@@ -132,7 +133,7 @@ impl Recounter {
     /// began, with a whole copy), and the age beyond which that says nothing.
     #[must_use]
     pub fn proof(&self, now: Instant, config: &VerifyConfig) -> (Duration, Duration) {
-        let since = self.ended.unwrap_or(self.began);
+        let since = self.ended.or(self.began).unwrap_or(now);
         (now.since(since), PROOF_FLOOR + self.took.max(config.recount_period) * 3)
     }
 

@@ -198,6 +198,17 @@ fn quick() -> VerifyConfig {
     }
 }
 
+/// A node's clock does not begin with the node.
+#[test]
+fn the_first_walk_is_as_old_as_its_first_step() {
+    let pair = Pair::new(quick());
+    let mut recount = Recounter::new(Instant(0));
+    let hour = Instant(3_600_000_000_000);
+    assert_eq!(recount.proof(hour, &quick()).0, Duration::ZERO, "nothing was begun");
+    recount.step(hour, &quick(), &pair.standby, true);
+    assert_eq!(recount.proof(hour.plus(Duration::from_secs(2)), &quick()).0, Duration::from_secs(2));
+}
+
 #[test]
 fn equal_copies_are_verified_through_the_tail_and_never_alarm_under_load() {
     let mut pair = Pair::new(quick());

@@ -17,6 +17,7 @@ impl Leadership {
         out: &mut Vec<LeadershipAction>,
     ) {
         self.renew(now, out);
+        self.withdraw(now, out);
         self.propose(now, out);
         if facts.listening {
             self.publish(now, out);
@@ -34,17 +35,16 @@ impl Leadership {
         }
         holding.counter += 1;
         let transaction = renew(holding.epoch, holding.counter);
-        self.transact(now, Purpose::Renew, "to be seen alive".to_owned(), transaction, out);
+        self.transact(now, Purpose::Renew, transaction, out);
     }
 
     /// One change at a time, and the same again until its end is known (PROTOCOL I9).
     fn propose(&mut self, now: Instant, out: &mut Vec<LeadershipAction>) {
-        let busy = self.on_its_way(|p| matches!(p, Purpose::Isr(_)));
+        let busy = self.on_its_way(|p| matches!(p, Purpose::Isr(_))) || self.is_handing_over();
         let Some(holding) = self.holding.as_ref().filter(|_| !busy) else { return };
         let Some((wanted, _)) = holding.proposal.clone().filter(|(_, at)| now >= *at) else { return };
         let base = Base { epoch: holding.epoch, isr: self.view.isr.modified() };
-        let reason = "the in-sync set changes".to_owned();
-        self.transact(now, Purpose::Isr(wanted.clone()), reason, change_isr(base, wanted), out);
+        self.transact(now, Purpose::Isr(wanted.clone()), change_isr(base, wanted), out);
     }
 
     fn publish(&mut self, now: Instant, out: &mut Vec<LeadershipAction>) {
@@ -63,13 +63,7 @@ impl Leadership {
             }
             Publish::Do(transaction) => {
                 holding.published = None;
-                self.transact(
-                    now,
-                    Purpose::Publish,
-                    "clients are to find this node".to_owned(),
-                    transaction,
-                    out,
-                );
+                self.transact(now, Purpose::Publish, transaction, out);
             }
         }
     }
@@ -89,7 +83,7 @@ impl Leadership {
         let Some(mut history) = holding.unwritten.clone() else { return };
         history.at = wall;
         let transaction = update_history(holding.epoch, holding.history, history, None);
-        self.transact(now, Purpose::History, "the change is recorded".to_owned(), transaction, out);
+        self.transact(now, Purpose::History, transaction, out);
     }
 
     /// One of the holder's transactions has ended; the view knows its truth already.
@@ -129,7 +123,12 @@ impl Leadership {
             Purpose::Publish if unknown => holding.publish_at = now.plus(AGAIN),
             Purpose::History if done => holding.unwritten = None,
             Purpose::Renew | Purpose::Publish | Purpose::History => {}
-            Purpose::Bootstrap | Purpose::Takeover | Purpose::Rehearsal => {}
+            Purpose::Bootstrap
+            | Purpose::Takeover
+            | Purpose::Rehearsal
+            | Purpose::HandOver
+            | Purpose::HandOverDry
+            | Purpose::Withdraw => {}
         }
     }
 }

@@ -1,5 +1,6 @@
 use super::*;
 use crate::coordination::{RecordStore, change_isr, renew, takeover};
+use crate::types::up;
 
 const HB: u64 = 100;
 const TAKEOVER: u64 = 400;
@@ -27,6 +28,7 @@ fn config(node: &str, mooncake: Option<&str>) -> LeadershipConfig {
         times: LeadershipTimes::default(),
         ack: AckMode::Sync,
         read_ttl_max: Duration::from_secs(10),
+        cold_start: true,
         seed: 1,
     }
 }
@@ -38,6 +40,8 @@ fn bench(store: RecordStore<Key, Value>) -> Bench {
         copy: CopyId(2),
         max_epoch: Epoch(0),
         unfit: None,
+        is_blank: false,
+        returned: std::collections::BTreeMap::new(),
         heard: None,
         refused: false,
         listening: false,
@@ -128,9 +132,12 @@ impl Bench {
             }
             LeadershipAction::StepDown(epoch) => format!("step down e{epoch}"),
             LeadershipAction::Follow(node, address) => format!("follow {node} at {address}"),
+            LeadershipAction::AskAfter(address) => format!("ask after {address}"),
             LeadershipAction::Confirmed(isr) => format!("confirmed {}", isr.members.len()),
             LeadershipAction::Lease(until) => format!("lease {}", until.0 / 1_000_000),
             LeadershipAction::Published(_) => "published".into(),
+            LeadershipAction::HandedOver(Ok(epoch)) => format!("handed over e{epoch}"),
+            LeadershipAction::HandedOver(Err(_)) => "not handed over".into(),
             LeadershipAction::Warn(code, _) => format!("warn {code}"),
         }
     }
@@ -418,4 +425,150 @@ fn a_takeover_is_rehearsed_on_the_records_as_they_are() {
     b.on(150, LeadershipEvent::Done(id, TransactionOutcome::Unknown("no answer".into())));
     let CoordinatorProof::Unknown(why) = b.machine.rehearsal(ms(150)) else { unreachable!("not answered") };
     assert!(why.contains("no answer"), "{why}");
+}
+
+/// Node `b`, copy 2, leads; copy 3 of node `c` is in sync.
+fn leading_b() -> Bench {
+    let mut b = bench(RecordStore::default());
+    b.see(10);
+    b.facts.role = Role::Candidate;
+    b.answer(20);
+    b.facts.role = Role::Primary;
+    b.facts.max_epoch = b.machine.view().recorded_epoch();
+    let mut isr = b.machine.view().in_sync().cloned().expect("founded");
+    isr.members.push(member_c());
+    let base = base(&b.store);
+    b.store.apply(&change_isr(base, isr)).expect("no key twice");
+    b.see(30);
+    b.sent.clear();
+    b
+}
+
+fn member_c() -> IsrMember {
+    IsrMember { copy: CopyId(3), node: "c".parse().expect("valid"), address: "c:2".into() }
+}
+
+fn to_c(dry_run: bool) -> LeadershipEvent {
+    let (actor, reason) = ("me".to_owned(), "why".to_owned());
+    LeadershipEvent::HandOver(Box::new(HandOverOrder { to: member_c(), actor, reason, dry_run }))
+}
+
+#[test]
+fn a_hand_over_names_the_target_and_the_holder_steps_down() {
+    let mut b = leading_b();
+    let sent = b.on(40, to_c(false));
+    assert_eq!(sent, ["transact Epoch Alive History"]);
+    let done = b.answer(50);
+    let epoch = b.machine.view().recorded_epoch();
+    assert_eq!(
+        done,
+        [format!("handed over e{epoch}"), format!("step down e{epoch}"), "follow c at c:2".to_owned()]
+    );
+    let holder = b.machine.view().holder().expect("on record");
+    assert!(holder.quiet && holder.copy == CopyId(3) && holder.cause == EpochCause::Switchover);
+}
+
+#[test]
+fn a_hand_over_without_an_answer_is_taken_back_before_the_holder_speaks_again() {
+    let mut b = leading_b();
+    b.on(40, to_c(false));
+    let (late, answer) = b.lose(60);
+    assert_eq!(answer, ["read"], "neither done nor refused: silent until that is known");
+    let again = b.on(200, LeadershipEvent::Tick);
+    assert!(again.contains(&"transact Isr".to_owned()), "{again:?}");
+    b.sent.retain(|(_, txn)| matches!(txn.then[..], [crate::coordination::Put::Set(Key::Isr, _)]));
+    assert_eq!(b.answer(210), ["not handed over"]);
+    let outcome = b.store.apply(&late).expect("no key twice");
+    assert!(matches!(outcome, Outcome::CompareFailed(_)), "it can never happen: {outcome:?}");
+}
+
+#[test]
+fn a_late_hand_over_that_was_done_is_learned_from_the_taking_back() {
+    let mut b = leading_b();
+    b.on(40, to_c(false));
+    let (late, _) = b.lose(60);
+    b.on(200, LeadershipEvent::Tick);
+    b.store.apply(&late).expect("no key twice");
+    b.sent.retain(|(_, txn)| matches!(txn.then[..], [crate::coordination::Put::Set(Key::Isr, _)]));
+    let learned = b.answer(210);
+    let epoch = b.machine.view().recorded_epoch();
+    assert_eq!(learned, [format!("step down e{epoch}"), "follow c at c:2".to_owned()], "it never spoke");
+}
+
+#[test]
+fn a_dry_hand_over_asks_the_coordinator_and_changes_nothing() {
+    let mut b = leading_b();
+    let before = base(&b.store);
+    assert_eq!(b.on(40, to_c(true)), [""; 0], "a rehearsal");
+    let (id, txn) = b.rehearsals.remove(0);
+    let outcome = b.store.apply(&txn).expect("no key twice");
+    assert_eq!(b.on(50, LeadershipEvent::Done(id, outcome)), ["handed over e0"]);
+    assert_eq!(base(&b.store), before);
+    let stranger = IsrMember { copy: CopyId(9), ..member_c() };
+    let LeadershipEvent::HandOver(mut order) = to_c(true) else { unreachable!("just made") };
+    order.to = stranger;
+    assert_eq!(b.on(60, LeadershipEvent::HandOver(order)), ["not handed over"], "it is not on record");
+}
+
+/// Node `a` led with copy 1, copy 2 of node `b` was in sync; both died, and `b` is back with copy 7.
+fn returned_b() -> Bench {
+    let mut b = bench(led_by_a(&[1, 2]));
+    b.knows_of_a();
+    (b.facts.copy, b.facts.is_blank) = (CopyId(7), true);
+    b.see(100);
+    b
+}
+
+#[test]
+fn the_cluster_starts_empty_only_when_every_copy_on_record_is_gone_and_the_lease_is_over() {
+    let late = 101 + up(LeadershipTimes::default().lease).as_millis() as u64;
+    let mut b = returned_b();
+    assert_eq!(b.on(late + 1_000, LeadershipEvent::Tick), [""; 0], "a may live, cut off");
+    assert!(b.machine.waiting().is_some_and(|why| why.contains("may still have them")));
+    b.facts.returned.insert("a".parse().expect("valid"), CopyId(1));
+    assert_eq!(b.on(late + 1_100, LeadershipEvent::Tick), [""; 0], "the very copy on record answers");
+
+    let mut b = returned_b();
+    b.facts.returned.insert("a".parse().expect("valid"), CopyId(8));
+    assert_eq!(b.on(late - 1, LeadershipEvent::Tick), [""; 0], "the lease");
+    let started = b.on(late, LeadershipEvent::Tick);
+    assert_eq!(started[0], "warn cold_start");
+    assert_eq!(started[2], "transact Epoch Alive History Isr");
+    b.facts.role = Role::Candidate;
+    let led = b.answer(late + 10);
+    assert!(led[0].contains("cold_start"), "{led:?}");
+    assert_eq!(b.machine.view().in_sync().map(|isr| isr.members.len()), Some(1));
+
+    let mut b = returned_b();
+    b.facts.returned.insert("a".parse().expect("valid"), CopyId(8));
+    b.facts.is_blank = false;
+    assert_eq!(b.on(late, LeadershipEvent::Tick), [""; 0], "what it holds is of nobody knows when");
+}
+
+#[test]
+fn a_holder_that_is_gone_leads_to_the_members_that_may_not_be() {
+    let mut b = returned_b();
+    b.facts.returned.insert("a".parse().expect("valid"), CopyId(8));
+    let mut isr = b.machine.view().in_sync().cloned().expect("read");
+    isr.members.push(member_c());
+    let base = base(&b.store);
+    b.store.apply(&change_isr(base, isr)).expect("no key twice");
+    assert_eq!(b.see(200), ["ask after c:2"]);
+    assert_eq!(b.on(300, LeadershipEvent::Tick), [""; 0], "not all the time");
+}
+
+#[test]
+fn an_operator_may_not_force_what_needs_no_force_or_may_still_be_alive() {
+    let late = 101 + up(LeadershipTimes::default().lease).as_millis() as u64;
+    let mut b = bench(led_by_a(&[1, 2]));
+    b.knows_of_a();
+    b.see(100);
+    let code = |b: &Bench, at| b.machine.may_force(ms(at), &b.facts).map_err(|(code, _)| code);
+    assert_eq!(code(&b, late), Err("not_needed"));
+    b.facts.copy = CopyId(7);
+    assert_eq!(code(&b, late - 1), Err("holder_alive"));
+    assert_eq!(code(&b, late), Ok(()));
+    let (actor, reason) = ("me".to_owned(), "both hosts burnt".to_owned());
+    let sent = b.on(late, LeadershipEvent::Force { actor, reason });
+    assert_eq!(sent, ["warn forced_failover", "stand: both hosts burnt", "transact Epoch Alive History Isr"]);
 }

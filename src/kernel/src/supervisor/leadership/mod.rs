@@ -4,9 +4,14 @@
 //! The machine sees records and facts, never a service: the node composes it
 //! with the replication machines, the shell carries its transactions out.
 
+mod empty;
+mod hand_over;
 mod holder;
 mod rehearse;
 mod standby;
+mod view;
+
+pub use view::{HolderView, LeadershipView};
 
 use std::time::Duration;
 
@@ -59,6 +64,8 @@ pub struct LeadershipConfig {
     pub ack: AckMode,
     /// Longest read lease that it grants.
     pub read_ttl_max: Duration,
+    /// Starts empty by itself when every copy on record is proved to be gone.
+    pub cold_start: bool,
     /// Seed of nonces, fresh in each process.
     pub seed: u64,
 }
@@ -78,6 +85,10 @@ pub struct LeadershipFacts {
     pub max_epoch: Epoch,
     /// Whether this copy could serve: sealed, and nothing set aside; else why not.
     pub unfit: Option<String>,
+    /// Nothing was ever stored in this copy.
+    pub is_blank: bool,
+    /// Which copy each node came back with, as it said itself.
+    pub returned: std::collections::BTreeMap<NodeId, CopyId>,
     /// As standby: when the holder was last heard.
     pub heard: Option<Instant>,
     /// As standby: the stream of the holder was closed, and it refuses a new one.
@@ -105,8 +116,30 @@ pub enum LeadershipEvent {
         /// Why.
         reason: String,
     },
+    /// The node has fallen silent: make another the holder (PROTOCOL T7).
+    HandOver(Box<HandOverOrder>),
+    /// An operator starts this node empty; its copy is discarded already (PROTOCOL T4).
+    Force {
+        /// Who asks.
+        actor: String,
+        /// Why.
+        reason: String,
+    },
     /// Time has passed.
     Tick,
+}
+
+/// Whom to hand over to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HandOverOrder {
+    /// The member that is to lead.
+    pub to: IsrMember,
+    /// Who wants it.
+    pub actor: String,
+    /// Why.
+    pub reason: String,
+    /// Only ask whether it would be accepted.
+    pub dry_run: bool,
 }
 
 /// A term that begins.
@@ -147,12 +180,17 @@ pub enum LeadershipAction {
     StepDown(Epoch),
     /// That node leads: follow it, at this address.
     Follow(NodeId, String),
+    /// Dial this address: which copy has the node there?
+    AskAfter(String),
     /// This in-sync set is on record.
     Confirmed(IsrRecord),
     /// The solo lease holds until then.
     Lease(Instant),
     /// Clients find this node, since this revision.
     Published(Revision),
+    /// What came of a hand-over: the epoch that it began (of a dry run, 0), or why
+    /// not. Then this node still leads, as far as is known, and may speak again.
+    HandedOver(Result<Epoch, String>),
     /// People should know.
     Warn(&'static str, String),
 }
@@ -167,6 +205,11 @@ enum Purpose {
     Publish,
     History,
     Rehearsal,
+    HandOver,
+    /// The compares of one, without effect.
+    HandOverDry,
+    /// Kills one that was not answered.
+    Withdraw,
 }
 
 /// A transaction on its way.
@@ -175,8 +218,6 @@ struct Call {
     purpose: Purpose,
     sent: Instant,
     transaction: Transaction,
-    /// Why it was sent.
-    reason: String,
 }
 
 /// What the present holder keeps.
@@ -189,6 +230,8 @@ struct Holding {
     renew_at: Instant,
     /// An in-sync set that is to be on record, and when it is sent, or sent again (PROTOCOL I9).
     proposal: Option<(IsrRecord, Instant)>,
+    /// When a hand-over without an answer is taken back.
+    withdraw_at: Option<Instant>,
     publish_at: Instant,
     published: Option<Revision>,
     /// The history of this term, until it is on record.
@@ -219,6 +262,12 @@ pub struct Leadership {
     /// An operator's wish that this node lead: who, and why.
     wish: Option<(String, String)>,
     rehearsed: rehearse::Rehearsed,
+    /// When the coordinator last answered, and how often it did not.
+    answered_at: Option<Instant>,
+    /// When the next member is asked after, and how many were.
+    ask_at: Instant,
+    asked: usize,
+    unanswered: u64,
 }
 
 /// Longest pause between two attempts to lead.
@@ -249,6 +298,10 @@ impl Leadership {
             waiting: None,
             wish: None,
             rehearsed: rehearse::Rehearsed::default(),
+            answered_at: None,
+            ask_at: now,
+            asked: 0,
+            unanswered: 0,
         }
     }
 
@@ -296,7 +349,7 @@ impl Leadership {
         self.last_tick = now;
         match event {
             LeadershipEvent::Seen(records) => {
-                self.away = None;
+                (self.away, self.answered_at) = (None, Some(now));
                 self.view.learn(now, &records);
             }
             LeadershipEvent::Lost(why) => {
@@ -315,6 +368,11 @@ impl Leadership {
                 self.wish = Some((actor, reason));
                 self.attempt_at = now;
             }
+            LeadershipEvent::Force { actor, reason } => {
+                let cause = EpochCause::Forced;
+                return self.start_empty(now, wall, facts, cause, (&actor, reason), out);
+            }
+            LeadershipEvent::HandOver(order) => self.hand_over(now, wall, &order, facts, out),
             LeadershipEvent::Tick => {}
         }
         self.review(now, wall, facts, out);
@@ -327,8 +385,10 @@ impl Leadership {
         match facts.role {
             Role::Primary => self.holding.as_ref().map(|h| {
                 let propose_at = h.proposal.as_ref().map(|(_, at)| *at);
-                let propose_at = propose_at.filter(|_| !self.on_its_way(|p| matches!(p, Purpose::Isr(_))));
-                h.renew_at.min(propose_at.unwrap_or(Instant::MAX)).max(soon)
+                let busy = self.on_its_way(|p| matches!(p, Purpose::Isr(_))) || self.is_handing_over();
+                let propose_at = propose_at.filter(|_| !busy);
+                let others = propose_at.into_iter().chain(h.withdraw_at).min();
+                h.renew_at.min(others.unwrap_or(Instant::MAX)).max(soon)
             }),
             Role::Candidate => None,
             Role::Standby => {
@@ -384,10 +444,8 @@ impl Leadership {
         };
         let record = epoch.value;
         let sent = self.sent(record.nonce);
-        let (asked, reason) = match &sent {
-            Some(call) => (call.sent, call.reason.clone()),
-            None => (now, format!("the record names this copy since epoch {}", epoch.modified)),
-        };
+        let asked = sent.as_ref().map_or(now, |call| call.sent);
+        let reason = record.reason;
         self.led = epoch.modified.epoch();
         self.holding = Some(Holding {
             epoch: epoch.modified,
@@ -395,6 +453,7 @@ impl Leadership {
             counter: 0,
             renew_at: now,
             proposal: None,
+            withdraw_at: None,
             publish_at: now,
             published: None,
             unwritten: None,
@@ -436,15 +495,16 @@ impl Leadership {
         let Some(call) = self.calls.get(&id).cloned() else { return };
         match outcome {
             Outcome::Committed(at) => {
-                self.away = None;
+                (self.away, self.answered_at) = (None, Some(now));
                 self.wrote(now, *at, &call.transaction);
             }
             Outcome::CompareFailed(truth) => {
-                self.away = None;
+                (self.away, self.answered_at) = (None, Some(now));
                 self.view.learn(now, truth);
             }
             // It may be done all the same; what is so is read (PROTOCOL C1).
             Outcome::Unknown(why) => {
+                self.unanswered += 1;
                 self.away.get_or_insert_with(|| why.clone());
                 out.push(LeadershipAction::Read);
             }
@@ -456,6 +516,10 @@ impl Leadership {
             Purpose::Takeover | Purpose::Bootstrap => {
                 self.calls.remove(&id);
                 self.not_elected(now, outcome, facts, out);
+            }
+            Purpose::HandOver | Purpose::HandOverDry | Purpose::Withdraw => {
+                self.calls.remove(&id);
+                self.hand_over_done(now, &call, outcome, out);
             }
             Purpose::Rehearsal => {
                 self.calls.remove(&id);
@@ -493,13 +557,12 @@ impl Leadership {
         &mut self,
         now: Instant,
         purpose: Purpose,
-        reason: String,
         transaction: Transaction,
         out: &mut Vec<LeadershipAction>,
     ) {
         self.next_call += 1;
         let id = CallId(self.next_call);
-        self.calls.insert(id, Call { purpose, sent: now, transaction: transaction.clone(), reason });
+        self.calls.insert(id, Call { purpose, sent: now, transaction: transaction.clone() });
         out.push(LeadershipAction::Transact(id, transaction));
     }
 
@@ -512,7 +575,13 @@ impl Leadership {
         mixed ^ (mixed >> 29)
     }
 
-    fn own_record(&self, facts: &LeadershipFacts, cause: EpochCause, actor: &str) -> EpochRecord {
+    fn own_record(
+        &self,
+        facts: &LeadershipFacts,
+        cause: EpochCause,
+        reason: &str,
+        actor: &str,
+    ) -> EpochRecord {
         EpochRecord {
             holder: self.config.node.clone(),
             copy: facts.copy,
@@ -520,6 +589,7 @@ impl Leadership {
             mooncake: self.config.mooncake.clone(),
             cause,
             actor: actor.to_owned(),
+            reason: reason.to_owned(),
             nonce: self.nonce(),
             quiet: false,
             previous: self.view.recorded_epoch(),

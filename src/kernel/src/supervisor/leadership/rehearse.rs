@@ -50,7 +50,7 @@ impl Leadership {
             at: wall,
         };
         let transaction = rehearse(base, None, self.config.node.clone(), found);
-        self.transact(now, Purpose::Rehearsal, "the takeover is rehearsed".to_owned(), transaction, out);
+        self.transact(now, Purpose::Rehearsal, transaction, out);
     }
 
     pub(super) fn rehearsal_done(&mut self, now: Instant, call: &Call, outcome: &TransactionOutcome) {

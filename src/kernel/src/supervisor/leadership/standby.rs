@@ -14,6 +14,8 @@ const ACTOR: &str = "supervisor";
 enum Case {
     /// Take over: on whose account, and why.
     For(String, String),
+    /// Start empty, because.
+    Cold(String),
     /// Not now, because.
     Against(String),
 }
@@ -40,6 +42,10 @@ impl Leadership {
             Case::Against(why) => {
                 self.waiting = Some(why);
                 self.rehearse(now, wall, facts, out);
+                self.ask_after(now, facts, out);
+            }
+            Case::Cold(reason) => {
+                self.start_empty(now, wall, facts, EpochCause::ColdStart, (ACTOR, reason), out);
             }
             Case::For(actor, reason) => self.take_over(now, wall, facts, (actor, reason), out),
         }
@@ -67,7 +73,7 @@ impl Leadership {
             return;
         }
         let reason = "no node leads this cluster yet";
-        let me = self.own_record(facts, EpochCause::Bootstrap, ACTOR);
+        let me = self.own_record(facts, EpochCause::Bootstrap, reason, ACTOR);
         let isr = IsrRecord {
             members: vec![self.own_member(facts.copy)],
             silent: Vec::new(),
@@ -77,7 +83,7 @@ impl Leadership {
         };
         let history = self.own_history(EpochCause::Bootstrap, reason, ACTOR, wall);
         out.push(LeadershipAction::Stand(reason.to_owned()));
-        self.transact(now, Purpose::Bootstrap, reason.to_owned(), bootstrap(me, isr, history), out);
+        self.transact(now, Purpose::Bootstrap, bootstrap(me, isr, history), out);
     }
 
     /// PROTOCOL T1.
@@ -92,9 +98,7 @@ impl Leadership {
             return Case::Against(format!("epoch {seen} was seen, but the record is of epoch {recorded}"));
         }
         if !isr.holds(facts.copy) && !mutant!(NonIsrTakeover) {
-            return Case::Against(
-                "this copy is not in the in-sync set: it may lack acknowledged writes".to_owned(),
-            );
+            return self.cold_case(now, facts).map_or_else(Case::Against, Case::Cold);
         }
         if let Some(why) = &facts.unfit {
             return Case::Against(why.clone());
@@ -125,7 +129,7 @@ impl Leadership {
     }
 
     /// The holder has not counted for so long that its solo lease is over.
-    fn alive_has_stopped(&self, now: Instant) -> bool {
+    pub(super) fn alive_has_stopped(&self, now: Instant) -> bool {
         self.view.alive_since.is_some_and(|since| now.since(since) >= up(self.config.times.lease))
     }
 
@@ -139,12 +143,12 @@ impl Leadership {
     ) {
         let is_silent = self.view.in_sync().is_some_and(|isr| isr.silent.contains(&facts.copy));
         let alive = is_silent.then(|| self.view.alive.modified());
-        let me = self.own_record(facts, EpochCause::Failover, &actor);
+        let me = self.own_record(facts, EpochCause::Failover, &reason, &actor);
         let history = self.own_history(EpochCause::Failover, &reason, &actor, wall);
         let transaction = takeover(self.view.base(), alive, me, history);
         // First of all no more promises to the former holder (PROTOCOL T2).
-        out.push(LeadershipAction::Stand(reason.clone()));
-        self.transact(now, Purpose::Takeover, reason, transaction, out);
+        out.push(LeadershipAction::Stand(reason));
+        self.transact(now, Purpose::Takeover, transaction, out);
     }
 
     /// The own attempt has not succeeded, or is not known to have: follow again,
