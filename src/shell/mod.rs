@@ -17,6 +17,9 @@ mod trace;
 mod traffic;
 mod verification;
 
+/// What operators order, and what came of it.
+pub use standfast_kernel::node::{Operated, Order};
+
 pub use driver::{Command, Driver, DriverParts, NodeHandle, StoppedNode};
 pub use full_sync_service::{CopyStream, FullSyncService};
 pub use health::{Judgement, MaxLag};

@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use standfast_kernel::node::{Operated, Order};
 use standfast_kernel::types::NodeId;
 use standfast_proto::v1;
 use standfast_proto::v1::admin_server::Admin;
 use tonic::{Request, Response, Status};
 
 use crate::ports::Clock;
-use crate::shell::{NodeHandle, StatusBoard, StoppedNode};
+use crate::shell::{NodeHandle, Operated, Order, StatusBoard, StoppedNode};
 
 /// Operator calls over gRPC.
 pub(super) struct AdminDoor<C> {
