@@ -144,7 +144,8 @@ impl Node {
     /// What both nodes hold at one position. The primary goes on freeing what has waited, so
     /// they are asked until their answers meet.
     pub(crate) async fn compared_with(&self, other: &Self) -> (v1::Store, v1::Store) {
-        let meet = async {
+        // On the heap: it holds four whole answers.
+        let meet = Box::pin(async {
             loop {
                 let before = (self.status(false).await, other.status(false).await);
                 let (ours, theirs) = (self.status(true).await, other.status(true).await);
@@ -154,7 +155,7 @@ impl Node {
                     return (ours.store.expect("store"), theirs.store.expect("store"));
                 }
             }
-        };
+        });
         tokio::time::timeout(PATIENCE, meet).await.expect("the copies meet in time")
     }
 

@@ -41,7 +41,7 @@ pub(crate) enum Fault {
     /// An operator hands over to some standby.
     HandOver,
     /// The same, and something dies, or is cut off, meanwhile.
-    HandOverUnderFault,
+    HandOverDisturbed,
     /// Breaks a stream on which homes are sent.
     CutCopy,
     /// Either end of such a stream dies.
@@ -67,11 +67,11 @@ impl Fault {
         (Self::CoordinatorAway, 4),
         (Self::CoordinatorSlow, 6),
         (Self::HandOver, 6),
-        (Self::HandOverUnderFault, 4),
+        (Self::HandOverDisturbed, 4),
     ];
     pub(crate) const HANDING: &[(Self, u64)] = &[
         (Self::HandOver, 30),
-        (Self::HandOverUnderFault, 20),
+        (Self::HandOverDisturbed, 20),
         (Self::CrashStandby, 3),
         (Self::FreezePrimary, 3),
         (Self::Stall, 8),
@@ -207,7 +207,7 @@ impl World {
                 }
             }
             Fault::HandOver => self.order_hand_over(),
-            Fault::HandOverUnderFault => {
+            Fault::HandOverDisturbed => {
                 self.order_hand_over();
                 let victim = self.rng.below(NODES as u64) as usize;
                 match self.rng.below(4) {
