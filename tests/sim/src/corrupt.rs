@@ -76,14 +76,18 @@ impl World {
         Ok(repaired)
     }
 
-    /// An unfinished write does not last: the entry that ended it also ended the
-    /// damage, before anybody could compare it.
+    /// What is unfinished does not last: the entry that ended the write, or took a
+    /// replica away, also ended the damage, before anybody could compare it.
     fn is_replaced(&self, planted: &Planted, primary: usize) -> bool {
         let Some(p) = &self.hosts[primary].process else { return false };
         let place = KeyHash::of(&planted.name);
         let shard = p.node.store().shard(place.home).read();
-        let written = shard.get(place, &planted.name).and_then(Object::unfinished);
-        planted.damage == Damage::InFlight && written.is_none()
+        let object = shard.get(place, &planted.name);
+        match planted.damage {
+            Damage::InFlight => object.and_then(Object::unfinished).is_none(),
+            Damage::Order => object.is_none_or(|o| o.replicas().len() < 2),
+            _ => false,
+        }
     }
 
     /// Half of the time the digest follows the damage, as if an entry had been

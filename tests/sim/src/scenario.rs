@@ -217,7 +217,6 @@ impl Params {
                 ack: if scenario == Scenario::Leader { AckMode::Sync } else { AckMode::Async },
                 faults: Fault::COORDINATED.to_vec(),
                 coordinated: true,
-                requests_min: 1_000,
                 ..mixed
             },
             Scenario::HandOver => Self {

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 const UNKNOWN: &str = "?";
 
-/// The page of what [`measure`](super::measure) found.
+/// The page of what [`measure`](super::measure()) found.
 pub(crate) fn page(document: &Value) -> String {
     let (figures, machine) = (&document["figures"], &document["machine"]);
     let mut page = format!(
