@@ -141,9 +141,11 @@ fn setup() -> anyhow::Result<ExitCode> {
     let etcd = etcd::install();
     let prometheus = dashboards::install();
     let tmux = tmux::install();
+    let links = failover::net::install();
     wheel::python()?;
     tmux?;
     prometheus?;
+    links?;
     coverage::setup()?;
     etcd.map(|()| ExitCode::SUCCESS)
 }

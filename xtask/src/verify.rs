@@ -58,7 +58,11 @@ fn run_step(step: Step, strict: bool) -> Outcome {
         Work::CodegenCheck => codegen::run(true).map(|()| (Tally::one(true), Vec::new())),
         Work::Demo { runs } => e2e::demo_cases(runs).map(|results| e2e::summary(&results)),
         Work::Failover { runs, quick } => match etcd::install() {
-            Ok(()) => failover::run(Selection { runs, quick }).map(|reports| e2e::failover_summary(&reports)),
+            Ok(()) => {
+                // What it lacks afterwards, its cases say themselves.
+                let _ = failover::net::install();
+                failover::run(Selection { runs, quick }).map(|reports| e2e::failover_summary(&reports))
+            }
             Err(error) => Ok(skipped(&format!("{error:#}"), strict)),
         },
         Work::Console { runs } => match tmux::install() {

@@ -5,7 +5,7 @@ pub(crate) mod chaos;
 mod cluster;
 mod distribution;
 mod faults;
-mod net;
+pub(crate) mod net;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

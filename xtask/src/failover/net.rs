@@ -19,10 +19,29 @@ pub(crate) enum Cut {
     Loss(u32, &'static str),
 }
 
+/// What cuts links, and the Debian packages that bring it.
+const PROGRAMS: [(&str, &str); 2] = [("ip", "iproute2"), ("nft", "nftables")];
+
 /// The machines. Dropping it removes them.
 pub(crate) struct Net {
     tag: String,
     machines: Vec<&'static str>,
+}
+
+fn is_there(program: &str) -> bool {
+    let mut probe = Command::new(program);
+    probe.arg("-V").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    probe.status().is_ok()
+}
+
+/// Installs what is not there already.
+pub(crate) fn install() -> Result<()> {
+    let missing = PROGRAMS.iter().filter(|(program, _)| !is_there(program));
+    let packages: Vec<&str> = missing.map(|(_, package)| *package).collect();
+    if packages.is_empty() {
+        return Ok(());
+    }
+    crate::run::apt_install(&packages).context("partitions and packet loss need them")
 }
 
 /// Why there is none here, with the cure.
@@ -30,12 +49,10 @@ pub(crate) fn missing() -> Option<String> {
     if !nix::unistd::Uid::effective().is_root() {
         return Some("network namespaces need root".to_owned());
     }
-    for (program, package) in [("ip", "iproute2"), ("nft", "nftables")] {
-        let mut probe = Command::new(program);
-        probe.arg("-V").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        if probe.status().is_err() {
-            return Some(format!("{program} is not installed; cure: apt-get install {package}"));
-        }
+    if let Some((program, package)) = PROGRAMS.into_iter().find(|(program, _)| !is_there(program)) {
+        return Some(format!(
+            "{program} is not installed; cure: cargo xtask setup, or apt-get install {package}"
+        ));
     }
     let probe = Command::new("unshare").args(["-n", "true"]).stderr(Stdio::null()).status();
     let allowed = probe.is_ok_and(|status| status.success());
