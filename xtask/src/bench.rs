@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{ExitCode, Stdio};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
+use crate::machine;
 use crate::run::{self, root};
 
 const FIGURES: &str = "docs/figures.json";
@@ -50,7 +51,7 @@ const HOLDS: &[(&str, &str, Option<f64>)] =
 
 /// Runs the benches and writes the figures; prints a table, or one line of JSON.
 pub(crate) fn run(as_json: bool) -> Result<ExitCode> {
-    let busy_before = load();
+    let busy_before = machine::load();
     let mut bench = run::cargo();
     bench.args(["bench", "--locked", "-p", "standfast-kernel", "--bench", "kernel"]);
     bench.stdout(Stdio::null());
@@ -63,8 +64,8 @@ pub(crate) fn run(as_json: bool) -> Result<ExitCode> {
     figures.extend(printed("holds", &["--features", "holds"], HOLDS)?);
     let document = json!({
         "schema": SCHEMA,
-        "commit": commit(),
-        "machine": machine(),
+        "commit": machine::head(),
+        "machine": facts(),
         "load_before": busy_before,
         // Times are processor time of one thread, latencies excepted. Beside a busy neighbour they
         // are longer, because it takes the caches; bytes are not.
@@ -128,38 +129,14 @@ fn value(printed: &str, name: &str) -> Option<f64> {
 }
 
 /// Figures are worth what the machine is: its processor, cores, memory and system.
-pub(crate) fn machine() -> Value {
-    let cpu = read("/proc/cpuinfo");
-    let model = cpu.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
-    let memory = read("/proc/meminfo");
-    let total = memory.lines().find_map(|line| line.strip_prefix("MemTotal:")?.split_whitespace().next());
+pub(crate) fn facts() -> Value {
     json!({
-        "processor": model.map(|(_, name)| name),
-        "cores": std::thread::available_parallelism().ok().map(usize::from),
-        "memory_kib": total.and_then(|kib| kib.parse::<u64>().ok()),
-        "kernel": read("/proc/sys/kernel/osrelease").trim(),
-        "rustc": output("rustc", &["--version"]),
+        "processor": machine::processor(),
+        "cores": machine::cores(),
+        "memory_kib": machine::memory_kib(),
+        "kernel": machine::kernel(),
+        "rustc": machine::output("rustc", &["--version"]),
     })
-}
-
-/// What was measured.
-pub(crate) fn commit() -> Option<String> {
-    output("git", &["rev-parse", "--short=12", "HEAD"])
-}
-
-/// The load of the last minute: figures beside a busy neighbour are the neighbour's.
-pub(crate) fn load() -> Option<f64> {
-    read("/proc/loadavg").split_whitespace().next()?.parse().ok()
-}
-
-/// Empty where there is no such file.
-fn read(path: &str) -> String {
-    fs::read_to_string(path).unwrap_or_default()
-}
-
-fn output(program: &str, args: &[&str]) -> Option<String> {
-    let done = Command::new(program).args(args).current_dir(root()).output().ok()?;
-    done.status.success().then(|| String::from_utf8_lossy(&done.stdout).trim().to_owned())
 }
 
 fn table(document: &Value) {

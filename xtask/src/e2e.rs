@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::failover::{self, CaseReport, Selection};
 use crate::run::{Stopwatch, build_binary, cargo, pause, show, stream};
 use crate::tally::Tally;
-use crate::{console, process, tmux, verdict, verify, wheel, wheel_cases};
+use crate::{console, machine, process, tmux, verdict, verify, wheel, wheel_cases};
 
 /// The suites there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -119,7 +119,7 @@ pub(crate) fn failover_report(runs: u32) -> Result<Value> {
 fn failover_json(reports: &[CaseReport], tally: Tally) -> Value {
     let faults: Vec<Value> = reports.iter().map(CaseReport::to_json).collect();
     json!({
-        "schema": 1, "suite": "failover", "machine": failover::machine(), "commit": failover::commit(),
+        "schema": 1, "suite": "failover", "machine": failover::facts(), "commit": machine::commit(),
         "profile": "dev", "faults": faults, "passed": tally.passed, "failed": tally.failed,
         "skipped": tally.skipped,
     })

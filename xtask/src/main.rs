@@ -11,6 +11,7 @@ mod e2e;
 mod etcd;
 mod failover;
 mod fix;
+mod machine;
 mod performance;
 mod process;
 mod report;

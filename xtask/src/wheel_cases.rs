@@ -2,12 +2,13 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
+use crate::process::Owned;
 use crate::run::{self, Stopwatch, build_binary, pause, root};
 use crate::wheel;
 
@@ -177,7 +178,7 @@ fn until(binary: &Path, grpc: &str, wanted: impl Fn(&Value) -> bool) -> Result<V
 
 /// A master with a Mooncake port; it ends with this value.
 struct Master {
-    process: Child,
+    process: Owned,
     address: String,
     grpc: String,
 }
@@ -199,9 +200,9 @@ impl Master {
         serve.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
         eprintln!("$ {}", run::show(&serve));
         let process = serve.spawn().context("cannot start the master")?;
-        let mut master = Self { process, address: String::new(), grpc: String::new() };
+        let mut master = Self { process: Owned(process), address: String::new(), grpc: String::new() };
         let mut line = String::new();
-        let stdout = master.process.stdout.take().context("piped")?;
+        let stdout = master.process.0.stdout.take().context("piped")?;
         BufReader::new(stdout).read_line(&mut line).context("cannot read the master's ready line")?;
         let ready: Value = serde_json::from_str(&line).context("the ready line is no JSON")?;
         match (ready["mooncake"].as_str(), ready["grpc"].as_str()) {
@@ -216,15 +217,7 @@ impl Master {
 
     /// That it is gone, if it is.
     fn ended(&mut self) -> Result<Option<String>> {
-        Ok(self.process.try_wait()?.map(|status| format!("a master ended: {status}")))
-    }
-}
-
-impl Drop for Master {
-    fn drop(&mut self) {
-        // Gone already is fine.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        Ok(self.process.0.try_wait()?.map(|status| format!("a master ended: {status}")))
     }
 }
 

@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 
 use super::cluster::{Cluster, NODES, Process, Shape};
 use super::faults::{Fault, Lengths, StruckAlone};
-use super::{Distribution, commit, kept_binary, machine, net};
+use super::{Distribution, facts, kept_binary, net};
+use crate::machine;
 use crate::run::{Stopwatch, pause};
 use crate::tally::Tally;
 
@@ -85,7 +86,7 @@ pub(crate) fn run(duration: Duration, seed: u64) -> Result<ExitCode> {
         "{}",
         json!({
             "schema": 1, "event": "begin", "seed": seed, "duration_s": duration.as_secs_f64(),
-            "machine": machine(), "commit": commit(), "without_network": missing,
+            "machine": facts(), "commit": machine::commit(), "without_network": missing,
         })
     );
     let shape =

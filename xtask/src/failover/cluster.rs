@@ -2,9 +2,8 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
@@ -15,6 +14,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::net::Net;
+use crate::process::{Owned, free_port};
 use crate::run::{Stopwatch, pause};
 
 /// For the cluster to be whole again after a fault; a safety limit, not a figure.
@@ -32,7 +32,7 @@ const SEGMENTS: &str = "8";
 
 /// A process; it ends with this value.
 pub(crate) struct Process {
-    child: Child,
+    child: Owned,
     lines: Option<Receiver<Value>>,
 }
 
@@ -51,7 +51,7 @@ impl Process {
                 }
             }
         });
-        Ok(Self { child, lines: Some(lines) })
+        Ok(Self { child: Owned(child), lines: Some(lines) })
     }
 
     /// Its next line.
@@ -66,14 +66,14 @@ impl Process {
     }
 
     pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
-        kill(Pid::from_raw(self.child.id() as i32), signal).context("the process is gone")
+        kill(Pid::from_raw(self.child.0.id() as i32), signal).context("the process is gone")
     }
 
     /// Asks it to end and waits until it has; SIGKILL ends a frozen one, too.
     pub(crate) fn end(&mut self, signal: Signal) -> Result<()> {
         self.signal(signal)?;
         let watch = Stopwatch::start();
-        while self.child.try_wait()?.is_none() {
+        while self.child.0.try_wait()?.is_none() {
             ensure!(watch.elapsed() < LINE_LIMIT, "it did not end after {signal}");
             pause(LOOK_EVERY);
         }
@@ -81,15 +81,7 @@ impl Process {
     }
 
     fn has_ended(&mut self) -> bool {
-        !matches!(self.child.try_wait(), Ok(None))
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // Gone already is fine.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        !matches!(self.child.0.try_wait(), Ok(None))
     }
 }
 
@@ -120,10 +112,6 @@ pub(crate) struct Cluster {
     pub(crate) canary: Option<Process>,
     /// Last: processes end before their machines do.
     pub(crate) net: Option<Net>,
-}
-
-fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
 impl Cluster {

@@ -13,6 +13,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
+use crate::machine;
 use crate::run::{Stopwatch, build_binary, pause};
 use cluster::{Cluster, Shape};
 pub(crate) use distribution::Distribution;
@@ -244,27 +245,8 @@ impl CaseReport {
 }
 
 /// The machine that figures were measured on.
-pub(crate) fn machine() -> Value {
-    let read = |path| std::fs::read_to_string(path).unwrap_or_default();
-    let cpu = read("/proc/cpuinfo");
-    let model = cpu
-        .lines()
-        .find_map(|line| line.strip_prefix("model name"))
-        .map(|m| m.trim_matches([' ', '\t', ':']));
-    let cores = std::thread::available_parallelism().ok().map(std::num::NonZero::get);
-    json!({"cores": cores, "cpu": model, "kernel": read("/proc/sys/kernel/osrelease").trim()})
-}
-
-/// The commit that is checked out, with a mark where the tree differs from it.
-pub(crate) fn commit() -> Option<String> {
-    let git = |words: &[&str]| {
-        let output =
-            std::process::Command::new("git").current_dir(crate::run::root()).args(words).output().ok()?;
-        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
-    };
-    let head = git(&["rev-parse", "--short=12", "HEAD"])?;
-    let clean = git(&["status", "--porcelain"]).is_some_and(|changes| changes.is_empty());
-    Some(if clean { head } else { format!("{head} and changes") })
+pub(crate) fn facts() -> Value {
+    json!({"cores": machine::cores(), "cpu": machine::processor(), "kernel": machine::kernel()})
 }
 
 #[cfg(test)]

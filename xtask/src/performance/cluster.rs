@@ -1,41 +1,26 @@
 //! The masters of a run: ours, alone or with a standby, and the stock one. Each is stopped when it is dropped.
 
 use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use serde_json::Value;
 
+use crate::process::{Owned, free_port};
 use crate::run::{Stopwatch, output_json, pause};
 use crate::wheel;
 
 const READY_WITHIN: Duration = Duration::from_secs(20);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
-/// A process that ends with us.
-struct Process(Child);
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        if let Ok(pid) = i32::try_from(self.0.id()) {
-            // It may have ended by itself.
-            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
-        }
-        let _ = self.0.wait();
-    }
-}
-
 /// A primary and, unless it is alone, its standby.
 pub(super) struct Cluster {
     pub(super) grpc: String,
     pub(super) mooncake: String,
     pub(super) http: String,
-    nodes: Vec<Process>,
+    nodes: Vec<Owned>,
 }
 
 impl Cluster {
@@ -51,7 +36,7 @@ impl Cluster {
         Ok(this)
     }
 
-    fn of(primary: Process, ready: &Value) -> Self {
+    fn of(primary: Owned, ready: &Value) -> Self {
         let of = |name: &str| text(ready, name);
         Self { grpc: of("grpc"), mooncake: of("mooncake"), http: of("http"), nodes: vec![primary] }
     }
@@ -91,13 +76,13 @@ fn text(value: &Value, name: &str) -> String {
     value[name].as_str().unwrap_or_default().to_owned()
 }
 
-fn node(binary: &Path, words: &[&str]) -> Result<(Process, Value)> {
+fn node(binary: &Path, words: &[&str]) -> Result<(Owned, Value)> {
     let mut command = Command::new(binary);
     command.args(["serve", "--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0", "--mooncake", "127.0.0.1:0"]);
     command.args(words).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = command.spawn().context("cannot start a node")?;
     let stdout = child.stdout.take().context("stdout is piped")?;
-    let process = Process(child);
+    let process = Owned(child);
     let mut line = String::new();
     BufReader::new(stdout).read_line(&mut line)?;
     let ready = serde_json::from_str(&line).with_context(|| format!("a node said {line:?} when ready"))?;
@@ -108,7 +93,7 @@ fn node(binary: &Path, words: &[&str]) -> Result<(Process, Value)> {
 pub(super) struct Stock {
     pub(super) addr: String,
     pub(super) pid: u32,
-    _process: Process,
+    _process: Owned,
 }
 
 impl Stock {
@@ -121,7 +106,7 @@ impl Stock {
         let child = master.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
         let child = child.context("cannot start the stock master")?;
         let (pid, addr) = (child.id(), format!("127.0.0.1:{rpc}"));
-        let this = Self { addr, pid, _process: Process(child) };
+        let this = Self { addr, pid, _process: Owned(child) };
         let watch = Stopwatch::start();
         while std::net::TcpStream::connect(&this.addr).is_err() {
             ensure!(watch.elapsed() < READY_WITHIN, "the stock master does not listen on {}", this.addr);
@@ -129,9 +114,4 @@ impl Stock {
         }
         Ok(this)
     }
-}
-
-/// The stock master takes no port 0.
-fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }

@@ -3,7 +3,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::Scale;
 use super::cluster::{Cluster, Stock};
+use crate::process::Owned;
 use crate::run::{Stopwatch, output_json, pause};
 
 /// Writes a second beside which verification is weighed.
@@ -103,21 +104,11 @@ fn core_share(line: &Value) -> Option<f64> {
     Some(cpu(0)? - cpu(1)?)
 }
 
-/// A load that is killed when it is dropped.
-struct Load(Child);
-
-impl Drop for Load {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 /// A cluster with its objects, and writes that go on.
 struct Loaded<'a> {
     binary: &'a Path,
     cluster: Cluster,
-    _load: Load,
+    _load: Owned,
 }
 
 impl<'a> Loaded<'a> {
@@ -128,7 +119,7 @@ impl<'a> Loaded<'a> {
         command.args(["bench", "--json", "--allow-busy", "--duration", "600s", "--target", &cluster.grpc]);
         command.args(["--keys", &scale.objects.to_string(), "--rate", &PACE.to_string()]);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let load = Load(command.spawn().context("cannot start the load")?);
+        let load = Owned(command.spawn().context("cannot start the load")?);
         let all = |status: &Value| {
             let nodes = status["nodes"].as_array().into_iter().flatten();
             nodes.filter_map(|n| n["objects"].as_u64()).max() > Some(scale.objects)

@@ -8,7 +8,7 @@ mod page;
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use crate::{bench, run};
+use crate::{bench, machine, run};
 
 pub(crate) use page::page;
 
@@ -28,15 +28,15 @@ struct Scale {
 /// Measures everything.
 pub(crate) fn measure(rounds: u32) -> Result<Value> {
     let scale = Scale { rounds, objects: 1_000_000, count: 400_000, seconds: 15 };
-    let load_before = bench::load();
+    let load_before = machine::load();
     let figures = measure::all(&run::release_binary()?, scale)?;
     // Right answers are this page's pass; how fast they were is for its reader to judge.
     let targets = figures.values().flat_map(|run| run["targets"].as_array().into_iter().flatten());
     let failed = targets.filter(|target| target["wrong"] != 0).count();
     Ok(json!({
         "schema": 1,
-        "commit": bench::commit(),
-        "machine": bench::machine(),
+        "commit": machine::head(),
+        "machine": bench::facts(),
         "load_before": load_before,
         "scale": {"rounds": rounds, "objects": scale.objects, "count": scale.count, "seconds": scale.seconds},
         "failed": failed,
