@@ -13,8 +13,8 @@ use standfast_kernel::api::Refusal;
 use standfast_kernel::master::EvictionStats;
 use standfast_kernel::node::{NodeView, RoleView};
 use standfast_kernel::replication::{
-    AbsentView, CopyingView, Identity, InSyncRecord, LinkView, PROTOCOL_VERSION, PeerState, PeerView,
-    PrimaryView, StandbyView,
+    AbsentView, CopyingView, Degrade, Identity, InSyncRecord, LinkView, PROTOCOL_VERSION, PeerState,
+    PeerView, PrimaryView, StandbyView,
 };
 use standfast_kernel::store::{MetadataStore, OffsetAllocator};
 use standfast_kernel::supervisor::{Answer, Role};
@@ -33,6 +33,8 @@ pub struct StatusFacts {
     pub me: Identity,
     /// When replies go out.
     pub ack: AckMode,
+    /// What happens when a standby is lost; without a coordinator writes wait for it.
+    pub degrade: Option<Degrade>,
     /// Address of the Mooncake port, if it has one.
     pub mooncake: Option<String>,
     /// Address of the HTTP port, if it has one.
@@ -247,12 +249,18 @@ impl StatusBoard {
         let streamed = |c: &&CopyingView| p.peers.iter().all(|peer| peer.node != c.node);
         let copying = p.copies.iter().filter(streamed).map(|c| full_sync::copying_peer(c, tail));
         status.standbys = connected.chain(absent).chain(copying).collect();
+        let silent =
+            |peer: &v1::Peer| p.record.silent.iter().any(|c| peer.copy.as_deref() == Some(&*c.to_string()));
+        status.standbys.iter_mut().for_each(|peer| peer.silent = silent(peer));
         status.in_sync = Some(in_sync_set(&p.record));
         status.verification = Some(verification::of_primary(&p.recount));
         let gate = &p.gate;
         let may_answer = gate.may_answer(view.at);
         let alone = gate.rights_until == standfast_kernel::types::Instant::MAX;
         let reason = match (may_answer, alone) {
+            (true, _) if gate.admission.degraded => {
+                "it answers reads only: fewer standbys are in sync than --min-insync demands"
+            }
             (true, true) => "alone in the in-sync set: a crash now loses everything",
             (true, false) => "every in-sync standby has promised to let nobody else speak",
             (false, _) if view.at < gate.serve_at => {
@@ -439,7 +447,7 @@ fn in_sync_set(r: &InSyncRecord) -> v1::InSyncSet {
     let members = r.members.iter().map(|(copy, node)| v1::InSyncCopy {
         copy: copy.to_string(),
         node: node.to_string(),
-        silent: false,
+        silent: r.silent.contains(copy),
     });
     v1::InSyncSet {
         members: members.collect(),

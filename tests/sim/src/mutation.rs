@@ -54,8 +54,15 @@ mod hunt {
         Some(match mutant {
             // Nobody publishes here; `kernel/tests/publish.rs` catches these.
             Mutant::PublishNoEpoch | Mutant::RetireAnyView | Mutant::PutOverView => return None,
-            // No member is silent yet: degraded pairs go on without it.
-            Mutant::SilentNoWait => return None,
+            Mutant::StrictAlone => hunt(&[LeaderStrict], &[StrictKept], 100),
+            Mutant::SilentNoWait => {
+                hunt(&[LeaderStrict], &[NoAnswerAfterFence, StaleRead, NoReuseUnderRight], 300)
+            }
+            Mutant::SilentUnmatched | Mutant::SilentForgotLeases => hunt(
+                &[LeaderStrict],
+                &[NoReuseUnderRight, NoWrongBytes, NoAnswerAfterFence, PromiseKept],
+                1_000,
+            ),
             // A primary alone on record has no successor before an operator may start an empty copy (T4):
             // no history can break its lease. Transcripts hold the rule meanwhile.
             Mutant::LeaseFromReply | Mutant::LeaseKeepOnTimeout | Mutant::SoloNoLease => return None,

@@ -11,6 +11,7 @@ mod on_record;
 
 mod full_sync;
 mod ship;
+mod shrink;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -74,6 +75,8 @@ pub enum PrimaryAction {
     StepDown(Epoch),
     /// A copy joined (true) or left (false) the in-sync set.
     Membership(NodeId, CopyId, bool),
+    /// A copy fell silent on record (true), or grants again (PROTOCOL I8).
+    Silent(NodeId, CopyId, bool),
     /// Put this in-sync set on record; answered by [`PrimaryEvent::Confirmed`].
     Propose(IsrRecord),
     /// The memory of a home is not what its digest says (true), or is whole again.
@@ -116,6 +119,8 @@ pub struct Primary {
     store: Arc<MetadataStore>,
     log: OpLogManager,
     epoch: Epoch,
+    /// Where its term record stands, or will stand.
+    term: Seq,
     serve_at: Instant,
     peers: BTreeMap<ConnId, Peer>,
     /// Copies of the state that standbys are given.
@@ -193,6 +198,7 @@ impl Primary {
             store,
             copies: Copies::default(),
             epoch: start.epoch,
+            term: log.tail(),
             serve_at: start.serve_at,
             peers: BTreeMap::new(),
             isr: BTreeMap::new(),
@@ -245,7 +251,7 @@ impl Primary {
     fn admission(&self) -> Admission {
         let LossBound { entries, age } = self.config.loss;
         let (full, closed) = (self.log.marks().is_over, self.closing != Closing::Open);
-        let mut admission = Admission { full, closed, ..Admission::OPEN };
+        let mut admission = Admission { full, closed, degraded: self.is_degraded(), ..Admission::OPEN };
         if self.config.ack == AckMode::Async {
             let matched = self.isr.values().map(|m| m.matched).min();
             admission.tail_max = matched.map_or(Seq(u64::MAX), |m| Seq(m.0.saturating_add(entries)));
@@ -302,6 +308,8 @@ impl Primary {
         InSyncRecord {
             revision: self.revision,
             members: self.on_record.as_ref().map_or_else(here, |r| r.members(self.me.copy)),
+            silent: self.on_record.as_ref().map_or_else(Vec::new, |r| r.confirmed.silent.clone()),
+            min_insync: self.config.degrade.demanded(),
             ack: self.config.ack,
             read_ttl_max: self.config.read_ttl_max,
         }
@@ -569,7 +577,11 @@ impl Primary {
         let counting = self.isr.iter().filter(|(copy, _)| self.counts(**copy));
         let matched = counting.map(|(_, m)| m.matched);
         let held = if mutant!(AnyOneAck) { matched.max() } else { matched.min() };
-        self.commit = self.commit.max(held.unwrap_or(tail).min(tail));
+        // Fewer copies than are demanded commit nothing, also when those that are missing
+        // have left the record meanwhile (PROTOCOL I8).
+        if !self.is_degraded() || mutant!(StrictAlone) {
+            self.commit = self.commit.max(held.unwrap_or(tail).min(tail));
+        }
         let gate = self.gate();
         if self.last_gate != Some(gate) {
             self.last_gate = Some(gate);
