@@ -26,6 +26,9 @@ use crate::ports::Notifier;
 use crate::telemetry::otel::Tracer;
 use crate::telemetry::{self, Times};
 
+/// A standby that said nothing for so long is called silent.
+const SILENT_AFTER: Duration = Duration::from_secs(1);
+
 /// What never changes while the process lives.
 #[derive(Debug)]
 pub struct StatusFacts {
@@ -304,7 +307,13 @@ impl StatusBoard {
             next_attempt_in_ms: next_attempt,
             lag: Some(own_lag(s)),
             sealed: s.full_sync.is_none(),
-            progress: s.full_sync.as_ref().map(full_sync::own_progress),
+            // Once homes are there, entries are what it lacks.
+            progress: s
+                .catch_up
+                .as_ref()
+                .filter(|_| !s.in_sync)
+                .map(full_sync::catching_up)
+                .or_else(|| s.full_sync.as_ref().map(full_sync::own_progress)),
             full_syncs: Some(u64::from(s.full_syncs)),
             grant_given_remaining_ms: Some(ms(s.promise_left)).filter(|ms| *ms > 0),
             ..v1::Upstream::default()
@@ -459,7 +468,7 @@ fn in_sync_set(r: &InSyncRecord) -> v1::InSyncSet {
 
 fn connected_peer(p: &PeerView, tail: Seq) -> v1::Peer {
     let (stream, reason) = match p.state {
-        PeerState::Streaming => (v1::StreamState::Streaming, None),
+        PeerState::Streaming => (v1::StreamState::Streaming, silence(p)),
         PeerState::CatchingUp => (v1::StreamState::CatchingUp, None),
         PeerState::Sealing => {
             let why = "replays what came while its copy of the state was made";
@@ -490,8 +499,15 @@ fn connected_peer(p: &PeerView, tail: Seq) -> v1::Peer {
         grant_remaining_ms: Some(ms(p.grant_left)),
         in_sync: p.in_sync,
         quarantined: Some(u64::from(p.quarantined)),
+        progress: p.catch_up.as_ref().filter(|_| !p.in_sync).map(full_sync::catching_up),
         ..v1::Peer::default()
     }
+}
+
+/// Why a connected standby counts for nothing although it lacks nothing.
+fn silence(p: &PeerView) -> Option<String> {
+    let silent = p.grant_left.is_zero() && p.last_contact > SILENT_AFTER;
+    silent.then(|| "its connection is open, but it says nothing: it is stopped or cut off".to_owned())
 }
 
 /// An in-sync copy without a connection: its positions are the last known, its

@@ -103,6 +103,8 @@ mutants! {
     SilentForgotLeases,
     /// PROTOCOL I3: a standby counts only once it is on record.
     GrowLate,
+    /// PROTOCOL C3, I1: who is handed the lead takes the in-sync set for what it last knew of it.
+    LedByOldRecord,
     /// PROTOCOL I4: transactions of a new epoch do not compare the in-sync set.
     TakeNoIsrCmp,
     /// DESIGN 3: a new process starts the cluster empty although copies on record may live.

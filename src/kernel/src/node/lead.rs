@@ -217,3 +217,7 @@ fn history(node: &NodeId, term: &Term, change: &RoleChange, wall: WallTime) -> H
             .map(|l| HistoryLoss { entries_at_risk: l.last_heard, entries_lost: l.acknowledged }),
     }
 }
+
+#[cfg(test)]
+#[path = "lead_tests.rs"]
+mod tests;

@@ -3,6 +3,7 @@
 //! [`Gate`] says which answers may leave.
 
 mod applier;
+mod catch_up;
 mod copies;
 mod dump;
 mod frames;
@@ -15,6 +16,7 @@ mod verify;
 mod view;
 
 pub use applier::{OpLogApplier, Quarantined};
+pub use catch_up::CatchUpView;
 pub use dump::{CopyProgress, Dump, HomeSet};
 pub use frames::{
     Ack, BatchFrame, CopyEnd, CopyFrame, CopyRequest, FullSyncReason, Hello, InSyncRecord, PrimaryFrame,

@@ -16,6 +16,7 @@ mod shrink;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use super::catch_up::CatchUp;
 use super::copies::Copies;
 use super::dump::Dump;
 use super::frames::{
@@ -172,6 +173,7 @@ struct Peer {
     /// Batches not yet acknowledged: exclusive end, and when it was sent.
     in_flight: VecDeque<(Seq, Instant)>,
     heard: Instant,
+    catch_up: CatchUp,
     quarantined: u32,
     sealed: bool,
     /// The next home of which it is sent a beacon, and when.
@@ -280,6 +282,7 @@ impl Primary {
             sealed: p.sealed,
             verified: p.verified,
             lag_bytes: self.log.bytes_from(p.matched),
+            catch_up: p.catch_up.view(now, p.matched, self.log.tail()),
         });
         let gone = self.isr.iter().filter(|(copy, _)| self.peers.values().all(|p| p.hello.copy != **copy));
         PrimaryView {
@@ -362,6 +365,7 @@ impl Primary {
             gathers_since: None,
             in_flight: VecDeque::new(),
             heard: now,
+            catch_up: CatchUp::begin(now, next, self.log.tail()),
             quarantined: 0,
             sealed: hello.unsealed.is_none(),
             beacon: (0, now),

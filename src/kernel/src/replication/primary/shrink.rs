@@ -46,12 +46,8 @@ impl Primary {
         let there = |s: &&Option<Standing>| matches!(s, Some(Standing::Granting | Standing::Silent));
         let demanded = self.config.degrade.demanded();
         let mut missing = (demanded as usize).saturating_sub(standings.iter().filter(there).count());
-        let mut wanted = IsrRecord {
-            members: Vec::new(),
-            silent: Vec::new(),
-            min_insync: demanded,
-            ..confirmed.clone()
-        };
+        let mut wanted =
+            IsrRecord { members: Vec::new(), silent: Vec::new(), min_insync: demanded, ..confirmed.clone() };
         for (member, standing) in confirmed.members.iter().zip(standings) {
             match standing {
                 // A holder that is silent on record is so no longer (PROTOCOL I8c).
