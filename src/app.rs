@@ -29,8 +29,8 @@ use crate::outbound::{
 use crate::ports::{Archive, Clock, Entropy, Notifier};
 use crate::shell::{
     Command, ConnIds, Driver, DriverParts, FullSyncService, History, HotStandbyService, MasterService,
-    MasterServiceSupervisor, NodeHandle, ReplicationService, ServingCell, StatusBoard, StatusFacts, Traffic,
-    WriteTraces, exchange_history,
+    MasterServiceSupervisor, NodeHandle, Operated, Order, ReplicationService, ServingCell, StatusBoard, StatusFacts,
+    StoppedNode, Traffic, WriteTraces, exchange_history,
 };
 use crate::telemetry::otel::Exporter;
 use crate::telemetry::{self, Instruments, LogControl};
@@ -40,6 +40,8 @@ use crate::witness;
 const COMMANDS_MAX: usize = 1024;
 /// How often suppressed log lines are counted in the log.
 const SUPPRESSED_EVERY: Duration = Duration::from_secs(10);
+/// Who hands over when the process is told to stop, for the record.
+const STOPPING: &str = "SIGTERM";
 /// How long open calls may take to end when the node stops.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(3);
 
@@ -101,6 +103,28 @@ async fn run_witness(args: WitnessArgs) -> anyhow::Result<()> {
     witness.serve(listener, stop).await
 }
 
+/// A primary that is told to stop makes an in-sync standby the primary first, so
+/// that nothing is lost and nobody waits for silence to be noticed. Without one,
+/// or after `limit`, it stops all the same: its successor then finds out.
+async fn hand_over(node: &NodeHandle, limit: Duration) {
+    if limit.is_zero() {
+        return;
+    }
+    let order = Order::Switchover { to: None, dry_run: false };
+    let why = "the primary was told to stop".to_owned();
+    match tokio::time::timeout(limit, node.operate(order, STOPPING.to_owned(), why)).await {
+        Ok(Ok(Operated { verdict, node: Some(to), .. })) if verdict.is_yes() => {
+            tracing::info!("handed over to {to} before stopping");
+        }
+        Ok(Ok(Operated { verdict, .. })) => {
+            let why: Vec<&str> = verdict.reasons.iter().map(|r| &*r.text).collect();
+            tracing::info!("stopping without a hand-over: {}", why.join("; "));
+        }
+        Ok(Err(StoppedNode)) => {}
+        Err(_) => tracing::warn!("stopping: no standby took over within {} ms", limit.as_millis()),
+    }
+}
+
 /// Resolves when the process is asked to stop.
 fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
@@ -150,6 +174,7 @@ struct App {
 }
 
 async fn run(config: ServeConfig, logs: LogControl) -> anyhow::Result<()> {
+    let stop_handover = if config.coordinator.is_some() { config.stop_handover } else { Duration::ZERO };
     let App {
         listener,
         services,
@@ -201,7 +226,15 @@ async fn run(config: ServeConfig, logs: LogControl) -> anyhow::Result<()> {
     println!("{ready}");
     let asked = stop_signal()?;
     let ended = tokio::select! {
-        () = asked => Ok(()),
+        () = asked => {
+            // Whoever asks twice is in a hurry.
+            let again = stop_signal()?;
+            tokio::select! {
+                () = hand_over(&handle, stop_handover) => {}
+                () = again => tracing::warn!("asked to stop again: not waiting for a hand-over"),
+            }
+            Ok(())
+        }
         ended = node => ended.context("the node's loop ended"),
         ended = door => ended.context("the gRPC door ended").and_then(|r| r.context("the gRPC door failed")),
     };

@@ -86,6 +86,10 @@ pub struct CoordinatorArgs {
     /// ask waits for `standfast failover --force`
     #[arg(long, value_name = "HOW", default_value = "auto")]
     pub cold_start: ColdStart,
+    /// Told to stop (SIGTERM), a primary first hands over to a standby in sync,
+    /// for at most so long, in milliseconds; 0 stops at once
+    #[arg(long, value_name = "MS", default_value_t = 3_000)]
+    pub stop_handover_ms: u64,
 }
 
 /// A coordinator, and how leadership is timed with it.
@@ -110,6 +114,12 @@ pub struct CoordinatorConfig {
 }
 
 impl CoordinatorArgs {
+    /// For how long a stopping primary tries to hand over.
+    #[must_use]
+    pub fn stop_handover(&self) -> Duration {
+        Duration::from_millis(self.stop_handover_ms)
+    }
+
     /// T_shrink.
     #[must_use]
     pub fn shrink(&self) -> Duration {
@@ -149,6 +159,9 @@ impl CoordinatorArgs {
         range("--shrink-ms", self.shrink_ms);
         range("--lease-ms", self.lease_ms);
         range("--renew-ms", self.renew_ms);
+        if self.stop_handover_ms > 600_000 {
+            wrong.push(format!("--stop-handover-ms is {}: expected 0 to 600000", self.stop_handover_ms));
+        }
         if !wrong.is_empty() {
             return;
         }

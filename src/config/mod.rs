@@ -181,6 +181,8 @@ pub struct ServeConfig {
     pub grant: Duration,
     /// T_shrink.
     pub shrink: Duration,
+    /// For how long a primary that is told to stop tries to hand over; zero: not at all.
+    pub stop_handover: Duration,
     /// How entries are gathered and sent.
     pub ship: ShipConfig,
     /// In async mode: what a failover may lose.
@@ -260,6 +262,7 @@ impl TryFrom<&ServeArgs> for ServeConfig {
             heartbeat: Duration::from_millis(a.heartbeat_ms),
             grant: Duration::from_millis(a.grant_ms),
             shrink: a.coordinator.shrink(),
+            stop_handover: a.coordinator.stop_handover(),
             ship: ShipConfig {
                 batch_entries: a.batch_entries as usize,
                 window_entries: a.window_entries,

@@ -13,6 +13,7 @@ mod drill;
 mod eviction;
 mod failover;
 mod full_sync;
+mod handover;
 mod health;
 mod history;
 mod leadership;
