@@ -12,6 +12,7 @@ use standfast_kernel::oplog::LogLimits;
 use standfast_kernel::replication::{Identity, ReplicationConfig, ReplicationTimes};
 use standfast_kernel::supervisor::{LeadershipConfig, LeadershipTimes};
 use standfast_kernel::types::{CopyId, Epoch};
+use standfast_proto::access;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, mpsc, watch};
@@ -23,14 +24,14 @@ use crate::config::{
 };
 use crate::inbound::{admin, coro_rpc, grpc};
 use crate::outbound::{
-    BootClock, CoordinatorOptions, Credentials, EtcdCoordinator, GrpcPeer, HistoryFile, OsEntropy,
+    BootClock, CoordinatorOptions, Credentials, EtcdCoordinator, GrpcPeer, HistoryFile, OsEntropy, Secured,
     WebhookSender, epoch_of,
 };
 use crate::ports::{Archive, Clock, Entropy, Notifier};
 use crate::shell::{
     Command, ConnIds, Driver, DriverParts, FullSyncService, History, HotStandbyService, MasterService,
-    MasterServiceSupervisor, NodeHandle, Operated, Order, ReplicationService, ServingCell, StatusBoard, StatusFacts,
-    StoppedNode, Traffic, WriteTraces, exchange_history,
+    MasterServiceSupervisor, NodeHandle, Operated, Order, ReplicationService, SecurityFacts, ServingCell,
+    StatusBoard, StatusFacts, StoppedNode, Traffic, WriteTraces, exchange_history,
 };
 use crate::telemetry::otel::Exporter;
 use crate::telemetry::{self, Instruments, LogControl};
@@ -250,6 +251,7 @@ async fn run(config: ServeConfig, logs: LogControl) -> anyhow::Result<()> {
 }
 
 async fn build(config: ServeConfig) -> anyhow::Result<App> {
+    let secured = secure(&config)?;
     let listener =
         TcpListener::bind(config.grpc).await.with_context(|| format!("cannot listen on {}", config.grpc))?;
     let address = listener.local_addr().context("cannot read the port")?.to_string();
@@ -289,6 +291,13 @@ async fn build(config: ServeConfig) -> anyhow::Result<App> {
             .as_ref()
             .map_or_else(|| ("manual", Vec::new()), |c| (c.kind, c.members.clone())),
         started: clock.wall(),
+        security: SecurityFacts {
+            tls: secured.tls.is_some(),
+            client_certificates: config.security.ca.is_some(),
+            token: secured.token.is_some(),
+            exposed: !config.grpc.ip().is_loopback(),
+            certificate_until: secured.certificate_until,
+        },
     };
     let store = Arc::clone(node.store());
     let tracer = instruments.tracer.clone();
@@ -345,6 +354,8 @@ async fn build(config: ServeConfig) -> anyhow::Result<App> {
         node: handle.clone(),
         clock,
         lab: config.enable_lab,
+        guard: grpc::Guard::new(secured.token, config.security.ca.is_some()),
+        tls: secured.tls,
     };
     Ok(App {
         listener,
@@ -360,6 +371,21 @@ async fn build(config: ServeConfig) -> anyhow::Result<App> {
         handle,
         ready,
     })
+}
+
+/// Secrets and certificates; and whether somebody forgot them.
+fn secure(config: &ServeConfig) -> anyhow::Result<Secured> {
+    let mut secured = Secured::load(&config.security).map_err(anyhow::Error::msg)?;
+    access::set_own(std::mem::take(&mut secured.access));
+    if !config.security.asks_for_proof() && !config.grpc.ip().is_loopback() {
+        tracing::warn!(
+            code = "port_open",
+            "whoever reaches {} may give orders and pose as a node: give --operator-token-file, or --tls-cert, \
+             --tls-key and --tls-ca",
+            config.grpc
+        );
+    }
+    Ok(secured)
 }
 
 /// The history, over restarts where there is a file for it.
@@ -471,6 +497,7 @@ fn node_config(config: &ServeConfig, me: Identity, mooncake: Option<String>, see
         ack: config.ack,
         read_ttl_max: config.master.times.read_ttl,
         cold_start: c.cold_start,
+        flaps: c.flaps,
         seed,
     });
     NodeConfig {

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::Args;
+use standfast_kernel::supervisor::FlapLimit;
 
 use super::is_host_port;
 
@@ -86,6 +87,13 @@ pub struct CoordinatorArgs {
     /// ask waits for `standfast failover --force`
     #[arg(long, value_name = "HOW", default_value = "auto")]
     pub cold_start: ColdStart,
+    /// So many automatic failovers within the window stop further ones, until
+    /// somebody acknowledges them (`standfast resume`); 0 is no limit
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub failover_limit: u32,
+    /// Length of that window, in seconds
+    #[arg(long, value_name = "S", default_value_t = 600)]
+    pub failover_window_s: u64,
     /// Told to stop (SIGTERM), a primary first hands over to a standby in sync,
     /// for at most so long, in milliseconds; 0 stops at once
     #[arg(long, value_name = "MS", default_value_t = 3_000)]
@@ -111,6 +119,8 @@ pub struct CoordinatorConfig {
     pub renew: Duration,
     /// Starts empty by itself when every copy on record is gone.
     pub cold_start: bool,
+    /// Automatic failovers that are too many.
+    pub flaps: FlapLimit,
 }
 
 impl CoordinatorArgs {
@@ -145,6 +155,10 @@ impl CoordinatorArgs {
             lease: ms(self.lease_ms),
             renew: ms(self.renew_ms),
             cold_start: self.cold_start == ColdStart::Auto,
+            flaps: FlapLimit {
+                changes: self.failover_limit,
+                window: Duration::from_secs(self.failover_window_s),
+            },
         })
     }
 
@@ -159,6 +173,13 @@ impl CoordinatorArgs {
         range("--shrink-ms", self.shrink_ms);
         range("--lease-ms", self.lease_ms);
         range("--renew-ms", self.renew_ms);
+        // More are not remembered.
+        if self.failover_limit > 16 {
+            wrong.push(format!("--failover-limit is {}: expected 0 to 16", self.failover_limit));
+        }
+        if !(1..=86_400).contains(&self.failover_window_s) {
+            wrong.push(format!("--failover-window-s is {}: expected 1 to 86400", self.failover_window_s));
+        }
         if self.stop_handover_ms > 600_000 {
             wrong.push(format!("--stop-handover-ms is {}: expected 0 to 600000", self.stop_handover_ms));
         }

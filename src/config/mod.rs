@@ -4,6 +4,7 @@
 
 mod coordinator;
 mod master;
+mod security;
 pub mod stock;
 mod verify;
 
@@ -20,6 +21,7 @@ use standfast_kernel::types::{AckMode, ClusterId, NodeId, limits};
 use crate::telemetry::otel::{Collector, SAMPLE_DEFAULT, Sampling};
 pub use coordinator::{CoordinatorArgs, CoordinatorConfig, CoordinatorUrl};
 pub use master::MasterArgs;
+pub use security::{SecurityArgs, SecurityConfig};
 pub use verify::VerifyArgs;
 
 /// Role that a node starts in, until a coordinator decides.
@@ -80,6 +82,9 @@ pub struct ServeArgs {
     /// For how long each acknowledgement keeps other primaries silent, in milliseconds
     #[arg(long, value_name = "MS", default_value_t = 500)]
     pub grant_ms: u64,
+    /// Who may give orders.
+    #[command(flatten)]
+    pub security: SecurityArgs,
     /// How it decides.
     #[command(flatten)]
     pub master: MasterArgs,
@@ -185,6 +190,8 @@ pub struct ServeConfig {
     pub stop_handover: Duration,
     /// How entries are gathered and sent.
     pub ship: ShipConfig,
+    /// Who may give orders.
+    pub security: SecurityConfig,
     /// In async mode: what a failover may lose.
     pub loss: LossBound,
     /// How it decides.
@@ -263,6 +270,7 @@ impl TryFrom<&ServeArgs> for ServeConfig {
             grant: Duration::from_millis(a.grant_ms),
             shrink: a.coordinator.shrink(),
             stop_handover: a.coordinator.stop_handover(),
+            security: a.security.config(),
             ship: ShipConfig {
                 batch_entries: a.batch_entries as usize,
                 window_entries: a.window_entries,

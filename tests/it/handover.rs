@@ -47,7 +47,8 @@ async fn a_rolling_restart_hands_over_and_loses_nothing() {
 async fn a_primary_without_a_standby_stops_as_before() {
     let mut witness = Witness::start();
     let url = witness.url();
-    let start = |flags: &str| Node::start(&format!("--node a --cluster {CLUSTER} --coordinator {url} {flags}"));
+    let start =
+        |flags: &str| Node::start(&format!("--node a --cluster {CLUSTER} --coordinator {url} {flags}"));
     let mut alone = start("");
     alone.until("it leads", leads).await;
     alone.signal(Signal::SIGTERM);

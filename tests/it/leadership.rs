@@ -324,8 +324,11 @@ async fn an_operator_starts_empty_what_is_lost_for_good() {
     let (a, b) = cluster(&witness.url(), flags).await;
     a.master().await.mount_segment(segment(1, 1 << 20)).await.expect("mounted");
     put(&a, "k").await;
-    let (code, refused) = cli(&a.addr, "failover --to b --force --accept-loss all --yes --json");
-    assert_eq!((code, &refused["reasons"][0]["code"]), (Some(1), &"not_needed".into()), "{refused}");
+    // A whole copy is never emptied.
+    let (code, line) = cli(&a.addr, "failover --to b --force --accept-loss 0 --yes --json");
+    assert_eq!((code, &line["keeps_state"]), (Some(0), &true.into()), "{line}");
+    b.until("it leads", leads).await;
+    assert!(has(&b, "k").await, "nothing is lost");
     drop((a, b));
     let c = Node::start(&format!("--node c --cluster {CLUSTER} --coordinator {} {flags}", witness.url()));
     let mut pace = tokio::time::interval(AGAIN * 10);

@@ -179,6 +179,7 @@ impl Node {
             reason: "a test".into(),
             dry_run: false,
             start_empty: false,
+            accept_loss_entries: None,
         };
         self.admin().await.promote(request).await.expect("answered").into_inner()
     }
