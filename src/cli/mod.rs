@@ -6,9 +6,12 @@ mod bench;
 mod bundle;
 mod canary;
 mod client;
+#[cfg(test)]
+mod configuration_tests;
 mod console;
 mod dashboards;
 mod demo;
+mod doctor;
 mod drill;
 mod duration;
 mod exit;
@@ -129,6 +132,8 @@ enum Command {
     Witness(WitnessArgs),
     /// Who leads, how far behind the standbys are, what is wrong
     Status(status::StatusArgs),
+    /// One sentence, a verdict, and the next command to type
+    Doctor(doctor::DoctorArgs),
     /// Role changes and drills: when, why, how long, what was lost
     History(history::HistoryArgs),
     /// Which nodes there are, who leads, who is in sync
@@ -225,6 +230,7 @@ pub fn run() -> ExitCode {
             Err(Failure::new(Exit::Usage, "mooncake-master takes no flags before its name"))
         }
         Command::Status(args) => block_on(status::run(&client, &args)),
+        Command::Doctor(args) => block_on(doctor::run(&client, &args)),
         Command::History(args) => block_on(history::run(&client, &args)),
         Command::Failover(args) => block_on(operate::failover(&client, &args)),
         Command::Topology(args) => block_on(topology::run(&client, &args)),

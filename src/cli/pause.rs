@@ -92,7 +92,7 @@ async fn order(
 }
 
 /// As programs read it.
-pub(super) fn line(a: &Automation) -> Value {
+pub(crate) fn line(a: &Automation) -> Value {
     let pause = a.pause.as_ref().map(|p| {
         json!({
             "actor": p.actor, "reason": p.reason, "since": rfc3339(p.since_unix_us),

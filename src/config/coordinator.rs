@@ -13,6 +13,9 @@ use super::is_host_port;
 /// A coordinator call is answered within this, as a rule (PROTOCOL T6: T_cas).
 const CALL_TYPICAL_MS: u64 = 100;
 
+/// A hand-over waits for so long until the standby holds everything.
+const HANDOVER_MIN_MS: u64 = 1_000;
+
 /// Who keeps the record of who leads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CoordinatorUrl {
@@ -179,6 +182,23 @@ impl CoordinatorArgs {
         }
         if !(1..=86_400).contains(&self.failover_window_s) {
             wrong.push(format!("--failover-window-s is {}: expected 1 to 86400", self.failover_window_s));
+        }
+        let handover_min = HANDOVER_MIN_MS + self.coordinator_timeout_ms;
+        if self.stop_handover_ms > 0 && self.stop_handover_ms < handover_min {
+            wrong.push(format!(
+                "--stop-handover-ms is {}: expected 0, or at least {HANDOVER_MIN_MS} + \
+                 --coordinator-timeout-ms ({}), so that a hand-over that is begun can come to its end",
+                self.stop_handover_ms, self.coordinator_timeout_ms
+            ));
+        }
+        let (limit, window_ms) =
+            (u64::from(self.failover_limit), self.failover_window_s.saturating_mul(1_000));
+        if window_ms < limit.saturating_mul(self.takeover_ms) {
+            wrong.push(format!(
+                "--failover-window-s is {}: expected at least --failover-limit ({limit}) times --takeover-ms ({}), \
+                 so that the limit can be reached within the window at all",
+                self.failover_window_s, self.takeover_ms
+            ));
         }
         if self.stop_handover_ms > 600_000 {
             wrong.push(format!("--stop-handover-ms is {}: expected 0 to 600000", self.stop_handover_ms));

@@ -427,6 +427,23 @@ mod tests {
                 "--node a --coordinator etcd://h:1 --lease-ms 2000",
                 "--lease-ms is 2000: expected at least 3 times",
             ),
+            (
+                "--node a --coordinator etcd://h:1 --stop-handover-ms 1500",
+                "--stop-handover-ms is 1500: expected 0, or at least 1000 + --coordinator-timeout-ms (1000)",
+            ),
+            (
+                "--node a --coordinator etcd://h:1 --failover-limit 17",
+                "--failover-limit is 17: expected 0 to 16",
+            ),
+            (
+                "--node a --coordinator etcd://h:1 --failover-window-s 0",
+                "--failover-window-s is 0: expected 1",
+            ),
+            (
+                "--node a --coordinator etcd://h:1 --failover-limit 16 --failover-window-s 5",
+                "--failover-window-s is 5: expected at least --failover-limit (16) times --takeover-ms (400)",
+            ),
+            ("--node a --role primary --tls-cert x", "--tls-key"),
             ("--node a --role primary --placement cxl", "`free_ratio_first`"),
             ("--node a --role primary --client-ttl-ms 5", "--client-ttl-ms is 5: expected 100 to"),
             ("--node a --role primary --eviction-ratio 1.5", "--eviction-ratio is 1.5: expected 0 to 1"),

@@ -44,7 +44,7 @@ pub(crate) fn epoch(s: &v1::NodeStatus) -> u64 {
 }
 
 /// Writes `key`, as soon as the node serves.
-async fn put(node: &Node, key: &'static str) {
+pub(crate) async fn put(node: &Node, key: &'static str) {
     let mut master = node.master().await;
     let trying = async {
         let mut again = tokio::time::interval(AGAIN);

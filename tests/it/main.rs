@@ -12,6 +12,7 @@ mod demo;
 mod drill;
 mod eviction;
 mod failover;
+mod force;
 mod full_sync;
 mod handover;
 mod health;
