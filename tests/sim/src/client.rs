@@ -126,6 +126,12 @@ pub(crate) fn key_name(key: u64) -> String {
     format!("object-{key}")
 }
 
+/// The number of an object, from its scoped key.
+pub(crate) fn key_number(scoped: &[u8]) -> Option<u64> {
+    let text = String::from_utf8_lossy(scoped);
+    text.rsplit_once("object-").and_then(|(_, n)| n.parse().ok())
+}
+
 /// The id of client `c` for its write `nonce`; 0 for everything else.
 pub(crate) fn client_id(c: usize, nonce: Nonce) -> ClientId {
     ClientId(Uuid { first: c as u64 + 1, second: nonce })
@@ -241,6 +247,7 @@ impl World {
         client.task = Task::Calling(Call { id, request, key, sent: client.clock.at(self.t), tries, nonce });
         let timeout = client.clock.after(self.t, RPC_TIMEOUT);
         self.counters.hit(Count::RequestSent);
+        self.calls.asked(c, id, key, &req.request, nonce);
         let name = req.request.name();
         self.note(At::Client(c), || format!("call {id} to n{node}: {name} of {key}, try {tries}"));
         self.wake_client(c, timeout);
@@ -309,6 +316,7 @@ impl World {
             Answer::Response(response, saw) => {
                 self.counters.hit(Count::AnswerDelivered);
                 self.clients[c].answered_at = self.t;
+                self.calls.answered(c, id, &response);
                 self.clients[c].home = node;
                 let about = if is_about_segments(&response) { MOUNTS } else { call.key };
                 let told = self.clients[c].told.entry(about).or_insert(saw);

@@ -35,7 +35,7 @@ counters! {
     GetAcked, GetNotFound, GetNotReady, ReadFinished, ReadCutByLease,
     ExistTrue, ExistFalse, RemoveAcked, RemoveForced, RemoveLeased, RemoveNotFound,
     // What was checked.
-    DamageReported, PlantedInDigest, PlantedInMemory, PromotionChecked, StateCompared, AuditDone, MemoryReused,
+    DamageReported, PlantedInDigest, PlantedInMemory, PromotionChecked, StateCompared, AuditDone, MemoryReused, CallsLinearized,
 }
 
 #[derive(Debug, Clone)]
@@ -47,7 +47,11 @@ impl Counters {
     }
 
     pub(crate) fn hit(&mut self, count: Count) {
-        self.0[count as usize] += 1;
+        self.add(count, 1);
+    }
+
+    pub(crate) fn add(&mut self, count: Count, n: u64) {
+        self.0[count as usize] += n;
     }
 
     pub(crate) fn get(&self, count: Count) -> u64 {

@@ -9,7 +9,7 @@ use standfast_kernel::replication::Gate;
 use standfast_kernel::supervisor::Role;
 use standfast_kernel::types::{HomeId, KeyHash, LogPos, Seq, scoped_key};
 
-use crate::client::{Answer, Reply, Req};
+use crate::client::{Answer, Reply, Req, key_number};
 use crate::counters::Count;
 use crate::host::{Process, Waiting};
 use crate::invariants::{Invariant, Outcome};
@@ -168,6 +168,9 @@ impl World {
             self.counters.hit(Count::LedByHandOver);
         }
         self.promises.forget_lost(&log);
+        if self.params.ack == standfast_kernel::types::AckMode::Async && change.kind != "switchover" {
+            self.calls.lossy_term(change.epoch, crate::invariants::Ask::Rollback, self.params.keys);
+        }
         crate::invariants::audit(process.node.store(), i)?;
         self.counters.hit(Count::PromotionChecked);
         self.leads(i, change.epoch, copy);
@@ -217,12 +220,16 @@ impl World {
             self.counters.hit(Count::LogTrimmed);
         }
         let unsealed = !process.node.is_sealed();
-        for kind in process.shadow.follow(process.node.log(), process.copy, &mut self.ledger, i)? {
+        let leads = process.master.as_ref().map(|master| master.epoch());
+        for read in process.shadow.follow(process.node.log(), process.copy, &mut self.ledger, i)? {
+            if Some(read.pos.epoch) == leads {
+                read.lost.iter().filter_map(|name| key_number(name)).for_each(|key| self.calls.lost(key));
+            }
             if unsealed {
                 self.counters.hit(Count::CopyReplayed);
             }
             self.counters.hit(if primary { Count::EntriesAppended } else { Count::EntriesApplied });
-            match kind {
+            match read.kind {
                 OpType::Preempt => self.counters.hit(Count::PreemptLogged),
                 OpType::Free => self.counters.hit(Count::FreeLogged),
                 OpType::UpsertInPlace => self.counters.hit(Count::InPlaceLogged),
@@ -258,6 +265,7 @@ impl World {
             return Ok(());
         }
         let executed = master.execute(now, wall, &req.request);
+        self.calls.served(req.client, req.id);
         if executed.appended {
             self.node_event(i, NodeEvent::Appended)?;
         }
@@ -282,6 +290,7 @@ impl World {
         for waiting in process.pending.release(&gate, log.tail(), now) {
             let Waiting { req, response, epoch, saw, home, byte_critical } = waiting;
             self.fence.answered(epoch, copy, i)?;
+            self.calls.speaks(epoch);
             let must_see = req.must_see.filter(|_| !is_about_segments(&response));
             self.promises.fresh(&log, must_see, home, i)?;
             self.promises.answered(saw, byte_critical, epoch < self.operator.latest.0);

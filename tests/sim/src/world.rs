@@ -7,6 +7,7 @@ use standfast_kernel::machine::Machine;
 use standfast_kernel::node::NodeEvent;
 use standfast_kernel::types::{ClusterId, CopyId, Instant, WallTime};
 
+use crate::calls::Calls;
 use crate::client::{Client, Reply, Req};
 use crate::clock::{Clock, DRIFT_PPM_MAX, MS, SECOND};
 use crate::coordinator::{Coordinator, Parcel};
@@ -69,6 +70,7 @@ pub(crate) struct World {
     pub(crate) fence: Fence,
     pub(crate) ledger: Ledger,
     pub(crate) promises: Promises,
+    pub(crate) calls: Calls,
     pub(crate) states: States,
     pub(crate) counters: Counters,
     pub(crate) trace: Trace,
@@ -108,6 +110,7 @@ impl World {
             fence: Fence::default(),
             ledger: Ledger::default(),
             promises: Promises::new(params.ack),
+            calls: Calls::default(),
             states: States::default(),
             counters: Counters::new(),
             trace: Trace::new(traced),
