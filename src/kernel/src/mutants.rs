@@ -29,6 +29,10 @@ mutants! {
     GrantFromReceipt,
     /// PROTOCOL G4: a new primary does not wait for its own last grant.
     NoGrantWait,
+    /// PROTOCOL G6: an acknowledgement counts for the node, whichever copy it is of.
+    AckAnyCopy,
+    /// PROTOCOL G3: a deposed primary forgets that it granted read leases itself.
+    OwnLeasesForgot,
     /// PROTOCOL G2: a standby acknowledges what it received before it applied it.
     AckReceived,
     /// PROTOCOL I5: a restarted process keeps the copy id of the one before.
@@ -39,6 +43,18 @@ mutants! {
     NoLogmatch,
     /// PROTOCOL I3: a standby is admitted to the in-sync set before it holds the committed prefix.
     AdmitEarly,
+    /// PROTOCOL I3: a standby is admitted although its grant is over.
+    AdmitNoGrant,
+    /// PROTOCOL A3: the hold of a new primary ends with the former one's right to answer.
+    HoldNoTtl,
+    /// PROTOCOL A3: what the hold protects is free as soon as it is removed.
+    FreeInHold,
+    /// PROTOCOL 12: inherited objects are announced, and not readable until their lender is back.
+    UnreadableAtFirst,
+    /// PROTOCOL T4: a forced start does not wait for the lease of the former holder.
+    ForcedAtOnce,
+    /// PROTOCOL T4: a forced start keeps what the copy holds.
+    StaleForced,
     /// PROTOCOL A3: a new primary frees and reuses at once.
     NoHold,
     /// PROTOCOL A4: what an earlier primary left in write limbo is free at once.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use standfast_kernel::api::{
     EndItem, PutItem, ReplicaDescriptor, ReplicaType, ReplicateConfig, Request, Response,
 };
-use standfast_kernel::types::{ClientId, Instant, LogPos, Uuid};
+use standfast_kernel::types::{ClientId, Epoch, Instant, LogPos, Uuid};
 
 use crate::clock::{Clock, DRIFT_PPM_MAX, MS, SECOND};
 use crate::copying::Copying;
@@ -83,6 +83,9 @@ pub(crate) struct Client {
     pub(crate) to_mount: Vec<usize>,
     pub(crate) lent: Vec<usize>,
     pub(crate) taken_back: Vec<usize>,
+    /// Since when it has to say again all that it lends.
+    pub(crate) says_all_since: Option<Epoch>,
+    pub(crate) number: usize,
     /// Per key: a segment in which it was shown a replica.
     pub(crate) seen_in: BTreeMap<u64, usize>,
     /// True time of the last definite answer.
@@ -109,6 +112,8 @@ impl Client {
             to_mount: (0..SEGMENTS).filter(|s| s % CLIENTS == c).collect(),
             lent: Vec::new(),
             taken_back: Vec::new(),
+            says_all_since: None,
+            number: c,
             seen_in: BTreeMap::new(),
             answered_at: 0,
             told: BTreeMap::new(),
@@ -268,6 +273,10 @@ impl World {
 
     fn retry(&mut self, c: usize, call: Call) {
         let unsettled = self.phase == Phase::Settling;
+        // What it lends is to be said to a state that is new: a call to the former one must not reach it.
+        if call.key == MOUNTS && self.clients[c].says_all_since.is_some() {
+            return self.idle(c);
+        }
         let limit = if matches!(call.request, Request::GetReplicaList { .. }) { 2 } else { TRIES_MAX };
         if call.tries >= limit || unsettled || self.begins(&call.request) {
             return self.idle(c);
@@ -321,6 +330,9 @@ impl World {
                 let about = if is_about_segments(&response) { MOUNTS } else { call.key };
                 let told = self.clients[c].told.entry(about).or_insert(saw);
                 *told = (*told).max(saw);
+                if matches!(&response, Response::ReMountSegment(Ok(()))) {
+                    self.clients[c].said_all(saw.epoch);
+                }
                 return self.answered(c, &call, response);
             }
         }

@@ -90,6 +90,19 @@ impl Coordinator {
         (self.away, self.slow_until) = (0, 0);
     }
 
+    /// Something is lost on its way to it or back.
+    pub(crate) fn is_cut(&self, node: usize) -> bool {
+        self.cut[node] != [0, 0]
+    }
+
+    /// Only the holder is on record, and nothing else is under way.
+    pub(crate) fn has_one_member(&self) -> bool {
+        let alone = |isr: &IsrRecord| isr.members.len() == 1;
+        let recorded = self.store.records().get(&Key::Isr).map(|r| &r.value);
+        matches!(recorded, Some(Value::Isr(isr)) if alone(isr))
+            && self.proposed.iter().all(|(_, isr)| alone(isr))
+    }
+
     fn hears(&self, node: usize) -> bool {
         self.away == 0 && self.cut[node][0] == 0
     }
@@ -156,7 +169,7 @@ impl World {
 
     pub(crate) fn parcel(&mut self, parcel: Parcel) -> Outcome {
         match parcel {
-            Parcel::Transact(caller, id, transaction) => self.carry_out(caller, id, &transaction),
+            Parcel::Transact(caller, id, transaction) => return self.carry_out(caller, id, &transaction),
             Parcel::Answer(caller, id, outcome) => return self.answer(caller, id, outcome),
             Parcel::TooLate(caller, id) => {
                 let why = "no answer in time".to_owned();
@@ -186,11 +199,13 @@ impl World {
         Ok(())
     }
 
-    fn carry_out(&mut self, caller: Caller, id: CallId, transaction: &Transaction) {
+    fn carry_out(&mut self, caller: Caller, id: CallId, transaction: &Transaction) -> Outcome {
         let t = self.t;
         self.coordinator.proposed.retain(|(due, _)| *due > t);
-        let Ok(outcome) = self.coordinator.store.apply(transaction) else { return };
+        let former = self.look_at_proof(transaction);
+        let Ok(outcome) = self.coordinator.store.apply(transaction) else { return Ok(()) };
         if let Ended::Committed(at) = &outcome {
+            former?;
             if !self.coordinator.waiting.contains(&(caller, id)) {
                 self.counters.hit(Count::CommittedLate);
             }
@@ -201,6 +216,7 @@ impl World {
             let t = self.t + self.coordinator_hop();
             self.at(t, Event::Coordinator(Parcel::Answer(caller, id, outcome)));
         }
+        Ok(())
     }
 
     /// Tells all watches of a revision, each when it gets to it.

@@ -24,6 +24,7 @@ counters! {
     EntriesAppended, EntriesApplied, PreemptLogged, FreeLogged, InPlaceLogged, AbandonLogged, ResolveLogged,
     EvictLogged, DiscardLogged, SegmentGoneLogged, PurgeLogged, HoldEndLogged,
     // What the coordinator went through, and what came of it.
+    AllLost, LeftAlone, EmptyStart,
     CoordinatorCut, CoordinatorAway, CoordinatorSlow, CoordinatorTimeout, CommittedLate,
     TakeoverByRecord, NotElected,
     HandOverAsked, HandOverDone, HandOverRefused, LedByHandOver,
@@ -35,7 +36,7 @@ counters! {
     GetAcked, GetNotFound, GetNotReady, ReadFinished, ReadCutByLease,
     ExistTrue, ExistFalse, RemoveAcked, RemoveForced, RemoveLeased, RemoveNotFound,
     // What was checked.
-    DamageReported, PlantedInDigest, PlantedInMemory, PromotionChecked, StateCompared, AuditDone, MemoryReused, CallsLinearized,
+    DamageReported, PlantedInDigest, PlantedInMemory, PromotionChecked, AnnouncedServed, StateCompared, AuditDone, MemoryReused, CallsLinearized,
 }
 
 #[derive(Debug, Clone)]

@@ -1,6 +1,7 @@
 //! The deterministic simulation: production machines and entry bytes, a
 //! simulated world around them. One seed is one history.
 
+mod announced;
 mod calls;
 mod cli;
 mod client;
@@ -9,6 +10,7 @@ mod coordinator;
 mod copying;
 mod corrupt;
 mod counters;
+mod empty;
 mod host;
 mod invariants;
 mod lender;

@@ -56,13 +56,28 @@ mod hunt {
             Mutant::PublishNoEpoch | Mutant::RetireAnyView | Mutant::PutOverView => return None,
             // No member is silent yet: degraded pairs go on without it.
             Mutant::SilentNoWait => return None,
-            // A primary alone on record has no successor before an operator may start an empty copy (T4):
-            // no history can break its lease. Transcripts hold the rule meanwhile.
-            Mutant::LeaseFromReply | Mutant::LeaseKeepOnTimeout | Mutant::SoloNoLease => return None,
+            Mutant::LeaseKeepOnTimeout | Mutant::SoloNoLease | Mutant::ForcedAtOnce => {
+                hunt(&[Forced], &[NoAnswerAfterFence], 50)
+            }
+            Mutant::LeaseFromReply => hunt(&[Forced], &[NoAnswerAfterFence], 1_000),
+            Mutant::StaleForced => hunt(&[Forced], &[Linearizable, NoWrongBytes, NoReuseUnderRight], 50),
+            Mutant::UnreadableAtFirst => hunt(&[Leader], &[AnnouncedServed], 20),
+            Mutant::AckAnyCopy => {
+                hunt(&[Leader, LongLog], &[PromiseKept, NoAnswerAfterFence, PromoteEligible], 100)
+            }
+            Mutant::OwnLeasesForgot => {
+                hunt(&[Leases, HandOver, Switch], &[NoReuseUnderRight, NoWrongBytes], 300)
+            }
+            Mutant::AdmitNoGrant => {
+                hunt(&[Leader], &[NoReuseUnderRight, NoWrongBytes, NoAnswerAfterFence], 300)
+            }
+            Mutant::HoldNoTtl | Mutant::FreeInHold => {
+                hunt(&[Leases, Switch], &[NoReuseUnderRight, NoWrongBytes], 100)
+            }
             Mutant::HandOverNotQuiet | Mutant::HandOverTimeoutIsNo => {
                 hunt(&[HandOver], &[NoAnswerAfterFence, StaleRead, PromiseKept], 200)
             }
-            Mutant::ColdStartUnproved => hunt(&[Leader], &[PromiseKept], 100),
+            Mutant::ColdStartUnproved => hunt(&[ColdStart], &[EmptyStartProved], 30),
             Mutant::HandOverLagging => hunt(&[HandOver], &[PromiseKept], 100),
             Mutant::TakeNoIsrCmp => hunt(&[Leader], &[PromiseKept, NoAnswerAfterFence], 200),
             Mutant::NonIsrTakeover => hunt(&[Leader], &[PromiseKept, NoAnswerAfterFence], 100),

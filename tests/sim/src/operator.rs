@@ -24,6 +24,8 @@ pub(crate) enum Call {
     Redirect(usize),
     /// Hand over, to this node if one is named.
     HandOver(Option<usize>),
+    /// Start this node empty.
+    ForceStart,
 }
 
 #[derive(Debug)]
@@ -36,7 +38,7 @@ pub(crate) struct Operator {
     banned: BTreeSet<CopyId>,
     /// In-sync set of the latest epoch.
     isr: BTreeSet<CopyId>,
-    requests: u64,
+    pub(crate) requests: u64,
     primary_missed_since: Option<u64>,
     member_missed_since: [Option<u64>; NODES],
 }
@@ -143,6 +145,7 @@ impl World {
             Call::Detach(whom) => self.detach(i, whom),
             Call::Redirect(target) => self.redirect(i, target),
             Call::HandOver(to) => self.hand_over(i, to),
+            Call::ForceStart => self.forced_to_start(i),
         }
     }
 
@@ -231,6 +234,9 @@ impl World {
             self.look_after(i);
         }
         if self.params.coordinated {
+            if self.params.forces {
+                self.force_start();
+            }
             return Ok(());
         }
         self.look_after_primary();

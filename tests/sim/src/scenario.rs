@@ -28,6 +28,10 @@ pub(crate) enum Scenario {
     LeaderAsync,
     /// Directed: the primary hands over all the time, on slow links and under faults; async replies.
     HandOver,
+    /// Directed: every copy of the state is lost, and nodes come back in any order.
+    ColdStart,
+    /// Directed: a primary alone on record is cut off while an operator starts another node empty.
+    Forced,
     /// Directed: clocks at the ends of their range, promotions while the old primary lives.
     Drift,
     /// Directed: a standby catches up on a log longer than its window, and is promoted
@@ -68,6 +72,8 @@ pub(crate) const DIRECTED: &[Scenario] = &[
     Scenario::Lenders,
     Scenario::Trim,
     Scenario::HandOver,
+    Scenario::ColdStart,
+    Scenario::Forced,
 ];
 const ALL: &[Scenario] = &[
     Scenario::Sync,
@@ -84,6 +90,8 @@ const ALL: &[Scenario] = &[
     Scenario::Attempts,
     Scenario::Lenders,
     Scenario::HandOver,
+    Scenario::ColdStart,
+    Scenario::Forced,
 ];
 
 /// Short enough that memory is reused hard (SEMANTICS 1.8 has the real ones).
@@ -151,6 +159,8 @@ pub(crate) struct Params {
     pub(crate) away_max: u64,
     /// A coordinator keeps the record; the operator only restarts what needs a full sync.
     pub(crate) coordinated: bool,
+    /// An operator starts a node empty when nothing else helps.
+    pub(crate) forces: bool,
     /// L, with a coordinator.
     pub(crate) lease: Duration,
     /// So many transactions and news in a thousand are held back for long.
@@ -188,6 +198,7 @@ impl Params {
             eager: false,
             away_max: 2 * SECOND,
             coordinated: false,
+            forces: false,
             lease: Duration::from_millis(2_000),
             late_permille: 20,
             ship: ShipConfig::default(),
@@ -217,6 +228,27 @@ impl Params {
                 ack: if scenario == Scenario::Leader { AckMode::Sync } else { AckMode::Async },
                 faults: Fault::COORDINATED.to_vec(),
                 coordinated: true,
+                ..mixed
+            },
+            Scenario::ColdStart => Self {
+                faulty_ns: 40 * SECOND,
+                faults: Fault::LOSING.to_vec(),
+                fault_gap: (500 * MS, 2_500 * MS),
+                coordinated: true,
+                lease: Duration::from_millis(1_500),
+                think: (MS, 12 * MS),
+                requests_min: 500,
+                ..mixed
+            },
+            Scenario::Forced => Self {
+                faulty_ns: 40 * SECOND,
+                faults: Fault::FORCING.to_vec(),
+                fault_gap: (2_000 * MS, 5_000 * MS),
+                coordinated: true,
+                forces: true,
+                lease: Duration::from_millis(1_500),
+                think: (MS, 6 * MS),
+                requests_min: 500,
                 ..mixed
             },
             Scenario::HandOver => Self {
@@ -325,6 +357,8 @@ impl fmt::Display for Scenario {
             Self::Attempts => "attempts",
             Self::Lenders => "lenders",
             Self::HandOver => "hand-over",
+            Self::ColdStart => "cold-start",
+            Self::Forced => "forced",
         })
     }
 }

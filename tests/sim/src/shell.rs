@@ -32,6 +32,7 @@ impl World {
             self.act(i, action)?;
         }
         self.follow_log(i)?;
+        self.serves_announced(i)?;
         self.look_at_seal(i)?;
         self.release(i)?;
         self.schedule(i);
@@ -160,6 +161,10 @@ impl World {
             self.counters.hit(Count::TakeoverByRecord);
         }
         process.has_led = true;
+        if matches!(change.kind, "cold_start" | "forced_failover") {
+            self.began_empty(i, change.epoch);
+        }
+        let Some(process) = &mut self.hosts[i].process else { return Ok(()) };
         let (log, copy) = (process.node.log().clone(), process.copy);
         let began = process.shadow.began(change.epoch).unwrap_or_default();
         self.promises.check(&log, change.epoch, began, i)?;

@@ -273,6 +273,7 @@ impl World {
 
     /// Hands in a tick and sees to it that the machine does not want the next one at once.
     pub(crate) fn tick(&mut self, i: usize) -> Outcome {
+        self.announce(i);
         let (now, wall) = (self.now(i), self.wall());
         self.node_event(i, NodeEvent::Tick(wall))?;
         let deadline = self.hosts[i].process.as_ref().and_then(|p| p.node.deadline());

@@ -254,7 +254,9 @@ impl Node {
         let event = LeadershipEvent::Force { actor: call.actor.clone(), reason: call.reason.clone() };
         self.forcing = Some(call);
         // Stale content must never be served (PROTOCOL 2.5): gone before the record names this node.
-        self.standby_event(now, StandbyEvent::Discard, out);
+        if !mutant!(StaleForced) {
+            self.standby_event(now, StandbyEvent::Discard, out);
+        }
         let wall = self.wall;
         self.leadership_event(now, wall, event, out);
     }

@@ -82,7 +82,7 @@ impl Leadership {
                         --force makes it";
             return refuse("not_needed", text.to_owned());
         }
-        if !self.alive_has_stopped(now) {
+        if !self.alive_has_stopped(now) && !mutant!(ForcedAtOnce) {
             let text = format!(
                 "{} counted less than {} ms ago in the record: it may still answer",
                 holder.holder,
