@@ -4,14 +4,20 @@
 //! compiler removes the broken branch.
 
 macro_rules! mutants {
-    ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {
+    ($($(#[doc = $rule:literal])+ $name:ident),+ $(,)?) => {
         /// A rule that can be broken on purpose.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub enum Mutant { $($(#[$doc])* $name),+ }
+        pub enum Mutant { $($(#[doc = $rule])+ $name),+ }
 
         impl Mutant {
             /// All of them, in declaration order.
             pub const ALL: &'static [Self] = &[$(Self::$name),+];
+
+            /// The rule that it breaks, and how.
+            #[must_use]
+            pub fn rule(self) -> &'static str {
+                match self { $(Self::$name => concat!($($rule),+).trim_ascii_start()),+ }
+            }
         }
     };
 }

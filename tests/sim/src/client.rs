@@ -254,7 +254,9 @@ impl World {
         self.counters.hit(Count::RequestSent);
         self.calls.asked(c, id, key, &req.request, nonce);
         let name = req.request.name();
-        self.note(At::Client(c), || format!("call {id} to n{node}: {name} of {key}, try {tries}"));
+        self.note(At::Client(c), || {
+            format!("call {id} to n{node}: {name} of {key}, write {nonce}, try {tries}")
+        });
         self.wake_client(c, timeout);
         if !self.net.is_blocked(NODES + c, node) {
             let t = self.t + self.net.hop(&mut self.rng, self.t, NODES + c, node);

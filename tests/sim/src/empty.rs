@@ -41,7 +41,7 @@ impl World {
         self.at(t, Event::Heal(Healing::Restart(i)));
     }
 
-    /// The primary is left alone: the others die, and it does not see them return.
+    /// The primary is left alone: the others die, or not, and it does not see them any more.
     /// Then it loses the coordinator, or hears nothing of it, while an operator
     /// who is told that nothing can be saved starts another node empty.
     pub(crate) fn leave_alone(&mut self) {
@@ -53,10 +53,13 @@ impl World {
         for (from, to) in &pairs {
             self.net.block(*from, *to);
         }
-        for j in others {
-            self.crash(j);
-            let t = self.t + self.rng.range(50 * MS, 300 * MS);
-            self.at(t, Event::Heal(Healing::Restart(j)));
+        // Or live on, with a state that gets old.
+        if self.rng.chance(500) {
+            for j in others {
+                self.crash(j);
+                let t = self.t + self.rng.range(50 * MS, 300 * MS);
+                self.at(t, Event::Heal(Healing::Restart(j)));
+            }
         }
         // By then it stands alone on record, under its lease.
         let alone = self.t + self.rng.range(900 * MS, 1_600 * MS);
@@ -96,7 +99,10 @@ impl World {
             reason: "simulated".into(),
             order: Order::ForceStart { dry_run: false },
         };
-        self.node_event(i, NodeEvent::Operate(call))
+        self.operator.forcing = Some(i);
+        let done = self.node_event(i, NodeEvent::Operate(call));
+        self.operator.forcing = None;
+        done
     }
 
     /// The record says from now on that the state is gone: nobody may be left who has it.

@@ -39,6 +39,8 @@ pub(crate) struct Operator {
     /// In-sync set of the latest epoch.
     isr: BTreeSet<CopyId>,
     pub(crate) requests: u64,
+    /// Told to start empty at this moment: it discards what it holds on his word (PROTOCOL T4).
+    pub(crate) forcing: Option<usize>,
     primary_missed_since: Option<u64>,
     member_missed_since: [Option<u64>; NODES],
 }
@@ -51,6 +53,7 @@ impl Operator {
             banned: BTreeSet::new(),
             isr: BTreeSet::new(),
             requests: 0,
+            forcing: None,
             primary_missed_since: None,
             member_missed_since: [None; NODES],
         }
@@ -117,7 +120,8 @@ impl World {
     pub(crate) fn discarded(&mut self, i: usize, old: CopyId) -> Outcome {
         let (epoch, leader, _) = self.operator.latest;
         let follows = self.hosts[i].process.as_ref().is_some_and(|p| p.node.max_epoch() == epoch);
-        let on_record = self.primary().is_some() && follows && self.operator.isr.contains(&old);
+        let ordered = self.operator.forcing == Some(i);
+        let on_record = self.primary().is_some() && follows && self.operator.isr.contains(&old) && !ordered;
         Invariant::RecordHolds.check(!on_record, || {
             format!("n{i} discarded copy {old}, which n{leader} counts as in sync in epoch {epoch}")
         })

@@ -246,6 +246,7 @@ impl Params {
                 fault_gap: (2_000 * MS, 5_000 * MS),
                 coordinated: true,
                 forces: true,
+                roam: true,
                 lease: Duration::from_millis(1_500),
                 think: (MS, 6 * MS),
                 requests_min: 500,

@@ -225,10 +225,14 @@ impl World {
             self.counters.hit(Count::LogTrimmed);
         }
         let unsealed = !process.node.is_sealed();
+        let mut lost = Vec::new();
         let leads = process.master.as_ref().map(|master| master.epoch());
         for read in process.shadow.follow(process.node.log(), process.copy, &mut self.ledger, i)? {
             if Some(read.pos.epoch) == leads {
-                read.lost.iter().filter_map(|name| key_number(name)).for_each(|key| self.calls.lost(key));
+                for key in read.lost.iter().filter_map(|name| key_number(name)) {
+                    self.calls.lost(key);
+                    lost.push((key, read.kind, read.pos));
+                }
             }
             if unsealed {
                 self.counters.hit(Count::CopyReplayed);
@@ -247,6 +251,9 @@ impl World {
                 OpType::HoldEnd => self.counters.hit(Count::HoldEndLogged),
                 _ => {}
             }
+        }
+        for (key, kind, pos) in lost {
+            self.note(At::Node(i), || format!("object {key} is taken away by {kind:?} at {pos}"));
         }
         Ok(())
     }
@@ -270,10 +277,11 @@ impl World {
             return Ok(());
         }
         let executed = master.execute(now, wall, &req.request);
-        self.calls.served(req.client, req.id);
         if executed.appended {
             self.node_event(i, NodeEvent::Appended)?;
         }
+        // Behind what it took away to make room.
+        self.calls.served(req.client, req.id);
         let Some(process) = &mut self.hosts[i].process else { return Ok(()) };
         process.shadow.judge(&req.request, &executed.response)?;
         let (home, saw) = positions(process, &req.request, &executed.response);

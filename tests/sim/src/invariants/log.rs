@@ -227,6 +227,8 @@ impl Shadow {
     fn about(&self, op: &Op<'_>) -> Vec<(Vec<u8>, u8)> {
         let keys: Vec<&[u8]> = match op {
             Op::Evict { key, .. } | Op::Discard { key, .. } | Op::DropReplica { key, .. } => vec![*key],
+            // The source has died meanwhile.
+            Op::TransferEnd { key, .. } | Op::TransferRevoke { key, .. } => vec![*key],
             Op::SegmentGone { .. } | Op::ClientExpired { .. } => {
                 self.objects.keys().map(Vec::as_slice).collect()
             }

@@ -82,6 +82,11 @@ impl Leadership {
                         --force makes it";
             return refuse("not_needed", text.to_owned());
         }
+        // Its copy may count already, before the record knows (PROTOCOL I3).
+        if facts.heard.is_some() && !facts.refused && now < self.silent_at(facts) {
+            let text = format!("{} speaks to this node: it is not stopped", holder.holder);
+            return refuse("holder_alive", text);
+        }
         if !self.alive_has_stopped(now) && !mutant!(ForcedAtOnce) {
             let text = format!(
                 "{} counted less than {} ms ago in the record: it may still answer",
