@@ -103,6 +103,8 @@ mutants! {
     IsrKeptOverFullSync,
     /// PROTOCOL A7, SEMANTICS R13: returned memory is used at once.
     ColdNoHold,
+    /// PROTOCOL A7: a hold that an earlier primary began ends with it.
+    InheritedHoldsEnd,
     /// PROTOCOL T1, T2: a copy outside of the in-sync set takes over.
     NonIsrTakeover,
     /// PROTOCOL 4: a silent member takes over without waiting for the lease.

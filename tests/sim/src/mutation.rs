@@ -72,6 +72,7 @@ fn plan(mutant: Mutant) -> Result<Hunt, &'static str> {
         Mutant::GrowLate => hunt(&[Leader], &[PromiseKept, NoAnswerAfterFence], 300),
         // Replicas of a dead mount are shown again: by the log they are gone.
         Mutant::SegidNotUid => hunt(&[Lenders], &[AnswersFollowLog, NoWrongBytes, NoQuarantine], 30),
+        Mutant::InheritedHoldsEnd => hunt(&[Lenders, ColdStart], &[NoReuseUnderRight, NoWrongBytes], 100),
         Mutant::ColdNoHold => hunt(&[Lenders], &[NoReuseUnderRight, NoWrongBytes], 50),
         Mutant::InplaceInHold => hunt(&[Leases, Switch], &[NoReuseUnderRight, NoWrongBytes], 100),
         Mutant::AsyncInplace => hunt(&[Async], &[PromiseKept, NoReuseUnderRight, NoWrongBytes], 100),

@@ -126,7 +126,7 @@ impl World {
             self.promises.check(p.node.log(), epoch, began, primary)?;
         }
         self.check_objects(primary)?;
-        // Writers that share an id end each other's writes: which one did is nobody's to tell.
+        // Linearizable. Writers that share an id end each other's writes: which one did is nobody's to tell.
         if !self.params.shared_writer {
             let judged = self.calls.check(self.params.keys)?;
             self.counters.add(Count::CallsLinearized, judged as u64);
