@@ -6,6 +6,8 @@
 mod checklist;
 #[path = "tidy/guarantees.rs"]
 mod guarantees;
+#[path = "tidy/hazards.rs"]
+mod hazards;
 #[path = "tidy/imports.rs"]
 mod imports;
 #[path = "tidy/links.rs"]
@@ -155,6 +157,14 @@ fn each_line_of_the_checklist_is_a_test() {
     let files = tree.files.iter().filter(|file| file.is_own_rust() && !file.path.starts_with("tests/tidy/"));
     let rust: Vec<&str> = files.map(|file| &*file.text).collect();
     report(&checklist::missing(&rust));
+}
+
+#[test]
+fn each_hazard_is_a_test() {
+    let tree = Tree::read();
+    let files = tree.files.iter().filter(|file| file.is_own_rust() && !file.path.starts_with("tests/tidy/"));
+    let rust: Vec<(&str, &str)> = files.map(|file| (&*file.path, &*file.text)).collect();
+    report(&hazards::missing(&rust));
 }
 
 /// "CI is green": with a variable of the environment that disables the faulty path.

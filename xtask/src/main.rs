@@ -7,6 +7,7 @@ mod codegen;
 mod console;
 mod coverage;
 mod dashboards;
+mod duration;
 mod e2e;
 mod etcd;
 mod failover;
@@ -81,9 +82,9 @@ enum Command {
     },
     /// Make one fault after the other, at random, under load, and check every byte
     Chaos {
-        /// For how long, in seconds
-        #[arg(long, value_name = "SECONDS", default_value_t = 600)]
-        duration: u64,
+        /// For how long: 2h, 10m, 90s
+        #[arg(long, value_name = "TIME", default_value = "10m", value_parser = duration::parse)]
+        duration: std::time::Duration,
         /// Gives the schedule
         #[arg(long, default_value_t = 1)]
         seed: u64,
@@ -124,9 +125,7 @@ fn main() -> ExitCode {
         Command::Sim { args } => sim::run(&args),
         Command::Coverage { json } => coverage::run(json),
         Command::Bench { json } => bench::run(json),
-        Command::Chaos { duration, seed } => {
-            failover::chaos::run(std::time::Duration::from_secs(duration), seed)
-        }
+        Command::Chaos { duration, seed } => failover::chaos::run(duration, seed),
         Command::Report { page, runs, from } => report::run(page, runs, from),
         Command::E2e { suite: e2e::Suite::Failover, runs, quick, json } => e2e::failover(runs, quick, json),
         Command::E2e { suite, runs, json, .. } => e2e::run(suite, runs, json),
@@ -142,7 +141,7 @@ fn setup() -> anyhow::Result<ExitCode> {
     let etcd = etcd::install();
     let prometheus = dashboards::install();
     let tmux = tmux::install();
-    let links = failover::net::install();
+    let links = failover::net::install().and_then(|()| failover::wall::install());
     wheel::python()?;
     tmux?;
     prometheus?;

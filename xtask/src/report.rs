@@ -1,10 +1,12 @@
 //! `cargo xtask report`: measures at length and writes pages of docs/reports.
 
+mod chaos;
 mod failover;
 
 use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde_json::Value;
@@ -17,13 +19,20 @@ use crate::run::root;
 pub(crate) enum Page {
     /// How long clients get no answer, fault by fault
     Failover,
+    /// What two hours of one fault after the other came to
+    Chaos,
     /// What replication, verification and the doors cost
     Performance,
 }
 
+/// As long as the acceptance wants; what was made for another time comes by `--from`.
+const CHAOS: Duration = Duration::from_secs(2 * 60 * 60);
+const CHAOS_SEED: u64 = 1;
+
 impl Page {
     fn name(self) -> &'static str {
         match self {
+            Self::Chaos => "chaos",
             Self::Failover => "failover",
             Self::Performance => "performance",
         }
@@ -31,6 +40,7 @@ impl Page {
 
     fn measure(self, runs: Option<u32>) -> Result<Value> {
         match self {
+            Self::Chaos => crate::failover::chaos::measure(CHAOS, CHAOS_SEED),
             Self::Failover => crate::e2e::failover_report(runs.unwrap_or(30)),
             Self::Performance => performance::measure(runs.unwrap_or(5)),
         }
@@ -38,6 +48,7 @@ impl Page {
 
     fn text(self, line: &Value) -> Result<String> {
         match self {
+            Self::Chaos => chaos::page(line),
             Self::Failover => failover::page(line),
             Self::Performance => Ok(performance::page(line)),
         }
@@ -50,7 +61,10 @@ pub(crate) fn run(page: Page, runs: Option<u32>, from: Option<PathBuf>) -> Resul
         Some(path) => {
             let text =
                 fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-            serde_json::from_str(text.trim()).with_context(|| format!("{} is no JSON", path.display()))?
+            // Of many lines the last one of JSON is the summary.
+            let mut lines = text.lines().rev().filter(|line| line.starts_with('{'));
+            let last = lines.next().unwrap_or_default();
+            serde_json::from_str(last).with_context(|| format!("{} is no JSON", path.display()))?
         }
         None => page.measure(runs)?,
     };

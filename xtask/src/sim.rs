@@ -13,7 +13,7 @@ use crate::run;
 pub(crate) fn command<S: AsRef<str>>(args: &[S]) -> Command {
     let mut command = run::cargo();
     command.args(["run", "--locked", "--quiet", "--package", "standfast-sim"]);
-    if args.iter().any(|arg| arg.as_ref() == "--mutants") {
+    if args.iter().any(|arg| matches!(arg.as_ref(), "--mutants" | "--mutant")) {
         command.args(["--features", "mutants"]);
     }
     command.arg("--").args(args.iter().map(AsRef::as_ref));

@@ -4,14 +4,20 @@
 //! compiler removes the broken branch.
 
 macro_rules! mutants {
-    ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {
+    ($($(#[doc = $rule:literal])+ $name:ident),+ $(,)?) => {
         /// A rule that can be broken on purpose.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub enum Mutant { $($(#[$doc])* $name),+ }
+        pub enum Mutant { $($(#[doc = $rule])+ $name),+ }
 
         impl Mutant {
             /// All of them, in declaration order.
             pub const ALL: &'static [Self] = &[$(Self::$name),+];
+
+            /// The rule that it breaks, and how.
+            #[must_use]
+            pub fn rule(self) -> &'static str {
+                match self { $(Self::$name => concat!($($rule),+).trim_ascii_start()),+ }
+            }
         }
     };
 }
@@ -33,6 +39,10 @@ mutants! {
     GrantFromReceipt,
     /// PROTOCOL G4: a new primary does not wait for its own last grant.
     NoGrantWait,
+    /// PROTOCOL G6: an acknowledgement counts for the node, whichever copy it is of.
+    AckAnyCopy,
+    /// PROTOCOL G3: a deposed primary forgets that it granted read leases itself.
+    OwnLeasesForgot,
     /// PROTOCOL G2: a standby acknowledges what it received before it applied it.
     AckReceived,
     /// PROTOCOL I5: a restarted process keeps the copy id of the one before.
@@ -43,6 +53,18 @@ mutants! {
     NoLogmatch,
     /// PROTOCOL I3: a standby is admitted to the in-sync set before it holds the committed prefix.
     AdmitEarly,
+    /// PROTOCOL I3: a standby is admitted although its grant is over.
+    AdmitNoGrant,
+    /// PROTOCOL A3: the hold of a new primary ends with the former one's right to answer.
+    HoldNoTtl,
+    /// PROTOCOL A3: what the hold protects is free as soon as it is removed.
+    FreeInHold,
+    /// PROTOCOL 12: inherited objects are announced, and not readable until their lender is back.
+    UnreadableAtFirst,
+    /// PROTOCOL T4: a forced start does not wait for the lease of the former holder.
+    ForcedAtOnce,
+    /// PROTOCOL T4: a forced start keeps what the copy holds.
+    StaleForced,
     /// PROTOCOL A3: a new primary frees and reuses at once.
     NoHold,
     /// PROTOCOL A4: what an earlier primary left in write limbo is free at once.
@@ -85,6 +107,8 @@ mutants! {
     IsrKeptOverFullSync,
     /// PROTOCOL A7, SEMANTICS R13: returned memory is used at once.
     ColdNoHold,
+    /// PROTOCOL A7: a hold that an earlier primary began ends with it.
+    InheritedHoldsEnd,
     /// PROTOCOL T1, T2: a copy outside of the in-sync set takes over.
     NonIsrTakeover,
     /// PROTOCOL 4: a silent member takes over without waiting for the lease.

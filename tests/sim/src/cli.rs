@@ -5,8 +5,10 @@ use crate::scenario::{DIRECTED, STANDARD, Scenario};
 pub(crate) const USAGE: &str = "usage: cargo xtask sim [--seeds N] [--from S] [--scenario X]
        cargo xtask sim --scenario X --seed S [--trace]
        cargo xtask sim --check-determinism
-       cargo xtask sim --mutants [--only NAME]
-scenarios: sync, async, switch, leader, leader-async, leader-strict, full-sync; drift, long-log, leases, rejoin, trim (directed: at most 20 seeds of a plain run)";
+       cargo xtask sim --mutants [--only NAME]; cargo xtask sim --scenario X --seed S --mutant NAME [--trace]
+       cargo xtask sim --table
+scenarios: sync, async, switch, leader, leader-async, leader-strict, full-sync; directed, at most 20 seeds of a plain run: drift,
+       long-log, leases, rejoin, attempts, lenders, trim, hand-over, restrained, cold-start, forced";
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Command {
@@ -19,7 +21,11 @@ pub(crate) enum Command {
         scenarios: Vec<Scenario>,
         seed: u64,
         trace: bool,
+        /// With a rule broken.
+        mutant: Option<String>,
     },
+    /// The page of mutants.
+    Table,
     Determinism,
     /// All, or the one of this name.
     Mutants(Option<String>),
@@ -31,7 +37,7 @@ const DIRECTED_SEEDS_MAX: u64 = 20;
 
 pub(crate) fn parse(args: &[String]) -> Result<Command, String> {
     let (mut seeds, mut from, mut seed, mut scenario, mut only) = (None, None, None, None, None);
-    let (mut trace, mut determinism, mut mutants) = (false, false, false);
+    let (mut trace, mut determinism, mut mutants, mut table, mut mutant) = (false, false, false, false, None);
     let mut rest = args.iter();
     while let Some(arg) = rest.next() {
         let mut value = || rest.next().ok_or_else(|| format!("{arg} needs a value"));
@@ -43,12 +49,19 @@ pub(crate) fn parse(args: &[String]) -> Result<Command, String> {
             "--trace" => trace = true,
             "--check-determinism" => determinism = true,
             "--mutants" => mutants = true,
+            "--mutant" => mutant = Some(value()?.clone()),
+            "--table" => table = true,
             "--only" => only = Some(value()?.clone()),
             _ => return Err(format!("`{arg}` is not an argument")),
         }
     }
     let plain = seeds.is_none() && from.is_none() && seed.is_none() && scenario.is_none() && !trace;
+    if mutant.is_some() && seed.is_none() {
+        return Err("--mutant goes with --seed".into());
+    }
     match (determinism, mutants, seed) {
+        (false, false, None) if table && plain => Ok(Command::Table),
+        _ if table => Err("--table goes alone".into()),
         (true, false, None) if plain => Ok(Command::Determinism),
         (false, true, None) if plain => Ok(Command::Mutants(only)),
         _ if only.is_some() => Err("--only goes with --mutants".into()),
@@ -56,6 +69,7 @@ pub(crate) fn parse(args: &[String]) -> Result<Command, String> {
             scenarios: scenario.map_or_else(|| STANDARD.to_vec(), |s| vec![s]),
             seed,
             trace,
+            mutant,
         }),
         (false, false, None) if !trace => match seeds.unwrap_or(SEEDS) {
             0 => Err("--seeds is 0: expected 1 or more".into()),
@@ -89,7 +103,7 @@ mod tests {
 
     #[test]
     fn good_and_bad_lines() {
-        let one = Command::One { scenarios: vec![Scenario::Drift], seed: 7, trace: true };
+        let one = Command::One { scenarios: vec![Scenario::Drift], seed: 7, trace: true, mutant: None };
         assert_eq!(of("--scenario drift --seed 7 --trace"), Ok(one));
         let Ok(Command::Seeds { scenarios, from: 0 }) = of("") else { panic!("a plain run") };
         assert_eq!(scenarios.len(), STANDARD.len() + DIRECTED.len(), "a plain run leaves no scenario out");

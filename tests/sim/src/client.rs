@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use standfast_kernel::api::{
     EndItem, PutItem, ReplicaDescriptor, ReplicaType, ReplicateConfig, Request, Response,
 };
-use standfast_kernel::types::{ClientId, Instant, LogPos, Uuid};
+use standfast_kernel::types::{ClientId, Epoch, Instant, LogPos, Uuid};
 
 use crate::clock::{Clock, DRIFT_PPM_MAX, MS, SECOND};
 use crate::copying::Copying;
@@ -83,6 +83,9 @@ pub(crate) struct Client {
     pub(crate) to_mount: Vec<usize>,
     pub(crate) lent: Vec<usize>,
     pub(crate) taken_back: Vec<usize>,
+    /// Since when it has to say again all that it lends.
+    pub(crate) says_all_since: Option<Epoch>,
+    pub(crate) number: usize,
     /// Per key: a segment in which it was shown a replica.
     pub(crate) seen_in: BTreeMap<u64, usize>,
     /// True time of the last definite answer.
@@ -109,6 +112,8 @@ impl Client {
             to_mount: (0..SEGMENTS).filter(|s| s % CLIENTS == c).collect(),
             lent: Vec::new(),
             taken_back: Vec::new(),
+            says_all_since: None,
+            number: c,
             seen_in: BTreeMap::new(),
             answered_at: 0,
             told: BTreeMap::new(),
@@ -124,6 +129,12 @@ impl Client {
 
 pub(crate) fn key_name(key: u64) -> String {
     format!("object-{key}")
+}
+
+/// The number of an object, from its scoped key.
+pub(crate) fn key_number(scoped: &[u8]) -> Option<u64> {
+    let text = String::from_utf8_lossy(scoped);
+    text.rsplit_once("object-").and_then(|(_, n)| n.parse().ok())
 }
 
 /// The id of client `c` for its write `nonce`; 0 for everything else.
@@ -241,8 +252,11 @@ impl World {
         client.task = Task::Calling(Call { id, request, key, sent: client.clock.at(self.t), tries, nonce });
         let timeout = client.clock.after(self.t, RPC_TIMEOUT);
         self.counters.hit(Count::RequestSent);
+        self.calls.asked(c, id, key, &req.request, nonce);
         let name = req.request.name();
-        self.note(At::Client(c), || format!("call {id} to n{node}: {name} of {key}, try {tries}"));
+        self.note(At::Client(c), || {
+            format!("call {id} to n{node}: {name} of {key}, write {nonce}, try {tries}")
+        });
         self.wake_client(c, timeout);
         if !self.net.is_blocked(NODES + c, node) {
             let t = self.t + self.net.hop(&mut self.rng, self.t, NODES + c, node);
@@ -261,6 +275,10 @@ impl World {
 
     fn retry(&mut self, c: usize, call: Call) {
         let unsettled = self.phase == Phase::Settling;
+        // What it lends is to be said to a state that is new: a call to the former one must not reach it.
+        if call.key == MOUNTS && self.clients[c].says_all_since.is_some() {
+            return self.idle(c);
+        }
         let limit = if matches!(call.request, Request::GetReplicaList { .. }) { 2 } else { TRIES_MAX };
         if call.tries >= limit || unsettled || self.begins(&call.request) {
             return self.idle(c);
@@ -309,10 +327,14 @@ impl World {
             Answer::Response(response, saw) => {
                 self.counters.hit(Count::AnswerDelivered);
                 self.clients[c].answered_at = self.t;
+                self.calls.answered(c, id, &response);
                 self.clients[c].home = node;
                 let about = if is_about_segments(&response) { MOUNTS } else { call.key };
                 let told = self.clients[c].told.entry(about).or_insert(saw);
                 *told = (*told).max(saw);
+                if matches!(&response, Response::ReMountSegment(Ok(()))) {
+                    self.clients[c].said_all(saw.epoch);
+                }
                 return self.answered(c, &call, response);
             }
         }

@@ -93,6 +93,19 @@ impl Coordinator {
         &self.store
     }
 
+    /// Something is lost on its way to it or back.
+    pub(crate) fn is_cut(&self, node: usize) -> bool {
+        self.cut[node] != [0, 0]
+    }
+
+    /// Only the holder is on record, and nothing else is under way.
+    pub(crate) fn has_one_member(&self) -> bool {
+        let alone = |isr: &IsrRecord| isr.members.len() == 1;
+        let recorded = self.store.records().get(&Key::Isr).map(|r| &r.value);
+        matches!(recorded, Some(Value::Isr(isr)) if alone(isr))
+            && self.proposed.iter().all(|(_, isr)| alone(isr))
+    }
+
     fn hears(&self, node: usize) -> bool {
         self.away == 0 && self.cut[node][0] == 0
     }
@@ -192,8 +205,10 @@ impl World {
     fn carry_out(&mut self, caller: Caller, id: CallId, transaction: &Transaction) -> Outcome {
         let t = self.t;
         self.coordinator.proposed.retain(|(due, _)| *due > t);
+        let former = self.look_at_proof(transaction);
         let Ok(outcome) = self.coordinator.store.apply(transaction) else { return Ok(()) };
         if let Ended::Committed(at) = &outcome {
+            former?;
             if !self.coordinator.waiting.contains(&(caller, id)) {
                 self.counters.hit(Count::CommittedLate);
             }

@@ -25,6 +25,7 @@ counters! {
     EntriesAppended, EntriesApplied, PreemptLogged, FreeLogged, InPlaceLogged, AbandonLogged, ResolveLogged,
     EvictLogged, DiscardLogged, SegmentGoneLogged, PurgeLogged, HoldEndLogged,
     // What the coordinator went through, and what came of it.
+    AllLost, LeftAlone, EmptyStart,
     CoordinatorCut, CoordinatorAway, CoordinatorSlow, CoordinatorTimeout, CommittedLate,
     TakeoverByRecord, NotElected,
     PausedByOperator, ResumedByOperator, TakeoverWithinLimit,
@@ -37,7 +38,7 @@ counters! {
     GetAcked, GetNotFound, GetNotReady, ReadFinished, ReadCutByLease,
     ExistTrue, ExistFalse, RemoveAcked, RemoveForced, RemoveLeased, RemoveNotFound,
     // What was checked.
-    DamageReported, PlantedInDigest, PlantedInMemory, PromotionChecked, StateCompared, AuditDone, MemoryReused,
+    DamageReported, PlantedInDigest, PlantedInMemory, PromotionChecked, AnnouncedServed, StateCompared, AuditDone, MemoryReused, CallsLinearized,
 }
 
 #[derive(Debug, Clone)]
@@ -49,7 +50,11 @@ impl Counters {
     }
 
     pub(crate) fn hit(&mut self, count: Count) {
-        self.0[count as usize] += 1;
+        self.add(count, 1);
+    }
+
+    pub(crate) fn add(&mut self, count: Count, n: u64) {
+        self.0[count as usize] += n;
     }
 
     pub(crate) fn get(&self, count: Count) -> u64 {

@@ -14,6 +14,7 @@ use standfast_kernel::replication::{
 use standfast_kernel::supervisor::{LeadershipConfig, LeadershipTimes};
 use standfast_kernel::types::{ClusterId, CopyId, Epoch, LogPos, NodeId};
 
+use crate::announced::Announced;
 use crate::client::Req;
 use crate::clock::Clock;
 use crate::coordinator::CALL_DEADLINE;
@@ -57,6 +58,8 @@ pub(crate) struct Process {
     pub(crate) gate: Option<Gate>,
     pub(crate) pending: PendingReplies<Waiting>,
     pub(crate) shadow: Shadow,
+    /// What it said last that it would serve, as a standby that may take over.
+    pub(crate) announced: Option<Announced>,
     /// It has been a primary.
     pub(crate) has_led: bool,
     /// Copies of its state that it sends, by connection.
@@ -135,6 +138,7 @@ impl Process {
             gate: None,
             pending: PendingReplies::default(),
             shadow: Shadow::new(copy),
+            announced: None,
             has_led: false,
             dumps: BTreeMap::new(),
             sealed: true,

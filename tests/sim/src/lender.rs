@@ -1,9 +1,10 @@
 //! Lenders: memory is lent, taken back and lent again, while others use it.
 
 use standfast_kernel::api::Request;
+use standfast_kernel::types::Epoch;
 
 use crate::client::{Client, MOUNTS, client_id};
-use crate::memory::Memory;
+use crate::memory::{Memory, SEGMENTS};
 use crate::net::CLIENTS;
 use crate::world::World;
 
@@ -16,6 +17,19 @@ impl Client {
             self.lent.push(segment);
         }
     }
+
+    /// A state that knew of its memory is lost, in this epoch: what it ever lent may still be in use, so it
+    /// says all of it again, as a real client does when it is told to.
+    pub(crate) fn lends_all_again(&mut self, epoch: Epoch) {
+        let all: Vec<usize> = (0..SEGMENTS).filter(|s| s % CLIENTS == self.number).collect();
+        (self.to_mount, self.taken_back, self.lent) = (Vec::new(), Vec::new(), all);
+        self.says_all_since = Some(epoch);
+    }
+
+    /// It was answered, in this epoch, that all of it is known.
+    pub(crate) fn said_all(&mut self, epoch: Epoch) {
+        self.says_all_since = self.says_all_since.filter(|since| *since > epoch);
+    }
 }
 
 impl World {
@@ -23,6 +37,11 @@ impl World {
     /// course of the history, what was taken back after a while.
     pub(crate) fn begin_lending(&mut self, c: usize) -> bool {
         let client = client_id(c, 0);
+        if self.clients[c].says_all_since.is_some() {
+            let segments = self.clients[c].lent.iter().map(|s| Memory::segment(*s)).collect();
+            self.call(c, MOUNTS, Request::ReMountSegment { client, segments }, 0, 0);
+            return true;
+        }
         if let Some(first) = self.clients[c].to_mount.first().copied()
             && (first < CLIENTS || self.rng.chance(5))
         {

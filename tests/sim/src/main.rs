@@ -1,7 +1,9 @@
 //! The deterministic simulation: production machines and entry bytes, a
 //! simulated world around them. One seed is one history.
 
+mod announced;
 mod automation;
+mod calls;
 mod cli;
 mod client;
 mod clock;
@@ -9,6 +11,7 @@ mod coordinator;
 mod copying;
 mod corrupt;
 mod counters;
+mod empty;
 mod host;
 mod invariants;
 mod lender;

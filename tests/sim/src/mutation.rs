@@ -2,6 +2,150 @@
 //! broken rule protects. The same history without the mutant must be clean, or
 //! it was not the mutant that was caught.
 
+use standfast_kernel::mutants::Mutant;
+
+use crate::invariants::Invariant::{self, *};
+use crate::scenario::Scenario::{self, *};
+
+/// Where a mutant is hunted, and what may catch it.
+struct Hunt {
+    scenarios: &'static [Scenario],
+    caught_by: &'static [Invariant],
+    /// Of each scenario.
+    #[cfg_attr(not(feature = "mutants"), expect(dead_code, reason = "only the hunt counts"))]
+    seeds: u64,
+}
+
+/// What shows that a copy is not one prefix of the log; verification says so as well.
+const COPIES: &[Invariant] = &[
+    StateEquality,
+    NoQuarantine,
+    NoSharedBytes,
+    DerivedEqualsRebuild,
+    LogMatching,
+    ContiguousApply,
+    VerifySound,
+];
+
+/// And that it lacks what was promised.
+const LACKING: &[Invariant] =
+    &[StateEquality, NoQuarantine, NoSharedBytes, StaleRead, PromiseKept, VerifySound];
+
+const fn hunt(scenarios: &'static [Scenario], caught_by: &'static [Invariant], seeds: u64) -> Hunt {
+    Hunt { scenarios, caught_by, seeds }
+}
+
+/// Spelled out: a new mutant does not compile before somebody says what catches it,
+/// or which other test does.
+fn plan(mutant: Mutant) -> Result<Hunt, &'static str> {
+    Ok(match mutant {
+        // Nobody publishes here: a model that goes through every order of three epochs does.
+        Mutant::PublishNoEpoch | Mutant::RetireAnyView | Mutant::PutOverView => {
+            return Err("src/kernel/tests/publish.rs");
+        }
+        Mutant::StrictAlone => hunt(&[LeaderStrict], &[StrictKept], 100),
+        Mutant::SilentNoWait => {
+            hunt(&[LeaderStrict], &[NoAnswerAfterFence, StaleRead, NoReuseUnderRight], 300)
+        }
+        // Too rare by chance: hundreds of histories go by.
+        Mutant::SilentUnmatched => return Err("src/kernel/src/replication/primary/shrink_tests.rs"),
+        Mutant::SilentForgotLeases => return Err("src/kernel/src/node/lead_tests.rs"),
+        Mutant::PauseIgnored | Mutant::FlapsIgnored => hunt(&[Restrained], &[Restraint], 50),
+        Mutant::LedByOldRecord => hunt(&[HandOver], &[Converges, PromiseKept, NoAnswerAfterFence], 300),
+        Mutant::LeaseKeepOnTimeout | Mutant::SoloNoLease | Mutant::ForcedAtOnce => {
+            hunt(&[Forced], &[NoAnswerAfterFence], 50)
+        }
+        Mutant::LeaseFromReply => hunt(&[Forced], &[NoAnswerAfterFence], 400),
+        Mutant::StaleForced => hunt(&[Forced], &[Linearizable, NoWrongBytes, NoReuseUnderRight], 50),
+        Mutant::UnreadableAtFirst => hunt(&[Leader], &[AnnouncedServed], 20),
+        // What the new copy of a node says counts for its lost one, and it is never admitted itself.
+        Mutant::AckAnyCopy => {
+            hunt(&[Leader], &[PromiseKept, NoAnswerAfterFence, PromoteEligible, Converges], 50)
+        }
+        // Rare by chance: transcripts hold the rules.
+        Mutant::OwnLeasesForgot => return Err("src/kernel/src/node/node_tests.rs"),
+        Mutant::AdmitNoGrant => return Err("src/kernel/src/replication/primary_tests.rs"),
+        Mutant::HoldNoTtl | Mutant::FreeInHold => {
+            hunt(&[Leases, Switch], &[NoReuseUnderRight, NoWrongBytes], 100)
+        }
+        Mutant::HandOverNotQuiet | Mutant::HandOverTimeoutIsNo => {
+            hunt(&[HandOver], &[NoAnswerAfterFence, StaleRead, PromiseKept], 200)
+        }
+        Mutant::ColdStartUnproved => hunt(&[ColdStart], &[EmptyStartProved], 30),
+        Mutant::HandOverLagging => hunt(&[HandOver], &[PromiseKept], 100),
+        Mutant::TakeNoIsrCmp => hunt(&[Leader], &[PromiseKept, NoAnswerAfterFence], 200),
+        Mutant::NonIsrTakeover => hunt(&[Leader], &[PromiseKept, NoAnswerAfterFence], 100),
+        Mutant::CasTimeoutIsNo => hunt(&[Leader], &[PromiseKept, NoAnswerAfterFence], 300),
+        Mutant::ShrinkEarly => hunt(&[Leader], &[PromiseKept, NoAnswerAfterFence], 300),
+        Mutant::GrowLate => hunt(&[Leader], &[PromiseKept, NoAnswerAfterFence], 300),
+        // Replicas of a dead mount are shown again: by the log they are gone.
+        Mutant::SegidNotUid => hunt(&[Lenders], &[AnswersFollowLog, NoWrongBytes, NoQuarantine], 30),
+        Mutant::InheritedHoldsEnd => hunt(&[Lenders, ColdStart], &[NoReuseUnderRight, NoWrongBytes], 100),
+        Mutant::ColdNoHold => hunt(&[Lenders], &[NoReuseUnderRight, NoWrongBytes], 50),
+        Mutant::InplaceInHold => hunt(&[Leases, Switch], &[NoReuseUnderRight, NoWrongBytes], 100),
+        Mutant::AsyncInplace => hunt(&[Async], &[PromiseKept, NoReuseUnderRight, NoWrongBytes], 100),
+        Mutant::InplaceUnderLease => hunt(&[Sync], &[NoReuseUnderRight, NoWrongBytes], 50),
+        Mutant::AttemptsForgot => hunt(&[Attempts], &[NoWrongBytes, NoReuseUnderRight], 50),
+        // Waits that do not cover a slow clock: two speak at once, or bytes are reused under a lease.
+        Mutant::Drift0 => hunt(&[Drift], &[NoAnswerAfterFence, NoReuseUnderRight, NoWrongBytes], 200),
+        Mutant::BeaconAnyPosition => hunt(&[Trim], &[VerifySound], 20),
+        Mutant::BeaconIgnored | Mutant::RecountSkipped => hunt(&[Sync], &[VerifyComplete], 20),
+        Mutant::AnyOneAck => hunt(&[Sync, Switch], &[PromiseKept], 50),
+        Mutant::TailIsCommit => hunt(&[Sync, Switch], &[PromiseKept], 50),
+        Mutant::NoGrants => hunt(&[Switch], &[NoAnswerAfterFence], 50),
+        Mutant::GrantFromReceipt => hunt(&[Switch, Sync], &[NoAnswerAfterFence], 200),
+        Mutant::NoGrantWait => hunt(&[Switch], &[NoAnswerAfterFence], 50),
+        Mutant::AckReceived => hunt(&[Switch, Sync], &[PromiseKept], 50),
+        Mutant::SameIncRestart => hunt(&[LongLog], &[PromiseKept], 20),
+        Mutant::ForgetOnHello => hunt(&[Rejoin], &[PromiseKept, PromoteEligible], 20),
+        Mutant::NoLogmatch => hunt(&[Switch, Sync], &[LogMatching, NoQuarantine], 50),
+        Mutant::AdmitEarly => hunt(&[LongLog], &[PromiseKept], 20),
+        Mutant::NoHold => hunt(&[Switch, Leases], &[NoReuseUnderRight, NoWrongBytes], 100),
+        Mutant::LimboNow => hunt(&[Switch, Leases], &[NoReuseUnderRight, NoWrongBytes], 100),
+        Mutant::LateTail => hunt(&[FullSync], LACKING, 100),
+        Mutant::NoSkip => hunt(&[FullSync], COPIES, 100),
+        Mutant::UnsealedResume | Mutant::FsSessionsMix => hunt(&[FullSync], COPIES, 300),
+        Mutant::NoSeal => hunt(&[FullSync], COPIES, 200),
+        Mutant::IncrementalBeforeSeal => hunt(&[FullSync], COPIES, 100),
+        Mutant::WipeSameInc => hunt(&[FullSync], &[ContiguousApply], 50),
+        Mutant::IsrKeptOverFullSync => hunt(&[Trim], &[Order, RecordHolds], 20),
+        Mutant::StaleRecord => hunt(&[Switch], &[PromoteEligible], 50),
+        Mutant::FreeNowAlways => hunt(&[Sync], &[NoReuseUnderRight, NoWrongBytes], 50),
+        Mutant::FreeNowPreempt => hunt(&[Sync], &[NoReuseUnderRight, NoWrongBytes], 50),
+        Mutant::ReadNoCommit => hunt(&[Sync, Switch], &[PromiseKept, StaleRead], 100),
+        Mutant::AsyncPutStartNoCommit => hunt(&[Async], &[PromiseKept, NoReuseUnderRight, NoWrongBytes], 100),
+    })
+}
+
+/// Rule, mutant, and what catches it where: docs/mutants.md.
+pub(crate) fn table() -> String {
+    let mut page = String::from(HEAD);
+    for mutant in Mutant::ALL {
+        let (rule, how) = mutant.rule().split_once(": ").unwrap_or(("", mutant.rule()));
+        let (scenarios, caught_by) = match plan(*mutant) {
+            Ok(hunt) => (joined(hunt.scenarios), joined(hunt.caught_by)),
+            Err(test) => (format!("[{test}](../{test})"), "its own test".to_owned()),
+        };
+        page += &format!("| {rule} | {mutant:?} | {how} | {scenarios} | {caught_by} |\n");
+    }
+    page
+}
+
+const HEAD: &str = "\
+# Rules, each broken on purpose
+
+Written by `cargo xtask sim --table`. Each mutant breaks one rule by one line of the kernel; `cargo xtask sim --mutants`
+hunts it in these scenarios until an invariant of the last column catches it, and the same history without it is clean.
+
+| Rule | Mutant | What it does | Hunted in | Caught by one of |
+|---|---|---|---|---|
+";
+
+fn joined<T: std::fmt::Debug>(all: &[T]) -> String {
+    all.iter().map(|x| format!("{x:?}")).collect::<Vec<_>>().join(", ")
+}
+
+/// Without mutants in the build.
 #[cfg(not(feature = "mutants"))]
 pub(crate) fn run(_: Option<&str>) -> (u64, u64) {
     println!(
@@ -10,119 +154,50 @@ pub(crate) fn run(_: Option<&str>) -> (u64, u64) {
     (0, 1)
 }
 
+/// Switches a mutant on for the rest of the run.
+#[cfg(not(feature = "mutants"))]
+pub(crate) fn switch_on(_: &str) -> bool {
+    false
+}
+
 #[cfg(feature = "mutants")]
-pub(crate) use hunt::run;
+pub(crate) use hunt::{run, switch_on};
+
+#[test]
+fn the_page_of_mutants_is_up_to_date() {
+    let page = include_str!("../../../docs/mutants.md");
+    assert_eq!(page, table(), "cargo xtask sim --table > docs/mutants.md");
+}
 
 #[cfg(feature = "mutants")]
 mod hunt {
+    use std::ops::Range;
+    use std::thread;
+
     use standfast_kernel::mutants::{self, Mutant};
 
-    use crate::invariants::Invariant::{self, *};
-    use crate::runner::history;
-    use crate::scenario::Scenario::{self, *};
+    use super::{Hunt, plan};
+    use crate::invariants::{Invariant, Outcome};
+    use crate::runner::{cores, history};
+    use crate::scenario::Scenario;
 
-    /// Where a mutant is hunted, and what may catch it.
-    struct Hunt {
-        scenarios: &'static [Scenario],
-        caught_by: &'static [Invariant],
-        /// Of each scenario.
-        seeds: u64,
-    }
-
-    /// What shows that a copy is not one prefix of the log; verification says so as well.
-    const COPIES: &[Invariant] = &[
-        StateEquality,
-        NoQuarantine,
-        NoSharedBytes,
-        DerivedEqualsRebuild,
-        LogMatching,
-        ContiguousApply,
-        VerifySound,
-    ];
-
-    /// And that it lacks what was promised.
-    const LACKING: &[Invariant] =
-        &[StateEquality, NoQuarantine, NoSharedBytes, StaleRead, PromiseKept, VerifySound];
-
-    const fn hunt(scenarios: &'static [Scenario], caught_by: &'static [Invariant], seeds: u64) -> Hunt {
-        Hunt { scenarios, caught_by, seeds }
-    }
-
-    /// Spelled out: a new mutant does not compile before somebody says what catches it,
-    /// or that another test does.
-    fn plan(mutant: Mutant) -> Option<Hunt> {
-        Some(match mutant {
-            // Nobody publishes here; `kernel/tests/publish.rs` catches these.
-            Mutant::PublishNoEpoch | Mutant::RetireAnyView | Mutant::PutOverView => return None,
-            Mutant::StrictAlone => hunt(&[LeaderStrict], &[StrictKept], 100),
-            Mutant::SilentNoWait => {
-                hunt(&[LeaderStrict], &[NoAnswerAfterFence, StaleRead, NoReuseUnderRight], 300)
-            }
-            // A primary alone on record has no successor before an operator may start an empty copy (T4):
-            // no history can break its lease. Transcripts hold the rule meanwhile.
-            Mutant::LeaseFromReply | Mutant::LeaseKeepOnTimeout | Mutant::SoloNoLease => return None,
-            // Too rare here: hundreds of histories go by. Transcripts hold these rules (`primary/shrink_tests.rs`,
-            // `node/lead_tests.rs`).
-            Mutant::SilentUnmatched | Mutant::SilentForgotLeases => return None,
-            Mutant::HandOverNotQuiet | Mutant::HandOverTimeoutIsNo => {
-                hunt(&[HandOver], &[NoAnswerAfterFence, StaleRead, PromiseKept], 200)
-            }
-            Mutant::PauseIgnored | Mutant::FlapsIgnored => hunt(&[Restrained], &[Restraint], 50),
-            Mutant::ColdStartUnproved => hunt(&[Leader], &[PromiseKept], 100),
-            Mutant::LedByOldRecord => hunt(&[HandOver], &[Converges, PromiseKept, NoAnswerAfterFence], 300),
-            Mutant::HandOverLagging => hunt(&[HandOver], &[PromiseKept], 100),
-            Mutant::TakeNoIsrCmp => hunt(&[Leader], &[PromiseKept, NoAnswerAfterFence], 200),
-            Mutant::NonIsrTakeover => hunt(&[Leader], &[PromiseKept, NoAnswerAfterFence], 100),
-            Mutant::CasTimeoutIsNo => hunt(&[Leader], &[PromiseKept, NoAnswerAfterFence], 300),
-            Mutant::ShrinkEarly => hunt(&[Leader], &[PromiseKept, NoAnswerAfterFence], 300),
-            Mutant::GrowLate => hunt(&[Leader], &[PromiseKept, NoAnswerAfterFence], 300),
-            // Replicas of a dead mount are shown again: by the log they are gone.
-            Mutant::SegidNotUid => hunt(&[Lenders], &[AnswersFollowLog, NoWrongBytes, NoQuarantine], 30),
-            Mutant::ColdNoHold => hunt(&[Lenders], &[NoReuseUnderRight, NoWrongBytes], 50),
-            Mutant::InplaceInHold => hunt(&[Leases, Switch], &[NoReuseUnderRight, NoWrongBytes], 100),
-            Mutant::AsyncInplace => hunt(&[Async], &[PromiseKept, NoReuseUnderRight, NoWrongBytes], 100),
-            Mutant::InplaceUnderLease => hunt(&[Sync], &[NoReuseUnderRight, NoWrongBytes], 50),
-            Mutant::AttemptsForgot => hunt(&[Attempts], &[NoWrongBytes, NoReuseUnderRight], 50),
-            // Waits that do not cover a slow clock: two speak at once, or bytes are reused under a lease.
-            Mutant::Drift0 => hunt(&[Drift], &[NoAnswerAfterFence, NoReuseUnderRight, NoWrongBytes], 200),
-            Mutant::BeaconAnyPosition => hunt(&[Trim], &[VerifySound], 20),
-            Mutant::BeaconIgnored | Mutant::RecountSkipped => hunt(&[Sync], &[VerifyComplete], 20),
-            Mutant::AnyOneAck => hunt(&[Sync, Switch], &[PromiseKept], 50),
-            Mutant::TailIsCommit => hunt(&[Sync, Switch], &[PromiseKept], 50),
-            Mutant::NoGrants => hunt(&[Switch], &[NoAnswerAfterFence], 50),
-            Mutant::GrantFromReceipt => hunt(&[Switch, Sync], &[NoAnswerAfterFence], 200),
-            Mutant::NoGrantWait => hunt(&[Switch], &[NoAnswerAfterFence], 50),
-            Mutant::AckReceived => hunt(&[Switch, Sync], &[PromiseKept], 50),
-            Mutant::SameIncRestart => hunt(&[LongLog], &[PromiseKept], 20),
-            Mutant::ForgetOnHello => hunt(&[Rejoin], &[PromiseKept, PromoteEligible], 20),
-            Mutant::NoLogmatch => hunt(&[Switch, Sync], &[LogMatching, NoQuarantine], 50),
-            Mutant::AdmitEarly => hunt(&[LongLog], &[PromiseKept], 20),
-            Mutant::NoHold => hunt(&[Switch, Leases], &[NoReuseUnderRight, NoWrongBytes], 100),
-            Mutant::LimboNow => hunt(&[Switch, Leases], &[NoReuseUnderRight, NoWrongBytes], 100),
-            Mutant::LateTail => hunt(&[FullSync], LACKING, 100),
-            Mutant::NoSkip => hunt(&[FullSync], COPIES, 100),
-            Mutant::UnsealedResume | Mutant::FsSessionsMix => hunt(&[FullSync], COPIES, 300),
-            Mutant::NoSeal => hunt(&[FullSync], COPIES, 200),
-            Mutant::IncrementalBeforeSeal => hunt(&[FullSync], COPIES, 100),
-            Mutant::WipeSameInc => hunt(&[FullSync], &[ContiguousApply], 50),
-            Mutant::IsrKeptOverFullSync => hunt(&[Trim], &[Order, RecordHolds], 20),
-            Mutant::StaleRecord => hunt(&[Switch], &[PromoteEligible], 50),
-            Mutant::FreeNowAlways => hunt(&[Sync], &[NoReuseUnderRight, NoWrongBytes], 50),
-            Mutant::FreeNowPreempt => hunt(&[Sync], &[NoReuseUnderRight, NoWrongBytes], 50),
-            Mutant::ReadNoCommit => hunt(&[Sync, Switch], &[PromiseKept, StaleRead], 100),
-            Mutant::AsyncPutStartNoCommit => {
-                hunt(&[Async], &[PromiseKept, NoReuseUnderRight, NoWrongBytes], 100)
-            }
-        })
+    /// Switches a mutant on for the rest of the run; false when there is none of this name.
+    pub(crate) fn switch_on(name: &str) -> bool {
+        let mutant = Mutant::ALL.iter().find(|m| format!("{m:?}") == name);
+        mutants::set(mutant.copied());
+        mutant.is_some()
     }
 
     /// Runs each mutant until it is caught; (caught, not caught or for a wrong reason).
     pub(crate) fn run(only: Option<&str>) -> (u64, u64) {
         let (mut caught, mut missed) = (0, 0);
         for mutant in Mutant::ALL.iter().filter(|m| only.is_none_or(|name| format!("{m:?}") == name)) {
-            let Some(hunt) = plan(*mutant) else {
-                println!("{mutant:?}: caught by a test of the kernel, not hunted here");
-                continue;
+            let hunt = match plan(*mutant) {
+                Ok(hunt) => hunt,
+                Err(test) => {
+                    println!("{mutant:?}: caught by {test}");
+                    continue;
+                }
             };
             mutants::set(Some(*mutant));
             let found = chase(&hunt);
@@ -162,18 +237,33 @@ mod hunt {
     fn chase(hunt: &Hunt) -> Result<Catch, String> {
         for scenario in hunt.scenarios {
             eprintln!("{scenario}: at most {} seeds", hunt.seeds);
-            for seed in 0..hunt.seeds {
-                let Err(violation) = history(*scenario, seed, false).outcome else { continue };
-                let how = format!("{:?} in {scenario}, seed {seed}", violation.invariant);
-                if hunt.caught_by.contains(&violation.invariant) {
-                    return Ok(Catch { scenario: *scenario, seed, by: violation.invariant });
+            let mut next = 0;
+            while next < hunt.seeds {
+                let some = next..hunt.seeds.min(next + cores() as u64);
+                next = some.end;
+                for (seed, outcome) in at_once(*scenario, some) {
+                    let Err(violation) = outcome else { continue };
+                    let by = violation.invariant;
+                    if hunt.caught_by.contains(&by) {
+                        return Ok(Catch { scenario: *scenario, seed, by });
+                    }
+                    let expected = hunt.caught_by;
+                    let text = violation.text;
+                    return Err(format!(
+                        "caught by {by:?} in {scenario}, seed {seed}, but expected {expected:?}: {text}"
+                    ));
                 }
-                return Err(format!(
-                    "caught by {how}, but expected {:?}: {}",
-                    hunt.caught_by, violation.text
-                ));
             }
         }
         Err(format!("not caught in {} seeds of {} scenarios", hunt.seeds, hunt.scenarios.len()))
+    }
+
+    /// One seed on each core.
+    fn at_once(scenario: Scenario, seeds: Range<u64>) -> Vec<(u64, Outcome)> {
+        thread::scope(|scope| {
+            let run = |seed| scope.spawn(move || (seed, history(scenario, seed, false).outcome));
+            let all: Vec<_> = seeds.map(run).collect();
+            all.into_iter().map(|one| one.join().expect("a history's panic is caught in it")).collect()
+        })
     }
 }

@@ -46,6 +46,10 @@ pub(crate) enum Fault {
     CutCopy,
     /// Either end of such a stream dies.
     CrashCopier,
+    /// Every copy of the state is lost.
+    LoseAll,
+    /// The primary stands alone on record, and an operator starts another node empty.
+    LeaveAlone,
 }
 
 impl Fault {
@@ -80,6 +84,20 @@ impl Fault {
         (Self::CoordinatorSlow, 8),
         (Self::Drift, 3),
     ];
+    pub(crate) const LOSING: &[(Self, u64)] = &[
+        (Self::LoseAll, 12),
+        (Self::CrashPrimary, 4),
+        (Self::CrashStandby, 4),
+        (Self::Freeze, 4),
+        (Self::FreezePrimary, 4),
+        (Self::Partition, 4),
+        (Self::OneWay, 3),
+        (Self::CutCoordinator, 5),
+        (Self::CoordinatorAway, 2),
+        (Self::CoordinatorSlow, 4),
+        (Self::Drift, 3),
+    ];
+    pub(crate) const FORCING: &[(Self, u64)] = &[(Self::LeaveAlone, 10), (Self::Drift, 2), (Self::Break, 1)];
     pub(crate) const MIXED: &[(Self, u64)] = &[
         (Self::CrashPrimary, 6),
         (Self::CrashStandby, 8),
@@ -143,6 +161,10 @@ pub(crate) enum Healing {
     CoordinatorBack,
     /// Not an end: the second half of a fault.
     Crash(usize),
+    /// The same, whatever is lost with it.
+    Die(usize),
+    /// The second half of another: a node loses its ways to and from the coordinator.
+    CutOff(usize, [bool; 2]),
 }
 
 impl World {
@@ -216,6 +238,8 @@ impl World {
                     _ => self.cut_coordinator(primary.unwrap_or(victim)),
                 }
             }
+            Fault::LoseAll => self.lose_all(),
+            Fault::LeaveAlone => self.leave_alone(),
             Fault::CutCopy => self.cut_copy(),
             Fault::CrashCopier => {
                 let unsealed = |i: &usize| {
@@ -431,6 +455,9 @@ impl World {
             Healing::Thaw(i) => return self.thaw(i),
             Healing::Restart(i) => return self.restart(i),
             Healing::Crash(i) => self.crash_for_a_while(i),
+            Healing::Die(i) if self.phase == Phase::Faulty => self.die_for_a_while(i),
+            Healing::CutOff(i, ways) if self.phase == Phase::Faulty => self.coordinator.cut(i, ways),
+            Healing::Die(_) | Healing::CutOff(..) => {}
         }
         Ok(())
     }

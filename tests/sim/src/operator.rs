@@ -27,6 +27,8 @@ pub(crate) enum Call {
     /// No takeover by itself for so many nanoseconds.
     Pause(u64),
     Resume,
+    /// Start this node empty.
+    ForceStart,
 }
 
 #[derive(Debug)]
@@ -39,7 +41,9 @@ pub(crate) struct Operator {
     banned: BTreeSet<CopyId>,
     /// In-sync set of the latest epoch.
     isr: BTreeSet<CopyId>,
-    requests: u64,
+    pub(crate) requests: u64,
+    /// Told to start empty at this moment: it discards what it holds on his word (PROTOCOL T4).
+    pub(crate) forcing: Option<usize>,
     primary_missed_since: Option<u64>,
     member_missed_since: [Option<u64>; NODES],
 }
@@ -52,6 +56,7 @@ impl Operator {
             banned: BTreeSet::new(),
             isr: BTreeSet::new(),
             requests: 0,
+            forcing: None,
             primary_missed_since: None,
             member_missed_since: [None; NODES],
         }
@@ -118,7 +123,8 @@ impl World {
     pub(crate) fn discarded(&mut self, i: usize, old: CopyId) -> Outcome {
         let (epoch, leader, _) = self.operator.latest;
         let follows = self.hosts[i].process.as_ref().is_some_and(|p| p.node.max_epoch() == epoch);
-        let on_record = self.primary().is_some() && follows && self.operator.isr.contains(&old);
+        let ordered = self.operator.forcing == Some(i);
+        let on_record = self.primary().is_some() && follows && self.operator.isr.contains(&old) && !ordered;
         Invariant::RecordHolds.check(!on_record, || {
             format!("n{i} discarded copy {old}, which n{leader} counts as in sync in epoch {epoch}")
         })
@@ -151,6 +157,7 @@ impl World {
                 let pause = if let Call::Pause(length) = call { Some(length) } else { None };
                 self.automation(i, pause, self.operator.requests)
             }
+            Call::ForceStart => self.forced_to_start(i),
         }
     }
 
@@ -240,6 +247,9 @@ impl World {
         }
         if self.params.coordinated {
             self.look_after_automation();
+            if self.params.forces {
+                self.force_start();
+            }
             return Ok(());
         }
         self.look_after_primary();

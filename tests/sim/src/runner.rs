@@ -46,12 +46,21 @@ pub(crate) fn history(scenario: Scenario, seed: u64, traced: bool) -> History {
 }
 
 pub(crate) fn run(command: &Command) -> ExitCode {
+    if let Command::Table = command {
+        print!("{}", mutation::table());
+        return ExitCode::SUCCESS;
+    }
     // A panic is a violation and is reported as one.
     std::panic::set_hook(Box::new(|_| ()));
     let (passed, failed) = match command {
         Command::Seeds { scenarios, from } => seeds_of(scenarios, *from),
-        Command::One { scenarios, seed, trace } => one(scenarios, *seed, *trace),
+        Command::One { mutant: Some(name), .. } if !mutation::switch_on(name) => {
+            println!("FAILED: this build has no mutant {name}");
+            (0, 1)
+        }
+        Command::One { scenarios, seed, trace, .. } => one(scenarios, *seed, *trace),
         Command::Determinism => determinism(),
+        Command::Table => (1, 0),
         Command::Mutants(only) => mutation::run(only.as_deref()),
     };
     // The form that `cargo xtask verify` reads.
@@ -98,9 +107,8 @@ fn seeds_of(scenarios: &[(Scenario, u64)], from: u64) -> (u64, u64) {
 fn in_order<T: Send>(seeds: Range<u64>, work: impl Fn(u64) -> T + Sync, mut take: impl FnMut(u64, T)) {
     let next = AtomicU64::new(seeds.start);
     let (done, results) = mpsc::sync_channel(IN_FLIGHT);
-    let cores = thread::available_parallelism().map_or(1, NonZero::get);
     thread::scope(|scope| {
-        for _ in 0..cores {
+        for _ in 0..cores() {
             let (done, next, work, end) = (done.clone(), &next, &work, seeds.end);
             scope.spawn(move || {
                 let seeds = iter::repeat_with(|| next.fetch_add(1, Ordering::Relaxed));
@@ -119,6 +127,10 @@ fn in_order<T: Send>(seeds: Range<u64>, work: impl Fn(u64) -> T + Sync, mut take
             }
         }
     });
+}
+
+pub(crate) fn cores() -> usize {
+    thread::available_parallelism().map_or(1, NonZero::get)
 }
 
 /// Prints a failure with the command that shows it again; true when there is none.

@@ -33,6 +33,10 @@ pub(crate) enum Scenario {
     HandOver,
     /// Directed: as leader, with an operator who pauses takeovers, and few of them in a window.
     Restrained,
+    /// Directed: every copy of the state is lost, and nodes come back in any order.
+    ColdStart,
+    /// Directed: a primary alone on record is cut off while an operator starts another node empty.
+    Forced,
     /// Directed: clocks at the ends of their range, promotions while the old primary lives.
     Drift,
     /// Directed: a standby catches up on a log longer than its window, and is promoted
@@ -75,6 +79,8 @@ pub(crate) const DIRECTED: &[Scenario] = &[
     Scenario::Trim,
     Scenario::HandOver,
     Scenario::Restrained,
+    Scenario::ColdStart,
+    Scenario::Forced,
 ];
 const ALL: &[Scenario] = &[
     Scenario::Sync,
@@ -93,6 +99,8 @@ const ALL: &[Scenario] = &[
     Scenario::Lenders,
     Scenario::HandOver,
     Scenario::Restrained,
+    Scenario::ColdStart,
+    Scenario::Forced,
 ];
 
 /// Short enough that memory is reused hard (SEMANTICS 1.8 has the real ones).
@@ -160,6 +168,8 @@ pub(crate) struct Params {
     pub(crate) away_max: u64,
     /// A coordinator keeps the record; the operator only restarts what needs a full sync.
     pub(crate) coordinated: bool,
+    /// An operator starts a node empty when nothing else helps.
+    pub(crate) forces: bool,
     /// L, with a coordinator.
     pub(crate) lease: Duration,
     /// Automatic failovers that are too many, with a coordinator.
@@ -201,6 +211,7 @@ impl Params {
             eager: false,
             away_max: 2 * SECOND,
             coordinated: false,
+            forces: false,
             lease: Duration::from_millis(2_000),
             flaps: FlapLimit::OFF,
             late_permille: 20,
@@ -238,6 +249,28 @@ impl Params {
                 degrade: Degrade::Strict { min_insync: 1 },
                 faults: Fault::COORDINATED.to_vec(),
                 coordinated: true,
+                ..mixed
+            },
+            Scenario::ColdStart => Self {
+                faulty_ns: 40 * SECOND,
+                faults: Fault::LOSING.to_vec(),
+                fault_gap: (500 * MS, 2_500 * MS),
+                coordinated: true,
+                lease: Duration::from_millis(1_500),
+                think: (MS, 12 * MS),
+                requests_min: 500,
+                ..mixed
+            },
+            Scenario::Forced => Self {
+                faulty_ns: 40 * SECOND,
+                faults: Fault::FORCING.to_vec(),
+                fault_gap: (2_000 * MS, 5_000 * MS),
+                coordinated: true,
+                forces: true,
+                roam: true,
+                lease: Duration::from_millis(1_500),
+                think: (MS, 6 * MS),
+                requests_min: 500,
                 ..mixed
             },
             Scenario::HandOver => Self {
@@ -357,6 +390,8 @@ impl fmt::Display for Scenario {
             Self::Lenders => "lenders",
             Self::HandOver => "hand-over",
             Self::Restrained => "restrained",
+            Self::ColdStart => "cold-start",
+            Self::Forced => "forced",
         })
     }
 }

@@ -126,6 +126,11 @@ impl World {
             self.promises.check(p.node.log(), epoch, began, primary)?;
         }
         self.check_objects(primary)?;
+        // Linearizable. Writers that share an id end each other's writes: which one did is nobody's to tell.
+        if !self.params.shared_writer {
+            let judged = self.calls.check(self.params.keys)?;
+            self.counters.add(Count::CallsLinearized, judged as u64);
+        }
         let (sent, least) = (self.counters.get(Count::RequestSent), self.params.requests_min);
         Invariant::Liveness
             .check(sent >= least, || format!("only {sent} calls in the history, {least} expected"))
@@ -141,7 +146,10 @@ impl World {
         for key in 0..self.params.keys {
             let keys = vec![Bytes::from(key_name(key))];
             let request = Request::GetReplicaList { keys };
+            let asked = (crate::net::CLIENTS, key);
+            self.calls.asked(asked.0, asked.1, key, &request, 0);
             let executed = master.execute(now, wall, &request);
+            self.calls.answered(asked.0, asked.1, &executed.response);
             p.shadow.judge(&request, &executed.response)?;
             let Response::GetReplicaList(mut answers) = executed.response else {
                 continue;

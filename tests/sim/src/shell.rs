@@ -9,7 +9,7 @@ use standfast_kernel::replication::Gate;
 use standfast_kernel::supervisor::Role;
 use standfast_kernel::types::{HomeId, KeyHash, LogPos, Seq, scoped_key};
 
-use crate::client::{Answer, Reply, Req};
+use crate::client::{Answer, Reply, Req, key_number};
 use crate::counters::Count;
 use crate::host::{Process, Waiting};
 use crate::invariants::{Invariant, Outcome};
@@ -32,6 +32,7 @@ impl World {
             self.act(i, action)?;
         }
         self.follow_log(i)?;
+        self.serves_announced(i)?;
         self.look_at_seal(i)?;
         self.release(i)?;
         self.schedule(i);
@@ -167,6 +168,10 @@ impl World {
             self.counters.hit(Count::TakeoverByRecord);
         }
         process.has_led = true;
+        if matches!(change.kind, "cold_start" | "forced_failover") {
+            self.began_empty(i, change.epoch);
+        }
+        let Some(process) = &mut self.hosts[i].process else { return Ok(()) };
         let (log, copy) = (process.node.log().clone(), process.copy);
         let began = process.shadow.began(change.epoch).unwrap_or_default();
         self.promises.check(&log, change.epoch, began, i)?;
@@ -175,6 +180,9 @@ impl World {
             self.counters.hit(Count::LedByHandOver);
         }
         self.promises.forget_lost(&log);
+        if self.params.ack == standfast_kernel::types::AckMode::Async && change.kind != "switchover" {
+            self.calls.lossy_term(change.epoch, crate::invariants::Ask::Rollback, self.params.keys);
+        }
         crate::invariants::audit(process.node.store(), i)?;
         self.counters.hit(Count::PromotionChecked);
         self.leads(i, change.epoch, copy);
@@ -227,12 +235,20 @@ impl World {
             self.counters.hit(Count::LogTrimmed);
         }
         let unsealed = !process.node.is_sealed();
-        for kind in process.shadow.follow(process.node.log(), process.copy, &mut self.ledger, i)? {
+        let mut lost = Vec::new();
+        let leads = process.master.as_ref().map(|master| master.epoch());
+        for read in process.shadow.follow(process.node.log(), process.copy, &mut self.ledger, i)? {
+            if Some(read.pos.epoch) == leads {
+                for key in read.lost.iter().filter_map(|name| key_number(name)) {
+                    self.calls.lost(key);
+                    lost.push((key, read.kind, read.pos));
+                }
+            }
             if unsealed {
                 self.counters.hit(Count::CopyReplayed);
             }
             self.counters.hit(if primary { Count::EntriesAppended } else { Count::EntriesApplied });
-            match kind {
+            match read.kind {
                 OpType::Preempt => self.counters.hit(Count::PreemptLogged),
                 OpType::Free => self.counters.hit(Count::FreeLogged),
                 OpType::UpsertInPlace => self.counters.hit(Count::InPlaceLogged),
@@ -247,6 +263,9 @@ impl World {
             }
         }
         self.held.note(process.copy, process.shadow.last());
+        for (key, kind, pos) in lost {
+            self.note(At::Node(i), || format!("object {key} is taken away by {kind:?} at {pos}"));
+        }
         Ok(())
     }
 
@@ -272,6 +291,8 @@ impl World {
         if executed.appended {
             self.node_event(i, NodeEvent::Appended)?;
         }
+        // Behind what it took away to make room.
+        self.calls.served(req.client, req.id);
         let Some(process) = &mut self.hosts[i].process else { return Ok(()) };
         process.shadow.judge(&req.request, &executed.response)?;
         let (home, saw) = positions(process, &req.request, &executed.response);
@@ -293,6 +314,7 @@ impl World {
         for waiting in process.pending.release(&gate, log.tail(), now) {
             let Waiting { req, response, epoch, saw, home, byte_critical } = waiting;
             self.fence.answered(epoch, copy, i)?;
+            self.calls.speaks(epoch);
             let must_see = req.must_see.filter(|_| !is_about_segments(&response));
             self.promises.fresh(&log, must_see, home, i)?;
             self.promises.answered(saw, byte_critical, epoch < self.operator.latest.0);

@@ -7,6 +7,7 @@ use standfast_kernel::machine::Machine;
 use standfast_kernel::node::NodeEvent;
 use standfast_kernel::types::{ClusterId, CopyId, Instant, WallTime};
 
+use crate::calls::Calls;
 use crate::client::{Client, Reply, Req};
 use crate::clock::{Clock, DRIFT_PPM_MAX, MS, SECOND};
 use crate::coordinator::{Coordinator, Parcel};
@@ -70,6 +71,7 @@ pub(crate) struct World {
     pub(crate) ledger: Ledger,
     pub(crate) promises: Promises,
     pub(crate) held: Held,
+    pub(crate) calls: Calls,
     pub(crate) states: States,
     pub(crate) counters: Counters,
     pub(crate) trace: Trace,
@@ -110,6 +112,7 @@ impl World {
             ledger: Ledger::default(),
             promises: Promises::new(params.ack),
             held: Held::new(params.degrade),
+            calls: Calls::default(),
             states: States::default(),
             counters: Counters::new(),
             trace: Trace::new(traced),
@@ -272,6 +275,7 @@ impl World {
 
     /// Hands in a tick and sees to it that the machine does not want the next one at once.
     pub(crate) fn tick(&mut self, i: usize) -> Outcome {
+        self.announce(i);
         let (now, wall) = (self.now(i), self.wall());
         self.node_event(i, NodeEvent::Tick(wall))?;
         let deadline = self.hosts[i].process.as_ref().and_then(|p| p.node.deadline());

@@ -10,23 +10,38 @@ use serde_json::{Value, json};
 
 use super::cluster::{Cluster, NODES, Process, Shape};
 use super::faults::{Fault, Lengths, StruckAlone};
-use super::{Distribution, facts, kept_binary, net};
+use super::{Distribution, facts, kept_binary, net, wall};
 use crate::machine;
 use crate::run::{Stopwatch, pause};
 use crate::tally::Tally;
 
-/// What may be drawn; the second part needs links that can be cut.
-const FAULTS: [Fault; 8] = [
+/// What may be drawn.
+const FAULTS: [Fault; 12] = [
     Fault::Kill,
     Fault::KillStandby,
     Fault::CleanStop,
     Fault::Freeze,
     Fault::FreezeStandby,
     Fault::EtcdStopped,
+    Fault::EtcdFrozen,
     Fault::LenderRestart,
     Fault::Rolling,
+    Fault::Switchover,
+    Fault::KillWithLender,
+    Fault::EtcdStoppedStandbyKilled,
 ];
-const NET_FAULTS: [Fault; 4] = [Fault::Partition, Fault::OneWay, Fault::PacketLoss, Fault::CutFromEtcd];
+/// Where links can be cut.
+const NET_FAULTS: [Fault; 7] = [
+    Fault::Partition,
+    Fault::OneWay,
+    Fault::PacketLoss,
+    Fault::CutFromEtcd,
+    Fault::Slow,
+    Fault::KillWhileSlow,
+    Fault::FreezeUnderLoss,
+];
+/// Where wall clocks can jump.
+const CLOCK_FAULTS: [Fault; 1] = [Fault::WallClock];
 /// After a fault is over, the pair is whole again within this time; [`Cluster::settle`] waits no longer either.
 const RECOVERY_MAX: Duration = Duration::from_secs(60);
 
@@ -72,35 +87,60 @@ fn draw(chance: &mut Chance, faults: &[Fault]) -> Step {
 struct Seen {
     outages: Vec<f64>,
     recoveries: Vec<f64>,
-    kinds: BTreeMap<String, u64>,
-    /// Clusters that were lost because their primary stood alone.
+    /// By kind: outages and recoveries.
+    kinds: BTreeMap<String, [Vec<f64>; 2]>,
+    /// Clusters that were lost because their primary stood alone, and the keys that were lost with them.
     struck_alone: u64,
+    lost_alone: u64,
 }
 
 /// Plays faults for `duration`; prints a line for each thing that happens, and a summary.
 pub(crate) fn run(duration: Duration, seed: u64) -> Result<ExitCode> {
+    let end = measure(duration, seed)?;
+    println!("{end}");
+    let good = end["good"] == true;
+    println!("{}", Tally::one(good));
+    Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The same; returns the summary.
+pub(crate) fn measure(duration: Duration, seed: u64) -> Result<Value> {
     let (_folder, binary) = kept_binary()?;
-    let missing = net::missing();
-    let faults = if missing.is_none() { [&FAULTS[..], &NET_FAULTS].concat() } else { FAULTS.to_vec() };
+    let (no_net, no_clock) = (net::missing(), wall::missing());
+    let mut faults = FAULTS.to_vec();
+    faults.extend(NET_FAULTS.iter().filter(|_| no_net.is_none()));
+    faults.extend(CLOCK_FAULTS.iter().filter(|_| no_clock.is_none()));
     println!(
         "{}",
         json!({
             "schema": 1, "event": "begin", "seed": seed, "duration_s": duration.as_secs_f64(),
-            "machine": facts(), "commit": machine::commit(), "without_network": missing,
+            "machine": facts(), "commit": machine::commit(), "without_network": no_net, "without_clock": no_clock,
         })
     );
-    let shape =
-        Shape { members: 1, net: missing.is_none(), canary_timeout: "100ms", seed, flags: String::new() };
+    let shape = Shape {
+        members: 1,
+        net: no_net.is_none(),
+        wall: no_clock.is_none(),
+        canary_timeout: "100ms",
+        seed,
+        flags: String::new(),
+    };
     let watch = Stopwatch::start();
     let (mut chance, mut seen, mut reasons) = (Chance(seed), Seen::default(), Vec::new());
     let (load, canary) = loop {
         let mut cluster = Cluster::start(&binary, &shape)?;
         let played = play(&mut cluster, &watch, duration, &mut chance, &faults, &mut seen);
         match played {
-            Err(error) if error.is::<StruckAlone>() && watch.elapsed() < duration => {
-                seen.struck_alone += 1;
-                println!("{}", json!({"event": "struck_alone", "at_ms": watch.elapsed().as_millis() as u64}));
-                continue;
+            Err(error) if error.is::<StruckAlone>() => {
+                let (found, lost) = cluster.finish_after_loss()?;
+                (seen.struck_alone, seen.lost_alone) = (seen.struck_alone + 1, seen.lost_alone + lost);
+                reasons.extend(found);
+                let at_ms = watch.elapsed().as_millis() as u64;
+                println!("{}", json!({"event": "struck_alone", "at_ms": at_ms, "keys_lost": lost}));
+                if watch.elapsed() < duration {
+                    continue;
+                }
+                break (Value::Null, Value::Null);
             }
             Err(error) => {
                 reasons.push(format!("{error:#}"));
@@ -112,19 +152,27 @@ pub(crate) fn run(duration: Duration, seed: u64) -> Result<ExitCode> {
         reasons.extend(found);
         break (load, canary);
     };
-    let good = reasons.is_empty();
-    println!(
-        "{}",
-        json!({
-            "schema": 1, "event": "end", "good": good, "reasons": reasons, "seed": seed,
-            "struck_alone": seen.struck_alone, "faults": seen.kinds.values().sum::<u64>(), "by_kind": seen.kinds,
-            "outage_ms": Distribution::of(&seen.outages).map(Distribution::to_json),
-            "recovery_ms": Distribution::of(&seen.recoveries).map(Distribution::to_json),
-            "load": load, "canary": canary,
-        })
-    );
-    println!("{}", Tally::one(good));
-    Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let kinds: serde_json::Map<String, Value> =
+        seen.kinds.iter().map(|(name, of)| (name.clone(), kind(of))).collect();
+    let distribution = |all: &[f64]| Distribution::of(all).map(Distribution::to_json);
+    Ok(json!({
+        "schema": 1, "event": "end", "good": reasons.is_empty(), "failed": u64::from(!reasons.is_empty()),
+        "reasons": reasons, "seed": seed, "duration_s": watch.elapsed().as_secs_f64(),
+        "machine": facts(), "commit": machine::commit(), "without_network": no_net, "without_clock": no_clock,
+        "struck_alone": seen.struck_alone, "lost_alone": seen.lost_alone,
+        "faults": seen.outages.len(), "by_kind": kinds, "recovery_bound_ms": RECOVERY_MAX.as_millis() as u64,
+        "outage_ms": distribution(&seen.outages), "recovery_ms": distribution(&seen.recoveries),
+        "load": load, "canary": canary,
+    }))
+}
+
+/// How often, and how long.
+fn kind([outages, recoveries]: &[Vec<f64>; 2]) -> Value {
+    json!({
+        "times": outages.len(),
+        "outage_ms": Distribution::of(outages).map(Distribution::to_json),
+        "recovery_ms": Distribution::of(recoveries).map(Distribution::to_json),
+    })
 }
 
 fn play(
@@ -167,7 +215,9 @@ fn play(
         );
         seen.recoveries.push(recovery);
         seen.outages.push(outage);
-        *seen.kinds.entry(name).or_default() += 1;
+        let [outages, recoveries] = seen.kinds.entry(name).or_default();
+        outages.push(outage);
+        recoveries.push(recovery);
     }
     Ok(())
 }

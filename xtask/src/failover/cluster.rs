@@ -91,6 +91,8 @@ pub(crate) struct Shape {
     pub(crate) members: usize,
     /// In namespaces, so that links can be cut.
     pub(crate) net: bool,
+    /// Their wall clocks can jump.
+    pub(crate) wall: bool,
     /// A call of the canary that takes longer has failed.
     pub(crate) canary_timeout: &'static str,
     /// Seed of the load.
@@ -105,6 +107,7 @@ pub(crate) struct Cluster {
     folder: TempDir,
     ports: Vec<(&'static str, [u16; 2])>,
     flags: String,
+    wall: bool,
     pub(crate) members: Vec<Option<Process>>,
     pub(crate) nodes: [Option<Process>; 2],
     pub(crate) lender: Option<Process>,
@@ -126,6 +129,7 @@ impl Cluster {
             folder: tempfile::tempdir()?,
             ports: ports.collect::<Result<_>>()?,
             flags: shape.flags.clone(),
+            wall: shape.wall,
             members: Vec::new(),
             nodes: [None, None],
             lender: None,
@@ -183,6 +187,25 @@ impl Cluster {
         Process::spawn(etcd, &self.log("etcd"))
     }
 
+    fn clock(&self, name: &str) -> PathBuf {
+        self.folder.path().join(format!("{name}.clock"))
+    }
+
+    /// The wall clock of a node jumps to be off by so many seconds.
+    pub(crate) fn set_clock(&self, nr: usize, seconds: i64) -> Result<()> {
+        super::wall::set(&self.clock(NODES[nr]), seconds)
+    }
+
+    /// Runs a command of an operator to its end; returns its line.
+    pub(crate) fn operate(&self, words: &[&str]) -> Result<Value> {
+        let mut command = self.command(CLIENTS, &self.binary);
+        command.args(words).args(["--json", "--connect", &self.connect()]).stdin(Stdio::null());
+        let output = command.output().with_context(|| format!("cannot start {words:?}"))?;
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        ensure!(output.status.success(), "{words:?} ended with {}: {}", output.status, said.trim());
+        serde_json::from_slice(&output.stdout).with_context(|| format!("{words:?} said no JSON"))
+    }
+
     fn log(&self, name: &str) -> PathBuf {
         self.folder.path().join(format!("{name}.log"))
     }
@@ -198,6 +221,9 @@ impl Cluster {
         serve.args(["--failover-limit", "0"]);
         serve.arg("--history").arg(self.folder.path().join(format!("{name}.history")));
         serve.args(self.flags.split_whitespace());
+        if self.wall {
+            super::wall::ruled_by(&mut serve, &self.clock(name))?;
+        }
         let process = Process::spawn(serve, &self.log(name))?;
         process.line().with_context(|| format!("{name} did not start: {}", self.words(name)))?;
         self.nodes[nr] = Some(process);
@@ -294,7 +320,11 @@ impl Cluster {
     }
 
     /// Ends the clients and says what they found; processes that ended by themselves are reasons, too.
-    pub(crate) fn finish(mut self) -> Result<(Vec<String>, Value, Value)> {
+    pub(crate) fn finish(self) -> Result<(Vec<String>, Value, Value)> {
+        self.finish_with(|load| load["good"] == true)
+    }
+
+    fn finish_with(mut self, is_good: impl Fn(&Value) -> bool) -> Result<(Vec<String>, Value, Value)> {
         let mut reasons = Vec::new();
         for (process, name) in self.nodes.iter_mut().zip(NODES) {
             if process.as_mut().is_none_or(Process::has_ended) {
@@ -308,7 +338,7 @@ impl Cluster {
         }
         let canary = last_words(self.canary.take())?;
         let load = last_words(self.load.take())?;
-        if load["good"] != true {
+        if !is_good(&load) {
             reasons.push(format!("the load is not good: {load}; {}", self.words("load")));
         }
         // One slow call at the end is no fault: the load has read every key back.
@@ -316,6 +346,33 @@ impl Cluster {
             reasons.push(format!("the canary has no good answer: {canary}"));
         }
         Ok((reasons, load, canary))
+    }
+}
+
+impl Cluster {
+    /// The primary stood alone when it died, and everything with it (PROTOCOL I7). What is left of the promises is judged:
+    /// the pair comes back by itself, empty, and nobody is ever shown a wrong byte or an old value. Returns how many
+    /// acknowledged keys are missing.
+    pub(crate) fn finish_after_loss(mut self) -> Result<(Vec<String>, u64)> {
+        for (nr, name) in NODES.iter().enumerate() {
+            if let Some(net) = &self.net {
+                net.heal(name)?;
+            }
+            let ended = self.nodes[nr].as_mut().is_none_or(Process::has_ended);
+            match &self.nodes[nr] {
+                Some(process) if !ended => process.signal(Signal::SIGCONT)?,
+                _ => self.start_node(nr)?,
+            }
+        }
+        self.start_members()?;
+        self.settle().context("after everything was lost")?;
+        // The load goes on over what it puts anew.
+        pause(Duration::from_secs(2));
+        let (reasons, load, _) = self.finish_with(|load| {
+            let none = |field: &str| load[field].as_u64() == Some(0);
+            none("wrong_bytes") && none("returned")
+        })?;
+        Ok((reasons, load["acked_missing"].as_u64().unwrap_or(0)))
     }
 }
 

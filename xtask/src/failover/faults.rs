@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
@@ -39,8 +39,26 @@ pub(crate) enum Fault {
     LenderRestart,
     /// Both nodes are stopped and started again, one after the other.
     Rolling,
-    /// The wall clock jumps.
+    /// The wall clocks of both nodes jump, an hour ahead and two back.
     WallClock,
+    /// An operator makes the standby the primary.
+    Switchover,
+    /// `standfast drill partition` on the primary.
+    Drill,
+    /// The primary and the lender die at the same moment.
+    KillWithLender,
+    /// The standby dies, and, once it is off the record, the primary.
+    KillAlone,
+    /// What the primary sends is slow, and late.
+    Slow,
+    /// The only member of etcd is frozen.
+    EtcdFrozen,
+    /// The standby dies while etcd is away.
+    EtcdStoppedStandbyKilled,
+    /// The primary is frozen while a fifth of the packets is lost.
+    FreezeUnderLoss,
+    /// The primary dies while what it sends is slow.
+    KillWhileSlow,
 }
 
 /// What a client may see.
@@ -52,6 +70,8 @@ pub(crate) enum Expect {
     NoFailedCall,
     /// A slow primary or another one; only safety is judged.
     Safety,
+    /// Everything is lost, as the status said beforehand; no byte is wrong.
+    AllLost,
 }
 
 /// A fault, and how it is run.
@@ -73,7 +93,7 @@ impl Case {
         match self.expect {
             Expect::Outage => wanted,
             Expect::Safety => wanted.min(5),
-            Expect::NoFailedCall => wanted.min(2),
+            Expect::NoFailedCall | Expect::AllLost => wanted.min(2),
         }
     }
 }
@@ -101,6 +121,15 @@ pub(crate) const CASES: &[Case] = &[
     case("lender restart", Fault::LenderRestart, Expect::NoFailedCall, false, false),
     case("rolling restart", Fault::Rolling, Expect::Outage, false, false),
     case("wall clock", Fault::WallClock, Expect::NoFailedCall, false, false),
+    case("switchover", Fault::Switchover, Expect::Outage, false, true),
+    case("drill partition", Fault::Drill, Expect::Outage, true, false),
+    case("kill -9 with the lender", Fault::KillWithLender, Expect::Outage, false, false),
+    case("kill -9 of a primary alone", Fault::KillAlone, Expect::AllLost, false, false),
+    case("slow link", Fault::Slow, Expect::Safety, true, false),
+    case("kill -9 on a slow link", Fault::KillWhileSlow, Expect::Safety, true, false),
+    case("freeze under packet loss", Fault::FreezeUnderLoss, Expect::Safety, true, false),
+    case("etcd frozen", Fault::EtcdFrozen, Expect::NoFailedCall, false, false),
+    case("standby killed while etcd is away", Fault::EtcdStoppedStandbyKilled, Expect::Safety, false, false),
 ];
 
 /// How long faults last.
@@ -125,13 +154,6 @@ pub(crate) const LONG: Lengths = Lengths {
 };
 
 impl Fault {
-    /// Why it cannot be made anywhere, if so.
-    pub(crate) fn unavailable(self) -> Option<&'static str> {
-        (self == Self::WallClock).then_some(
-            "nothing here can set a process's wall clock; no timer of a node reads it (PROTOCOL 1)",
-        )
-    }
-
     /// Makes it, ends it, and leaves the cluster to become whole again.
     pub(crate) fn play(self, cluster: &mut Cluster, leading: usize, lengths: Lengths) -> Result<()> {
         let other = 1 - leading;
@@ -166,10 +188,7 @@ impl Fault {
             Self::PacketLoss => trouble(cluster, leading, Cut::Loss(20, NODES[other]), lengths),
             Self::CutFromEtcd => trouble(cluster, leading, Cut::Between("e0"), lengths),
             Self::EtcdStopped => {
-                for member in &mut cluster.members {
-                    member.as_mut().context("it runs")?.end(Signal::SIGTERM)?;
-                    *member = None;
-                }
+                stop_etcd(cluster)?;
                 pause(lengths.etcd);
                 cluster.start_members()
             }
@@ -197,9 +216,92 @@ impl Fault {
                 }
                 Ok(())
             }
-            Self::WallClock => Ok(()),
+            Self::WallClock => {
+                for seconds in [3600, -3600, 0] {
+                    (0..NODES.len()).try_for_each(|nr| cluster.set_clock(nr, seconds))?;
+                    pause(lengths.trouble);
+                }
+                Ok(())
+            }
+            Self::Switchover => {
+                let line = cluster.operate(&["switchover", "--yes", "--reason", "measured"])?;
+                ensure!(line["to"] == NODES[other], "it was to lead: {line}");
+                taken_over(cluster, other)
+            }
+            Self::Drill => {
+                let period = format!("{}ms", lengths.trouble.as_millis());
+                let line = cluster.operate(&["drill", "partition", "--yes", "--for", &period])?;
+                ensure!(line["outage_ms"].is_number(), "a drill tells the outage: {line}");
+                Ok(())
+            }
+            Self::KillWithLender => {
+                node(cluster, leading)?.signal(Signal::SIGKILL)?;
+                cluster.lender.as_mut().context("it runs")?.end(Signal::SIGKILL)?;
+                node(cluster, leading)?.end(Signal::SIGKILL)?;
+                cluster.start_lender()?;
+                taken_over(cluster, other)?;
+                pause(lengths.after);
+                cluster.start_node(leading)
+            }
+            Self::KillAlone => {
+                node(cluster, other)?.end(Signal::SIGKILL)?;
+                cluster.until("the primary stands alone", |line| is_alone(line, leading))?;
+                node(cluster, leading)?.end(Signal::SIGKILL)?;
+                pause(lengths.after);
+                cluster.start_node(leading)?;
+                cluster.start_node(other)
+            }
+            Self::Slow => trouble(cluster, leading, SLOW, lengths),
+            Self::KillWhileSlow => {
+                cut(cluster, leading, SLOW)?;
+                pause(lengths.after);
+                let killed = restart(cluster, leading, Signal::SIGKILL, lengths);
+                heal(cluster, leading)?;
+                killed
+            }
+            Self::FreezeUnderLoss => {
+                cut(cluster, leading, Cut::Loss(20, NODES[other]))?;
+                node(cluster, leading)?.signal(Signal::SIGSTOP)?;
+                pause(lengths.trouble);
+                node(cluster, leading)?.signal(Signal::SIGCONT)?;
+                heal(cluster, leading)
+            }
+            Self::EtcdFrozen => {
+                let signal = |cluster: &Cluster, signal| {
+                    cluster.members.iter().flatten().try_for_each(|member| member.signal(signal))
+                };
+                signal(cluster, Signal::SIGSTOP)?;
+                pause(lengths.trouble);
+                signal(cluster, Signal::SIGCONT)
+            }
+            Self::EtcdStoppedStandbyKilled => {
+                stop_etcd(cluster)?;
+                node(cluster, other)?.end(Signal::SIGKILL)?;
+                pause(lengths.trouble);
+                cluster.start_members()?;
+                cluster.start_node(other)
+            }
         }
     }
+}
+
+/// Enough for heartbeats, not for the load.
+const SLOW: Cut = Cut::Slow(2_000);
+
+fn stop_etcd(cluster: &mut Cluster) -> Result<()> {
+    for member in &mut cluster.members {
+        member.as_mut().context("it runs")?.end(Signal::SIGTERM)?;
+        *member = None;
+    }
+    Ok(())
+}
+
+/// It leads, and nobody else is on record.
+fn is_alone(line: &Value, node: usize) -> bool {
+    let name = NODES[node];
+    let this = line["nodes"].as_array().into_iter().flatten().find(|seen| seen["node"] == name);
+    let members = this.and_then(|seen| seen["in_sync"].as_array());
+    primary(line) == Some(node) && members.is_some_and(|names| names.iter().all(|member| member == name))
 }
 
 fn node(cluster: &mut Cluster, nr: usize) -> Result<&mut super::cluster::Process> {

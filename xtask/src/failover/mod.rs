@@ -6,6 +6,7 @@ mod cluster;
 mod distribution;
 mod faults;
 pub(crate) mod net;
+pub(crate) mod wall;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -45,6 +46,8 @@ pub(crate) struct CaseReport {
     failed_calls: u64,
     /// Faults that proved nothing, because the primary stood alone.
     struck_alone: u32,
+    /// Keys that were lost with a primary that stood alone, as its status had said that they would be.
+    lost_alone: u64,
     /// Milliseconds of each phase, as the nodes' history tells them.
     phases: Vec<(String, Vec<f64>)>,
     load: Value,
@@ -57,7 +60,7 @@ pub(crate) fn run(selection: Selection) -> Result<Vec<CaseReport>> {
     for case in CASES.iter().filter(|case| case.quick || !selection.quick) {
         let watch = Stopwatch::start();
         let mut report = CaseReport::new(case.name);
-        let missing = case.fault.unavailable().map(str::to_owned);
+        let missing = wall::missing().filter(|_| case.fault == faults::Fault::WallClock);
         report.skipped = missing.or_else(|| net::missing().filter(|_| case.net));
         if report.skipped.is_none()
             && let Err(error) = play(&binary, case, "", selection, &mut report)
@@ -119,17 +122,28 @@ fn play(
     let lengths = if selection.quick { SHORT } else { LONG };
     // Where nothing may fail, a slow answer on a loaded machine is no failure.
     let canary_timeout = if case.expect == Expect::NoFailedCall { "2s" } else { "100ms" };
-    let shape =
-        Shape { members: case.members, net: case.net, canary_timeout, seed: 1, flags: flags.to_owned() };
+    let shape = Shape {
+        members: case.members,
+        net: case.net,
+        wall: case.fault == faults::Fault::WallClock,
+        canary_timeout,
+        seed: 1,
+        flags: flags.to_owned(),
+    };
     let wanted = case.runs(selection.runs) as usize;
     while report.outages.len() < wanted && report.struck_alone <= STRUCK_ALONE_MAX {
         let mut cluster = Cluster::start(binary, &shape)?;
         let left = wanted - report.outages.len();
-        match (0..left).try_for_each(|_| strike(&mut cluster, case, lengths, report)) {
+        match (0..if case.expect == Expect::AllLost { 1 } else { left })
+            .try_for_each(|_| strike(&mut cluster, case, lengths, report))
+        {
             Ok(()) => {}
             // That cluster is gone; another goes on.
             Err(error) if error.is::<StruckAlone>() => {
                 report.struck_alone += 1;
+                let (reasons, lost) = cluster.finish_after_loss()?;
+                report.reasons.extend(reasons);
+                report.lost_alone += lost;
                 continue;
             }
             Err(error) => {
@@ -139,6 +153,12 @@ fn play(
             }
         }
         note_phases(&cluster.history()?, report);
+        if case.expect == Expect::AllLost {
+            let (reasons, lost) = cluster.finish_after_loss()?;
+            report.reasons.extend(reasons);
+            report.lost_alone += lost;
+            continue;
+        }
         let (reasons, load, _) = cluster.finish()?;
         report.reasons.extend(reasons);
         report.load = load;
@@ -210,6 +230,7 @@ impl CaseReport {
             outages: Vec::new(),
             failed_calls: 0,
             struck_alone: 0,
+            lost_alone: 0,
             phases: Vec::new(),
             load: Value::Null,
         }
@@ -239,7 +260,7 @@ impl CaseReport {
             "name": self.name, "ok": self.skipped.is_none() && self.reasons.is_empty(), "skipped": self.skipped,
             "reasons": self.reasons, "runs": self.outages.len(), "seconds": self.seconds,
             "outage_ms": Distribution::of(&self.outages).map(Distribution::to_json), "outages_ms": self.outages,
-            "failed_calls": self.failed_calls, "struck_alone": self.struck_alone, "phases_ms": phases, "load": self.load, "wheel_outage_ms": null,
+            "failed_calls": self.failed_calls, "struck_alone": self.struck_alone, "lost_alone": self.lost_alone, "phases_ms": phases, "load": self.load, "wheel_outage_ms": null,
         })
     }
 }

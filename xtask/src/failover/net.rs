@@ -17,6 +17,8 @@ pub(crate) enum Cut {
     Towards(&'static str),
     /// So many of a hundred, to and from that machine.
     Loss(u32, &'static str),
+    /// What it sends waits its turn in a queue of so many kilobits a second, for up to 400 ms.
+    Slow(u32),
 }
 
 /// What cuts links, and the Debian packages that bring it.
@@ -118,6 +120,10 @@ impl Net {
 
     /// Drops packets at that machine, silently, until it is healed.
     pub(crate) fn cut(&self, machine: &str, cut: Cut) -> Result<()> {
+        if let Cut::Slow(kbit) = cut {
+            let queue = format!("tbf rate {kbit}kbit burst 4kb latency 400ms");
+            return run(&format!("tc -n {} qdisc replace dev eth0 root {queue}", self.space(machine)));
+        }
         let (incoming, outgoing) = match cut {
             Cut::All => (Some("iifname eth0 drop".to_owned()), Some("oifname eth0 drop".to_owned())),
             Cut::Between(other) => {
@@ -125,6 +131,7 @@ impl Net {
                 (Some(format!("ip saddr {other} drop")), Some(format!("ip daddr {other} drop")))
             }
             Cut::Towards(other) => (None, Some(format!("ip daddr {} drop", self.address(other)))),
+            Cut::Slow(_) => (None, None),
             Cut::Loss(percent, other) => {
                 let other = self.address(other);
                 let drop = format!("numgen random mod 100 < {percent} drop");
@@ -144,6 +151,8 @@ impl Net {
 
     /// Ends every cut at that machine.
     pub(crate) fn heal(&self, machine: &str) -> Result<()> {
+        // Deleting a queue that is not there fails.
+        let _ = run(&format!("tc -n {} qdisc del dev eth0 root", self.space(machine)));
         run(&format!("ip netns exec {} nft flush ruleset", self.space(machine)))
     }
 }

@@ -123,7 +123,7 @@ impl Master {
     pub(super) fn unread_from(&self, object: &Object) -> Instant {
         let lease = object.lease_until();
         let own = if lease == Instant(0) { lease } else { lease.plus(self.lease_slack()) };
-        if self.is_inherited(object) { own.max(self.hold_until) } else { own }
+        if self.is_inherited(object) && !mutant!(FreeInHold) { own.max(self.hold_until) } else { own }
     }
 
     /// Epoch of the last term record in the store.

@@ -8,7 +8,7 @@ const TTL_CLIENT: u64 = 500;
 const RECONNECT: u64 = 300;
 
 /// The next epoch over a copy of the state that only saw the log.
-fn fail_over(b: &Bench) -> Bench {
+pub(super) fn fail_over(b: &Bench) -> Bench {
     let copy = Arc::new(MetadataStore::new(&"test".parse().expect("a name")));
     for entry in split_entries(&b.entries_since(Seq::FIRST)) {
         copy.apply(&decode(entry.expect("whole")).expect("own bytes")).expect("fits");

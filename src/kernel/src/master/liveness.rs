@@ -137,7 +137,8 @@ impl Master {
     /// When a hold ends. One that an earlier primary began starts again at full length.
     pub(super) fn hold_end_at(&self, due: Due) -> Instant {
         let own = due.filter(|(epoch, _)| *epoch == self.epoch);
-        own.map_or_else(|| self.since.plus(self.right_max()), |(_, at)| at)
+        let anew = if mutant!(InheritedHoldsEnd) { self.since } else { self.since.plus(self.right_max()) };
+        own.map_or(anew, |(_, at)| at)
     }
 
     /// A timer is due then.

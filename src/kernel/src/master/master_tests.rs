@@ -335,6 +335,8 @@ mod deaths;
 mod eviction;
 #[path = "groups_tests.rs"]
 mod groups;
+#[path = "hazards_tests.rs"]
+mod hazards;
 #[path = "lenders_tests.rs"]
 mod lenders;
 #[path = "lost_transfer_tests.rs"]

@@ -138,7 +138,8 @@ impl Call<'_> {
     /// What the segment table leaves of an object. An answer that a dead mount
     /// had a part in depends on its death.
     fn sight(&mut self, table: &SegmentTable, object: &Object) -> Sight {
-        let sight = object.sight(table);
+        let mut sight = object.sight(table);
+        sight.readable &= !(mutant!(UnreadableAtFirst) && self.master.is_inherited(object));
         if sight.dead {
             self.depend(table.mark().applied());
         }

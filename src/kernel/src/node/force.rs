@@ -33,7 +33,9 @@ impl Node {
             LeadershipEvent::TakeOver { actor, reason }
         } else {
             // Stale content must never be served (PROTOCOL 2.5): gone before the record names this node.
-            self.standby_event(now, StandbyEvent::Discard, out);
+            if !mutant!(StaleForced) {
+                self.standby_event(now, StandbyEvent::Discard, out);
+            }
             LeadershipEvent::Force { actor, reason }
         };
         let wall = self.wall;

@@ -1,5 +1,7 @@
 //! Leadership with a coordinator, put together with the machines of the roles.
 
+use std::time::Duration;
+
 use super::{Happening, Loss, Node, NodeAction, RoleChange, automation};
 use crate::coordination::{EpochCause, HistoryLoss, HistoryRecord};
 use crate::replication::{
@@ -148,7 +150,7 @@ impl Node {
         let fenced = if mutant!(NoGrantWait) || term.quiet { now } else { self.right_end };
         // Nothing is inherited; memory that outlived a lost state is held by its mount (PROTOCOL A7).
         let first = starts_empty(term.cause);
-        let hold_until = if first { now } else { self.right_end.plus(up(term.isr.read_ttl_max)) };
+        let hold_until = if first { now } else { self.hold_after(term.isr.read_ttl_max) };
         let record = RecordStart {
             isr: term.isr.clone(),
             lease_until: term.lease_until,
@@ -172,6 +174,11 @@ impl Node {
         if let Some(call) = self.promoting.take() {
             out.push(NodeAction::Promoted(call.request, Verdict { reasons: Vec::new() }, Some(change)));
         }
+    }
+
+    /// Until when readers of earlier primaries may hold leases (PROTOCOL A3).
+    pub(super) fn hold_after(&self, read_ttl_max: Duration) -> Instant {
+        if mutant!(HoldNoTtl) { self.right_end } else { self.right_end.plus(up(read_ttl_max)) }
     }
 
     fn change_of(&self, now: Instant, fenced: Instant, term: &Term, standby: &Standby) -> RoleChange {

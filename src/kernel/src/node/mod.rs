@@ -352,7 +352,9 @@ impl Node {
         self.leave_role(seen, out);
         self.log.pin(None);
         self.max_epoch = self.max_epoch.max(seen);
-        self.right_end = self.right_end.max(now);
+        if !mutant!(OwnLeasesForgot) {
+            self.right_end = self.right_end.max(now);
+        }
         let start = StandbyStart {
             max_epoch: self.max_epoch,
             right_end: self.right_end,
@@ -420,7 +422,7 @@ impl Node {
         let start = TermStart {
             cause: Cause::PromiseOver,
             serve_at: self.right_end,
-            hold_until: self.right_end.plus(crate::types::up(c.read_ttl_max)),
+            hold_until: self.hold_after(c.read_ttl_max),
             change: change.clone(),
             keeping: Keeping::Manual,
         };

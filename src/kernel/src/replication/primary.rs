@@ -477,7 +477,9 @@ impl Primary {
         let (matched, grant_until) = (peer.matched, peer.grant_until);
         let (node, copy) = (peer.hello.node.clone(), peer.hello.copy);
         self.copies.replayed(&node, copy, matched);
-        if let Some(member) = self.isr.get_mut(&copy) {
+        let of_node = || self.isr.iter().find(|(_, m)| m.node == node).map(|(copy, _)| *copy);
+        let counts_for = if mutant!(AckAnyCopy) { of_node().unwrap_or(copy) } else { copy };
+        if let Some(member) = self.isr.get_mut(&counts_for) {
             member.matched = member.matched.max(matched);
             member.grant_until = member.grant_until.max(grant_until);
             member.heard = now;
@@ -492,7 +494,8 @@ impl Primary {
     fn admit(&mut self, now: Instant, conn: ConnId, out: &mut Vec<PrimaryAction>) {
         let Some(p) = self.peers.get(&conn) else { return };
         let holds_all = p.matched >= self.commit || mutant!(AdmitEarly);
-        if !holds_all || p.grant_until <= now || p.quarantined > 0 || !p.sealed {
+        let granted = p.grant_until > now || mutant!(AdmitNoGrant);
+        if !holds_all || !granted || p.quarantined > 0 || !p.sealed {
             return;
         }
         if self.on_record.is_some() {

@@ -118,8 +118,14 @@ pub(crate) struct Shadow {
     pub(crate) resolved: BTreeSet<Vec<u8>>,
 }
 
-/// Kinds of entries that one reading found.
-pub(crate) type Read = Vec<OpType>;
+/// An entry that one reading found.
+#[derive(Debug)]
+pub(crate) struct Read {
+    pub(crate) pos: LogPos,
+    pub(crate) kind: OpType,
+    /// Objects that it took away, or made unreadable, without anybody's call.
+    pub(crate) lost: Vec<Vec<u8>>,
+}
 
 const AT_ONCE: usize = 4096;
 
@@ -149,7 +155,7 @@ impl Shadow {
         copy: CopyId,
         ledger: &mut Ledger,
         node: usize,
-    ) -> Outcome<Read> {
+    ) -> Outcome<Vec<Read>> {
         let mut kinds = Vec::new();
         let (tail, trim) = (log.tail(), log.marks().trim);
         if copy != self.copy {
@@ -194,7 +200,7 @@ impl Shadow {
         self.epochs.iter().find(|(e, _)| *e == epoch).map(|(_, first)| *first)
     }
 
-    fn entry(&mut self, bytes: &[u8], ledger: &mut Ledger, node: usize) -> Outcome<OpType> {
+    fn entry(&mut self, bytes: &[u8], ledger: &mut Ledger, node: usize) -> Outcome<Read> {
         let entry = decode(bytes)
             .map_err(|e| Invariant::ContiguousApply.broken(format!("n{node} at {}: {e}", self.read_upto)))?;
         let (pos, prev) = (entry.pos, self.last);
@@ -207,12 +213,33 @@ impl Shadow {
         }
         self.last = pos;
         self.read_upto = pos.end();
+        let before = self.about(&entry.op);
         self.learn(pos, &entry.op);
-        Ok(entry.op.kind())
+        let lost = before.into_iter().filter(|(key, was)| self.standing(key) < *was).map(|(key, _)| key);
+        Ok(Read { pos, kind: entry.op.kind(), lost: lost.collect() })
     }
 
     pub(crate) fn is_mounted(&self, segment: SegmentId) -> bool {
         self.mounts.values().any(|id| *id == segment)
+    }
+
+    /// 0 without an object, 1 with one that nobody can read, 2 with one that is readable.
+    fn standing(&self, key: &[u8]) -> u8 {
+        self.objects.get(key).map_or(0, |o| 1 + u8::from(o.is_readable()))
+    }
+
+    /// The objects that a primary's own entry may take away, and how they stand.
+    fn about(&self, op: &Op<'_>) -> Vec<(Vec<u8>, u8)> {
+        let keys: Vec<&[u8]> = match op {
+            Op::Evict { key, .. } | Op::Discard { key, .. } | Op::DropReplica { key, .. } => vec![*key],
+            // The source has died meanwhile.
+            Op::TransferEnd { key, .. } | Op::TransferRevoke { key, .. } => vec![*key],
+            Op::SegmentGone { .. } | Op::ClientExpired { .. } => {
+                self.objects.keys().map(Vec::as_slice).collect()
+            }
+            _ => Vec::new(),
+        };
+        keys.into_iter().map(|key| (key.to_vec(), self.standing(key))).collect()
     }
 
     fn learn(&mut self, pos: LogPos, op: &Op<'_>) {

@@ -3,6 +3,7 @@
 
 mod answers;
 mod fence;
+mod linear;
 mod log;
 mod promise;
 mod state;
@@ -11,6 +12,7 @@ mod strict;
 use std::fmt;
 
 pub(crate) use fence::Fence;
+pub(crate) use linear::{Ask, Op, Told, check as linearizable};
 pub(crate) use log::{Ledger, Shadow};
 pub(crate) use promise::Promises;
 pub(crate) use state::{States, audit};
@@ -50,8 +52,11 @@ invariants! {
     DerivedEqualsRebuild: "DESIGN 1, K1: what is derived equals a rebuild",
     NoSharedBytes: "PROTOCOL A1: a byte has at most one owner",
     PromiseKept: "PROTOCOL I1, I2, I5, 13: what was acknowledged or shown is in the next primary's log",
+    AnnouncedServed: "PROTOCOL 12, T3: after a rehearsal's yes, a failover serves exactly what was announced",
+    EmptyStartProved: "DESIGN 3, T4: the cluster starts empty by itself only when every copy on record is gone",
     PromoteEligible: "PROTOCOL 8 T1, 11: who is promoted is in the in-sync set on record",
     StaleRead: "PROTOCOL 13, G7: an answer sees what was acknowledged on its key before it was asked",
+    Linearizable: "DESIGN 7: one order of the calls on a key explains every answer; only what is logged or stated is lost",
     AnswersFollowLog: "DESIGN 1: an answer is what the log says, at the position that it was decided on",
     NoReuseUnderRight: "PROTOCOL A1-A4: no region is handed out while a read or write right is left on it",
     NoWrongBytes: "PROTOCOL 14: a read within its lease returns the bytes of the object's own write",

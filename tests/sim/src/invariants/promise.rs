@@ -14,6 +14,8 @@ pub(crate) struct Promises {
     ack: AckMode,
     /// Must survive every promotion.
     kept: BTreeMap<Epoch, u64>,
+    /// Earlier epochs ended with all that they held.
+    floor: Epoch,
     /// Async only: may be lost, with everything after it.
     told: BTreeMap<Epoch, u64>,
 }
@@ -25,13 +27,16 @@ fn raise(marks: &mut BTreeMap<Epoch, u64>, pos: LogPos) {
 
 impl Promises {
     pub(crate) fn new(ack: AckMode) -> Self {
-        Self { ack, kept: BTreeMap::new(), told: BTreeMap::new() }
+        Self { ack, floor: Epoch(0), kept: BTreeMap::new(), told: BTreeMap::new() }
     }
 
     /// An answer leaves that was decided on everything up to and including `saw`.
     /// `overtaken`: a successor leads already, and is silent until this right to
     /// speak is over: what is told now may be lost with what came before it.
     pub(crate) fn answered(&mut self, saw: LogPos, byte_critical: bool, overtaken: bool) {
+        if saw.epoch < self.floor {
+            return;
+        }
         if self.ack == AckMode::Sync || byte_critical {
             raise(&mut self.kept, saw);
         } else if !overtaken {
@@ -41,7 +46,16 @@ impl Promises {
 
     /// A primary considers the entry at `pos` and all before it committed.
     pub(crate) fn committed(&mut self, pos: LogPos) {
-        raise(&mut self.kept, pos);
+        if pos.epoch >= self.floor {
+            raise(&mut self.kept, pos);
+        }
+    }
+
+    /// A term begins with nothing: what was promised before ended with the last copy.
+    pub(crate) fn forget_all(&mut self, epoch: Epoch) {
+        self.floor = epoch;
+        self.kept.clear();
+        self.told.clear();
     }
 
     /// A node with this log leads in `epoch`, whose first entry is at `began`.
@@ -84,7 +98,7 @@ impl Promises {
         saw: LogPos,
         node: usize,
     ) -> Outcome {
-        let Some(earlier) = earlier.filter(|p| *p > saw) else { return Ok(()) };
+        let Some(earlier) = earlier.filter(|p| *p > saw && p.epoch >= self.floor) else { return Ok(()) };
         let may_be_lost = self.ack == AckMode::Async && !log.contains(earlier);
         Invariant::StaleRead.check(may_be_lost, || {
             format!("n{node} answered from {saw}, but an answer from {earlier} was delivered before the call")

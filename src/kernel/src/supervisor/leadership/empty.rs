@@ -77,7 +77,12 @@ impl Leadership {
         if facts.role != Role::Standby {
             return refuse("not_standby", format!("this node is {}", facts.role));
         }
-        if !self.alive_has_stopped(now) {
+        // Its copy may count already, before the record knows (PROTOCOL I3).
+        if facts.heard.is_some() && !facts.refused && now < self.silent_at(facts) {
+            let text = format!("{} speaks to this node: it is not stopped", holder.holder);
+            return refuse("holder_alive", text);
+        }
+        if !self.alive_has_stopped(now) && !mutant!(ForcedAtOnce) {
             let text = format!(
                 "{} counted less than {} ms ago in the record: it may still answer",
                 holder.holder,

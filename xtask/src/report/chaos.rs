@@ -1,0 +1,113 @@
+//! docs/reports/chaos.md from the last line of `chaos`.
+
+use std::fmt::Write as _;
+
+use anyhow::{Result, ensure};
+use serde_json::Value;
+
+const HEAD: &str = "\
+# Chaos, measured
+
+Written by `cargo xtask report chaos` from real processes: two nodes, etcd, a lender whose memory is files, a load that
+stamps and checks every byte, and a canary. One fault follows the other at random; after each of them the pair must be
+whole again within the stated bound. The seed gives the schedule: which fault, after how long, for how long. An outage is
+the time between the canary's last good write before failed calls and its first good one after them; 0 means none.
+";
+
+/// The page.
+pub(super) fn page(line: &Value) -> Result<String> {
+    ensure!(
+        line["event"] == "end" && line["by_kind"].is_object(),
+        "this is no summary of `cargo xtask chaos`"
+    );
+    let mut page = HEAD.to_owned();
+    let (machine, load) = (&line["machine"], &line["load"]);
+    writeln!(
+        page,
+        "\nMachine: {} cores of {}, Linux {}, everything on it at once. Commit {}, seed {}, {} s, {} faults. Result: {}.\n",
+        shown(&machine["cores"]),
+        shown(&machine["cpu"]),
+        shown(&machine["kernel"]),
+        shown(&line["commit"]),
+        shown(&line["seed"]),
+        line["duration_s"].as_f64().map_or("?".to_owned(), |s| format!("{s:.0}")),
+        shown(&line["faults"]),
+        if line["good"] == true {
+            "nothing lost, nothing wrong".to_owned()
+        } else {
+            joined(&line["reasons"])
+        },
+    )?;
+    page.push_str(
+        "| Fault | Times | Outage p50, ms | max | Whole again p50, ms | max |\n|---|---|---|---|---|---|\n",
+    );
+    for (name, kind) in line["by_kind"].as_object().into_iter().flatten() {
+        let of = |what: &str, p: &str| ms(&kind[what][p]);
+        let times =
+            [("outage_ms", "p50"), ("outage_ms", "max"), ("recovery_ms", "p50"), ("recovery_ms", "max")];
+        let times = times.map(|(what, p)| of(what, p)).join(" | ");
+        writeln!(page, "| {name} | {} | {times} |", shown(&kind["times"]))?;
+    }
+    let sum = |fields: [&str; 2]| fields.iter().map(|f| load[*f].as_u64()).sum::<Option<u64>>();
+    writeln!(
+        page,
+        "\nThe bound for being whole again: {} ms. Acknowledged and lost: {}. Wrong or stale: {}.",
+        shown(&line["recovery_bound_ms"]),
+        shown(&load["acked_missing"]),
+        sum(["wrong_bytes", "returned"]).map_or("?".to_owned(), |n| n.to_string()),
+    )?;
+    if line["struck_alone"].as_u64().unwrap_or(0) > 0 {
+        writeln!(
+            page,
+            "\n{} faults struck a primary that stood alone, and {} acknowledged keys were lost with it, as its status had \
+             said beforehand (PROTOCOL I7). The pair came back empty by itself, and no byte was wrong.",
+            shown(&line["struck_alone"]),
+            shown(&line["lost_alone"]),
+        )?;
+    }
+    for what in ["without_network", "without_clock"] {
+        if let Some(why) = line[what].as_str() {
+            writeln!(page, "\nNot run here: {why}.")?;
+        }
+    }
+    Ok(page)
+}
+
+fn joined(reasons: &Value) -> String {
+    reasons.as_array().into_iter().flatten().map(shown).collect::<Vec<_>>().join("; ")
+}
+
+/// Unknown is a question mark.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Null => "?".to_owned(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+fn ms(value: &Value) -> String {
+    value.as_f64().map_or("?".to_owned(), |ms| format!("{ms:.0}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    #[test]
+    fn each_kind_has_a_row_and_what_is_unknown_is_no_zero() {
+        let kind = json!({"times": 3, "outage_ms": {"p50": 500.4, "max": 900.0}, "recovery_ms": null});
+        let line = json!({"event": "end", "good": true, "seed": 7, "faults": 3, "by_kind": {"Kill": kind},
+            "load": {"acked_missing": 0, "wrong_bytes": 0}, "struck_alone": 1, "lost_alone": 40});
+        let page = super::page(&line).unwrap();
+        for part in [
+            "| Kill | 3 | 500 | 900 | ? | ? |",
+            "Wrong or stale: ?",
+            "40 acknowledged keys were lost",
+            "seed 7",
+        ] {
+            assert!(page.contains(part), "{part} in\n{page}");
+        }
+        assert!(super::page(&json!({"event": "begin"})).is_err());
+    }
+}
