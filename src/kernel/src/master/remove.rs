@@ -88,7 +88,7 @@ impl Call<'_> {
         key: &[u8],
         force: bool,
     ) -> u64 {
-        let at = KeyHash { home, ..KeyHash::of(key) };
+        let at = KeyHash::of(key).within(home);
         if shard.get(at, key).is_none_or(|o| !o.sight(table).live) {
             return 0;
         }
