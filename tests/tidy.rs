@@ -151,12 +151,13 @@ fn plan_names_stay_greppable() {
 }
 
 #[test]
-fn each_line_of_the_checklist_is_a_test() {
+fn each_line_of_the_checklist_and_each_trap_is_a_test() {
     let tree = Tree::read();
     // The rule's own file names tests that are examples.
     let files = tree.files.iter().filter(|file| file.is_own_rust() && !file.path.starts_with("tests/tidy/"));
     let rust: Vec<&str> = files.map(|file| &*file.text).collect();
     report(&checklist::missing(&rust));
+    report(&checklist::traps_missing(&rust));
 }
 
 #[test]

@@ -103,3 +103,29 @@ async fn the_history_survives_kill_9_and_is_known_to_both_nodes() {
     assert_eq!((&line["schema"], &line["durable"]), (&1.into(), &true.into()));
     assert_eq!(line["rows"].as_array().map(Vec::len), Some(1));
 }
+
+/// "Failover took 4 s": on the server. An outage ends when a client is answered, so one that no client
+/// has ended yet has no length, and what the server did in the meantime is only a part of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn trap_05_an_outage_ends_at_a_client_and_not_at_the_server() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let witness = Witness::start();
+    let a = start("a", &witness, folder.path());
+    a.until("it leads", leads).await;
+    let b = start("b", &witness, folder.path());
+    b.until("it is in sync", in_sync).await;
+    drop(a);
+    b.until("the standby leads", leads).await;
+    let its_own = |rows: &[v1::RoleChange]| rows.last().is_some_and(|row| row.to_node == "b");
+    let led = until_known(&b, "the takeover", its_own).await.pop().expect("just seen");
+    assert_eq!(led.outage_us, None, "nobody was answered: {led:?}");
+    let server: u64 = led.phases.iter().map(|phase| phase.duration_us).sum();
+
+    let asking =
+        async { while b.master().await.get_replica_list(crate::node::get(&["k"])).await.is_err() {} };
+    tokio::time::timeout(PATIENCE, asking).await.expect("it answers");
+    let done = |rows: &[v1::RoleChange]| rows.last().is_some_and(|row| row.outage_us.is_some());
+    let felt = until_known(&b, "the end of the outage", done).await.pop().expect("just seen");
+    assert!(felt.phases.iter().any(|phase| phase.name == "first_answer"), "{felt:?}");
+    assert!(felt.outage_us > Some(server), "a client waited longer than the server worked: {felt:?}");
+}

@@ -7,6 +7,9 @@ use crate::tree::Finding;
 /// The last line of 8.9; what follows is about disks, HTTP, other people's HA and processes.
 const LAST: u32 = 90;
 
+/// Traps of NEEDS 6.
+const TRAPS: u32 = 10;
+
 /// Lines without a test, and why there is none.
 const STRUCK_OUT: &[(u32, &str)] = &[
     (58, "SEMANTICS 10: offload to disks is answered as the disabled feature"),
@@ -32,13 +35,34 @@ pub(crate) fn missing(sources: &[&str]) -> Vec<Finding> {
     lines.chain(beyond).collect()
 }
 
+/// The traps of NEEDS 6, outcomes that look right and are not, that no test of `sources` is named after.
+pub(crate) fn traps_missing(sources: &[&str]) -> Vec<Finding> {
+    let named: BTreeSet<u32> = sources.iter().flat_map(|text| numbers(text, "fn trap_")).collect();
+    let missing = (1..=TRAPS).filter(|trap| !named.contains(trap));
+    missing
+        .map(|n| Finding::new("NEEDS 6", n as usize, format!("no test is named `trap_{n:02}_...`")))
+        .collect()
+}
+
 /// The lines that functions of this text are named after: `fn s8_07_...`.
 fn lines_named(text: &str) -> Vec<u32> {
+    numbers(text, "fn s8_")
+}
+
+/// The numbers behind `prefix` in the names of functions.
+fn numbers(text: &str, prefix: &str) -> Vec<u32> {
     let number = |line: &str| {
-        let (_, name) = line.split_once("fn s8_")?;
+        let (_, name) = line.split_once(prefix)?;
         name.split_once('_')?.0.parse().ok()
     };
     text.lines().filter_map(number).collect()
+}
+
+#[test]
+fn a_trap_without_a_test_is_found() {
+    let tests: String = (1..=TRAPS).map(|n| format!("async fn trap_{n:02}_something() {{}}\n")).collect();
+    assert_eq!(traps_missing(&[&tests]), []);
+    assert_eq!(traps_missing(&[&tests.replace("trap_05_", "trap_")]).len(), 1);
 }
 
 #[test]

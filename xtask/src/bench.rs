@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: the kernel's figures, into docs/figures.json.
+//! `cargo xtask bench`: the figures of the kernel and of replication, into docs/figures.json.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -7,13 +7,15 @@ use std::process::{ExitCode, Stdio};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
-use crate::machine;
 use crate::run::{self, root};
+use crate::{machine, performance};
 
 const FIGURES: &str = "docs/figures.json";
 const SCHEMA: u32 = 1;
 /// With more load than this before the run, its times prove nothing.
 const QUIET_LOAD: f64 = 0.5;
+/// Rounds of each run of replication.
+const ROUNDS: u32 = 5;
 
 /// Where criterion leaves a figure, how many elements one round has, and the
 /// goal in nanoseconds an element.
@@ -48,7 +50,8 @@ const CAPACITY: &[(&str, &str, Option<f64>)] = &[
 /// What a third one prints, built to time its locks.
 const HOLDS: &[(&str, &str, Option<f64>)] = &[
     ("eviction_longest_hold_us", "us", Some(100.0)),
-    ("unmount_longest_hold_us", "us", None),
+    ("unmount_longest_hold_us", "us", Some(100.0)),
+    ("remove_all_longest_hold_us", "us", Some(100.0)),
     ("full_sync_longest_hold_us", "us", Some(2_000.0)),
     ("full_sync_longest_hold_at_10_million_us", "us", None),
 ];
@@ -66,6 +69,9 @@ pub(crate) fn run(as_json: bool) -> Result<ExitCode> {
     }
     figures.extend(printed("capacity", &[], CAPACITY)?);
     figures.extend(printed("holds", &["--features", "holds"], HOLDS)?);
+    let ratio = unmount_ratio(&figures);
+    figures.insert("put_p99_unmount_ratio", json!({"unit": "times", "value": ratio, "goal": 2.0}));
+    figures.extend(performance::figures(&performance::replication(ROUNDS)?));
     let document = json!({
         "schema": SCHEMA,
         "commit": machine::head(),
@@ -86,6 +92,12 @@ pub(crate) fn run(as_json: bool) -> Result<ExitCode> {
         table(&document);
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// How much longer a put takes while a segment of all objects dies.
+fn unmount_ratio(figures: &BTreeMap<&str, Value>) -> Option<f64> {
+    let value = |name: &str| figures.get(name)?["value"].as_f64();
+    Some(tenth(value("put_p99_us_during_unmount")? / value("put_p99_us_before_unmount")?))
 }
 
 /// Median and spread of one figure, an element, as criterion has estimated them.
@@ -150,10 +162,20 @@ fn table(document: &Value) {
     let figures = document["figures"].as_object().into_iter().flatten();
     for (name, figure) in figures {
         let value = if figure["median"].is_null() { &figure["value"] } else { &figure["median"] };
-        let spread = figure["spread"].as_f64().map_or(String::new(), |s| format!(" +- {s}"));
-        let goal = figure["goal"].as_f64().map_or(String::new(), |g| format!("  (goal {g})"));
+        let spread = match &figure["spread"] {
+            Value::Null => String::new(),
+            Value::Array(ends) => format!(" ({} to {})", ends[0], ends[1]),
+            half => format!(" +- {half}"),
+        };
+        let goal =
+            figure["goal"].as_f64().map_or(String::new(), |g| format!("  (goal {g}{})", least(figure)));
         println!("{name:<34} {value}{spread} {}{goal}", figure["unit"].as_str().unwrap_or_default());
     }
+}
+
+/// Most goals are the most that a figure should be; some are the least.
+fn least(figure: &Value) -> &'static str {
+    if figure["goal_is"] == "least" { " or more" } else { "" }
 }
 
 #[cfg(test)]

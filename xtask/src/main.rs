@@ -74,7 +74,7 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Measure the kernel's figures and write docs/figures.json
+    /// Measure the figures of the kernel and of replication and write docs/figures.json
     Bench {
         /// Print one line of JSON instead of text
         #[arg(long)]

@@ -104,6 +104,11 @@ fn main() {
             let _ = maintain(&master, later);
         }
     });
+    let mut kept: Vec<Master> = (0..RUNS).map(|_| full()).collect();
+    longest("remove_all_longest_hold_us", || {
+        let Some(master) = kept.pop() else { panic!("one a run") };
+        call(&master, &Request::RemoveAll { force: true });
+    });
     let mut full_ones: Vec<Master> = (0..RUNS).map(|_| full()).collect();
     longest("unmount_longest_hold_us", || {
         let Some(master) = full_ones.pop() else { panic!("one a run") };

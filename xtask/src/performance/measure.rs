@@ -24,35 +24,54 @@ const REPAIRED_WITHIN_S: f64 = 120.0;
 const SCRAPES: usize = 20;
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
-pub(super) fn all(binary: &Path, scale: Scale) -> Result<Map<String, Value>> {
-    let mut figures = Map::new();
-    let mut add = |name: &str, run: Result<Value>| -> Result<()> {
-        eprintln!("measured: {name}");
-        figures.insert(name.to_owned(), run.with_context(|| name.to_owned())?);
-        Ok(())
-    };
-    for connections in [1, 2, 4] {
-        add(&format!("replicated_puts_{connections}"), throughput(binary, scale, connections))?;
-    }
-    add("one_writer", writers(binary, scale, 1))?;
-    add("writers_64", writers(binary, scale, 64))?;
-    for batch in [32, 128] {
-        add(&format!("delay_{batch}"), pipeline::delay(binary, scale, batch))?;
-    }
-    add("catch_up", pipeline::catch_up(binary, scale))?;
-    add("verification", verification(binary, scale))?;
+/// Runs by name.
+type Runs = Map<String, Value>;
+
+fn add(runs: &mut Runs, name: &str, run: Result<Value>) -> Result<()> {
+    eprintln!("measured: {name}");
+    runs.insert(name.to_owned(), run.with_context(|| name.to_owned())?);
+    Ok(())
+}
+
+pub(super) fn all(binary: &Path, scale: Scale) -> Result<Runs> {
+    let mut runs = writes(binary, scale)?;
+    add(&mut runs, "verification", verification(binary, scale))?;
     let mut loaded = Loaded::start(binary, scale)?;
-    add("scrape", scrape(&loaded.cluster))?;
-    add("full_sync", loaded.full_sync(scale))?;
-    add("repair_of_one_key", loaded.repair(1))?;
-    add("repair_of_one_percent", loaded.repair(scale.objects / 100))?;
+    add(&mut runs, "scrape", scrape(&loaded.cluster))?;
+    add(&mut runs, "full_sync", loaded.full_sync(scale))?;
+    add(&mut runs, "repair_of_one_key", loaded.repair(1))?;
+    add(&mut runs, "repair_of_one_percent", loaded.repair(scale.objects / 100))?;
     drop(loaded);
     for op in ["put", "exist"] {
         for connections in [1, 2, 4] {
-            add(&format!("stock_{op}_{connections}"), beside_stock(binary, scale, op, connections))?;
+            let name = format!("stock_{op}_{connections}");
+            add(&mut runs, &name, beside_stock(binary, scale, op, connections))?;
         }
     }
-    Ok(figures)
+    Ok(runs)
+}
+
+/// What replication alone costs.
+pub(super) fn replication(binary: &Path, scale: Scale) -> Result<Runs> {
+    let mut runs = writes(binary, scale)?;
+    add(&mut runs, "full_sync", Loaded::start(binary, scale)?.full_sync(scale))?;
+    Ok(runs)
+}
+
+/// Puts with and without a standby.
+fn writes(binary: &Path, scale: Scale) -> Result<Runs> {
+    let mut runs = Runs::new();
+    for connections in [1, 2, 4] {
+        let name = format!("replicated_puts_{connections}");
+        add(&mut runs, &name, throughput(binary, scale, connections))?;
+    }
+    add(&mut runs, "one_writer", writers(binary, scale, 1))?;
+    add(&mut runs, "writers_64", writers(binary, scale, 64))?;
+    for batch in [32, 128] {
+        add(&mut runs, &format!("delay_{batch}"), pipeline::delay(binary, scale, batch))?;
+    }
+    add(&mut runs, "catch_up", pipeline::catch_up(binary, scale))?;
+    Ok(runs)
 }
 
 /// `standfast bench` on some sides, each a target and its name.

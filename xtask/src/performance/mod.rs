@@ -2,15 +2,17 @@
 //! page of `cargo xtask report performance`.
 
 mod cluster;
+mod figures;
 mod measure;
 mod page;
 mod pipeline;
 
 use anyhow::Result;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::{bench, machine, run};
 
+pub(crate) use figures::figures;
 pub(crate) use page::page;
 
 /// How much is done.
@@ -26,9 +28,20 @@ struct Scale {
     seconds: u32,
 }
 
+impl Scale {
+    fn with(rounds: u32) -> Self {
+        Self { rounds, objects: 1_000_000, count: 400_000, seconds: 15 }
+    }
+}
+
+/// Measures what replication costs, for docs/figures.json: its runs by name.
+pub(crate) fn replication(rounds: u32) -> Result<Map<String, Value>> {
+    measure::replication(&run::release_binary()?, Scale::with(rounds))
+}
+
 /// Measures everything.
 pub(crate) fn measure(rounds: u32) -> Result<Value> {
-    let scale = Scale { rounds, objects: 1_000_000, count: 400_000, seconds: 15 };
+    let scale = Scale::with(rounds);
     let load_before = machine::load();
     let figures = measure::all(&run::release_binary()?, scale)?;
     // Right answers are this page's pass; how fast they were is for its reader to judge.
