@@ -61,11 +61,13 @@ fn of_side(run: &Value, side: &str, name: &str) -> Option<f64> {
 
 fn pipeline(page: &mut String, figures: &Value) {
     *page += "\n## The pipeline\n\nFrom an entry's append on the primary to its apply on the standby, at 50,000 puts a second:\n\n";
-    *page += "| Keys of a request | samples | p50, ms | p99, ms | goal, ms |\n|---|---|---|---|---|\n";
+    *page += "| Keys of a request | samples | p50, ms | p99, ms | goal, ms | clocks, +- ms |\n|---|---|---|---|---|---|\n";
     for (batch, goal) in [(32, "0.5"), (128, "1")] {
         let run = &figures[format!("delay_{batch}")];
-        let (p50, p99) = (number(&run["p50_ms"], 3), number(&run["p99_ms"], 3));
-        let _ = writeln!(page, "| {batch} | {} | {p50} | {p99} | {goal} |", number(&run["samples"], 0));
+        let (p50, p99, error) =
+            (number(&run["p50_ms"], 3), number(&run["p99_ms"], 3), number(&run["clock_error_ms"], 3));
+        let _ =
+            writeln!(page, "| {batch} | {} | {p50} | {p99} | {goal} | {error} |", number(&run["samples"], 0));
     }
     let run = &figures["replicated_puts_4"];
     let cpu = |side| of_side(run, side, "server_cpu_us_per_key");

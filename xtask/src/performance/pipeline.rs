@@ -26,29 +26,31 @@ pub(super) fn delay(binary: &Path, scale: Scale, batch: u32) -> Result<Value> {
     let flags = format!("--rate {PACE} --batch {batch} --duration {}s", scale.seconds.min(5));
     let run = bench(binary, scale, &[("pair", pair.grpc.clone())], &words(&flags))?;
     let tail = positions(&pair.ask(binary, &["status"])?).context("no primary")?.0;
-    let mut delays = Vec::new();
+    let (mut delays, mut error_ms) = (Vec::new(), 0.0f64);
     // An odd step: every place in a batch is looked at.
     for i in 1..=SAMPLES {
         let seq = tail.saturating_sub(i * (REMEMBERED / SAMPLES + 1)).to_string();
         let path = pair.ask(binary, &["trace", &seq])?;
-        delays.extend(applied_after(&path));
+        if let Some((delay, error)) = applied_after(&path) {
+            delays.push(delay);
+            error_ms = error_ms.max(error);
+        }
     }
     ensure!(delays.len() as u64 > SAMPLES / 2, "{} of {SAMPLES} writes are remembered", delays.len());
     delays.sort_by(f64::total_cmp);
     let at = |percent: usize| delays[(delays.len() - 1) * percent / 100];
     Ok(json!({
-        "batch": batch, "samples": delays.len(), "p50_ms": at(50), "p99_ms": at(99),
+        "batch": batch, "samples": delays.len(), "p50_ms": at(50), "p99_ms": at(99), "clock_error_ms": error_ms,
         "keys_per_s": run["targets"][0]["keys_per_s"]["median"], "others_cores": run["machine"]["others_cores"],
     }))
 }
 
-/// Milliseconds from appended to applied in the path of a write.
-fn applied_after(path: &Value) -> Option<f64> {
-    let at = |stage: &str| {
-        let mut steps = path["path"].as_array()?.iter();
-        steps.find(|step| step["stage"] == stage)?["at_ms"].as_f64()
-    };
-    Some((at("applied")? - at("appended")?).max(0.0))
+/// Milliseconds from appended to applied in the path of a write, and by how much they may be wrong because the
+/// clocks are two.
+fn applied_after(path: &Value) -> Option<(f64, f64)> {
+    let step = |stage: &str| path["path"].as_array()?.iter().find(|step| step["stage"] == stage);
+    let (appended, applied) = (step("appended")?, step("standby_applied")?);
+    Some((applied["at_ms"].as_f64()? - appended["at_ms"].as_f64()?, applied["error_ms"].as_f64()?))
 }
 
 /// Tail of the primary, and what its standby has applied.
@@ -122,9 +124,10 @@ mod tests {
 
     #[test]
     fn figures_are_read_from_what_commands_print() {
-        let step = |stage: &str, at: f64| json!({"stage": stage, "at_ms": at});
-        let path = json!({"path": [step("received", 0.0), step("appended", 0.25), step("applied", 0.75)]});
-        assert_eq!(applied_after(&path), Some(0.5));
+        let step = |stage: &str, at: f64| json!({"stage": stage, "at_ms": at, "error_ms": 0.125});
+        let path =
+            json!({"path": [step("received", 0.0), step("appended", 0.25), step("standby_applied", 0.75)]});
+        assert_eq!(applied_after(&path), Some((0.5, 0.125)));
         assert_eq!(applied_after(&json!({"path": [step("appended", 0.25)]})), None);
         let status = json!({"nodes": [
             {"role": "primary", "tail": 9, "standbys": [{"applied": 4, "progress": {"lock_hold_max_us": 7}}]},
