@@ -101,13 +101,6 @@ pub struct CoordinatorArgs {
     /// ask waits for `standfast failover --force`
     #[arg(long, value_name = "HOW", default_value = "auto")]
     pub cold_start: ColdStart,
-    /// When a standby is lost: available goes on without it, strict refuses writes
-    /// while fewer than --min-insync standbys are in sync
-    #[arg(long, value_name = "HOW", default_value = "available")]
-    pub degrade: DegradeMode,
-    /// Standbys that must be in sync for --degrade strict to take a write
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    pub min_insync: u32,
     /// So many automatic failovers within the window stop further ones, until
     /// somebody acknowledges them (`standfast resume`); 0 is no limit
     #[arg(long, value_name = "N", default_value_t = 3)]
@@ -119,6 +112,13 @@ pub struct CoordinatorArgs {
     /// for at most so long, in milliseconds; 0 stops at once
     #[arg(long, value_name = "MS", default_value_t = 3_000)]
     pub stop_handover_ms: u64,
+    /// When a standby is lost: available goes on without it, strict refuses writes
+    /// while fewer than --min-insync standbys are in sync
+    #[arg(long, value_name = "HOW", default_value = "available")]
+    pub degrade: DegradeMode,
+    /// Standbys that must be in sync for --degrade strict to take a write
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub min_insync: u32,
 }
 
 /// A coordinator, and how leadership is timed with it.
@@ -140,10 +140,10 @@ pub struct CoordinatorConfig {
     pub renew: Duration,
     /// Starts empty by itself when every copy on record is gone.
     pub cold_start: bool,
-    /// What happens when a standby is lost.
-    pub degrade: Degrade,
     /// Automatic failovers that are too many.
     pub flaps: FlapLimit,
+    /// What happens when a standby is lost.
+    pub degrade: Degrade,
 }
 
 impl CoordinatorArgs {
@@ -195,14 +195,14 @@ impl CoordinatorArgs {
             lease: ms(self.lease_ms),
             renew: ms(self.renew_ms),
             cold_start: self.cold_start == ColdStart::Auto,
+            flaps: FlapLimit {
+                changes: self.failover_limit,
+                window: Duration::from_secs(self.failover_window_s),
+            },
             degrade: if strict {
                 Degrade::Strict { min_insync: self.min_insync }
             } else {
                 Degrade::Available
-            },
-            flaps: FlapLimit {
-                changes: self.failover_limit,
-                window: Duration::from_secs(self.failover_window_s),
             },
         })
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use standfast_proto::v1;
 use subtle::ConstantTimeEq;
-use tonic::metadata::MetadataMap;
+use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::transport::server::{TcpConnectInfo, TlsConnectInfo};
 use tonic::{Extensions, Request, Status};
@@ -46,7 +46,7 @@ impl Guard {
         if *certificate && shown.and_then(TlsConnectInfo::peer_certs).is_some_and(|c| !c.is_empty()) {
             return Ok("certificate");
         }
-        let said = metadata.get("authorization").map(|v| v.as_bytes());
+        let said = metadata.get("authorization").map(MetadataValue::as_bytes);
         let bearer = said.and_then(|v| v.strip_prefix(b"Bearer "));
         match (token, bearer) {
             (Some(token), Some(bearer)) if bool::from(token.as_bytes().ct_eq(bearer)) => Ok("token"),
