@@ -73,7 +73,7 @@ pub(crate) fn run(suite: Suite, runs: u32, json: bool) -> Result<ExitCode> {
                 return Ok(if tally.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
             }
         },
-        Suite::Failover => return failover(runs, false, json),
+        Suite::Failover => return failover(Selection { runs, quick: false, only: None }, json),
         Suite::Replication => vec![replication(runs, MANY_OBJECTS)?],
         Suite::Wheel => wheel_cases(&wheel::python()?, runs, true)?,
         Suite::Wheels => releases(runs)?,
@@ -91,8 +91,8 @@ pub(crate) fn run(suite: Suite, runs: u32, json: bool) -> Result<ExitCode> {
 }
 
 /// Runs the failover suite and prints its closing line, or one line of JSON.
-pub(crate) fn failover(runs: u32, quick: bool, json: bool) -> Result<ExitCode> {
-    let reports = failover::run(Selection { runs, quick })?;
+pub(crate) fn failover(selection: Selection, json: bool) -> Result<ExitCode> {
+    let reports = failover::run(selection)?;
     let (tally, notes) = failover_summary(&reports);
     if json {
         println!("{}", failover_json(&reports, tally));
@@ -107,7 +107,7 @@ pub(crate) fn failover(runs: u32, quick: bool, json: bool) -> Result<ExitCode> {
 
 /// Every fault so often, and kill -9 with shorter timers: what the report is made of.
 pub(crate) fn failover_report(runs: u32) -> Result<Value> {
-    let reports = failover::run(Selection { runs, quick: false })?;
+    let reports = failover::run(Selection { runs, quick: false, only: None })?;
     let (tally, notes) = failover_summary(&reports);
     notes.iter().for_each(|note| eprintln!("{note}"));
     let mut line = failover_json(&reports, tally);

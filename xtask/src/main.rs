@@ -30,6 +30,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use failover::Selection;
+
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "Standfast's own commands", disable_help_subcommand = true)]
 struct Cli {
@@ -109,6 +111,9 @@ enum Command {
         /// Of the failover suite: few faults, and short ones
         #[arg(long)]
         quick: bool,
+        /// Of the failover suite: only the fault of this name
+        #[arg(long, value_name = "NAME")]
+        case: Option<String>,
         /// Print one line of JSON instead of text
         #[arg(long)]
         json: bool,
@@ -127,7 +132,10 @@ fn main() -> ExitCode {
         Command::Bench { json } => bench::run(json),
         Command::Chaos { duration, seed } => failover::chaos::run(duration, seed),
         Command::Report { page, runs, from } => report::run(page, runs, from),
-        Command::E2e { suite: e2e::Suite::Failover, runs, quick, json } => e2e::failover(runs, quick, json),
+        Command::E2e { suite: e2e::Suite::Failover, runs, quick, case, json } => {
+            failover::named(case.as_deref())
+                .and_then(|only| e2e::failover(Selection { runs, quick, only }, json))
+        }
         Command::E2e { suite, runs, json, .. } => e2e::run(suite, runs, json),
     };
     done.unwrap_or_else(|error| {

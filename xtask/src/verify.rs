@@ -61,7 +61,8 @@ fn run_step(step: Step, strict: bool) -> Outcome {
             Ok(()) => {
                 // What it lacks afterwards, its cases say themselves.
                 let _ = failover::net::install();
-                failover::run(Selection { runs, quick }).map(|reports| e2e::failover_summary(&reports))
+                failover::run(Selection { runs, quick, only: None })
+                    .map(|reports| e2e::failover_summary(&reports))
             }
             Err(error) => Ok(skipped(&format!("{error:#}"), strict)),
         },

@@ -123,7 +123,7 @@ pub(crate) fn table() -> String {
     for mutant in Mutant::ALL {
         let (rule, how) = mutant.rule().split_once(": ").unwrap_or(("", mutant.rule()));
         let (scenarios, caught_by) = match plan(*mutant) {
-            Ok(hunt) => (joined(hunt.scenarios), joined(hunt.caught_by)),
+            Ok(hunt) => (format!("{}; {} seeds", joined(hunt.scenarios), hunt.seeds), joined(hunt.caught_by)),
             Err(test) => (format!("[{test}](../{test})"), "its own test".to_owned()),
         };
         page += &format!("| {rule} | {mutant:?} | {how} | {scenarios} | {caught_by} |\n");
@@ -135,7 +135,7 @@ const HEAD: &str = "\
 # Rules, each broken on purpose
 
 Written by `cargo xtask sim --table`. Each mutant breaks one rule by one line of the kernel; `cargo xtask sim --mutants`
-hunts it in these scenarios until an invariant of the last column catches it, and the same history without it is clean.
+hunts it in at most so many seeds of these scenarios until an invariant of the last column catches it, and the same history without it is clean.
 
 | Rule | Mutant | What it does | Hunted in | Caught by one of |
 |---|---|---|---|---|

@@ -33,6 +33,25 @@ pub(crate) struct Selection {
     pub(crate) runs: u32,
     /// Only those of the quick selection, with short faults.
     pub(crate) quick: bool,
+    /// Only this one.
+    pub(crate) only: Option<&'static str>,
+}
+
+/// The name of a case, if one was asked for.
+///
+/// # Errors
+/// There is no such case; the message names all.
+pub(crate) fn named(case: Option<&str>) -> Result<Option<&'static str>> {
+    let Some(case) = case else { return Ok(None) };
+    let names: Vec<&str> = CASES.iter().map(|c| c.name).collect();
+    let found = CASES.iter().find(|c| c.name == case).map(|c| c.name);
+    found.map(Some).with_context(|| format!("`{case}` is no fault: expected one of {}", names.join(", ")))
+}
+
+impl Selection {
+    fn takes(&self, case: &Case) -> bool {
+        self.only.map_or(case.quick || !self.quick, |only| only == case.name)
+    }
 }
 
 /// What came of all runs of one case.
@@ -57,7 +76,7 @@ pub(crate) struct CaseReport {
 pub(crate) fn run(selection: Selection) -> Result<Vec<CaseReport>> {
     let (_folder, binary) = kept_binary()?;
     let mut reports = Vec::new();
-    for case in CASES.iter().filter(|case| case.quick || !selection.quick) {
+    for case in CASES.iter().filter(|case| selection.takes(case)) {
         let watch = Stopwatch::start();
         let mut report = CaseReport::new(case.name);
         let missing = wall::missing().filter(|_| case.fault == faults::Fault::WallClock);
@@ -92,7 +111,7 @@ pub(crate) fn curve(runs: u32) -> Result<Vec<Value>> {
             2 * heartbeat,
             4 * heartbeat
         );
-        let selection = Selection { runs: runs.min(CURVE_RUNS_MAX), quick: false };
+        let selection = Selection { runs: runs.min(CURVE_RUNS_MAX), quick: false, only: None };
         if let Err(error) = play(&binary, case, &flags, selection, &mut report) {
             report.reasons.push(format!("{error:#}"));
         }
