@@ -30,5 +30,6 @@ mod scrape;
 mod stock;
 mod stopped;
 mod trace;
+mod transfer_metadata;
 mod traps;
 mod verify;

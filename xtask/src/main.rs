@@ -24,6 +24,7 @@ mod verdict;
 mod verify;
 mod wheel;
 mod wheel_cases;
+mod wheel_pair;
 
 use std::process::ExitCode;
 
@@ -108,6 +109,9 @@ enum Command {
         /// Of the failover suite: few faults, and short ones
         #[arg(long)]
         quick: bool,
+        /// Of the wheel suite: only cases with this in their name
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        case: String,
         /// Print one line of JSON instead of text
         #[arg(long)]
         json: bool,
@@ -128,8 +132,10 @@ fn main() -> ExitCode {
             failover::chaos::run(std::time::Duration::from_secs(duration), seed)
         }
         Command::Report { page, runs, from } => report::run(page, runs, from),
-        Command::E2e { suite: e2e::Suite::Failover, runs, quick, json } => e2e::failover(runs, quick, json),
-        Command::E2e { suite, runs, json, .. } => e2e::run(suite, runs, json),
+        Command::E2e { suite: e2e::Suite::Failover, runs, quick, json, .. } => {
+            e2e::failover(runs, quick, json)
+        }
+        Command::E2e { suite, runs, case, json, .. } => e2e::run(suite, runs, &case, json),
     };
     done.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");

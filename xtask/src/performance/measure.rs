@@ -9,8 +9,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Map, Value, json};
 
-use super::Scale;
 use super::cluster::{Cluster, Stock};
+use super::{Scale, wheel};
 use crate::process::Owned;
 use crate::run::{Stopwatch, output_json, pause};
 
@@ -47,6 +47,7 @@ pub(super) fn all(binary: &Path, scale: Scale) -> Result<Map<String, Value>> {
             add(&format!("stock_{op}_{connections}"), beside_stock(binary, scale, op, connections))?;
         }
     }
+    add("wheel_single", wheel::single(binary, scale.rounds))?;
     Ok(figures)
 }
 

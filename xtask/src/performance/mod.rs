@@ -4,6 +4,8 @@
 mod cluster;
 mod measure;
 mod page;
+mod side_by_side;
+mod wheel;
 
 use anyhow::Result;
 use serde_json::{Value, json};
@@ -11,6 +13,7 @@ use serde_json::{Value, json};
 use crate::{bench, machine, run};
 
 pub(crate) use page::page;
+pub(crate) use side_by_side::write as write_side_by_side;
 
 /// How much is done.
 #[derive(Debug, Clone, Copy)]
