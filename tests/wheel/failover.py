@@ -5,11 +5,9 @@ addresses stands a forwarder, as a load balancer would. It says `kill` when the 
 line; every value that was put before must be there afterwards, with its bytes, and the cluster goes on.
 """
 
-import socket
+import os
+import subprocess
 import sys
-import threading
-import urllib.error
-import urllib.request
 
 from harness import BUFFER_BYTES, Check, finish, free_name, until, value_of
 from mooncake.store import MooncakeDistributedStore
@@ -18,47 +16,13 @@ SEGMENT_BYTES = 64 << 20
 SIZES = (1, 300, 70_000, 1 << 20)
 
 
-class Forwarder:
-    """Sends each connection to the first of some addresses that serves."""
-
-    def __init__(self, targets):
-        self.targets = targets
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.url = "http://127.0.0.1:%d/metadata" % self.listener.getsockname()[1]
-        threading.Thread(target=self.accept, daemon=True).start()
-
-    def accept(self):
-        while True:
-            inward, _ = self.listener.accept()
-            threading.Thread(target=self.forward, args=(inward,), daemon=True).start()
-
-    def forward(self, inward):
-        target = next((target for target in self.targets if self.serves(target)), None)
-        if target is None:
-            return inward.close()
-        outward = socket.create_connection(target)
-        threading.Thread(target=self.pump, args=(inward, outward), daemon=True).start()
-        self.pump(outward, inward)
-
-    @staticmethod
-    def serves(target):
-        """A standby answers 503, the primary that there is no such key."""
-        try:
-            urllib.request.urlopen("http://%s:%d/metadata?key=probe" % target, timeout=5)
-        except urllib.error.HTTPError as answer:
-            return answer.code == 404
-        except OSError:
-            return False
-        return True
-
-    @staticmethod
-    def pump(source, sink):
-        try:
-            while data := source.recv(65536):
-                sink.sendall(data)
-            sink.shutdown(socket.SHUT_WR)
-        except OSError:
-            pass
+def forwarded(addresses):
+    """A URL behind which is whichever of them serves, and the process that forwards there."""
+    script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "forwarder.py")
+    process = subprocess.Popen(
+        [sys.executable, script, *addresses], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    return f"http://{process.stdout.readline().strip()}/metadata", process
 
 
 def client(check, master, metadata, segment_bytes):
@@ -83,10 +47,9 @@ def main():
     if len(sys.argv) != 3:
         sys.exit("usage: failover.py etcd://HOST:PORT METADATA,METADATA")
     check = Check()
-    targets = [address.rsplit(":", 1) for address in sys.argv[2].split(",")]
-    forwarder = Forwarder([(host, int(port)) for host, port in targets])
-    writer = client(check, sys.argv[1], forwarder.url, SEGMENT_BYTES)
-    reader = client(check, sys.argv[1], forwarder.url, 0)
+    metadata, _forwarder = forwarded(sys.argv[2].split(","))
+    writer = client(check, sys.argv[1], metadata, SEGMENT_BYTES)
+    reader = client(check, sys.argv[1], metadata, 0)
     if check.failed:
         finish(check)
     before = [f"before-{i}" for i in range(40)]
@@ -109,7 +72,7 @@ def main():
     after = [f"after-{i}" for i in range(40)]
     put_all(check, writer, after)
     # Who comes now learns where the writer's memory is from what was told to the node that died.
-    late = client(check, sys.argv[1], forwarder.url, 0)
+    late = client(check, sys.argv[1], metadata, 0)
     for store, what in ((reader, "after"), (late, "by a new client")):
         read_all(check, store, before + after, what)
     check.equal("remove_all", writer.remove_all(True) >= 0, True)

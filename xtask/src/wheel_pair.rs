@@ -39,6 +39,9 @@ pub(crate) fn run(binary: &Path, python: &Path, script: &str) -> Result<Vec<Stri
     };
     let mut reasons = play(script, python, &[&format!("etcd://{}", etcd.address), &metadata], kill)?;
     reasons.extend(standby.ended()?);
+    if !reasons.is_empty() {
+        return Ok(reasons);
+    }
     // By the same line, the one that was killed is a standby.
     let mut again = a.start(binary, &etcd)?;
     until(binary, &standby.grpc, |line| line["verdict"] == "ok")?;
