@@ -71,15 +71,12 @@ fn is_leader(word: &str) -> bool {
     matches!(word, "serving" | "leader_warmup")
 }
 
-/// Where clients find the primary, as the stock master tells it: its Mooncake port.
+/// Where clients find the primary, as the stock master tells it: its Mooncake port, or that for peers where only that
+/// is known.
 fn leader_of(s: &v1::NodeStatus) -> (Option<String>, Option<u64>) {
-    let holder = s.leadership.as_ref().and_then(|l| l.holder.as_ref());
-    let own = s.identity.as_ref().and_then(|i| i.mooncake_addr.clone());
-    let address = match s.leadership.as_ref().map(v1::Leadership::role) {
-        Some(v1::Role::Primary) => own.or_else(|| holder.map(|h| h.grpc_addr.clone())),
-        _ => holder.map(|h| h.grpc_addr.clone()).filter(|a| !a.is_empty()),
-    };
-    (address, holder.and_then(|h| h.epoch))
+    let Some(holder) = s.leadership.as_ref().and_then(|l| l.holder.as_ref()) else { return (None, None) };
+    let grpc = Some(holder.grpc_addr.clone()).filter(|address| !address.is_empty());
+    (holder.mooncake_addr.clone().or(grpc), holder.epoch)
 }
 
 async fn health<C: Clock>(State(admin): Shared<C>) -> Response {
