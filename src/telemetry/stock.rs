@@ -99,7 +99,11 @@ mod tests {
             objects: 7,
             used_bytes: Some(70),
             capacity_bytes: 100,
-            segment_list: vec![v1::SegmentStatus { name: "h:1".into(), size_bytes: 100, ..Default::default() }],
+            segment_list: vec![v1::SegmentStatus {
+                name: "h:1".into(),
+                size_bytes: 100,
+                ..Default::default()
+            }],
             clients: Some(v1::ClientCounts { ok: Some(1), ..Default::default() }),
             ..Default::default()
         };

@@ -96,10 +96,7 @@ async fn two_stock_lines_and_five_words_of_ours_are_a_pair() {
     };
     let a = start("--standfast_node=a");
     let b = start(&format!("--standfast_node=b --standfast_role=standby --standfast_peer={}", a.addr));
-    b.until("in sync", |s| {
-        s.rehearsal.as_ref().is_some_and(|r| r.verdict() == v1::Verdict::Yes)
-    })
-    .await;
+    b.until("in sync", |s| s.rehearsal.as_ref().is_some_and(|r| r.verdict() == v1::Verdict::Yes)).await;
     let mut client = Client::connect_when_served(&a.mooncake).await;
     let mounted = tokio::time::timeout(PATIENCE, client.call(&mount(1 << 20))).await.expect("in time");
     assert_eq!(result_of!(MountSegment, mounted.expect("a result")), Ok(()));
@@ -107,7 +104,8 @@ async fn two_stock_lines_and_five_words_of_ours_are_a_pair() {
 
 /// A port of which the next is free, too: it will be that for peers.
 fn free_pair() -> u16 {
-    let free = |port: u16| TcpListener::bind(("127.0.0.1", port)).and_then(|l| l.local_addr()).map(|a| a.port());
+    let free =
+        |port: u16| TcpListener::bind(("127.0.0.1", port)).and_then(|l| l.local_addr()).map(|a| a.port());
     let mut ports = (0..100).filter_map(|_| free(0).ok());
     ports.find(|port| port.checked_add(1).is_some_and(|next| free(next).is_ok())).expect("two ports")
 }
@@ -122,8 +120,7 @@ async fn two_unchanged_stock_lines_are_a_pair_through_etcd() {
         Node::start_words(command)
     };
     let role = |s: &v1::NodeStatus| s.leadership.as_ref().map(v1::Leadership::role);
-    let in_sync =
-        |s: &v1::NodeStatus| s.rehearsal.as_ref().is_some_and(|r| r.verdict() == v1::Verdict::Yes);
+    let in_sync = |s: &v1::NodeStatus| s.rehearsal.as_ref().is_some_and(|r| r.verdict() == v1::Verdict::Yes);
     let port = free_pair();
     let a = line(port);
     a.until("the first leads", |s| role(s) == Some(v1::Role::Primary)).await;

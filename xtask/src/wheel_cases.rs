@@ -40,6 +40,8 @@ enum Masters {
     WithStandby,
     /// Two unchanged lines with --enable_ha, of which one is killed.
     Pair,
+    /// Those of `standfast demo --mooncake`, which runs a script of its own.
+    Demo,
 }
 
 /// As `serve` takes it.
@@ -59,6 +61,8 @@ const STOCK: &[&str] = &[
     "--logtostderr",
 ];
 
+const DEMO: &[&str] = &["demo", "--mooncake", "--headless", "--duration", "20s", "--json"];
+
 const CASES: &[Case] = &[
     Case { name: "smoke", script: "smoke.py", words: SERVE, masters: Masters::One, full: false },
     Case { name: "stock command line", script: "basic.py", words: STOCK, masters: Masters::One, full: false },
@@ -69,6 +73,7 @@ const CASES: &[Case] = &[
         masters: Masters::Pair,
         full: false,
     },
+    Case { name: "demo", script: "", words: DEMO, masters: Masters::Demo, full: true },
     Case { name: "suite", script: "suite.py", words: STOCK, masters: Masters::One, full: true },
     Case {
         name: "suite with a standby",
@@ -87,13 +92,15 @@ pub(crate) fn cases(full: bool) -> impl Iterator<Item = &'static Case> {
 /// Runs a case once against a master of its own; returns what is wrong.
 pub(crate) fn run(case: &Case, python: &Path) -> Result<Vec<String>> {
     let binary = build_binary()?;
-    if case.masters == Masters::Pair {
-        return wheel_pair::run(&binary, python, case.script);
+    match case.masters {
+        Masters::Pair => return wheel_pair::run(&binary, python, case.script),
+        Masters::Demo => return demo(&binary),
+        Masters::One | Masters::WithStandby => {}
     }
     let mut primary = Master::start(&binary, case.words, None)?;
     let mut standby = match case.masters {
         Masters::WithStandby => Some(Master::start(&binary, case.words, Some(&primary.grpc))?),
-        Masters::One | Masters::Pair => None,
+        Masters::One | Masters::Pair | Masters::Demo => None,
     };
     if standby.is_some() {
         until(&binary, &primary.grpc, |line| line["verdict"] == "ok")?;
@@ -105,6 +112,19 @@ pub(crate) fn run(case: &Case, python: &Path) -> Result<Vec<String>> {
     }
     reasons.extend(primary.ended()?);
     Ok(reasons)
+}
+
+/// What is wrong with a demo beside which the client ran.
+fn demo(binary: &Path) -> Result<Vec<String>> {
+    let mut command = Command::new(binary);
+    command.args(DEMO).stdin(Stdio::null()).stderr(Stdio::null());
+    eprintln!("$ {}", run::show(&command));
+    let line = run::output_json(command)?;
+    let seen = &line["mooncake"];
+    eprintln!("{seen}");
+    let sound = line["verdict"] == "ok" && seen["wrong"] == 0;
+    let busy = ["puts", "gets"].iter().all(|name| seen[name].as_u64() > Some(0));
+    Ok(if sound && busy { Vec::new() } else { vec![line.to_string()] })
 }
 
 /// A row of the support table: what is wrong with a release.
@@ -283,7 +303,7 @@ mod tests {
 
     #[test]
     fn the_quick_cases_are_the_first_of_all() {
-        assert_eq!((cases(false).count(), cases(true).count()), (3, 5));
+        assert_eq!((cases(false).count(), cases(true).count()), (3, 6));
         assert!(cases(true).take(3).zip(cases(false)).all(|(a, b)| a.name == b.name));
     }
 }

@@ -254,7 +254,7 @@ fn high_availability_that_cannot_be_is_refused_by_the_name_of_its_flag() {
     }
     let (config, notes) = served(&format!("{etcd} --ha_backend_type=redis --pod_name=x"));
     assert!(config.coordinator.is_none() && config.role == StartRole::Primary);
-    assert_eq!(notes.len(), 2, "{notes:?}");
+    assert_eq!(notes.len(), 3, "{notes:?}");
 }
 
 #[test]

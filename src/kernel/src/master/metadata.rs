@@ -26,6 +26,8 @@ impl Call<'_> {
         if value.len() > limits::METADATA_VALUE_BYTES_MAX {
             return Err(invalid("metadata length", &value.len(), "at most 1048576 bytes"));
         }
+        // It says where memory is: a successor that knew less would send readers to what is there no more.
+        self.byte_critical = true;
         let mut table = self.master.store.segments().write();
         self.depend(table.mark().applied());
         let known = table.metadata();
@@ -53,6 +55,7 @@ impl Call<'_> {
     }
 
     pub(super) fn remove_metadata(&mut self, key: &Bytes) -> Result<(), Refusal> {
+        self.byte_critical = true;
         let mut table = self.master.store.segments().write();
         self.depend(table.mark().applied());
         if table.metadata().bytes_of(key) == 0 {

@@ -44,6 +44,15 @@ fn a_value_is_told_replaced_and_taken_back() {
 }
 
 #[test]
+fn a_change_waits_for_the_in_sync_set_in_async_mode_too() {
+    let b = bench(0);
+    let key = || Bytes::from_static(RAM.as_bytes());
+    assert!(b.run(&Request::PutMetadata { key: key(), value: "x".into() }).byte_critical);
+    assert!(!b.run(&Request::GetMetadata { key: key() }).byte_critical);
+    assert!(b.run(&Request::RemoveMetadata { key: key() }).byte_critical);
+}
+
+#[test]
 fn where_a_process_is_reached_is_told_once() {
     let b = bench(0);
     assert_eq!(put(&b, RPC, "here"), Ok(MetadataPut::Updated));
