@@ -3,10 +3,12 @@
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use standfast_proto::v1;
 use standfast_wire::calls as w;
+use standfast_wire::types::ErrorCode;
 
 use crate::coordinator::Etcd;
 use crate::mooncake::{Client, TENANT, mount, put_end, put_start, result_of};
@@ -137,8 +139,20 @@ async fn two_unchanged_stock_lines_are_a_pair_through_etcd() {
     a.signal(Signal::SIGKILL);
     b.until("the second leads", |s| role(s) == Some(v1::Role::Primary)).await;
     let mut client = Client::connect_when_served(&b.mooncake).await;
-    let found = client.call(&w::GetReplicaList { key: b"k", tenant_id: TENANT }).await.expect("a result");
-    assert_eq!(result_of!(GetReplicaList, found).map(|found| found.replicas.len()), Ok(1));
+    let read = async {
+        loop {
+            let found =
+                client.call(&w::GetReplicaList { key: b"k", tenant_id: TENANT }).await.expect("a result");
+            match result_of!(GetReplicaList, found) {
+                // Not now, says a primary that waits for the coordinator: a client asks again.
+                Err(ErrorCode::UNAVAILABLE_IN_CURRENT_STATUS) => {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                answer => return answer.map(|found| found.replicas.len()),
+            }
+        }
+    };
+    assert_eq!(tokio::time::timeout(PATIENCE, read).await.expect("in time"), Ok(1));
     // The same line again: now it follows.
     let again = line(port);
     again.until("the first is back in sync", in_sync).await;
