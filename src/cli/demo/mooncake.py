@@ -45,11 +45,11 @@ def main():
         ending.set()
 
     threading.Thread(target=listen, daemon=True).start()
-    writer, reader = client(64 << 20), client(0)
+    store = client(64 << 20)
     acked = []
 
     def read(key):
-        got = bytes(reader.get(key))
+        got = bytes(store.get(key))
         if got:
             counts["gets"] += 1
             counts["wrong"] += got != value_of(key)
@@ -58,7 +58,7 @@ def main():
     while not ending.is_set():
         after = killed.is_set()
         key = f"wheel-{counts['puts']}-{time.monotonic_ns()}"
-        if len(acked) < KEYS_MAX and writer.put(key, value_of(key)) == 0:
+        if len(acked) < KEYS_MAX and store.put(key, value_of(key)) == 0:
             acked.append(key)
             counts["puts"] += 1
             counts["after"] += after
