@@ -54,9 +54,7 @@ impl Call<'_> {
     pub(super) fn list_keys(&mut self, shard: u16) -> Result<Vec<Bytes>, Refusal> {
         let home = HomeId::from_index(shard.into()).filter(|home| *home != HomeId::SEGMENTS);
         let home = home.ok_or_else(|| invalid("shard", &shard, "0 to 1023"))?;
-        let table = self.master.store.segments().read();
-        self.depend(table.mark().applied());
-        let mut keys = self.list(home, |o| o.is_readable(&table));
+        let mut keys = self.list(home, |table, o| o.is_readable(table));
         keys.sort_unstable();
         Ok(keys.iter().filter_map(|key| user_key(key)).map(Bytes::copy_from_slice).collect())
     }
