@@ -164,6 +164,7 @@ struct App {
     services: grpc::Services<BootClock>,
     mooncake: Option<coro_rpc::Port>,
     http: Option<TcpListener>,
+    transfer_metadata: Option<TcpListener>,
     exporter: Option<Exporter>,
     webhook: Option<WebhookSender>,
     serving: watch::Receiver<Option<Epoch>>,
@@ -181,6 +182,7 @@ async fn run(config: ServeConfig, logs: LogControl) -> anyhow::Result<()> {
         services,
         mooncake,
         http,
+        transfer_metadata,
         exporter,
         webhook,
         serving,
@@ -223,6 +225,14 @@ async fn run(config: ServeConfig, logs: LogControl) -> anyhow::Result<()> {
             }
         });
     }
+    if let Some(listener) = transfer_metadata {
+        let (hall, stop) = (Arc::clone(&services.hall), stop.clone().cancelled_owned());
+        tasks.spawn(async move {
+            if let Err(e) = admin::serve_metadata(listener, hall, stop).await {
+                tracing::error!("the transfer metadata server failed: {e}");
+            }
+        });
+    }
     let door = tasks.spawn(grpc::serve(listener, services, stop.clone().cancelled_owned()));
     println!("{ready}");
     let asked = stop_signal()?;
@@ -261,6 +271,16 @@ async fn build(config: ServeConfig) -> anyhow::Result<App> {
     let mooncake = mooncake.transpose()?;
     let http = listen_http(config.http).await?;
     let http_address = http.as_ref().and_then(|l| l.local_addr().ok()).map(|a| a.to_string());
+    let transfer_metadata = match config.transfer_metadata {
+        Some(at) => Some(
+            TcpListener::bind(at)
+                .await
+                .with_context(|| format!("cannot listen on {at} for transfer metadata"))?,
+        ),
+        None => None,
+    };
+    let metadata_address =
+        transfer_metadata.as_ref().and_then(|l| l.local_addr().ok()).map(|a| a.to_string());
     let mooncake_address = mooncake.as_ref().map(|port| port.address().to_string());
     refuse_second_founder(&config).await?;
     let (clock, entropy) = (Arc::new(BootClock), OsEntropy);
@@ -272,7 +292,8 @@ async fn build(config: ServeConfig) -> anyhow::Result<App> {
     };
     let ready = serde_json::json!({
         "schema": 1, "node": me.node.as_str(), "role": role_name(config.role), "grpc": address,
-        "mooncake": mooncake_address, "http": http_address, "pid": std::process::id(),
+        "mooncake": mooncake_address, "http": http_address,
+        "transfer_metadata": metadata_address, "pid": std::process::id(),
     });
     let (exporter, instruments) = instruments(&config)?;
     let node = Node::new(node_config(&config, me.clone(), mooncake_address.clone(), entropy.random() as u64));
@@ -363,6 +384,7 @@ async fn build(config: ServeConfig) -> anyhow::Result<App> {
         services,
         mooncake,
         http,
+        transfer_metadata,
         exporter,
         webhook: sender,
         serving: serving.watch(),

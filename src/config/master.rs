@@ -45,6 +45,9 @@ pub struct MasterArgs {
     /// Whether soft-pinned objects may be evicted when nothing else is left
     #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
     pub evict_soft_pinned: bool,
+    /// Forget what a lender's transfer engine has told when the lender is expired
+    #[arg(long, requires = "transfer_metadata")]
+    pub transfer_metadata_cleanup: bool,
     /// Copy and move tasks that may wait
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     pub tasks_pending_max: u64,
@@ -122,6 +125,7 @@ impl MasterArgs {
             times,
             clients: ClientTimes { ttl: Some(ms(self.client_ttl_ms)), ..ClientTimes::default() },
             placement: self.placement,
+            metadata_cleanup: self.transfer_metadata_cleanup,
             ..MasterConfig::default()
         }
     }

@@ -69,6 +69,10 @@ pub struct ServeArgs {
     /// Address of the HTTP port for metrics and health [default: 127.0.0.1:9003]; port 0 takes any
     #[arg(long, value_name = "ADDR")]
     pub http: Option<SocketAddr>,
+    /// Address of the transfer metadata server, which Mooncake's transfer engines are told as
+    /// http://HOST:PORT/metadata; none unless given, port 0 takes any
+    #[arg(long, value_name = "ADDR")]
+    pub transfer_metadata: Option<SocketAddr>,
     /// Address of the other node's gRPC port; a standby follows it
     #[arg(long, value_name = "HOST:PORT")]
     pub peer: Option<String>,
@@ -176,6 +180,8 @@ pub struct ServeConfig {
     pub mooncake: Option<SocketAddr>,
     /// Where metrics, health and administration are served; [`HTTP_DEFAULT`] unless given.
     pub http: Option<SocketAddr>,
+    /// Where transfer engines tell each other what they need.
+    pub transfer_metadata: Option<SocketAddr>,
     /// Whom to follow.
     pub peer: Option<String>,
     /// When replies go out.
@@ -264,6 +270,7 @@ impl TryFrom<&ServeArgs> for ServeConfig {
             grpc: a.grpc,
             mooncake: a.mooncake,
             http: a.http,
+            transfer_metadata: a.transfer_metadata,
             peer: a.peer.clone(),
             ack: a.ack,
             heartbeat: Duration::from_millis(a.heartbeat_ms),

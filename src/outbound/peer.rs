@@ -17,8 +17,11 @@ const OPEN_TIMEOUT: Duration = Duration::from_secs(2);
 const RECEIVED_MAX: usize = 64;
 /// Chunks of a full sync received and not yet handed on.
 const CHUNKS_RECEIVED_MAX: usize = 2;
-/// Largest frame; a batch is at most half a MiB, its framing a few bytes.
-const FRAME_BYTES_MAX: usize = 2 << 20;
+/// Largest frame of a full sync; a chunk is a quarter of a MiB, its framing a few bytes.
+const CHUNK_BYTES_MAX: usize = 2 << 20;
+/// Largest frame of the log's stream. A batch is at most half a MiB, but an image of the segment table, of which
+/// verification asks, is whole: 64 Ki mounts and 64 MiB of transfer metadata fit.
+const FRAME_BYTES_MAX: usize = 192 << 20;
 /// Bytes on their way before the sender must wait.
 const WINDOW_BYTES: u32 = 8 << 20;
 
@@ -97,7 +100,7 @@ impl PeerLink for GrpcPeer {
         request: v1::FullSyncRequest,
     ) -> Result<mpsc::Receiver<Result<v1::FullSyncFrame, LinkFault>>, LinkFault> {
         let channel = self.connect().await?;
-        let mut client = ReplicationClient::new(channel).max_decoding_message_size(FRAME_BYTES_MAX);
+        let mut client = ReplicationClient::new(channel).max_decoding_message_size(CHUNK_BYTES_MAX);
         let opened = tokio::time::timeout(OPEN_TIMEOUT, client.full_sync(request)).await;
         let reply = opened.map_err(|_| self.fault(&"no answer to the full sync's opening within 2 s"))?;
         let incoming = reply.map_err(|s| self.fault(&s.message()))?.into_inner();

@@ -82,7 +82,11 @@ fn keys(request: &Request) -> Box<dyn Iterator<Item = &[u8]> + '_> {
         | Request::RemoveAll { .. }
         | Request::QueryTask { .. }
         | Request::FetchTasks { .. }
-        | Request::MarkTaskToComplete { .. } => Box::new(std::iter::empty()),
+        | Request::MarkTaskToComplete { .. }
+        | Request::ListKeys { .. }
+        | Request::GetMetadata { .. }
+        | Request::PutMetadata { .. }
+        | Request::RemoveMetadata { .. } => Box::new(std::iter::empty()),
     }
 }
 

@@ -9,7 +9,7 @@ use standfast_proto::v1;
 use crate::telemetry::Times;
 use crate::telemetry::catalog::STOCK_CALLS;
 
-const CALLS: [&str; 31] = [
+const CALLS: [&str; 35] = [
     "MountSegment",
     "ReMountSegment",
     "UnmountSegment",
@@ -41,6 +41,10 @@ const CALLS: [&str; 31] = [
     "QueryTask",
     "FetchTasks",
     "MarkTaskToComplete",
+    "ListKeys",
+    "GetMetadata",
+    "PutMetadata",
+    "RemoveMetadata",
 ];
 
 /// Where a write spends its time: until its decision begins, until it is
@@ -71,7 +75,7 @@ impl Door {
 }
 
 /// What became of calls and of their elements.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Traffic {
     calls: [[Call; CALLS.len()]; Door::ALL.len()],
     stock: [Stock; STOCK_CALLS.len()],
@@ -80,6 +84,21 @@ pub struct Traffic {
     refused: AtomicU64,
     unknown: AtomicU64,
     without_room: AtomicU64,
+}
+
+impl Default for Traffic {
+    fn default() -> Self {
+        // An array this long has no default of its own.
+        Self {
+            calls: std::array::from_fn(|_| std::array::from_fn(|_| Call::default())),
+            stock: std::array::from_fn(|_| Stock::default()),
+            stages: <[Times; STAGES.len()]>::default(),
+            acked_writes: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+            unknown: AtomicU64::new(0),
+            without_room: AtomicU64::new(0),
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -268,7 +287,11 @@ fn outcomes(response: &Response) -> (u64, u64) {
         | Response::CopyRevoke(r)
         | Response::MoveEnd(r)
         | Response::MoveRevoke(r)
+        | Response::RemoveMetadata(r)
         | Response::MarkTaskToComplete(r) => split(std::slice::from_ref(r)),
+        Response::ListKeys(r) => split(std::slice::from_ref(r)),
+        Response::GetMetadata(r) => split(std::slice::from_ref(r)),
+        Response::PutMetadata(r) => split(std::slice::from_ref(r)),
         Response::CreateCopyTask(r) | Response::CreateMoveTask(r) => split(std::slice::from_ref(r)),
         Response::QueryTask(r) => split(std::slice::from_ref(r)),
         Response::FetchTasks(tasks) => (tasks.len() as u64, 0),

@@ -8,6 +8,7 @@ use v1::{Role, RoleChangeKind};
 
 use super::catalog as m;
 use super::exposition::Exposition;
+use super::stock;
 
 /// All metrics of this status.
 #[must_use]
@@ -18,7 +19,6 @@ pub fn exposition(status: &v1::NodeStatus) -> Exposition {
     replication(status, &mut out);
     if let Some(traffic) = &status.traffic {
         writes(traffic, &mut out);
-        stock_calls(traffic, &mut out);
     }
     readiness(status, &mut out);
     automation(status, &mut out);
@@ -28,6 +28,7 @@ pub fn exposition(status: &v1::NodeStatus) -> Exposition {
         state(store, &mut out);
     }
     health(status, &mut out);
+    stock::add(status, &mut out);
     out
 }
 
@@ -192,6 +193,7 @@ fn writes(traffic: &v1::Traffic, out: &mut Exposition) {
     let gets = |result| elements.get(&("get_replica_list", result)).copied().unwrap_or(0);
     out.count(&m::STOCK_GETS, &[], gets("ok") + gets("error"));
     out.count(&m::STOCK_VALID_GETS, &[], gets("ok"));
+    out.count(&m::STOCK_MEM_HITS, &[], gets("ok"));
     out.known(&m::REFUSED_TOTAL, &[], traffic.refused);
     out.known(&m::UNKNOWN_TOTAL, &[], traffic.unknown_outcomes);
     out.known(&m::ALLOCATION_FAILURES, &[], traffic.allocation_failures);
@@ -214,27 +216,6 @@ fn durations(traffic: &v1::Traffic) -> BTreeMap<&'static str, v1::Histogram> {
         }
     }
     sums
-}
-
-fn stock_calls(traffic: &v1::Traffic, out: &mut Exposition) {
-    for counted in &traffic.stock_calls {
-        let call = m::STOCK_CALLS.iter().find(|c| c.op == counted.op && c.batch == counted.batch);
-        for metric in call.map_or(&[][..], |c| c.metrics()) {
-            let ends = |end: &str| metric.name.ends_with(end);
-            let value = if ends("_requests_total") {
-                counted.requests
-            } else if ends("_failures_total") {
-                counted.failures
-            } else if ends("_partial_successes_total") {
-                counted.partial_successes
-            } else if ends("_failed_items_total") {
-                counted.failed_items
-            } else {
-                counted.items
-            };
-            out.count(metric, &[], value);
-        }
-    }
 }
 
 fn readiness(status: &v1::NodeStatus, out: &mut Exposition) {
@@ -308,38 +289,15 @@ fn change_word(kind: RoleChangeKind) -> &'static str {
 
 fn state(store: &v1::Store, out: &mut Exposition) {
     out.count(&m::OBJECTS, &[], store.objects);
-    out.count(&m::STOCK_KEYS, &[], store.objects);
     out.known(&m::ALLOCATED_BYTES, &[], store.used_bytes);
-    out.known(&m::STOCK_ALLOCATED, &[], store.used_bytes);
     out.count(&m::CAPACITY_BYTES, &[], store.capacity_bytes);
-    out.count(&m::STOCK_CAPACITY, &[], store.capacity_bytes);
     if let Some(clients) = &store.clients {
         out.known(&m::CLIENTS, &["ok"], clients.ok);
         out.known(&m::CLIENTS, &["needing_remount"], clients.needing_remount);
-        out.known(&m::STOCK_CLIENTS, &[], clients.ok);
-    }
-    if let Some(e) = &store.eviction {
-        out.count(&m::STOCK_EVICTIONS_TRIED, &[], e.passes);
-        out.count(&m::STOCK_EVICTIONS, &[], e.successful_passes);
-        out.count(&m::STOCK_EVICTED_KEYS, &[], e.objects);
-        out.count(&m::STOCK_EVICTED_BYTES, &[], e.bytes);
-        out.count(&m::STOCK_DISCARDED, &[], e.discarded);
-        out.count(&m::STOCK_RELEASED, &[], e.released);
     }
     for state in m::SEGMENT_STATES {
         let count = store.segment_list.iter().filter(|s| s.state == *state).count();
         out.count(&m::SEGMENTS, &[state], count as u64);
-    }
-    // Several mounts may share a name: one series a name.
-    let mut named: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
-    for s in &store.segment_list {
-        let (used, size) = named.entry(&s.name).or_default();
-        *used = used.saturating_add(s.used_bytes.unwrap_or(0));
-        *size = size.saturating_add(s.size_bytes);
-    }
-    for (name, (used, size)) in named {
-        out.count(&m::STOCK_SEGMENT_ALLOCATED, &[name], used);
-        out.count(&m::STOCK_SEGMENT_CAPACITY, &[name], size);
     }
 }
 

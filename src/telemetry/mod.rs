@@ -11,6 +11,7 @@ mod metrics;
 pub mod otel;
 mod process;
 mod recorder;
+mod stock;
 
 pub use clocks::{ClockEstimate, Exchange};
 pub use exposition::{CONTENT_TYPE, Exposition};

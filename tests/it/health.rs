@@ -102,7 +102,7 @@ async fn stock_endpoints_answer_in_the_stock_form() {
     assert_eq!(buffer["buffer_address_"], 1_u64 << 40);
     let (code, missing) = json(&a, "/query_key?key=none").await;
     assert_eq!((code, &missing["error_code"]), (404, &(-704).into()));
-    assert_eq!(json(&a, "/query_key").await.0, 400);
+    assert_eq!(json(&a, "/query_key").await.0, 404, "as release 0.3.13.post1 has it");
     let (_, many) = json(&a, "/batch_query_keys?keys=k,none").await;
     assert_eq!(
         (&many["data"]["k"]["ok"], &many["data"]["none"]["error"]),
@@ -110,7 +110,10 @@ async fn stock_endpoints_answer_in_the_stock_form() {
     );
     assert_eq!(json(&a, "/batch_query_keys").await, (400, serde_json::json!({"error": "No keys provided"})));
 
+    assert_eq!(page(&a, "/get_all_keys").await, (200, "k\n".to_owned()), "what can be read");
     assert_eq!(page(&a, "/get_all_segments").await, (200, "host-1:1\n".to_owned()));
+    assert_eq!(json(&a, "/kv_events/status").await.0, 200);
+    assert_eq!(json(&a, "/api/v1/drain_jobs/query?job_id=1-1").await.0, 409);
     let (_, detail) = json(&a, "/get_segments_detail").await;
     let row = &detail["segments"][0];
     assert_eq!((&detail["total_segments"], &row["base_address"]), (&1.into(), &"0x10000000000".into()));
@@ -123,8 +126,15 @@ async fn stock_endpoints_answer_in_the_stock_form() {
     assert_eq!((&state["status"], &state["status_name"]), (&1.into(), &"OK".into()));
     assert_eq!(json(&a, "/api/v1/segments/status?segment=no").await.0, 404);
     assert_eq!(json(&a, "/api/v1/tenant_quotas").await.0, 409);
-    for path in ["/get_all_segments", "/get_segments_detail", "/query_key?key=k", "/query_segment?segment=x"]
-    {
+    for path in [
+        "/get_all_keys",
+        "/get_all_segments",
+        "/get_segments_detail",
+        "/kv_events/status",
+        "/query_key?key=k",
+        "/query_key",
+        "/query_segment?segment=x",
+    ] {
         let (code, body) = json(&b, path).await;
         assert_eq!((code, &body["error_message"]), (503, &"service plane is not active".into()), "{path}");
     }

@@ -34,5 +34,6 @@ mod security;
 mod stock;
 mod stopped;
 mod trace;
+mod transfer_metadata;
 mod traps;
 mod verify;

@@ -24,6 +24,8 @@ pub(crate) struct Node {
     pub(crate) mooncake: String,
     /// Address of the HTTP port.
     pub(crate) http: String,
+    /// Address of the transfer metadata server; empty when it has none.
+    pub(crate) transfer_metadata: String,
 }
 
 impl Node {
@@ -78,7 +80,8 @@ impl Node {
         let addr = ready["grpc"].as_str().expect("its address").to_owned();
         let mooncake = ready["mooncake"].as_str().unwrap_or_default().to_owned();
         let http = ready["http"].as_str().unwrap_or_default().to_owned();
-        Self { child, addr, mooncake, http }
+        let transfer_metadata = ready["transfer_metadata"].as_str().unwrap_or_default().to_owned();
+        Self { child, addr, mooncake, http, transfer_metadata }
     }
 
     /// A primary and an in-sync standby.

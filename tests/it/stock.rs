@@ -1,12 +1,19 @@
 //! A stock command line, as `mooncake_master` and as `standfast mooncake-master`.
 
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
+use nix::sys::signal::Signal;
+use standfast_proto::v1;
 use standfast_wire::calls as w;
+use standfast_wire::types::ErrorCode;
 
+use crate::coordinator::Etcd;
 use crate::mooncake::{Client, TENANT, mount, put_end, put_start, result_of};
 use crate::node::{Node, PATIENCE};
+use crate::scrape::page;
 
 /// A folder that is gone with the test.
 struct Folder(PathBuf);
@@ -91,13 +98,65 @@ async fn two_stock_lines_and_five_words_of_ours_are_a_pair() {
     };
     let a = start("--standfast_node=a");
     let b = start(&format!("--standfast_node=b --standfast_role=standby --standfast_peer={}", a.addr));
-    b.until("in sync", |s| {
-        s.rehearsal.as_ref().is_some_and(|r| r.verdict() == standfast_proto::v1::Verdict::Yes)
-    })
-    .await;
+    b.until("in sync", |s| s.rehearsal.as_ref().is_some_and(|r| r.verdict() == v1::Verdict::Yes)).await;
     let mut client = Client::connect_when_served(&a.mooncake).await;
     let mounted = tokio::time::timeout(PATIENCE, client.call(&mount(1 << 20))).await.expect("in time");
     assert_eq!(result_of!(MountSegment, mounted.expect("a result")), Ok(()));
+}
+
+/// A port of which the next is free, too: it will be that for peers.
+fn free_pair() -> u16 {
+    let free =
+        |port: u16| TcpListener::bind(("127.0.0.1", port)).and_then(|l| l.local_addr()).map(|a| a.port());
+    let mut ports = (0..100).filter_map(|_| free(0).ok());
+    ports.find(|port| port.checked_add(1).is_some_and(|next| free(next).is_ok())).expect("two ports")
+}
+
+#[tokio::test]
+async fn two_unchanged_stock_lines_are_a_pair_through_etcd() {
+    let Some(etcd) = Etcd::start_or_skip().await else { return };
+    let line = |port: u16| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_standfast"));
+        command.args(["mooncake-master", "--enable_ha=true", "--rpc_address=127.0.0.1", "--metrics_port=0"]);
+        command.arg(format!("--etcd_endpoints=http://{}", etcd.address)).arg(format!("--rpc_port={port}"));
+        Node::start_words(command)
+    };
+    let role = |s: &v1::NodeStatus| s.leadership.as_ref().map(v1::Leadership::role);
+    let in_sync = |s: &v1::NodeStatus| s.rehearsal.as_ref().is_some_and(|r| r.verdict() == v1::Verdict::Yes);
+    let port = free_pair();
+    let a = line(port);
+    a.until("the first leads", |s| role(s) == Some(v1::Role::Primary)).await;
+    let b = line(free_pair());
+    b.until("the second is in sync", in_sync).await;
+    let mut client = Client::connect_when_served(&a.mooncake).await;
+    let mounted = tokio::time::timeout(PATIENCE, client.call(&mount(1 << 20))).await.expect("in time");
+    assert_eq!(result_of!(MountSegment, mounted.expect("a result")), Ok(()));
+    for answer in [client.call(&put_start(b"k")).await, client.call(&put_end(b"k")).await] {
+        answer.expect("a result");
+    }
+    let (_, leader) = page(&b, "/leader").await;
+    assert!(leader.contains(&format!("\"leader_address\":\"{}\"", a.mooncake)), "{leader}");
+    a.signal(Signal::SIGKILL);
+    b.until("the second leads", |s| role(s) == Some(v1::Role::Primary)).await;
+    let mut client = Client::connect_when_served(&b.mooncake).await;
+    let read = async {
+        loop {
+            let found =
+                client.call(&w::GetReplicaList { key: b"k", tenant_id: TENANT }).await.expect("a result");
+            match result_of!(GetReplicaList, found) {
+                // Not now, says a primary that waits for the coordinator: a client asks again.
+                Err(ErrorCode::UNAVAILABLE_IN_CURRENT_STATUS) => {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                answer => return answer.map(|found| found.replicas.len()),
+            }
+        }
+    };
+    assert_eq!(tokio::time::timeout(PATIENCE, read).await.expect("in time"), Ok(1));
+    // The same line again: now it follows.
+    let again = line(port);
+    again.until("the first is back in sync", in_sync).await;
+    assert_eq!(role(&again.status(false).await), Some(v1::Role::Standby));
 }
 
 #[test]

@@ -62,7 +62,7 @@ pub(crate) struct CaseResult {
 }
 
 /// Runs `suite` and prints its closing line, or one line of JSON.
-pub(crate) fn run(suite: Suite, runs: u32, json: bool) -> Result<ExitCode> {
+pub(crate) fn run(suite: Suite, runs: u32, case: &str, json: bool) -> Result<ExitCode> {
     let results = match suite {
         Suite::Demo => demo_cases(runs)?,
         Suite::Console => match tmux::present() {
@@ -75,7 +75,7 @@ pub(crate) fn run(suite: Suite, runs: u32, json: bool) -> Result<ExitCode> {
         },
         Suite::Failover => return failover(Selection { runs, quick: false, only: None }, json),
         Suite::Replication => vec![replication(runs, MANY_OBJECTS)?],
-        Suite::Wheel => wheel_cases(&wheel::python()?, runs, true)?,
+        Suite::Wheel => wheel_cases(&wheel::python()?, runs, true, case)?,
         Suite::Wheels => releases(runs)?,
     };
     let (tally, notes) = summary(&results);
@@ -221,11 +221,11 @@ fn replication(runs: u32, objects: u64) -> Result<CaseResult> {
     Ok(CaseResult { name: "replication", run: 1, seconds: watch.elapsed().as_secs_f64(), reasons })
 }
 
-/// Runs the cases of the wheel `runs` times: all of them, or the quick ones.
-pub(crate) fn wheel_cases(python: &Path, runs: u32, full: bool) -> Result<Vec<CaseResult>> {
+/// Runs the cases of the wheel with this in their name `runs` times: all of them, or the quick ones.
+pub(crate) fn wheel_cases(python: &Path, runs: u32, full: bool, named: &str) -> Result<Vec<CaseResult>> {
     let mut results = Vec::new();
     for run in 1..=runs {
-        for case in wheel_cases::cases(full) {
+        for case in wheel_cases::cases(full).filter(|case| case.name.contains(named)) {
             let watch = Stopwatch::start();
             let reasons = wheel_cases::run(case, python)?;
             results.push(CaseResult {

@@ -25,6 +25,7 @@ mod verdict;
 mod verify;
 mod wheel;
 mod wheel_cases;
+mod wheel_pair;
 
 use std::process::ExitCode;
 
@@ -111,7 +112,7 @@ enum Command {
         /// Of the failover suite: few faults, and short ones
         #[arg(long)]
         quick: bool,
-        /// Of the failover suite: only the fault of this name
+        /// Of the failover suite: only the fault of this name; of the wheel suite: only cases with this in their name
         #[arg(long, value_name = "NAME")]
         case: Option<String>,
         /// Print one line of JSON instead of text
@@ -136,7 +137,9 @@ fn main() -> ExitCode {
             failover::named(case.as_deref())
                 .and_then(|only| e2e::failover(Selection { runs, quick, only }, json))
         }
-        Command::E2e { suite, runs, json, .. } => e2e::run(suite, runs, json),
+        Command::E2e { suite, runs, case, json, .. } => {
+            e2e::run(suite, runs, &case.unwrap_or_default(), json)
+        }
     };
     done.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");

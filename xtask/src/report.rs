@@ -72,6 +72,9 @@ pub(crate) fn run(page: Page, runs: Option<u32>, from: Option<PathBuf>) -> Resul
     let path = root().join("docs/reports").join(page.name()).with_extension("md");
     fs::create_dir_all(path.parent().context("it has a folder")?)?;
     fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    if page == Page::Performance {
+        performance::write_side_by_side(&line)?;
+    }
     println!("wrote docs/reports/{}.md", page.name());
     Ok(if line["failed"] == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

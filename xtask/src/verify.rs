@@ -83,7 +83,7 @@ fn run_step(step: Step, strict: bool) -> Outcome {
             Err(error) => Ok(skipped(&format!("{error:#}"), strict)),
         },
         Work::Wheel { full } => match wheel::python() {
-            Ok(python) => e2e::wheel_cases(&python, 1, full).map(|results| e2e::summary(&results)),
+            Ok(python) => e2e::wheel_cases(&python, 1, full, "").map(|results| e2e::summary(&results)),
             Err(error) => Ok(skipped(&format!("{error:#}"), strict)),
         },
         Work::Coverage if !coverage::is_there() => {

@@ -1,8 +1,9 @@
 //! `cargo xtask e2e wheel` and `wheels`: the released Mooncake client against the debug binary, every byte read back.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::mpsc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -10,13 +11,15 @@ use serde_json::Value;
 
 use crate::process::Owned;
 use crate::run::{self, Stopwatch, build_binary, pause, root};
-use crate::wheel;
+use crate::{wheel, wheel_pair};
 
 /// A safety limit for a loaded machine, not a figure.
 const LIMIT: Duration = Duration::from_secs(300);
 /// For both copies to stand at one position once the clients are gone.
 const QUIET_LIMIT: Duration = Duration::from_secs(30);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// Lines that a script may say before they are read.
+const LINES_MAX: usize = 1024;
 
 /// One script against one way to run a master.
 pub(crate) struct Case {
@@ -24,10 +27,21 @@ pub(crate) struct Case {
     script: &'static str,
     /// Of the master.
     words: &'static [&'static str],
-    /// A standby is attached; afterwards the two are compared.
-    standby: bool,
+    masters: Masters,
     /// Only where everything is run.
     full: bool,
+}
+
+/// Which masters a case runs against.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Masters {
+    One,
+    /// A standby is attached; afterwards the two are compared.
+    WithStandby,
+    /// Two unchanged lines with --enable_ha, of which one is killed.
+    Pair,
+    /// Those of `standfast demo --mooncake`, which runs a script of its own.
+    Demo,
 }
 
 /// As `serve` takes it.
@@ -47,11 +61,27 @@ const STOCK: &[&str] = &[
     "--logtostderr",
 ];
 
+const DEMO: &[&str] = &["demo", "--mooncake", "--headless", "--duration", "20s", "--json"];
+
 const CASES: &[Case] = &[
-    Case { name: "smoke", script: "smoke.py", words: SERVE, standby: false, full: false },
-    Case { name: "stock command line", script: "basic.py", words: STOCK, standby: false, full: false },
-    Case { name: "suite", script: "suite.py", words: STOCK, standby: false, full: true },
-    Case { name: "suite with a standby", script: "suite.py", words: STOCK, standby: true, full: true },
+    Case { name: "smoke", script: "smoke.py", words: SERVE, masters: Masters::One, full: false },
+    Case { name: "stock command line", script: "basic.py", words: STOCK, masters: Masters::One, full: false },
+    Case {
+        name: "stock pair, failover",
+        script: "failover.py",
+        words: wheel_pair::LINE,
+        masters: Masters::Pair,
+        full: false,
+    },
+    Case { name: "demo", script: "", words: DEMO, masters: Masters::Demo, full: true },
+    Case { name: "suite", script: "suite.py", words: STOCK, masters: Masters::One, full: true },
+    Case {
+        name: "suite with a standby",
+        script: "suite.py",
+        words: STOCK,
+        masters: Masters::WithStandby,
+        full: true,
+    },
 ];
 
 /// The cases of a suite.
@@ -62,10 +92,15 @@ pub(crate) fn cases(full: bool) -> impl Iterator<Item = &'static Case> {
 /// Runs a case once against a master of its own; returns what is wrong.
 pub(crate) fn run(case: &Case, python: &Path) -> Result<Vec<String>> {
     let binary = build_binary()?;
+    match case.masters {
+        Masters::Pair => return wheel_pair::run(&binary, python, case.script),
+        Masters::Demo => return demo(&binary),
+        Masters::One | Masters::WithStandby => {}
+    }
     let mut primary = Master::start(&binary, case.words, None)?;
-    let mut standby = match case.standby {
-        true => Some(Master::start(&binary, case.words, Some(&primary.grpc))?),
-        false => None,
+    let mut standby = match case.masters {
+        Masters::WithStandby => Some(Master::start(&binary, case.words, Some(&primary.grpc))?),
+        Masters::One | Masters::Pair | Masters::Demo => None,
     };
     if standby.is_some() {
         until(&binary, &primary.grpc, |line| line["verdict"] == "ok")?;
@@ -79,6 +114,19 @@ pub(crate) fn run(case: &Case, python: &Path) -> Result<Vec<String>> {
     Ok(reasons)
 }
 
+/// What is wrong with a demo beside which the client ran.
+fn demo(binary: &Path) -> Result<Vec<String>> {
+    let mut command = Command::new(binary);
+    command.args(DEMO).stdin(Stdio::null()).stderr(Stdio::null());
+    eprintln!("$ {}", run::show(&command));
+    let line = run::output_json(command)?;
+    let seen = &line["mooncake"];
+    eprintln!("{seen}");
+    let sound = line["verdict"] == "ok" && seen["wrong"] == 0;
+    let busy = ["puts", "gets"].iter().all(|name| seen[name].as_u64() > Some(0));
+    Ok(if sound && busy { Vec::new() } else { vec![line.to_string()] })
+}
+
 /// A row of the support table: what is wrong with a release.
 pub(crate) fn release(version: &str) -> Result<Vec<String>> {
     let python = wheel::python_with(version)?;
@@ -90,40 +138,50 @@ pub(crate) fn release(version: &str) -> Result<Vec<String>> {
 
 /// Runs a script; returns what is wrong with how it ended.
 fn script(name: &str, python: &Path, master: &str) -> Result<Vec<String>> {
+    play(name, python, &[master], || bail!("nobody is to be killed in {name}"))
+}
+
+/// The same with these words; when it asks for that, `kill` does something to the masters.
+pub(crate) fn play(
+    name: &str,
+    python: &Path,
+    words: &[&str],
+    mut kill: impl FnMut() -> Result<()>,
+) -> Result<Vec<String>> {
     let mut command = wheel::command(python);
-    command.current_dir(root()).arg(Path::new("tests/wheel").join(name)).arg(master);
+    command.current_dir(root()).arg(Path::new("tests/wheel").join(name)).args(words);
     // Its own folder is not written to.
     command.env("PYTHONDONTWRITEBYTECODE", "1");
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
     eprintln!("$ {}", run::show(&command));
-    let mut child = command.spawn().context("cannot start the script")?;
-    let stdout = child.stdout.take().context("piped")?;
-    // Read while it runs: a full pipe would stop it.
-    let reader = std::thread::spawn(move || {
-        let mut last = None;
-        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-            eprintln!("{line}");
-            last = Some(line);
-        }
-        last
+    let mut child = Owned(command.spawn().context("cannot start the script")?);
+    let (mut stdin, stdout) =
+        (child.0.stdin.take().context("piped")?, child.0.stdout.take().context("piped")?);
+    let (said, lines) = mpsc::sync_channel(LINES_MAX);
+    // Read while it runs: a full pipe would stop it. It ends with the script.
+    std::thread::spawn(move || {
+        let lines = BufReader::new(stdout).lines().map_while(Result::ok);
+        lines.into_iter().take_while(|line| said.send(line.clone()).is_ok()).for_each(drop);
     });
-    let watch = Stopwatch::start();
-    let ended = loop {
-        if let Some(status) = child.try_wait()? {
-            break Some(status);
+    let (watch, mut last) = (Stopwatch::start(), None);
+    while watch.elapsed() < LIMIT {
+        match lines.recv_timeout(LOOK_EVERY) {
+            Ok(line) => {
+                eprintln!("{line}");
+                if line == "kill" {
+                    kill()?;
+                    writeln!(stdin, "killed").context("the script is gone")?;
+                }
+                last = Some(line);
+            }
+            Err(mpsc::RecvTimeoutError::Timeout) => {}
+            Err(mpsc::RecvTimeoutError::Disconnected) => {
+                let status = child.0.wait()?;
+                return Ok(judge(status.success(), last.as_deref()));
+            }
         }
-        if watch.elapsed() >= LIMIT {
-            child.kill()?;
-            child.wait()?;
-            break None;
-        }
-        pause(LOOK_EVERY);
-    };
-    let Some(status) = ended else {
-        return Ok(vec![format!("did not end within {} s and was killed", LIMIT.as_secs())]);
-    };
-    let last = reader.join().unwrap_or_default();
-    Ok(judge(status.success(), last.as_deref()))
+    }
+    Ok(vec![format!("did not end within {} s and was killed", LIMIT.as_secs())])
 }
 
 /// What is wrong with how a script ended, and with its last line.
@@ -144,7 +202,7 @@ fn judge(exit_ok: bool, line: Option<&str>) -> Vec<String> {
 }
 
 /// Both nodes at one position, and what a recount of each gives.
-fn compared(binary: &Path, grpc: &str) -> Result<Vec<String>> {
+pub(crate) fn compared(binary: &Path, grpc: &str) -> Result<Vec<String>> {
     let same = |line: &Value, what: &str| {
         let nodes = line["nodes"].as_array().map_or(&[][..], Vec::as_slice);
         nodes.len() == 2 && !nodes[0][what].is_null() && nodes[0][what] == nodes[1][what]
@@ -159,7 +217,7 @@ fn compared(binary: &Path, grpc: &str) -> Result<Vec<String>> {
 }
 
 /// The status of both nodes, once it is as wanted.
-fn until(binary: &Path, grpc: &str, wanted: impl Fn(&Value) -> bool) -> Result<Value> {
+pub(crate) fn until(binary: &Path, grpc: &str, wanted: impl Fn(&Value) -> bool) -> Result<Value> {
     let watch = Stopwatch::start();
     loop {
         let mut status = Command::new(binary);
@@ -177,10 +235,10 @@ fn until(binary: &Path, grpc: &str, wanted: impl Fn(&Value) -> bool) -> Result<V
 }
 
 /// A master with a Mooncake port; it ends with this value.
-struct Master {
-    process: Owned,
+pub(crate) struct Master {
+    pub(crate) process: Owned,
     address: String,
-    grpc: String,
+    pub(crate) grpc: String,
 }
 
 impl Master {
@@ -197,6 +255,11 @@ impl Master {
             }
         };
         serve.args(own.split_whitespace());
+        Self::spawn(serve)
+    }
+
+    /// Waits until it is ready.
+    pub(crate) fn spawn(mut serve: Command) -> Result<Self> {
         serve.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
         eprintln!("$ {}", run::show(&serve));
         let process = serve.spawn().context("cannot start the master")?;
@@ -216,7 +279,7 @@ impl Master {
     }
 
     /// That it is gone, if it is.
-    fn ended(&mut self) -> Result<Option<String>> {
+    pub(crate) fn ended(&mut self) -> Result<Option<String>> {
         Ok(self.process.0.try_wait()?.map(|status| format!("a master ended: {status}")))
     }
 }
@@ -240,7 +303,7 @@ mod tests {
 
     #[test]
     fn the_quick_cases_are_the_first_of_all() {
-        assert_eq!((cases(false).count(), cases(true).count()), (2, 4));
-        assert!(cases(true).take(2).zip(cases(false)).all(|(a, b)| a.name == b.name));
+        assert_eq!((cases(false).count(), cases(true).count()), (3, 6));
+        assert!(cases(true).take(3).zip(cases(false)).all(|(a, b)| a.name == b.name));
     }
 }

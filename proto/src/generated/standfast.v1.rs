@@ -928,6 +928,9 @@ pub struct Holder {
     /// 32 hexadecimal digits.
     #[prost(string, optional, tag = "4")]
     pub copy: ::core::option::Option<::prost::alloc::string::String>,
+    /// Where Mooncake's own clients reach it. Absent = it serves none, or it is not known.
+    #[prost(string, optional, tag = "5")]
+    pub mooncake_addr: ::core::option::Option<::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Paused {

@@ -94,6 +94,10 @@ pub(super) fn of(response: Response) -> Vec<String> {
         Response::CopyStart(r) | Response::MoveStart(r) => one!(r, |b| buffers(&b)),
         Response::CreateCopyTask(r) | Response::CreateMoveTask(r) => one!(r, |_| "a task".to_owned()),
         Response::QueryTask(r) => one!(r, |task| task.message),
+        Response::ListKeys(r) => one!(r, |keys| format!("{keys:?}")),
+        Response::GetMetadata(r) => one!(r, |value| value.escape_ascii().to_string()),
+        Response::PutMetadata(r) => one!(r, |put| format!("{put:?}")),
+        Response::RemoveMetadata(r) => vec![done(r.map_err(code_of))],
         Response::FetchTasks(tasks) => tasks.into_iter().map(|task| task.payload).collect(),
     }
 }

@@ -20,6 +20,8 @@ const READY_LIMIT: Duration = Duration::from_secs(15);
 /// Lines of a node's stderr that are kept, to explain a failure.
 const LOG_LINES_MAX: usize = 12;
 pub(super) const CLUSTER: &str = "demo";
+/// Where the released client looks unless it is told otherwise.
+const MOONCAKE_CLUSTER: &str = "mooncake_cluster";
 /// Short, so that removed memory is used again within the run.
 const READ_TTL_MS: &str = "1000";
 
@@ -63,6 +65,8 @@ pub(super) struct Plan {
     pub(super) corrupt: bool,
     /// It is to outlive the demo, should that come to its end.
     pub(super) keep: bool,
+    /// It serves Mooncake's own clients, in a cluster of their own.
+    pub(super) mooncake: bool,
     /// Where its spans go.
     pub(super) otlp: Option<String>,
 }
@@ -187,7 +191,11 @@ impl Node {
 
 fn command(plan: &Plan) -> std::io::Result<Command> {
     let mut command = Command::new(std::env::current_exe()?);
-    command.args(["serve", "--node", plan.name, "--cluster", CLUSTER]);
+    let cluster = if plan.mooncake { MOONCAKE_CLUSTER } else { CLUSTER };
+    command.args(["serve", "--node", plan.name, "--cluster", cluster]);
+    if plan.mooncake {
+        command.args(["--mooncake", ANY_PORT]);
+    }
     command.arg("--coordinator").arg(format!("witness://{}", plan.witness));
     command.args(["--grpc", &plan.grpc, "--http", ANY_PORT]);
     command.args(["--ack", plan.ack.word(), "--read-ttl-ms", READ_TTL_MS]);

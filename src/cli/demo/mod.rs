@@ -5,6 +5,7 @@ mod cluster;
 mod compare;
 mod corrupt;
 mod monitor;
+mod mooncake;
 mod panel;
 mod script;
 mod takeover;
@@ -32,6 +33,7 @@ Examples:
   standfast demo
   standfast demo --headless --duration 20s --json
   standfast demo --corrupt                    bits flip in memory, and are found
+  standfast demo --mooncake                   with the real Mooncake client
   standfast demo --sabotage lose-ack          must end `bad`, with exit code 1
 
 Both nodes end with the demo, however it ends, unless --keep is given.
@@ -59,6 +61,9 @@ pub(crate) struct DemoArgs {
     /// Flip bits in the standby's memory, to see that they are found and repaired
     #[arg(long, conflicts_with = "sabotage")]
     corrupt: bool,
+    /// Run the released Mooncake client beside it, where Python and its wheel are found
+    #[arg(long)]
+    mooncake: bool,
     /// Leave the nodes running at the end, and say how to reach them
     #[arg(long)]
     keep: bool,

@@ -19,6 +19,7 @@ use super::cluster::{ANY_PORT, Node, Plan, Witness};
 use super::compare::{Compared, compare};
 use super::corrupt::{self, CorruptFacts};
 use super::monitor::{self, Board};
+use super::mooncake;
 use super::panel::{self, Stage};
 use super::takeover::{self, AWAY};
 use super::verdict::{FailoverFacts, Measured, NodeFacts};
@@ -135,6 +136,7 @@ impl Run {
             sabotage: sabotage.filter(|sabotage| sabotage.strikes_the_primary()),
             corrupt,
             keep,
+            mooncake: false,
             otlp: otlp.as_ref().map(|collector| collector.as_str().to_owned()),
         };
         let a = takeover::found(&plan).await?;
@@ -160,6 +162,12 @@ impl Run {
         }
         let began = Instant::now();
         let at = |share: f64| began + self.args.duration.mul_f64(share);
+        let mut wheel = JoinSet::new();
+        if self.args.mooncake {
+            let plan = Plan { corrupt: false, keep: false, ..pair.again.clone() };
+            let kill_at = (!self.args.no_failover).then(|| at(KILL_AT));
+            wheel.spawn(mooncake::play(plan, kill_at, at(1.0)));
+        }
         let (mount_at, compare_at, kill_at, end_at) = (at(MOUNT_AT), at(COMPARE_AT), at(KILL_AT), at(1.0));
         let mut clients = start_load(world, self.measured.seed);
         self.stage.say(format!("{WRITERS} writers and {READERS} readers work on {KEYS} keys"));
@@ -191,6 +199,12 @@ impl Run {
         }
         self.loaded = began.elapsed().saturating_sub(paused);
         self.stop(world, &mut clients).await;
+        if let Some(played) = wheel.join_next().await {
+            match played.unwrap_or_else(|error| Err(format!("the Mooncake client's part failed: {error}"))) {
+                Ok(facts) => self.measured.mooncake = Some(facts),
+                Err(why) => self.measured.gaps.push(why),
+            }
+        }
         self.look_at_processes(pair);
         self.stage.say("reading every key back");
         let unread = readback::read_all(world).await;

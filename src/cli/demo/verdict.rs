@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::super::exit::Exit;
 use super::super::text::number;
 use super::corrupt::CorruptFacts;
+use super::mooncake::WheelFacts;
 
 /// A node as its own process described it, at the comparison.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -71,6 +72,8 @@ pub(super) struct Measured {
     pub(super) failover: Option<FailoverFacts>,
     /// What was planted in memory; `None` = nothing was to be, or could be.
     pub(super) corruption: Option<CorruptFacts>,
+    /// What the released Mooncake client did; `None` = it was not to run, or could not.
+    pub(super) mooncake: Option<WheelFacts>,
     pub(super) failover_wanted: bool,
     /// What else was seen to be wrong: sentences.
     pub(super) faults: Vec<String>,
@@ -117,6 +120,7 @@ pub(super) fn judge(m: &Measured) -> Verdict {
 fn wrong(m: &Measured) -> Vec<String> {
     let mut reasons = m.faults.clone();
     reasons.extend(m.corruption.iter().flat_map(CorruptFacts::wrong));
+    reasons.extend(m.mooncake.iter().flat_map(|wheel| wheel.faults(m.is_async, m.failover_wanted)));
     if m.digests_equal == Some(false) {
         reasons.push("the copies differ at one position: digest or recount".to_owned());
     }
@@ -207,7 +211,7 @@ pub(super) fn line(m: &Measured, verdict: &Verdict) -> Value {
         "unknown_outcomes": m.unknown, "no_space": m.no_space,
         "failover": failover,
         "verification": CorruptFacts::line(m.corruption.as_ref()),
-        "mooncake": {"wheel": null, "puts": null, "gets": null, "wrong": null},
+        "mooncake": WheelFacts::line(m.mooncake.as_ref()),
     })
 }
 
@@ -255,6 +259,7 @@ pub(super) fn summary(m: &Measured, verdict: &Verdict) -> Vec<String> {
         number(found(m.acked_missing, m.read_back)),
         number(found(m.wrong_bytes, m.reads_checked))
     ));
+    lines.extend(m.mooncake.iter().map(|wheel| format!("  {}", wheel.sentence())));
     lines.extend(verdict.reasons.iter().flat_map(|why| super::super::text::wrap(&format!("  - {why}"), 4)));
     lines
 }

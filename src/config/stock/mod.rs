@@ -5,6 +5,7 @@
 
 mod file;
 mod gflags;
+mod ha;
 mod table;
 mod values;
 
@@ -62,6 +63,9 @@ pub fn translate(words: &[String], around: &impl Surroundings) -> Result<Transla
     }
     let mut translation = Translation { given, words: Vec::new(), lacking: Vec::new() };
     translation.addresses(around);
+    translation.leadership();
+    let words = ha::metadata_server(&mut translation.given, around);
+    translation.words.extend(words);
     for flag in FLAGS {
         translation.flag(flag);
     }
@@ -138,6 +142,15 @@ impl Translation {
         self.given.wrong.extend(wrong);
     }
 
+    /// Who leads: etcd decides, or the flags say it.
+    fn leadership(&mut self) {
+        let words = match ha::coordinator(&mut self.given, &mut self.lacking) {
+            Some(url) => ["--coordinator".to_owned(), url],
+            None => ["--role".to_owned(), self.given.value("standfast_role").to_owned()],
+        };
+        self.words.extend(words);
+    }
+
     fn flag(&mut self, flag: &'static Flag) {
         let Some(value) = self.given.said(flag.name).map(str::to_owned) else { return };
         let is_default = flag.kind.read(flag.default).is_ok_and(|default| default == value);
@@ -158,7 +171,7 @@ impl Translation {
             Meaning::Lacks(why) if !is_default => {
                 self.lacking.push(format!("--{} is `{value}`: {why}", flag.name));
             }
-            Meaning::Only(other) if !is_default => {
+            Meaning::Only(other) if !is_default && !self.is_on(other) => {
                 self.given.notes.push(format!("--{} has no effect without --{other}", flag.name));
             }
             Meaning::Tuning(why) if !is_default => {
@@ -168,8 +181,14 @@ impl Translation {
         }
     }
 
+    /// Whether a flag that others depend on is here, and on.
+    fn is_on(&self, name: &str) -> bool {
+        let here = table::find(name).is_some_and(|flag| flag.meaning == Meaning::Handled);
+        here && self.given.value(name) == "true"
+    }
+
     fn done(self) -> Result<Translated, Vec<String>> {
-        let Self { mut given, mut words, lacking } = self;
+        let Self { mut given, words, lacking } = self;
         if given.value("allow_unsupported") == "true" {
             given.notes.extend(lacking.iter().map(|what| format!("{what}; started without it")));
         } else {
@@ -181,9 +200,6 @@ impl Translation {
         }
         if !given.wrong.is_empty() {
             return Err(given.wrong);
-        }
-        if !words.iter().any(|word| word == "--role") {
-            words.extend(["--role".to_owned(), given.value("standfast_role").to_owned()]);
         }
         Ok(Translated::Serve { words, notes: given.notes })
     }

@@ -206,6 +206,79 @@ fn a_standby_needs_three_words_more() {
     assert_eq!(notes, Vec::<String>::new());
 }
 
+/// Lines of deployments with a standby, unchanged.
+#[test]
+fn stock_lines_with_high_availability_are_nodes_that_etcd_decides_about() {
+    let ha = "--enable_ha=true --rpc_port=50061";
+    let cases = [
+        ("--etcd_endpoints=127.0.0.1:2379 --rpc_address=10.0.0.1", "10.0.0.1", "127.0.0.1:2379"),
+        (
+            "--etcd_endpoints=http://10.0.0.1:2379;http://10.0.0.2:2379/ --rpc_address=master-0",
+            "10.0.0.8",
+            "10.0.0.1:2379 10.0.0.2:2379",
+        ),
+        ("-etcd_endpoints e1:2379,e2:2379 -rpc_interface eth0", "10.0.0.7", "e1:2379 e2:2379"),
+        (
+            "--ha_backend_type=etcd --ha_backend_connstring=e1:1 --etcd_endpoints=e2:1 --rpc_address=10.0.0.1 \
+             --enable_oplog --oplog_poll_interval_ms=1000",
+            "10.0.0.1",
+            "e1:1",
+        ),
+    ];
+    for (line, ip, members) in cases {
+        let (config, notes) = served(&format!("{ha} {line}"));
+        let coordinator = config.coordinator.expect("etcd decides");
+        assert_eq!((coordinator.kind, coordinator.members.join(" ").as_str()), ("etcd", members), "{line}");
+        let at = |port| format!("{ip}:{port}").parse().ok();
+        assert_eq!((config.mooncake, Some(config.grpc), config.peer), (at(50061), at(50062), None), "{line}");
+        let replication = line.contains("--enable_oplog");
+        assert_eq!(notes.len(), usize::from(replication), "{line}: {notes:?}");
+    }
+}
+
+#[test]
+fn high_availability_that_cannot_be_is_refused_by_the_name_of_its_flag() {
+    let here = "--enable_ha --rpc_address=10.0.0.1";
+    let etcd = "--etcd_endpoints=e:2379";
+    for (line, part) in [
+        (here.to_owned(), "--etcd_endpoints is ``: with --enable_ha expected HOST:PORT"),
+        (format!("{here} --etcd_endpoints=e"), "--etcd_endpoints is `e`: with --enable_ha expected"),
+        (format!("--enable_ha {etcd}"), "--rpc_address is `0.0.0.0`: with --enable_ha expected an address"),
+        (format!("{here} --etcd_endpoints=https://e:2379"), "etcd is not spoken to over TLS"),
+        (format!("{here} {etcd} --ha_backend_type=redis"), "--ha_backend_type is `redis`"),
+        (format!("{here} {etcd} --standfast_role=primary"), "--standfast_role is `primary`: expected none"),
+        (format!("{here} {etcd} --standfast_peer=h:1"), "--standfast_peer is `h:1`: expected none"),
+    ] {
+        let wrong = said(&line).expect_err(&line);
+        assert!(wrong.len() == 1 && wrong[0].contains(part), "{line}: {wrong:?}");
+    }
+    let (config, notes) = served(&format!("{etcd} --ha_backend_type=redis --pod_name=x"));
+    assert!(config.coordinator.is_none() && config.role == StartRole::Primary);
+    assert_eq!(notes.len(), 3, "{notes:?}");
+}
+
+#[test]
+fn the_transfer_metadata_server_is_where_a_stock_master_has_it() {
+    for (line, at, cleanup) in [
+        ("--enable_http_metadata_server=true", "0.0.0.0:8080", false),
+        (
+            "-enable_http_metadata_server -http_metadata_server_port 0 -http_metadata_server_host 127.0.0.1 \
+             -enable_metadata_cleanup_on_timeout",
+            "127.0.0.1:0",
+            true,
+        ),
+    ] {
+        let (config, notes) = served(line);
+        assert_eq!((config.transfer_metadata, config.master.metadata_cleanup), (at.parse().ok(), cleanup));
+        assert_eq!(notes, Vec::<String>::new(), "{line}");
+    }
+    let (config, notes) = served("--http_metadata_server_port=8081");
+    assert!(config.transfer_metadata.is_none() && notes[0].contains("without --enable_http_metadata_server"));
+    let wrong =
+        said("--enable_http_metadata_server --http_metadata_server_host=nowhere").expect_err("no host");
+    assert!(wrong[0].contains("--http_metadata_server_host is `nowhere`"), "{wrong:?}");
+}
+
 #[test]
 fn what_decides_about_memory_and_tasks_is_taken_over() {
     let (config, notes) = served(

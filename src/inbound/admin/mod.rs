@@ -5,6 +5,7 @@ mod answer;
 mod loglevel;
 mod probes;
 mod stock;
+mod transfer_metadata;
 
 use std::sync::Arc;
 
@@ -19,6 +20,7 @@ use tokio::net::TcpListener;
 use crate::ports::Clock;
 use crate::shell::{MasterService, StatusBoard};
 use crate::telemetry::{self, LogControl};
+pub use transfer_metadata::serve_metadata;
 
 /// Largest body of a request.
 const BODY_BYTES_MAX: usize = 64 << 10;

@@ -5,15 +5,18 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{Query, State};
-use axum::http::StatusCode;
-use axum::response::Response;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use bytes::Bytes;
 use serde_json::{Value, json};
 use standfast_kernel::api::{Refusal, ReplicaList, Request as Call, Response as Done, SegmentKey};
+use standfast_kernel::types::limits;
 use standfast_proto::v1;
 use standfast_wire::types::{ErrorCode, SegmentStatus};
+use tokio_stream::StreamExt;
 
 use super::answer::{self, error, fault, invalid, mismatch, not_serving, refused};
 use super::{Admin, Shared};
@@ -31,12 +34,16 @@ pub(super) fn routes<C: Clock>() -> Router<Arc<Admin<C>>> {
         .route("/leader", get(leader))
         .route("/query_key", get(query_key))
         .route("/batch_query_keys", get(batch_query_keys))
+        .route("/get_all_keys", get(all_keys))
         .route("/get_all_segments", get(all_segments))
         .route("/get_segments_detail", get(segments_detail))
         .route("/query_segment", get(query_segment))
         .route("/api/v1/segments/status", get(segment_status))
         .route("/api/v1/remove_all", post(remove_all))
         .route("/api/v1/tenant_quotas", get(no_tenants).put(no_tenants).delete(no_tenants))
+        .route("/api/v1/drain_jobs", post(no_drain))
+        .route("/api/v1/drain_jobs/query", get(no_drain))
+        .route("/api/v1/drain_jobs/cancel", post(no_drain))
         .route("/kv_events/status", get(kv_events))
 }
 
@@ -64,15 +71,12 @@ fn is_leader(word: &str) -> bool {
     matches!(word, "serving" | "leader_warmup")
 }
 
-/// Where clients find the primary, as the stock master tells it: its Mooncake port.
+/// Where clients find the primary, as the stock master tells it: its Mooncake port, or that for peers where only that
+/// is known.
 fn leader_of(s: &v1::NodeStatus) -> (Option<String>, Option<u64>) {
-    let holder = s.leadership.as_ref().and_then(|l| l.holder.as_ref());
-    let own = s.identity.as_ref().and_then(|i| i.mooncake_addr.clone());
-    let address = match s.leadership.as_ref().map(v1::Leadership::role) {
-        Some(v1::Role::Primary) => own.or_else(|| holder.map(|h| h.grpc_addr.clone())),
-        _ => holder.map(|h| h.grpc_addr.clone()).filter(|a| !a.is_empty()),
-    };
-    (address, holder.and_then(|h| h.epoch))
+    let Some(holder) = s.leadership.as_ref().and_then(|l| l.holder.as_ref()) else { return (None, None) };
+    let grpc = Some(holder.grpc_addr.clone()).filter(|address| !address.is_empty());
+    (holder.mooncake_addr.clone().or(grpc), holder.epoch)
 }
 
 async fn health<C: Clock>(State(admin): Shared<C>) -> Response {
@@ -145,8 +149,9 @@ async fn get_keys<C: Clock>(
 }
 
 async fn query_key<C: Clock>(State(admin): Shared<C>, Query(params): Params) -> Response {
+    // As a stock master has it, a key that was not given is one that is not there.
     let Some(key) = params.get("key").filter(|key| !key.is_empty()) else {
-        return invalid("key is missing: expected ?key=NAME");
+        return if serves(&admin) { refused(&Refusal::ObjectNotFound) } else { not_serving() };
     };
     match get_keys(&admin, vec![Bytes::from(key.clone())]).await {
         Ok(found) => match found.into_iter().next() {
@@ -186,10 +191,33 @@ async fn batch_query_keys<C: Clock>(State(admin): Shared<C>, Query(params): Para
     answer::json(StatusCode::OK, &json!({ "success": true, "data": data }))
 }
 
+fn serves<C: Clock>(admin: &Admin<C>) -> bool {
+    admin.board.primary(admin.clock.now()).ok
+}
+
 /// The segments, from a node that has the right to tell them.
 fn segments<C: Clock>(admin: &Admin<C>) -> Option<Vec<v1::SegmentStatus>> {
-    let may_tell = admin.board.primary(admin.clock.now()).ok;
-    may_tell.then(|| status(admin).store.map(|s| s.segment_list).unwrap_or_default())
+    serves(admin).then(|| status(admin).store.map(|s| s.segment_list).unwrap_or_default())
+}
+
+/// Shard by shard, so that no more of them than that are held at once.
+async fn all_keys<C: Clock>(State(admin): Shared<C>) -> Response {
+    if !serves(&admin) {
+        return not_serving();
+    }
+    let shards = tokio_stream::iter(0..limits::SHARDS as u16);
+    let lines = shards.then(move |shard| {
+        let admin = Arc::clone(&admin);
+        async move {
+            let listed = admin.hall.call(Door::Http, Call::ListKeys { shard }).await;
+            let Ok(Done::ListKeys(Ok(keys))) = listed else {
+                // A list that is cut off must not look whole: the connection breaks.
+                return Err(std::io::Error::other("this node does not serve any more"));
+            };
+            Ok(Bytes::from(keys.iter().flat_map(|key| [&**key, b"\n"]).collect::<Vec<_>>().concat()))
+        }
+    });
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], Body::from_stream(lines)).into_response()
 }
 
 async fn all_segments<C: Clock>(State(admin): Shared<C>) -> Response {
@@ -281,7 +309,15 @@ async fn no_tenants() -> Response {
     error(StatusCode::CONFLICT, code, "multi-tenancy is off")
 }
 
-async fn kv_events() -> Response {
+async fn no_drain() -> Response {
+    let code = ErrorCode::UNAVAILABLE_IN_CURRENT_MODE.0;
+    error(StatusCode::CONFLICT, code, "drain jobs are off; a graceful unmount empties a segment")
+}
+
+async fn kv_events<C: Clock>(State(admin): Shared<C>) -> Response {
+    if !serves(&admin) {
+        return not_serving();
+    }
     let body = json!({
         "enabled": false, "published_batches": 0, "published_events": 0, "dropped_events": 0,
         "skipped_unparsed_keys": 0,

@@ -54,6 +54,7 @@ impl StatusBoard {
             RoleView::Primary(_) => Some(v1::Holder {
                 node: self.facts.me.node.to_string(),
                 grpc_addr: self.facts.me.address.clone(),
+                mooncake_addr: self.facts.mooncake.clone(),
                 epoch: Some(view.epoch.0),
                 copy: Some(view.copy.to_string()),
             }),
@@ -63,6 +64,7 @@ impl StatusBoard {
                 grpc_addr: self.facts.peer.clone().unwrap_or_default(),
                 epoch: Some(view.epoch.0),
                 copy: None,
+                mooncake_addr: None,
             }),
             RoleView::Candidate(_) => None,
         }
@@ -90,5 +92,6 @@ fn holder_to_wire(h: &HolderView) -> v1::Holder {
         grpc_addr: h.address.clone(),
         epoch: Some(h.epoch.0),
         copy: Some(h.copy.to_string()),
+        mooncake_addr: h.mooncake.clone(),
     }
 }

@@ -139,7 +139,11 @@ const fn named(name: &'static str, what: &'static str) -> Label {
 
 /// The whole catalogue, in the order in which it is exported.
 pub fn all() -> impl Iterator<Item = &'static Metric> {
-    NATIVE.iter().copied().chain(STOCK.iter().copied()).chain(STOCK_CALLS.iter().flat_map(StockCall::metrics))
+    NATIVE.iter().copied().chain(stock_names())
+}
+
+fn stock_names() -> impl Iterator<Item = &'static Metric> {
+    STOCK.iter().copied().chain(STOCK_CALLS.iter().flat_map(StockCall::metrics)).chain(STOCK_OFF)
 }
 
 /// The reference page.
@@ -151,12 +155,12 @@ pub fn reference() -> String {
          0.0.4, in every role.\nWhat nobody knows is absent, never 0. No label carries a key or a client.\n",
     );
     section(&mut page, "Native", &mut NATIVE.iter().copied());
-    let stock = STOCK.iter().copied().chain(STOCK_CALLS.iter().flat_map(StockCall::metrics));
     page.push_str(
-        "\nUnder the names of the stock master, for the dashboards that exist. A stock counter that is not here\n\
-         belongs to something that this master does not do.\n",
+        "\nUnder the names of the stock master, for the dashboards that exist. A stock name that is not here\n\
+         is not measured. On a standby the gauges of what is stored are 0, as on a stock standby, so that sums over all\n\
+         nodes are right.\n",
     );
-    section(&mut page, "Stock names", &mut { stock });
+    section(&mut page, "Stock names", &mut stock_names());
     page
 }
 

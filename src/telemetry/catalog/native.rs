@@ -37,6 +37,10 @@ pub const CALLS: &[&str] = &[
     "query_task",
     "fetch_tasks",
     "mark_task_to_complete",
+    "list_keys",
+    "get_metadata",
+    "put_metadata",
+    "remove_metadata",
 ];
 /// Why a node may not be promoted.
 pub const REASONS: &[&str] = &[

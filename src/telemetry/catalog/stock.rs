@@ -1,5 +1,6 @@
 //! Metrics under the stock master's names (SEMANTICS 7.3), where this master
-//! has the value. What it does not do (eviction, snapshots, disks) is absent.
+//! has the value. Features that are off count nothing, as on a stock master
+//! whose flags for them are off; what is not measured is absent.
 
 use super::{Label, Metric, counter, gauge, named};
 
@@ -100,16 +101,19 @@ macro_rules! catalog {
 }
 
 catalog! {
-    STOCK_ALLOCATED = gauge("master_allocated_bytes", "Bytes of lent memory that objects occupy.");
-    STOCK_CAPACITY = gauge("master_total_capacity_bytes", "Bytes of lent memory.");
+    STOCK_ALLOCATED = gauge("master_allocated_bytes", "Bytes of lent memory that objects occupy; 0 on a standby.");
+    STOCK_CAPACITY = gauge("master_total_capacity_bytes", "Bytes of lent memory; 0 on a standby.");
     STOCK_SEGMENT_ALLOCATED = gauge("segment_allocated_bytes", "Bytes of the segment that objects occupy.").by(SEGMENT)
-        .absent("no segment is mounted");
+        .absent("no segment is mounted, and on a node that does not lead");
     STOCK_SEGMENT_CAPACITY = gauge("segment_total_capacity_bytes", "Bytes of the segment.").by(SEGMENT)
-        .absent("no segment is mounted");
-    STOCK_KEYS = gauge("master_key_count", "Objects in this copy.");
-    STOCK_CLIENTS = gauge("master_active_clients", "Clients that have mounted all that they lend.");
+        .absent("no segment is mounted, and on a node that does not lead");
+    STOCK_KEYS = gauge("master_key_count", "Objects that this node serves; 0 on a standby.");
+    STOCK_MEM_OBJECTS = gauge("mem_cache_nums_", "The same: all objects are in memory.");
+    STOCK_CLIENTS = gauge("master_active_clients", "Clients that have mounted all that they lend; 0 on a standby.");
     STOCK_GETS = counter("total_get_nums_", "Keys whose replicas were asked for.");
     STOCK_VALID_GETS = counter("valid_get_nums_", "Those that were found.");
+    STOCK_MEM_HITS = counter("mem_cache_hit_nums_", "The same: all of them are in memory.");
+    STOCK_NO_ROOM = counter("master_put_start_alloc_failures_total", "Writes for which there was no memory.");
     STOCK_LAST_SEQ = gauge("ha_oplog_last_sequence_id", "Last seq of the log.");
     STOCK_APPLIED_SEQ = gauge("ha_oplog_applied_sequence_id", "Last seq that is applied.")
         .absent("on a primary");
@@ -124,9 +128,62 @@ catalog! {
         .absent("on a node that is not the primary");
     STOCK_EVICTED_BYTES = counter("master_evicted_size_bytes", "Bytes of those replicas.")
         .absent("on a node that is not the primary");
+    STOCK_EVICTIONS_TRIED_MEM = counter("master_attempted_evictions_mem", "As master_attempted_evictions_total.")
+        .absent("on a node that is not the primary");
+    STOCK_EVICTIONS_MEM = counter("master_successful_evictions_mem", "As master_successful_evictions_total.")
+        .absent("on a node that is not the primary");
+    STOCK_EVICTED_KEYS_MEM = counter("master_evicted_key_count_mem", "As master_evicted_key_count.")
+        .absent("on a node that is not the primary");
+    STOCK_EVICTED_BYTES_MEM = counter("master_evicted_size_bytes_mem", "As master_evicted_size_bytes.")
+        .absent("on a node that is not the primary");
     STOCK_DISCARDED = counter("master_put_start_discard_cnt", "Unfinished writes given up because of their age.")
         .absent("on a node that is not the primary");
     STOCK_RELEASED = counter("master_put_start_release_cnt", "Ranges that waited and may be used again.")
         .absent("on a node that is not the primary");
     STOCK_PENDING = gauge("ha_pending_mutation_queue_size", "Replies that wait for the in-sync standbys now.");
+    STOCK_STANDBY_STATE = gauge(
+        "ha_standby_state",
+        "What a standby does, in the stock master's numbers: 1 connects, 2 copies or catches up, 3 follows; 0 on a primary.",
+    );
+}
+
+macro_rules! off {
+    ($($kind:ident $name:literal),* $(,)?) => {
+        /// What counts nothing here: disks, NVMe-over-Fabric and promotion are off.
+        pub const STOCK_OFF: &[Metric] = &[$($kind($name, "Always 0: what it counts is off.").constant()),*];
+    };
+}
+
+off! {
+    gauge "master_nof_allocated_bytes",
+    gauge "master_total_nof_capacity_bytes",
+    gauge "master_allocated_file_size_bytes",
+    gauge "master_total_file_capacity_bytes",
+    gauge "file_cache_nums_",
+    counter "file_cache_hit_nums_",
+    counter "file_cache_hit_bytes_total",
+    counter "master_evict_disk_replica_requests_total",
+    counter "master_evict_disk_replica_failures_total",
+    counter "master_mount_nof_segment_requests_total",
+    counter "master_mount_nof_segment_failures_total",
+    counter "master_unmount_nof_segment_requests_total",
+    counter "master_unmount_nof_segment_failures_total",
+    counter "master_remount_nof_segment_requests_total",
+    counter "master_remount_nof_segment_failures_total",
+    gauge "master_promotion_in_flight",
+    counter "master_promotion_admitted_total",
+    counter "master_promotion_completed_total",
+    counter "master_promotion_completed_bytes_total",
+    counter "master_promotion_expired_total",
+    counter "master_promotion_failed_total",
+    counter "master_promotion_cancelled_total",
+    counter "master_promotion_rejected_frequency_total",
+    counter "master_promotion_rejected_watermark_total",
+    counter "master_promotion_rejected_cap_total",
+    counter "master_promotion_candidate_recorded_total",
+    counter "master_promotion_candidate_admitted_total",
+    counter "master_promotion_candidate_admission_rejected_total",
+    counter "master_promotion_candidate_expired_evaluated_total",
+    counter "master_promotion_candidate_expired_unevaluated_total",
+    counter "master_promotion_candidate_dropped_limit_total",
 }

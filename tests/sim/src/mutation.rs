@@ -12,7 +12,6 @@ struct Hunt {
     scenarios: &'static [Scenario],
     caught_by: &'static [Invariant],
     /// Of each scenario.
-    #[cfg_attr(not(feature = "mutants"), expect(dead_code, reason = "only the hunt counts"))]
     seeds: u64,
 }
 

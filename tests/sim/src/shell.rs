@@ -370,7 +370,11 @@ fn positions(process: &Process, request: &Request, response: &Response) -> (LogP
         | Request::CreateMoveTask { .. }
         | Request::QueryTask { .. }
         | Request::FetchTasks { .. }
-        | Request::MarkTaskToComplete { .. } => None,
+        | Request::MarkTaskToComplete { .. }
+        | Request::ListKeys { .. }
+        | Request::GetMetadata { .. }
+        | Request::PutMetadata { .. }
+        | Request::RemoveMetadata { .. } => None,
     };
     let key = key.filter(|_| !is_about_segments(response));
     let home = key.map_or(HomeId::SEGMENTS, |key| KeyHash::of(&scoped_key(DEFAULT_TENANT, key)).home);
@@ -424,6 +428,10 @@ fn hands_out_bytes(response: &Response) -> bool {
         | Response::CreateMoveTask(_)
         | Response::QueryTask(_)
         | Response::FetchTasks(_)
-        | Response::MarkTaskToComplete(_) => false,
+        | Response::MarkTaskToComplete(_)
+        | Response::ListKeys(_)
+        | Response::GetMetadata(_)
+        | Response::PutMetadata(_)
+        | Response::RemoveMetadata(_) => false,
     }
 }

@@ -9,9 +9,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Map, Value, json};
 
-use super::Scale;
 use super::cluster::{Cluster, Stock};
-use super::pipeline;
+use super::{Scale, pipeline, wheel};
 use crate::process::Owned;
 use crate::run::{Stopwatch, output_json, pause};
 
@@ -48,6 +47,7 @@ pub(super) fn all(binary: &Path, scale: Scale) -> Result<Runs> {
             add(&mut runs, &name, beside_stock(binary, scale, op, connections))?;
         }
     }
+    add(&mut runs, "wheel_single", wheel::single(binary, scale.rounds))?;
     Ok(runs)
 }
 

@@ -6,6 +6,8 @@ mod figures;
 mod measure;
 mod page;
 mod pipeline;
+mod side_by_side;
+mod wheel;
 
 use anyhow::Result;
 use serde_json::{Map, Value, json};
@@ -14,6 +16,7 @@ use crate::{bench, machine, run};
 
 pub(crate) use figures::figures;
 pub(crate) use page::page;
+pub(crate) use side_by_side::write as write_side_by_side;
 
 /// How much is done.
 #[derive(Debug, Clone, Copy)]

@@ -67,4 +67,8 @@ kinds! {
     QueryTask,
     FetchTasks,
     MarkTaskToComplete,
+    ListKeys,
+    GetMetadata,
+    PutMetadata,
+    RemoveMetadata,
 }

@@ -131,6 +131,9 @@ pub enum Refusal {
     /// No such task.
     #[error("no task {0}")]
     TaskNotFound(TaskId),
+    /// No transfer metadata under this key.
+    #[error("no metadata under this key")]
+    MetadataNotFound,
     /// As many tasks wait as may.
     #[error("{0} tasks wait already")]
     TaskPendingLimitExceeded(usize),
@@ -149,7 +152,7 @@ impl Refusal {
             Self::InvalidParams { .. } => ErrorCode::InvalidParams,
             Self::NoAvailableHandle(_) => ErrorCode::NoAvailableHandle,
             Self::SegmentAlreadyExists(_) => ErrorCode::SegmentAlreadyExists,
-            Self::ObjectNotFound => ErrorCode::ObjectNotFound,
+            Self::ObjectNotFound | Self::MetadataNotFound => ErrorCode::ObjectNotFound,
             Self::ObjectAlreadyExists => ErrorCode::ObjectAlreadyExists,
             Self::ReplicaIsNotReady => ErrorCode::ReplicaIsNotReady,
             Self::ObjectHasLease => ErrorCode::ObjectHasLease,

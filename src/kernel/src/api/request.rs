@@ -228,6 +228,28 @@ pub enum Request {
         /// What there is to say; the first 1,024 bytes are kept.
         message: String,
     },
+    /// The keys of all readable objects in one shard; grants no lease.
+    ListKeys {
+        /// Its number, from 0.
+        shard: u16,
+    },
+    /// What a transfer engine has told under a key (SEMANTICS 7.2).
+    GetMetadata {
+        /// The key, in the spelling of whoever stored it.
+        key: Bytes,
+    },
+    /// Tell other transfer engines something, in place of what was told before.
+    PutMetadata {
+        /// The key, up to 4,096 bytes.
+        key: Bytes,
+        /// Up to 1 MiB, read by nobody here.
+        value: Bytes,
+    },
+    /// Take it back.
+    RemoveMetadata {
+        /// The key.
+        key: Bytes,
+    },
 }
 
 impl Request {
@@ -261,7 +283,11 @@ impl Request {
             | Self::CreateMoveTask { .. }
             | Self::QueryTask { .. }
             | Self::FetchTasks { .. }
-            | Self::MarkTaskToComplete { .. } => 1,
+            | Self::MarkTaskToComplete { .. }
+            | Self::ListKeys { .. }
+            | Self::GetMetadata { .. }
+            | Self::PutMetadata { .. }
+            | Self::RemoveMetadata { .. } => 1,
             Self::ReMountSegment { segments, .. } => segments.len(),
             Self::BatchQueryIp { clients } => clients.len(),
             Self::PutStart { items, .. } | Self::UpsertStart { items, .. } => items.len(),
@@ -299,7 +325,9 @@ impl Request {
             | Self::CreateCopyTask { .. }
             | Self::CreateMoveTask { .. }
             | Self::FetchTasks { .. }
-            | Self::MarkTaskToComplete { .. } => true,
+            | Self::MarkTaskToComplete { .. }
+            | Self::PutMetadata { .. }
+            | Self::RemoveMetadata { .. } => true,
             Self::QuerySegmentStatus { .. }
             | Self::Ping { .. }
             | Self::BatchQueryIp { .. }
@@ -308,7 +336,9 @@ impl Request {
             | Self::GetReplicaList { .. }
             | Self::ExistKey { .. }
             | Self::GetReplicaListByRegex { .. }
-            | Self::QueryTask { .. } => false,
+            | Self::QueryTask { .. }
+            | Self::ListKeys { .. }
+            | Self::GetMetadata { .. } => false,
         }
     }
 }

@@ -77,6 +77,25 @@ pub enum Response {
     FetchTasks(Vec<TaskAssignment>),
     /// Whether the end is noted.
     MarkTaskToComplete(Result<(), Refusal>),
+    /// The keys, in order.
+    ListKeys(Result<Vec<Bytes>, Refusal>),
+    /// The value.
+    GetMetadata(Result<Bytes, Refusal>),
+    /// What became of it.
+    PutMetadata(Result<MetadataPut, Refusal>),
+    /// Whether it was taken back.
+    RemoveMetadata(Result<(), Refusal>),
+}
+
+/// What became of transfer metadata that was put (WIRE 12.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MetadataPut {
+    /// It is the value now.
+    Updated,
+    /// It was the value before.
+    Unchanged,
+    /// The key says where a process is reached, and has another value: it must be taken back first.
+    Duplicate,
 }
 
 /// What clients must know about storage on a shared file system (SEMANTICS 2.5).

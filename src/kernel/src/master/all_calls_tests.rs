@@ -71,6 +71,10 @@ impl Digits {
             .collect()
     }
 
+    fn metadata_key(&mut self) -> Bytes {
+        Bytes::from(format!("mooncake%2Fram%2F{}", self.host()))
+    }
+
     /// Any of the kinds, with arguments that mostly make sense.
     fn request(&mut self, kind: RequestKind, tasks: &[TaskId]) -> Request {
         let (client, force) = (self.client(), self.chance(70));
@@ -149,6 +153,13 @@ impl Digits {
                 let status = if self.chance(50) { TaskStatus::Success } else { TaskStatus::Failed };
                 Request::MarkTaskToComplete { client, id, status, message: "done".into() }
             }
+            RequestKind::ListKeys => Request::ListKeys { shard: self.below(1_100) as u16 },
+            RequestKind::GetMetadata => Request::GetMetadata { key: self.metadata_key() },
+            RequestKind::PutMetadata => {
+                let value = Bytes::from(vec![7; self.below(20_000) as usize]);
+                Request::PutMetadata { key: self.metadata_key(), value }
+            }
+            RequestKind::RemoveMetadata => Request::RemoveMetadata { key: self.metadata_key() },
         }
     }
 
@@ -196,7 +207,7 @@ impl History {
         let tasks = TaskRules { ended_max: 1, pending_timeout, ..TaskRules::DEFAULT };
         let eviction = EvictionRules { ratio: 0.2, high_watermark: 0.8, soft_pinned: true };
         let times = MasterTimes { eviction, tasks, ..TIMES };
-        let config = MasterConfig { clients: CLIENTS, ..times.into() };
+        let config = MasterConfig { clients: CLIENTS, metadata_cleanup: true, ..times.into() };
         let store = Arc::new(MetadataStore::new(&"test".parse().expect("a name")));
         let log = OpLogManager::new(LogLimits::default());
         let start =
@@ -267,6 +278,7 @@ impl History {
         }
         assert_eq!(pins(&copy), pins(&self.b.store), "soft-pin TTLs are replicated");
         assert_eq!(tasks(&copy), tasks(&self.b.store), "tasks are replicated");
+        assert_eq!(metadata(&copy), metadata(&self.b.store), "transfer metadata is replicated");
     }
 }
 
@@ -289,6 +301,11 @@ fn tasks(store: &MetadataStore) -> Vec<String> {
         format!("{own:?} {:?} {:?} {:?} {:?}", t.created, t.updated, t.changed, t.message)
     })
     .collect()
+}
+
+fn metadata(store: &MetadataStore) -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
+    let table = store.segments().read();
+    table.metadata().keys().map(|key| (key.to_vec(), table.metadata().get(key))).collect()
 }
 
 /// No two live extents overlap, none leaves its mount, and what nobody owns is

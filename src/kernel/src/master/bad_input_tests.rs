@@ -22,7 +22,11 @@ fn errors(response: &Response) -> Vec<Option<ErrorCode>> {
         | Response::CopyRevoke(r)
         | Response::MoveEnd(r)
         | Response::MoveRevoke(r)
-        | Response::MarkTaskToComplete(r) => one(r),
+        | Response::MarkTaskToComplete(r)
+        | Response::RemoveMetadata(r) => one(r),
+        Response::ListKeys(r) => one(r),
+        Response::GetMetadata(r) => one(r),
+        Response::PutMetadata(r) => one(r),
         Response::QuerySegmentStatus(r) => one(r),
         Response::PutStart(r) | Response::UpsertStart(r) => of(r),
         Response::PutEnd(r) | Response::PutRevoke(r) | Response::Remove(r) => of(r),

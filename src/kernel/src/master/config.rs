@@ -132,6 +132,8 @@ pub struct MasterConfig {
     pub placement: Placement,
     /// What clients are told about storage on a shared file system.
     pub storage: StorageConfig,
+    /// Whether the transfer metadata of a lender's segments goes when the lender is expired.
+    pub metadata_cleanup: bool,
 }
 
 impl From<MasterTimes> for MasterConfig {

@@ -105,6 +105,10 @@ impl Call<'_> {
             Request::MarkTaskToComplete { client, id, status, message } => {
                 Response::MarkTaskToComplete(call.mark_task(*client, *id, *status, message))
             }
+            Request::ListKeys { shard } => Response::ListKeys(call.list_keys(*shard)),
+            Request::GetMetadata { key } => Response::GetMetadata(call.get_metadata(key)),
+            Request::PutMetadata { key, value } => Response::PutMetadata(call.put_metadata(key, value)),
+            Request::RemoveMetadata { key } => Response::RemoveMetadata(call.remove_metadata(key)),
         }
     }
 }

@@ -19,8 +19,9 @@ macro_rules! starting {
 #[must_use]
 pub fn logged_by(request: RequestKind) -> &'static [OpType] {
     use OpType::{
-        Clear, ClientOk, DropReplica, GracefulUnmount, MountSegment, Purge, PutEnd, PutRevoke, Remove,
-        Resolve, SegmentGone, TaskCreate, TaskEnd, TaskFetch, TransferEnd, TransferRevoke, TransferStart,
+        Clear, ClientOk, DropReplica, GracefulUnmount, MetadataPart, MetadataRemove, MountSegment, Purge,
+        PutEnd, PutRevoke, Remove, Resolve, SegmentGone, TaskCreate, TaskEnd, TaskFetch, TransferEnd,
+        TransferRevoke, TransferStart,
     };
     match request {
         RequestKind::MountSegment => &[SegmentGone, MountSegment],
@@ -42,6 +43,8 @@ pub fn logged_by(request: RequestKind) -> &'static [OpType] {
         RequestKind::CreateCopyTask | RequestKind::CreateMoveTask => &[TaskCreate],
         RequestKind::FetchTasks => &[TaskFetch],
         RequestKind::MarkTaskToComplete => &[TaskEnd],
+        RequestKind::PutMetadata => &[MetadataPart],
+        RequestKind::RemoveMetadata => &[MetadataRemove],
         RequestKind::QuerySegmentStatus
         | RequestKind::Ping
         | RequestKind::BatchQueryIp
@@ -50,13 +53,16 @@ pub fn logged_by(request: RequestKind) -> &'static [OpType] {
         | RequestKind::GetReplicaList
         | RequestKind::ExistKey
         | RequestKind::GetReplicaListByRegex
-        | RequestKind::QueryTask => &[],
+        | RequestKind::QueryTask
+        | RequestKind::ListKeys
+        | RequestKind::GetMetadata => &[],
     }
 }
 
 /// The entries that a primary logs on its own account, in maintenance.
 pub const MAINTENANCE: &[OpType] = &[
     OpType::SegmentGone,
+    OpType::MetadataRemove,
     OpType::ClientExpired,
     OpType::HoldEnd,
     OpType::Purge,
@@ -111,6 +117,8 @@ fn effect(op: OpType) -> (&'static str, &'static str) {
         OpType::TaskFetch => (TABLE, "tasks are in their client's hands"),
         OpType::TaskEnd => (TABLE, "a task has ended, with its message"),
         OpType::TaskPrune => (TABLE, "tasks that ended long ago are forgotten"),
+        OpType::MetadataPart => (TABLE, "a part of a transfer engine's value; the last one makes it known"),
+        OpType::MetadataRemove => (TABLE, "a transfer engine's value is forgotten"),
     }
 }
 

@@ -76,11 +76,15 @@ fn bench(segments: u64) -> Bench {
 }
 
 fn bench_with(times: MasterTimes, segments: u64) -> Bench {
+    bench_of(times.into(), segments)
+}
+
+fn bench_of(config: MasterConfig, segments: u64) -> Bench {
     let store = Arc::new(MetadataStore::new(&"test".parse().expect("a name")));
     let log = OpLogManager::new(LogLimits::default());
     let start =
         MasterStart { epoch: Epoch(1), since: ms(1_000), hold_until: ms(1_000), seed: 7, sabotage: None };
-    let b = Bench::lead_with(times.into(), store, log, &start);
+    let b = Bench::lead_with(config, store, log, &start);
     for n in 1..=segments {
         assert_eq!(b.mount(A, segment(n, 16 * MIB)), Ok(()));
     }
@@ -341,6 +345,8 @@ mod hazards;
 mod lenders;
 #[path = "lost_transfer_tests.rs"]
 mod lost_transfers;
+#[path = "metadata_tests.rs"]
+mod metadata;
 #[path = "objects_tests.rs"]
 mod objects;
 #[path = "objects_history_tests.rs"]

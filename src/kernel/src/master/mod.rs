@@ -16,6 +16,7 @@ mod evict;
 mod expiry;
 mod liveness;
 mod logged;
+mod metadata;
 mod pattern;
 mod placement;
 mod put;
@@ -74,6 +75,7 @@ pub struct Master {
     clients: ClientTimes,
     placement: Placement,
     storage: StorageConfig,
+    metadata_cleanup: bool,
     /// When it began to decide.
     since: Instant,
     /// Until then every inherited object counts as leased (PROTOCOL A3).
@@ -116,7 +118,7 @@ impl Master {
         config: impl Into<MasterConfig>,
         start: &MasterStart,
     ) -> Self {
-        let MasterConfig { times, clients, placement, storage } = config.into();
+        let MasterConfig { times, clients, placement, storage, metadata_cleanup } = config.into();
         let hold_until = if mutant!(NoHold) { start.since } else { start.hold_until };
         Self {
             epoch: start.epoch,
@@ -126,6 +128,7 @@ impl Master {
             clients,
             placement,
             storage,
+            metadata_cleanup,
             since: start.since,
             hold_until,
             rng: AtomicU64::new(start.seed),

@@ -50,6 +50,15 @@ fn user_key(scoped: &[u8]) -> Option<&[u8]> {
 }
 
 impl Call<'_> {
+    /// Keys of the default tenant's readable objects in one shard.
+    pub(super) fn list_keys(&mut self, shard: u16) -> Result<Vec<Bytes>, Refusal> {
+        let home = HomeId::from_index(shard.into()).filter(|home| *home != HomeId::SEGMENTS);
+        let home = home.ok_or_else(|| invalid("shard", &shard, "0 to 1023"))?;
+        let mut keys = self.list(home, |table, o| o.is_readable(table));
+        keys.sort_unstable();
+        Ok(keys.iter().filter_map(|key| user_key(key)).map(Bytes::copy_from_slice).collect())
+    }
+
     /// Two passes: no lease is granted before the number of matches is known.
     pub(super) fn get_matching(&mut self, pattern: &Bytes) -> Result<Vec<(Bytes, ReplicaList)>, Refusal> {
         let compiled = Pattern::compile(pattern)?;

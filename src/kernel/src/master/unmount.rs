@@ -72,6 +72,7 @@ impl Master {
     pub(super) fn expire(&self, now: Instant, wall: WallTime, table: &mut SegmentTable, client: ClientId) {
         let mounts = table.mounts().filter(|m| m.client == client);
         let until: Vec<_> = mounts.map(|m| (m.uid, self.rights_until(m, now))).collect();
+        self.forget_metadata(wall, table, client);
         self.log_to_table(wall, table, &Op::ClientExpired { client });
         for (uid, until) in until {
             self.set_hold_due(table, uid, until);

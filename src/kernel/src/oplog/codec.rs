@@ -23,7 +23,7 @@ use std::borrow::Cow;
 use smallvec::SmallVec;
 
 use super::op::{LimboKind, Op, OpType, Release};
-use super::task_codec;
+use super::{metadata_codec, task_codec};
 use crate::types::{
     ClientId, CopyId, Epoch, HomeId, KeyHash, LogPos, MountUid, Region, SegmentId, SegmentSpec, Seq, Uuid,
     WallTime, limits,
@@ -262,6 +262,10 @@ fn encode_body(op: &Op<'_>, out: &mut Vec<u8>) {
             out.extend_from_slice(&wall.0.to_le_bytes());
         }
         Op::TaskPrune { through } => put_pos(out, *through),
+        Op::MetadataPart { key, part, last, bytes } => {
+            metadata_codec::put_part(out, key, *part, *last, bytes)
+        }
+        Op::MetadataRemove { key } => put_bytes(out, key),
     }
 }
 
@@ -466,6 +470,8 @@ fn decode_body<'a>(kind: OpType, r: &mut Reader<'a>) -> Result<Op<'a>, DecodeErr
         OpType::TaskFetch => task_codec::fetch(r)?,
         OpType::TaskEnd => task_codec::end(r)?,
         OpType::TaskPrune => Op::TaskPrune { through: r.pos("prune position")? },
+        OpType::MetadataPart => metadata_codec::part(r)?,
+        OpType::MetadataRemove => metadata_codec::remove(r)?,
     })
 }
 

@@ -109,6 +109,8 @@ fn samples() -> Vec<Op<'static>> {
             wall: WallTime(13),
         },
         Op::TaskPrune { through: LogPos { epoch: Epoch(1), seq: 9 } },
+        Op::MetadataPart { key: b"mooncake%2Fram%2Fa%3A1", part: 1, last: true, bytes: b"{}" },
+        Op::MetadataRemove { key: b"mooncake%2Fram%2Fa%3A1" },
     ]
 }
 

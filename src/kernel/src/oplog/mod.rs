@@ -4,6 +4,7 @@
 pub mod codec;
 mod log;
 mod manager;
+pub(crate) mod metadata_codec;
 mod op;
 mod task_codec;
 

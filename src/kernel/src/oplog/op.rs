@@ -263,6 +263,22 @@ pub enum Op<'a> {
         /// Those whose end is logged at or before this position.
         through: LogPos,
     },
+    /// A part of what a transfer engine tells others; the last part makes it known. Home: segment table.
+    MetadataPart {
+        /// Under which key; no object's.
+        key: &'a [u8],
+        /// Its number, from 0.
+        part: u16,
+        /// The value is complete with it.
+        last: bool,
+        /// Some of the value.
+        bytes: &'a [u8],
+    },
+    /// What a transfer engine has told is forgotten. Home: segment table.
+    MetadataRemove {
+        /// Under which key.
+        key: &'a [u8],
+    },
 }
 
 /// Kinds of [`Op`], with their numbers in the entry bytes.
@@ -325,11 +341,15 @@ pub enum OpType {
     TaskEnd = 50,
     /// [`Op::TaskPrune`]
     TaskPrune = 51,
+    /// [`Op::MetadataPart`]
+    MetadataPart = 56,
+    /// [`Op::MetadataRemove`]
+    MetadataRemove = 57,
 }
 
 impl OpType {
     /// All kinds.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 30] = [
         Self::TermStart,
         Self::MountSegment,
         Self::SegmentGone,
@@ -358,6 +378,8 @@ impl OpType {
         Self::TaskFetch,
         Self::TaskEnd,
         Self::TaskPrune,
+        Self::MetadataPart,
+        Self::MetadataRemove,
     ];
 
     /// The kind with this number.
@@ -398,6 +420,8 @@ impl OpType {
             Self::TaskFetch => "TASK_FETCH",
             Self::TaskEnd => "TASK_END",
             Self::TaskPrune => "TASK_PRUNE",
+            Self::MetadataPart => "METADATA_PART",
+            Self::MetadataRemove => "METADATA_REMOVE",
         }
     }
 }
@@ -435,6 +459,8 @@ impl Op<'_> {
             Self::TaskFetch { .. } => OpType::TaskFetch,
             Self::TaskEnd { .. } => OpType::TaskEnd,
             Self::TaskPrune { .. } => OpType::TaskPrune,
+            Self::MetadataPart { .. } => OpType::MetadataPart,
+            Self::MetadataRemove { .. } => OpType::MetadataRemove,
         }
     }
 
@@ -475,7 +501,9 @@ impl Op<'_> {
             | Self::TaskCreate { .. }
             | Self::TaskFetch { .. }
             | Self::TaskEnd { .. }
-            | Self::TaskPrune { .. } => self.key().map_or(KeyHash::SEGMENTS, KeyHash::of),
+            | Self::TaskPrune { .. }
+            | Self::MetadataPart { .. }
+            | Self::MetadataRemove { .. } => self.key().map_or(KeyHash::SEGMENTS, KeyHash::of),
         }
     }
 
@@ -519,7 +547,9 @@ impl Op<'_> {
             | Self::TaskCreate { .. }
             | Self::TaskFetch { .. }
             | Self::TaskEnd { .. }
-            | Self::TaskPrune { .. } => None,
+            | Self::TaskPrune { .. }
+            | Self::MetadataPart { .. }
+            | Self::MetadataRemove { .. } => None,
         }
     }
 
@@ -555,7 +585,9 @@ impl Op<'_> {
             | Self::TaskCreate { .. }
             | Self::TaskFetch { .. }
             | Self::TaskEnd { .. }
-            | Self::TaskPrune { .. } => false,
+            | Self::TaskPrune { .. }
+            | Self::MetadataPart { .. }
+            | Self::MetadataRemove { .. } => false,
         }
     }
 }

@@ -171,7 +171,8 @@ pub struct Sample {
 impl SegmentTable {
     fn sums(&self) -> HomeSums {
         let items = self.mounts().len() + self.departed().len() + self.clients().len();
-        HomeSums { mark: self.mark(), sums: vec![self.recount()], items: (items + self.tasks().len()) as u64 }
+        let items = items + self.tasks().len() + self.metadata().parts().count();
+        HomeSums { mark: self.mark(), sums: vec![self.recount()], items: items as u64 }
     }
 }
 

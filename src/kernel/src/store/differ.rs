@@ -9,7 +9,7 @@ use crate::types::{KeyHash, Region, Seq};
 /// One item that differs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
-    /// What it is: `object`, `limbo`, `abandoned write`, `mount`, `dead mount`, `client`, `task`.
+    /// What it is: `object`, `limbo`, `abandoned write`, `mount`, `dead mount`, `client`, `task`, `metadata`.
     pub what: &'static str,
     /// Its name: a scoped key, or what the table knows it by.
     pub name: Vec<u8>,
@@ -157,6 +157,11 @@ impl SegmentTable {
         }
         for t in self.tasks().all() {
             items.insert(("task", t.id.to_string().into()), (d.task(t), Box::new(move || task(t))));
+        }
+        for part @ (stage, key, index, bytes) in self.metadata().parts() {
+            let name = [key, format!(" {stage:?} {index}").as_bytes()].concat();
+            let fields = move || vec![("bytes", bytes.escape_ascii().to_string())];
+            items.insert(("metadata", name), (d.metadata(part), Box::new(fields)));
         }
         items
     }

@@ -8,6 +8,7 @@
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128_with_seed};
 
 use super::attempts::Attempt;
+use super::metadata::Part;
 use super::mount::{Client, Departed, Mount};
 use super::shard::Limbo;
 use super::tasks::Task;
@@ -91,6 +92,13 @@ impl Digester {
             c.bytes(target.as_bytes());
         }
         c.u8(0).bytes(t.message.as_bytes());
+        c.term(self.seed)
+    }
+
+    /// Term of a part of transfer metadata.
+    pub(super) fn metadata(self, (stage, key, index, bytes): Part<'_>) -> u128 {
+        let mut c = Canonical::new(18);
+        c.u8(stage as u8).bytes(key).u64(index as u64).bytes(bytes);
         c.term(self.seed)
     }
 

@@ -13,6 +13,7 @@ mod differ;
 mod digest;
 mod groups;
 mod homes;
+mod metadata;
 mod mount;
 mod object;
 mod objects;
@@ -35,6 +36,7 @@ pub use differ::{Difference, DifferenceKind, FieldDifference};
 pub use digest::Digester;
 pub use groups::{Members, Routes};
 pub use homes::Homes;
+pub use metadata::{TransferMetadata, metadata_parts};
 pub use mount::{Client, Departed, Due, Mount};
 pub use object::{Object, Replica, Replicas, Sight};
 pub use objects::Cursor;
@@ -121,6 +123,12 @@ pub enum ApplyError {
     /// TASK_END of a task that is not there or has ended.
     #[error("task {0} is not open")]
     TaskNotOpen(TaskId),
+    /// METADATA_PART that does not continue the value that is being written.
+    #[error("part {0} of metadata does not follow the one before")]
+    MetadataPart(u16),
+    /// METADATA_REMOVE of a key that is not there.
+    #[error("no metadata is under this key")]
+    NoMetadata,
     /// MOUNT of a segment id that is mounted.
     #[error("segment {0} is mounted already")]
     SegmentMounted(crate::types::SegmentId),

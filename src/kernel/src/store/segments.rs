@@ -6,11 +6,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::tasks::{NewTask, Sum, TaskTable};
-use super::{ApplyError, Client, Departed, Digester, Due, Effect, Effects, HomeMark, Mount, Pools};
+use super::{
+    ApplyError, Client, Departed, Digester, Due, Effect, Effects, HomeMark, Mount, Pools, TransferMetadata,
+};
 use crate::oplog::Op;
 use crate::types::{ClientId, Epoch, Instant, LogPos, MountUid, SegmentId, SegmentSpec, TaskId};
 
-/// Home of mounts, clients, tasks and the term record.
+/// Home of mounts, clients, tasks, transfer metadata and the term record.
 #[derive(Debug)]
 pub struct SegmentTable {
     mounts: BTreeMap<MountUid, Mount>,
@@ -21,6 +23,7 @@ pub struct SegmentTable {
     /// Open mounts. Derived.
     pools: Pools,
     tasks: TaskTable,
+    metadata: TransferMetadata,
     /// Epoch of the last term record.
     term: Epoch,
     mark: HomeMark,
@@ -36,6 +39,7 @@ impl SegmentTable {
             by_id: BTreeMap::new(),
             pools: Pools::default(),
             tasks: TaskTable::default(),
+            metadata: TransferMetadata::default(),
             term: Epoch(0),
             mark: HomeMark::default(),
             digester,
@@ -137,6 +141,12 @@ impl SegmentTable {
         &self.tasks
     }
 
+    /// What transfer engines tell each other.
+    #[must_use]
+    pub fn metadata(&self) -> &TransferMetadata {
+        &self.metadata
+    }
+
     /// Notes when this primary changed a task.
     pub fn begin_task(&mut self, id: TaskId, now: Instant) {
         self.tasks.begin(id, now);
@@ -174,6 +184,15 @@ impl SegmentTable {
             }
             Op::TaskPrune { through } => {
                 self.change_tasks(|tasks, sum| tasks.prune(*through, sum));
+                Effects::new()
+            }
+            Op::MetadataPart { key, part, last, bytes } => {
+                let (of, digester) = ((*key, *part, *last), self.digester);
+                self.metadata.part(of, bytes, digester, &mut self.mark.digest)?;
+                Effects::new()
+            }
+            Op::MetadataRemove { key } => {
+                self.metadata.remove(key, self.digester, &mut self.mark.digest)?;
                 Effects::new()
             }
             Op::PutStart { .. }
@@ -359,7 +378,8 @@ impl SegmentTable {
         let mounts = self.mounts.values().map(|m| self.digester.mount(m));
         let departed = self.departed.values().map(|d| self.digester.departed(d));
         let clients = self.clients.values().map(|c| self.digester.client(c));
-        mounts.chain(departed).chain(clients).fold(self.tasks.recount(self.digester), u128::wrapping_add)
+        let tables = self.tasks.recount(self.digester).wrapping_add(self.metadata.recount(self.digester));
+        mounts.chain(departed).chain(clients).fold(tables, u128::wrapping_add)
     }
 
     /// True when the table's own derived indexes equal a rebuild.
@@ -373,6 +393,7 @@ impl SegmentTable {
         let ids = self.by_id.iter().all(|(id, uid)| self.mount(*uid).is_some_and(|m| m.segment.id == *id));
         pools == self.pools
             && ids
+            && self.metadata.derived_agrees()
             && self.by_id.len() == self.mounts.len()
             && self.clients.values().all(owned)
     }

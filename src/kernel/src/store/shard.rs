@@ -239,7 +239,9 @@ impl Shard {
             | Op::TaskCreate { .. }
             | Op::TaskFetch { .. }
             | Op::TaskEnd { .. }
-            | Op::TaskPrune { .. } => {
+            | Op::TaskPrune { .. }
+            | Op::MetadataPart { .. }
+            | Op::MetadataRemove { .. } => {
                 invariant!(false, "{} is not an op of a shard", op.kind().name());
                 Ok(Effects::new())
             }

@@ -96,6 +96,9 @@ fn history() -> Vec<Op<'static>> {
             wall: WallTime(6),
         },
         Op::GracefulUnmount { mount: MountUid(at(1)), grace_ms: 900 },
+        Op::MetadataPart { key: b"m%2Fram", part: 0, last: false, bytes: b"[1" },
+        Op::MetadataPart { key: b"m%2Fram", part: 1, last: true, bytes: b",2]" },
+        Op::MetadataPart { key: b"m%2Frpc_meta", part: 0, last: false, bytes: b"{" },
     ]
 }
 
@@ -155,9 +158,9 @@ fn a_copy_equals_its_original_also_in_what_is_derived() {
     assert_eq!(b.routes().len(), 1);
     // Both go on alike.
     for store in [&a, &b] {
-        apply(store, 23, &Op::PutEnd { key: OPEN, checksum: None });
-        apply(store, 24, &Op::TransferEnd { key: PINNED, release: Release::Now });
-        apply(store, 25, &Op::Resolve { key: GONE, since: Seq(14) });
+        apply(store, 26, &Op::PutEnd { key: OPEN, checksum: None });
+        apply(store, 27, &Op::TransferEnd { key: PINNED, release: Release::Now });
+        apply(store, 28, &Op::Resolve { key: GONE, since: Seq(14) });
         store.audit().expect("derived equals rebuild");
     }
     assert_eq!(a.recount(), b.recount());

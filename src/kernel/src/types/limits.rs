@@ -110,6 +110,17 @@ pub const TASK_FETCH_MAX: usize = 512;
 /// Tasks that one maintenance step lets time out.
 pub const TASK_EXPIRIES_PER_STEP: usize = 64;
 
+/// Longest value of transfer metadata, in bytes: what a host with many network cards and buffers tells.
+pub const METADATA_VALUE_BYTES_MAX: usize = 1 << 20;
+/// Bytes of it that one entry carries.
+pub const METADATA_PART_BYTES_MAX: usize = 8 * 1024;
+/// Parts of the longest value.
+pub const METADATA_PARTS_MAX: usize = METADATA_VALUE_BYTES_MAX / METADATA_PART_BYTES_MAX;
+/// Keys of transfer metadata; a lender has two.
+pub const METADATA_KEYS_MAX: usize = 2 * CLIENTS_MAX;
+/// Bytes of all of it, keys included.
+pub const METADATA_BYTES_MAX: usize = 64 << 20;
+
 /// Longest pause between two dials of the primary.
 pub const DIAL_BACKOFF_MAX: Duration = Duration::from_secs(2);
 /// First pause between two dials of the primary.
@@ -140,5 +151,7 @@ const _: () = assert!(TASK_FETCH_MAX * 16 + 256 <= ENTRY_BYTES_MAX);
 const _: () = assert!(ENTRY_BYTES_MAX <= LOG_CHUNK_BYTES && ENTRY_BYTES_MAX <= SHIP_BYTES_MAX);
 const _: () =
     assert!(SHIP_ENTRIES_MAX as u64 <= SHIP_WINDOW_ENTRIES && SHIP_WINDOW_ENTRIES < LOG_ENTRIES_MAX);
+const _: () = assert!(KEY_BYTES_MAX + METADATA_PART_BYTES_MAX + 256 <= ENTRY_BYTES_MAX);
+const _: () = assert!(METADATA_PARTS_MAX * METADATA_PART_BYTES_MAX == METADATA_VALUE_BYTES_MAX);
 const _: () = assert!(REPLICAS_MAX < 256);
 const _: () = assert!(ENTRY_BYTES_MAX * 4 <= COPY_CHUNK_BYTES);

@@ -314,7 +314,9 @@ impl Shadow {
             | Op::TaskCreate { .. }
             | Op::TaskFetch { .. }
             | Op::TaskEnd { .. }
-            | Op::TaskPrune { .. } => {}
+            | Op::TaskPrune { .. }
+            | Op::MetadataPart { .. }
+            | Op::MetadataRemove { .. } => {}
         }
     }
 

@@ -7,6 +7,7 @@
 //! | 18 | mount | uid, client, segment, held, grace period |
 //! | 19 | dead mount | uid, segment |
 //! | 20 | task | id, kind, status, client, key, source, targets, times, changed, message |
+//! | 21 | part of transfer metadata | 0 or 1 while it is written, key, number, bytes |
 //!
 //! A client comes before its mounts.
 
@@ -15,6 +16,8 @@ use std::sync::Arc;
 use super::SegmentTable;
 use crate::oplog::DecodeError;
 use crate::oplog::codec::{Reader, put_bytes, put_pos, put_uuid};
+use crate::oplog::metadata_codec;
+use crate::store::metadata::Stage;
 use crate::store::snapshot::{LoadError, Records};
 use crate::store::tasks::Sum;
 use crate::store::{Client, Departed, Mount, Task};
@@ -28,6 +31,7 @@ const CLIENT: u8 = 17;
 const MOUNT: u8 = 18;
 const DEPARTED: u8 = 19;
 const TASK: u8 = 20;
+const METADATA: u8 = 21;
 
 impl SegmentTable {
     /// Writes all that is replicated of it.
@@ -59,6 +63,14 @@ impl SegmentTable {
         for task in self.tasks.all() {
             out.add(TASK, |out| put_task(out, task));
         }
+        for (stage, key, index, bytes) in self.metadata.parts() {
+            out.add(METADATA, |out| {
+                out.push(stage as u8);
+                put_bytes(out, key);
+                out.extend_from_slice(&(index as u16).to_le_bytes());
+                put_bytes(out, bytes);
+            });
+        }
     }
 
     /// Adds one record; returns its digest term.
@@ -88,8 +100,19 @@ impl SegmentTable {
                 let mut sum = Sum { digester: self.digester, digest: 0 };
                 if self.tasks.restore(task, &mut sum) { Ok(sum.digest) } else { Err(twice) }
             }
-            n => Err(bad("record tag", n.into(), "16 to 20 in the segment table").into()),
+            METADATA => self.read_metadata(r),
+            n => Err(bad("record tag", n.into(), "16 to 21 in the segment table").into()),
         }
+    }
+
+    fn read_metadata(&mut self, r: &mut Reader<'_>) -> Result<u128, LoadError> {
+        let stage = if r.bool("metadata stage")? { Stage::Draft } else { Stage::Value };
+        let (key, index) = (metadata_codec::key(r)?, metadata_codec::index(r)?);
+        let bytes = r.bytes_up_to(limits::METADATA_PART_BYTES_MAX, "metadata part")?;
+        if !self.metadata.restore(stage, key, index, bytes) {
+            return Err(LoadError::Misfit(HomeId::SEGMENTS, "is not the next part of its value"));
+        }
+        Ok(self.digester.metadata((stage, key, index.into(), bytes)))
     }
 
     fn read_mount(&mut self, r: &mut Reader<'_>) -> Result<u128, LoadError> {

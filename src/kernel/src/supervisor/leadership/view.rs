@@ -14,6 +14,8 @@ pub struct HolderView {
     pub node: NodeId,
     /// Where other nodes and operators reach it.
     pub address: String,
+    /// Where Mooncake's clients reach it, if anywhere.
+    pub mooncake: Option<String>,
     /// Its copy of the state.
     pub copy: CopyId,
     /// Its epoch.
@@ -46,6 +48,7 @@ impl Leadership {
         let holder = |r: &EpochRecord| HolderView {
             node: r.holder.clone(),
             address: r.address.clone(),
+            mooncake: r.mooncake.clone(),
             copy: r.copy,
             epoch: self.view.recorded_epoch(),
         };
