@@ -25,8 +25,6 @@ const HELD_MAX: u64 = 3 * SECOND;
 const NEWS_LATE_MAX: u64 = 2 * SECOND;
 /// Whatever a watch loses is read again after this long.
 const READ_EVERY: (u64, u64) = (600 * MS, 1_500 * MS);
-/// What leadership rests on.
-const GROUND: [Key; 4] = [Key::Epoch, Key::Isr, Key::Alive, Key::MasterView];
 
 /// A process of a node, as the coordinator's links know it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,6 +86,11 @@ impl Coordinator {
     pub(crate) fn calm(&mut self) {
         self.cut = [[0; 2]; NODES];
         (self.away, self.slow_until) = (0, 0);
+    }
+
+    /// What is on record.
+    pub(crate) fn records(&self) -> &RecordStore<Key, Value> {
+        &self.store
     }
 
     /// Something is lost on its way to it or back.
@@ -179,7 +182,7 @@ impl World {
                 return self.answer(caller, id, TransactionOutcome::Unknown(why));
             }
             Parcel::Read(caller) => {
-                let records = self.coordinator.store.read(&GROUND);
+                let records = self.coordinator.store.read(&Key::GROUND);
                 if self.coordinator.is_heard(caller.node) {
                     let t = self.t + self.coordinator_hop();
                     self.at(t, Event::Coordinator(Parcel::News(caller, records)));
@@ -211,6 +214,7 @@ impl World {
             }
             self.note(At::World, || format!("n{} commits {:?} at {at}", caller.node, summary(transaction)));
             self.tell(*at);
+            self.check_restraint(transaction)?;
         }
         if self.coordinator.is_heard(caller.node) {
             let t = self.t + self.coordinator_hop();

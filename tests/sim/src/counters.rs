@@ -19,6 +19,7 @@ counters! {
     PromoteWhilePrimaryLives, PromoteWhilePrimaryFrozen, PromoteAfterCrash, PromoteIneligible,
     // What nodes did.
     BecamePrimary, BecameCandidate, SteppedDown, OldPrimaryReturned, JoinedIsr, LeftIsr,
+    Silenced, GrantsAgain,
     PromotionRefused, Redirected, Discarded, CopyAsked, CopyResumed, CopySent, CopySealed, CopyReplayed,
     LogTrimmed, DialRefused, DialTimedOut, LinkUp, PeerClosed, LinkDown,
     EntriesAppended, EntriesApplied, PreemptLogged, FreeLogged, InPlaceLogged, AbandonLogged, ResolveLogged,
@@ -27,6 +28,7 @@ counters! {
     AllLost, LeftAlone, EmptyStart,
     CoordinatorCut, CoordinatorAway, CoordinatorSlow, CoordinatorTimeout, CommittedLate,
     TakeoverByRecord, NotElected,
+    PausedByOperator, ResumedByOperator, TakeoverWithinLimit,
     HandOverAsked, HandOverDone, HandOverRefused, LedByHandOver,
     // What clients did and were told.
     RequestSent, WriteRefused, AnswerDelivered, NotPrimary, Unavailable, OutcomeUnknown, ConnectionClosed, ReplyNeverSent,

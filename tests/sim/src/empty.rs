@@ -97,7 +97,7 @@ impl World {
             request: self.operator.requests,
             actor: "operator".into(),
             reason: "simulated".into(),
-            order: Order::ForceStart { dry_run: false },
+            order: Order::ForceStart { dry_run: false, accept: None },
         };
         self.operator.forcing = Some(i);
         let done = self.node_event(i, NodeEvent::Operate(call));

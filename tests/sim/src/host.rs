@@ -103,6 +103,7 @@ impl Process {
                 verify: VERIFY,
                 ship: params.ship,
                 loss: params.loss,
+                degrade: params.degrade,
             },
             // The clients of this simulation do not ping yet.
             master: MasterConfig {
@@ -126,6 +127,7 @@ impl Process {
                 ack: params.ack,
                 read_ttl_max: TIMES.read_ttl,
                 cold_start: true,
+                flaps: params.flaps,
                 seed,
             }),
         };

@@ -2,6 +2,7 @@
 //! simulated world around them. One seed is one history.
 
 mod announced;
+mod automation;
 mod calls;
 mod cli;
 mod client;

@@ -12,6 +12,7 @@ struct Hunt {
     scenarios: &'static [Scenario],
     caught_by: &'static [Invariant],
     /// Of each scenario.
+    #[cfg_attr(not(feature = "mutants"), expect(dead_code, reason = "only the hunt counts"))]
     seeds: u64,
 }
 
@@ -42,8 +43,15 @@ fn plan(mutant: Mutant) -> Result<Hunt, &'static str> {
         Mutant::PublishNoEpoch | Mutant::RetireAnyView | Mutant::PutOverView => {
             return Err("src/kernel/tests/publish.rs");
         }
-        // No member is silent yet: degraded pairs go on without it.
-        Mutant::SilentNoWait => return Err("src/kernel/src/supervisor/leadership/leadership_tests.rs"),
+        Mutant::StrictAlone => hunt(&[LeaderStrict], &[StrictKept], 100),
+        Mutant::SilentNoWait => {
+            hunt(&[LeaderStrict], &[NoAnswerAfterFence, StaleRead, NoReuseUnderRight], 300)
+        }
+        // Too rare by chance: hundreds of histories go by.
+        Mutant::SilentUnmatched => return Err("src/kernel/src/replication/primary/shrink_tests.rs"),
+        Mutant::SilentForgotLeases => return Err("src/kernel/src/node/lead_tests.rs"),
+        Mutant::PauseIgnored | Mutant::FlapsIgnored => hunt(&[Restrained], &[Restraint], 50),
+        Mutant::LedByOldRecord => hunt(&[HandOver], &[Converges, PromiseKept, NoAnswerAfterFence], 300),
         Mutant::LeaseKeepOnTimeout | Mutant::SoloNoLease | Mutant::ForcedAtOnce => {
             hunt(&[Forced], &[NoAnswerAfterFence], 50)
         }

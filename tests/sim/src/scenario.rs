@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use standfast_kernel::master::MasterTimes;
 use standfast_kernel::oplog::LogLimits;
-use standfast_kernel::replication::{LossBound, ShipConfig, VerifyConfig};
+use standfast_kernel::replication::{Degrade, LossBound, ShipConfig, VerifyConfig};
+use standfast_kernel::supervisor::FlapLimit;
 use standfast_kernel::types::AckMode;
 
 use crate::clock::{DRIFT_PPM_MAX, MS, SECOND};
@@ -26,8 +27,12 @@ pub(crate) enum Scenario {
     Leader,
     /// The same in async mode.
     LeaderAsync,
+    /// The same; writes wait while no standby is in sync, and the last one stays on record, silent.
+    LeaderStrict,
     /// Directed: the primary hands over all the time, on slow links and under faults; async replies.
     HandOver,
+    /// Directed: as leader, with an operator who pauses takeovers, and few of them in a window.
+    Restrained,
     /// Directed: every copy of the state is lost, and nodes come back in any order.
     ColdStart,
     /// Directed: a primary alone on record is cut off while an operator starts another node empty.
@@ -59,6 +64,7 @@ pub(crate) const STANDARD: &[Scenario] = &[
     Scenario::Switch,
     Scenario::Leader,
     Scenario::LeaderAsync,
+    Scenario::LeaderStrict,
     Scenario::FullSync,
 ];
 /// Those that aim at one rule. A plain run has a few seeds of each: a mutant that only they catch proves
@@ -72,6 +78,7 @@ pub(crate) const DIRECTED: &[Scenario] = &[
     Scenario::Lenders,
     Scenario::Trim,
     Scenario::HandOver,
+    Scenario::Restrained,
     Scenario::ColdStart,
     Scenario::Forced,
 ];
@@ -81,6 +88,7 @@ const ALL: &[Scenario] = &[
     Scenario::Switch,
     Scenario::Leader,
     Scenario::LeaderAsync,
+    Scenario::LeaderStrict,
     Scenario::Drift,
     Scenario::LongLog,
     Scenario::Leases,
@@ -90,6 +98,7 @@ const ALL: &[Scenario] = &[
     Scenario::Attempts,
     Scenario::Lenders,
     Scenario::HandOver,
+    Scenario::Restrained,
     Scenario::ColdStart,
     Scenario::Forced,
 ];
@@ -163,12 +172,16 @@ pub(crate) struct Params {
     pub(crate) forces: bool,
     /// L, with a coordinator.
     pub(crate) lease: Duration,
+    /// Automatic failovers that are too many, with a coordinator.
+    pub(crate) flaps: FlapLimit,
     /// So many transactions and news in a thousand are held back for long.
     pub(crate) late_permille: u64,
     /// How primaries gather and send entries.
     pub(crate) ship: ShipConfig,
     /// Async only: what a failover may lose.
     pub(crate) loss: LossBound,
+    /// With a coordinator: what happens when a standby is lost.
+    pub(crate) degrade: Degrade,
     /// Bounds of the nodes' logs.
     pub(crate) log: LogLimits,
     /// Longest pause between a few homes of a copy and the next.
@@ -200,9 +213,11 @@ impl Params {
             coordinated: false,
             forces: false,
             lease: Duration::from_millis(2_000),
+            flaps: FlapLimit::OFF,
             late_permille: 20,
             ship: ShipConfig::default(),
             loss: LossBound::default(),
+            degrade: Degrade::Available,
             log: LogLimits::default(),
             copy_pause_max: 5 * MS,
             twice_permille: 0,
@@ -226,6 +241,12 @@ impl Params {
             }
             Scenario::Leader | Scenario::LeaderAsync => Self {
                 ack: if scenario == Scenario::Leader { AckMode::Sync } else { AckMode::Async },
+                faults: Fault::COORDINATED.to_vec(),
+                coordinated: true,
+                ..mixed
+            },
+            Scenario::LeaderStrict => Self {
+                degrade: Degrade::Strict { min_insync: 1 },
                 faults: Fault::COORDINATED.to_vec(),
                 coordinated: true,
                 ..mixed
@@ -262,6 +283,15 @@ impl Params {
                 coordinated: true,
                 late_permille: 60,
                 requests_min: 1_000,
+                ..mixed
+            },
+            // Nobody leads while it is paused: what clients get done is less.
+            Scenario::Restrained => Self {
+                faulty_ns: 40 * SECOND,
+                faults: Fault::COORDINATED.to_vec(),
+                coordinated: true,
+                flaps: FlapLimit { changes: 2, window: Duration::from_secs(8) },
+                requests_min: 500,
                 ..mixed
             },
             // The windows are a few milliseconds: short hops, and clients that ask everybody all the time.
@@ -349,6 +379,7 @@ impl fmt::Display for Scenario {
             Self::Switch => "switch",
             Self::Leader => "leader",
             Self::LeaderAsync => "leader-async",
+            Self::LeaderStrict => "leader-strict",
             Self::Drift => "drift",
             Self::LongLog => "long-log",
             Self::Leases => "leases",
@@ -358,6 +389,7 @@ impl fmt::Display for Scenario {
             Self::Attempts => "attempts",
             Self::Lenders => "lenders",
             Self::HandOver => "hand-over",
+            Self::Restrained => "restrained",
             Self::ColdStart => "cold-start",
             Self::Forced => "forced",
         })

@@ -74,6 +74,11 @@ impl World {
                 let why: Vec<_> = done.verdict.reasons.iter().map(|r| r.text.clone()).collect();
                 self.note(At::Node(i), || format!("order {request}: {:?} {}", done.epoch, why.join("; ")));
             }
+            NodeAction::Noted(note) => {
+                let pauses = note.what == "pause";
+                self.counters.hit(if pauses { Count::PausedByOperator } else { Count::ResumedByOperator });
+                self.note(At::Node(i), || format!("{}: {}", note.what, note.reason));
+            }
             NodeAction::Transact(id, transaction) => self.transact(i, id, transaction),
             NodeAction::ReadRecords => self.read_records(i),
             NodeAction::Follow(address) => {
@@ -94,6 +99,8 @@ impl World {
         match happening.code {
             "isr_joined" => self.membership(i, Count::JoinedIsr),
             "isr_left" => self.membership(i, Count::LeftIsr),
+            "isr_silent" => self.counters.hit(Count::Silenced),
+            "isr_granting" => self.counters.hit(Count::GrantsAgain),
             "role_changed" => self.role_changed(i),
             "discarded" => return self.new_copy(i),
             "full_sync_sealed" => {
@@ -202,6 +209,9 @@ impl World {
         let committed = self.hosts[i].process.as_ref().and_then(|p| p.shadow.before(gate.commit));
         if let Some(pos) = committed {
             self.promises.committed(pos);
+            if let Some(p) = &self.hosts[i].process {
+                self.held.committed(p.copy, pos, i)?;
+            }
         }
         Ok(())
     }
@@ -252,6 +262,7 @@ impl World {
                 _ => {}
             }
         }
+        self.held.note(process.copy, process.shadow.last());
         for (key, kind, pos) in lost {
             self.note(At::Node(i), || format!("object {key} is taken away by {kind:?} at {pos}"));
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Happening, Loss, Node, NodeAction, RoleChange};
+use super::{Happening, Loss, Node, NodeAction, RoleChange, automation};
 use crate::coordination::{EpochCause, HistoryLoss, HistoryRecord};
 use crate::replication::{
     Keeping, PrimaryEvent, PrimaryFrame, RecordStart, Standby, StandbyEvent, Start, StreamRefusal,
@@ -84,6 +84,8 @@ impl Node {
             }
             LeadershipAction::Lease(until) => self.primary_event(now, PrimaryEvent::Lease(until), out),
             LeadershipAction::Published(since) => out.push(NodeAction::Published(since)),
+            LeadershipAction::Automated(answer) => self.automated(answer, out),
+            LeadershipAction::Automation(revision, news) => automation::tell(revision, news, out),
             LeadershipAction::HandedOver(ended) => self.handed_over(now, ended, out),
             LeadershipAction::Warn(code, text) => {
                 out.push(NodeAction::Happened(Happening::warning(code, text)));
@@ -139,7 +141,10 @@ impl Node {
         self.standby_event(now, StandbyEvent::StopGranting, out);
         let Some(standby) = self.state.standby() else { return };
         self.right_end = self.right_end.max(standby.right_end());
-        if term.quiet {
+        // One that took over as a silent member gave no grants for a while: the
+        // former holder spoke under its lease, until now at most (PROTOCOL G4).
+        let silent = term.isr.silent.contains(&self.config.me.copy) && !mutant!(SilentForgotLeases);
+        if term.quiet || silent {
             self.right_end = self.right_end.max(now);
         }
         let fenced = if mutant!(NoGrantWait) || term.quiet { now } else { self.right_end };
@@ -221,3 +226,7 @@ fn history(node: &NodeId, term: &Term, change: &RoleChange, wall: WallTime) -> H
             .map(|l| HistoryLoss { entries_at_risk: l.last_heard, entries_lost: l.acknowledged }),
     }
 }
+
+#[cfg(test)]
+#[path = "lead_tests.rs"]
+mod tests;
