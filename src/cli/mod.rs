@@ -12,6 +12,7 @@ mod demo;
 mod drill;
 mod duration;
 mod exit;
+mod health;
 mod history;
 mod load;
 mod mooncake_master;
@@ -106,6 +107,8 @@ enum Command {
     Failover(operate::FailoverArgs),
     /// The path of one write through all nodes, stage by stage
     Trace(trace::TraceArgs),
+    /// Ask one node's probe: is it alive, ready, the primary
+    Health(health::HealthArgs),
     /// Gather what every node tells into one archive
     SupportBundle(bundle::BundleArgs),
     /// Take a standby out of the in-sync set, so that writes go on without it
@@ -183,6 +186,7 @@ pub fn run() -> ExitCode {
         Command::Topology(args) => block_on(topology::run(&client, &args)),
         Command::Switchover(args) => block_on(switchover::switchover(&client, &args)),
         Command::Abort(args) => block_on(switchover::abort(&client, &args)),
+        Command::Health(args) => block_on(health::run(client.json, &args)),
         Command::SupportBundle(args) => block_on(bundle::run(&client, &args)),
         Command::Trace(args) => block_on(trace::run(&client, &args)),
         Command::Detach(args) => block_on(operate::detach(&client, &args)),

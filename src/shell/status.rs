@@ -21,10 +21,10 @@ use standfast_kernel::supervisor::{Answer, Role};
 use standfast_kernel::types::{AckMode, CopyId, LogPos, SegmentStatus, Seq, WallTime, limits};
 use standfast_proto::v1;
 
+use super::history::NoSuchRow;
 use super::{History, Journal, ServingCell, Traffic};
 use crate::ports::Notifier;
-use crate::telemetry::otel::Tracer;
-use crate::telemetry::{self, Times};
+use crate::telemetry::{self, Durations, Instruments};
 
 /// What never changes while the process lives.
 #[derive(Debug)]
@@ -43,6 +43,12 @@ pub struct StatusFacts {
     pub coordinator: (&'static str, Vec<String>),
     /// When it started.
     pub started: WallTime,
+    /// The version that it says it is.
+    pub version: String,
+    /// How far ahead it says that its wall clock is; nothing outside the lab.
+    pub clock_ahead: Duration,
+    /// The memory that it says it may use; `None` = as the system says.
+    pub memory_limit: Option<u64>,
 }
 
 /// Builds the status on demand.
@@ -53,8 +59,7 @@ pub struct StatusBoard {
     serving: Arc<ServingCell>,
     traffic: Arc<Traffic>,
     journal: Journal,
-    loop_delay: Times,
-    tracer: Option<Arc<Tracer>>,
+    instruments: Instruments,
 }
 
 impl StatusBoard {
@@ -66,11 +71,11 @@ impl StatusBoard {
         serving: Arc<ServingCell>,
         traffic: Arc<Traffic>,
         history: Arc<History>,
-        tracer: Option<Arc<Tracer>>,
+        instruments: Instruments,
         notifier: Option<Arc<dyn Notifier>>,
     ) -> Self {
-        let (journal, loop_delay) = (Journal::new(history, tracer.clone(), notifier), Times::default());
-        Self { facts, view: RwLock::new(None), store, serving, traffic, journal, loop_delay, tracer }
+        let journal = Journal::new(history, instruments.tracer.clone(), notifier);
+        Self { facts, view: RwLock::new(None), store, serving, traffic, journal, instruments }
     }
 
     /// The node's name, and the role that it is in.
@@ -83,9 +88,9 @@ impl StatusBoard {
         (self.facts.me.node.to_string(), role)
     }
 
-    /// How late the loop's timer fired.
-    pub(super) fn loop_delay(&self) -> &Times {
-        &self.loop_delay
+    /// How long this node's doings take.
+    pub(super) fn durations(&self) -> &Durations {
+        &self.instruments.durations
     }
 
     /// The node's view, once there is one.
@@ -102,6 +107,16 @@ impl StatusBoard {
     #[must_use]
     pub fn history(&self) -> &Arc<History> {
         self.journal.history()
+    }
+
+    /// Writes a drill into the history, and counts the role change that it brought about.
+    ///
+    /// # Errors
+    /// When the change that it names is not known here.
+    pub fn note_drill(&self, wall: WallTime, drill: v1::NoteDrillRequest) -> Result<String, NoSuchRow> {
+        let id = self.history().note_drill(wall, drill)?;
+        self.journal.drilled(&id);
+        Ok(id)
     }
 
     /// Replaces the node's view.
@@ -130,6 +145,7 @@ impl StatusBoard {
     #[must_use]
     pub fn status(&self, taken: WallTime, recount: bool, events_after: Option<u64>) -> v1::NodeStatus {
         let view = self.view.read().clone();
+        let taken = WallTime(taken.0 + self.facts.clock_ahead.as_micros() as u64);
         let Some(view) = view.as_deref() else {
             return v1::NodeStatus {
                 identity: Some(self.identity(self.facts.me.copy)),
@@ -147,8 +163,8 @@ impl StatusBoard {
             history: self.journal.history().shown(),
             role_changes: self.journal.changes(),
             notifications: self.journal.notified().map(|(sent, failed)| v1::Notifications { sent, failed }),
-            tracing: self.tracer.as_ref().map(|t| t.counts().reading()),
-            health: Some(v1::Health { loop_delay: Some(self.loop_delay.reading()), ..telemetry::process() }),
+            tracing: self.instruments.tracer.as_ref().map(|t| t.counts().reading()),
+            health: Some(self.health()),
             traffic: Some(self.traffic.status(self.serving.pending())),
             coordinator: Some(self.coordinator(view)),
             ..v1::NodeStatus::default()
@@ -165,6 +181,16 @@ impl StatusBoard {
         status
     }
 
+    fn health(&self) -> v1::Health {
+        let (durations, process) = (self.durations(), telemetry::process());
+        v1::Health {
+            loop_delay: Some(durations.loop_delay.reading()),
+            lock_hold: Some(durations.lock_hold.reading()),
+            memory_limit_bytes: self.facts.memory_limit.or(process.memory_limit_bytes),
+            ..process
+        }
+    }
+
     fn identity(&self, copy: CopyId) -> v1::Identity {
         let StatusFacts { me, mooncake, http, started, .. } = &self.facts;
         v1::Identity {
@@ -172,7 +198,7 @@ impl StatusBoard {
             node: me.node.to_string(),
             copy: copy.to_string(),
             pid: std::process::id(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
+            version: self.facts.version.clone(),
             build: if cfg!(debug_assertions) { "debug" } else { "release" }.to_owned(),
             grpc_addr: Some(me.address.clone()),
             mooncake_addr: mooncake.clone(),
@@ -241,7 +267,8 @@ impl StatusBoard {
 
     fn primary_part(&self, status: &mut v1::NodeStatus, view: &NodeView, p: &PrimaryView) {
         let tail = view.log.tail;
-        let connected = p.peers.iter().map(|peer| connected_peer(peer, tail));
+        let timed = |peer: v1::Peer| v1::Peer { ack_time: self.durations().acks_of(&peer.node), ..peer };
+        let connected = p.peers.iter().map(|peer| timed(connected_peer(peer, tail)));
         let absent = p.absent.iter().map(absent_peer);
         // One that is streamed to shows its copying there.
         let streamed = |c: &&CopyingView| p.peers.iter().all(|peer| peer.node != c.node);
@@ -298,6 +325,7 @@ impl StatusBoard {
             sealed: s.full_sync.is_none(),
             progress: s.full_sync.as_ref().map(full_sync::own_progress),
             full_syncs: Some(u64::from(s.full_syncs)),
+            heartbeat_gap: Some(self.durations().heartbeat_gap.reading()),
             grant_given_remaining_ms: Some(ms(s.promise_left)).filter(|ms| *ms > 0),
             ..v1::Upstream::default()
         });

@@ -15,6 +15,7 @@ mod failover;
 mod full_sync;
 mod health;
 mod history;
+mod https;
 mod leadership;
 mod logs;
 mod metrics;

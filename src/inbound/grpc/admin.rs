@@ -159,7 +159,7 @@ impl<C: Clock> Admin for AdminDoor<C> {
         required(&drill.reason, "reason")?;
         let v1::NoteDrillRequest { actor, kind, node, .. } = &drill;
         tracing::warn!(code = "drill", actor, kind, node, "{actor} notes a drill: {}", drill.reason);
-        let noted = self.board.history().note_drill(self.clock.wall(), drill);
+        let noted = self.board.note_drill(self.clock.wall(), drill);
         let id = noted.map_err(|bad| {
             Status::from(v1::Refusal::new(v1::RefusalCode::InvalidArgument, bad.to_string()))
         })?;

@@ -4,6 +4,7 @@
 mod cluster;
 mod measure;
 mod page;
+mod sink;
 
 use anyhow::Result;
 use serde_json::{Value, json};
