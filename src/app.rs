@@ -255,6 +255,7 @@ async fn build(config: ServeConfig) -> anyhow::Result<App> {
             .coordinator
             .as_ref()
             .map_or_else(|| ("manual", Vec::new()), |c| (c.kind, c.members.clone())),
+        heartbeat: config.heartbeat,
         started: clock.wall(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         clock_ahead: Duration::ZERO,

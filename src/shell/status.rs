@@ -41,6 +41,8 @@ pub struct StatusFacts {
     pub peer: Option<String>,
     /// Who keeps the record of who leads: `etcd`, `witness` or `manual`, and where.
     pub coordinator: (&'static str, Vec<String>),
+    /// Interval of heartbeats.
+    pub heartbeat: Duration,
     /// When it started.
     pub started: WallTime,
     /// The version that it says it is.
@@ -268,7 +270,7 @@ impl StatusBoard {
     fn primary_part(&self, status: &mut v1::NodeStatus, view: &NodeView, p: &PrimaryView) {
         let tail = view.log.tail;
         let timed = |peer: v1::Peer| v1::Peer { ack_time: self.durations().acks_of(&peer.node), ..peer };
-        let connected = p.peers.iter().map(|peer| timed(connected_peer(peer, tail)));
+        let connected = p.peers.iter().map(|peer| timed(connected_peer(peer, tail, self.facts.heartbeat)));
         let absent = p.absent.iter().map(absent_peer);
         // One that is streamed to shows its copying there.
         let streamed = |c: &&CopyingView| p.peers.iter().all(|peer| peer.node != c.node);
@@ -321,7 +323,7 @@ impl StatusBoard {
             contact_age_ms: s.last_contact.map(ms),
             attempts: s.failures,
             next_attempt_in_ms: next_attempt,
-            lag: Some(own_lag(s)),
+            lag: Some(own_lag(s, self.facts.heartbeat)),
             sealed: s.full_sync.is_none(),
             progress: s.full_sync.as_ref().map(full_sync::own_progress),
             full_syncs: Some(u64::from(s.full_syncs)),
@@ -343,7 +345,7 @@ impl StatusBoard {
 
     fn rehearsal(&self, view: &NodeView, store: Option<&v1::Store>) -> v1::Rehearsal {
         let loss = match &view.detail {
-            RoleView::Standby(s) => own_lag(s).entries,
+            RoleView::Standby(s) => own_lag(s, self.facts.heartbeat).entries,
             RoleView::Candidate(_) | RoleView::Primary(_) => None,
         };
         let promise_left = match &view.detail {
@@ -477,7 +479,7 @@ fn in_sync_set(r: &InSyncRecord) -> v1::InSyncSet {
     }
 }
 
-fn connected_peer(p: &PeerView, tail: Seq) -> v1::Peer {
+fn connected_peer(p: &PeerView, tail: Seq, heartbeat: Duration) -> v1::Peer {
     let (stream, reason) = match p.state {
         PeerState::Streaming => (v1::StreamState::Streaming, None),
         PeerState::CatchingUp => (v1::StreamState::CatchingUp, None),
@@ -504,7 +506,7 @@ fn connected_peer(p: &PeerView, tail: Seq) -> v1::Peer {
         lag: Some(v1::Lag {
             entries: Some(tail.since(p.acked)),
             bytes: p.lag_bytes,
-            age_us: Some(p.behind_for.map_or(0, us)),
+            age_us: Some(silence(Some(p.last_contact), heartbeat).max(p.behind_for).map_or(0, us)),
         }),
         contact_age_ms: Some(ms(p.last_contact)),
         grant_remaining_ms: Some(ms(p.grant_left)),
@@ -530,13 +532,19 @@ fn absent_peer(a: &AbsentView) -> v1::Peer {
     }
 }
 
+/// For how long the other side has missed its heartbeats. A cut link breaks much later; what was equal until now may
+/// be behind by all that time.
+fn silence(last_contact: Option<Duration>, heartbeat: Duration) -> Option<Duration> {
+    last_contact.filter(|age| *age > heartbeat * 2)
+}
+
 /// Lag as the standby itself sees it: entries are unknown without contact, the
 /// age rises from when the copies were last equal.
-fn own_lag(s: &StandbyView) -> v1::Lag {
+fn own_lag(s: &StandbyView, heartbeat: Duration) -> v1::Lag {
     let fresh = s.link == LinkView::Streaming;
     let entries = s.primary_tail.filter(|_| fresh).map(|tail| tail.since(s.applied));
     let age = if fresh && entries == Some(0) { Some(Duration::ZERO) } else { s.equal_for };
-    v1::Lag { entries, bytes: None, age_us: age.map(us) }
+    v1::Lag { entries, bytes: None, age_us: age.max(silence(s.last_contact, heartbeat)).map(us) }
 }
 
 fn eviction(s: EvictionStats) -> v1::Eviction {

@@ -90,9 +90,13 @@ fn firing(alert: &str, cluster: &str) -> String {
 /// A pair alone on the machine, looked at for longer than any alert holds back.
 async fn nothing_fires_while_all_is_well(prometheus: &Prometheus) {
     let calm = Cluster::start("calm").await;
-    prometheus.scrape(&calm.targets());
+    // The standby first: as long as only the primary is known, nobody is known to be promotable.
+    let targets = calm.targets();
+    prometheus.scrape(&targets[1..]);
+    prometheus.until_series("cluster:standfast_promotable:max{cluster=\"calm\"} == 1", 1).await;
+    prometheus.scrape(&targets);
     prometheus.until_series("sum_over_time(up{cluster=\"calm\"}[5m]) >= 20", 2).await;
-    let fired = prometheus.query("max_over_time(ALERTS{alertstate=\"firing\", cluster=\"calm\"}[5m])").await;
+    let fired = prometheus.query("max_over_time(ALERTS{alertstate=\"firing\", cluster=\"calm\"}[15s])").await;
     assert!(fired.is_empty(), "{fired:?}");
     // What is asked of the calls and of the loop is known, not merely absent.
     for known in ["LatencyHigh", "LoopDelayHigh", "PromotableBudgetBurns"] {
