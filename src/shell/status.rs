@@ -53,6 +53,9 @@ pub struct StatusFacts {
     pub memory_limit: Option<u64>,
 }
 
+/// Heartbeats after which a link counts as down, open or not: as a standby counts its primary's.
+const SILENT_HEARTBEATS: u32 = 10;
+
 /// Builds the status on demand.
 pub struct StatusBoard {
     facts: StatusFacts,
@@ -480,23 +483,25 @@ fn in_sync_set(r: &InSyncRecord) -> v1::InSyncSet {
 }
 
 fn connected_peer(p: &PeerView, tail: Seq, heartbeat: Duration) -> v1::Peer {
+    let silent = p.last_contact > heartbeat * SILENT_HEARTBEATS;
     let (stream, reason) = match p.state {
-        PeerState::Streaming => (v1::StreamState::Streaming, None),
-        PeerState::CatchingUp => (v1::StreamState::CatchingUp, None),
+        _ if silent => (None, Some("it has fallen silent; its connection is still open".to_owned())),
+        PeerState::Streaming => (Some(v1::StreamState::Streaming), None),
+        PeerState::CatchingUp => (Some(v1::StreamState::CatchingUp), None),
         PeerState::Sealing => {
             let why = "replays what came while its copy of the state was made";
-            (v1::StreamState::FullSync, Some(why.to_owned()))
+            (Some(v1::StreamState::FullSync), Some(why.to_owned()))
         }
         PeerState::Quarantined => {
-            (v1::StreamState::CatchingUp, Some("an entry is quarantined there".to_owned()))
+            (Some(v1::StreamState::CatchingUp), Some("an entry is quarantined there".to_owned()))
         }
     };
     v1::Peer {
         node: p.node.to_string(),
         copy: Some(p.copy.to_string()),
         grpc_addr: Some(p.address.clone()),
-        link: v1::LinkState::Up.into(),
-        stream: Some(stream.into()),
+        link: if silent { v1::LinkState::Down } else { v1::LinkState::Up }.into(),
+        stream: stream.map(Into::into),
         reason,
         sent: Some(p.sent.0),
         received: Some(p.acked.0),
@@ -504,8 +509,8 @@ fn connected_peer(p: &PeerView, tail: Seq, heartbeat: Duration) -> v1::Peer {
         matched: Some(p.acked.0),
         verified: p.verified.map(|upto| upto.0),
         lag: Some(v1::Lag {
-            entries: Some(tail.since(p.acked)),
-            bytes: p.lag_bytes,
+            entries: Some(tail.since(p.acked)).filter(|_| !silent),
+            bytes: p.lag_bytes.filter(|_| !silent),
             age_us: Some(silence(Some(p.last_contact), heartbeat).max(p.behind_for).map_or(0, us)),
         }),
         contact_age_ms: Some(ms(p.last_contact)),

@@ -279,7 +279,7 @@ async fn trap_08_every_metric_of_the_catalogue_moves_or_is_absent_as_it_says() {
     assert!(counters > 50, "the stock counters are among them: {counters}");
 }
 
-/// From the second missed heartbeat on, long before the link breaks, by the node's own clock: its view may be 50 ms old.
+/// From the second missed heartbeat on, long before the link counts as down, by the node's own clock: its view may be 50 ms old.
 async fn lag_rises_with_silence(node: &Node) {
     let silent_for = |s: &Scrape| {
         let heard = "standfast_replication_last_contact_timestamp_seconds{standby=\"b\"}";

@@ -69,7 +69,10 @@ const FLAGS: &str =
     "--enable-lab --verify-cycle-ms 500 --verify-recount-ms 1000 --grant-ms 2500 --client-ttl-ms 600000";
 /// States of clusters that a coordinator leads.
 const LED: &[&str] = &["led", "drill", "coordinator-away", "gone"];
-/// With one: short leases, so that what is gone is soon known to be.
+/// With one, beside many other nodes: nothing short.
+const PATIENT_FLAGS: &str = "--enable-lab --verify-cycle-ms 500 --verify-recount-ms 1000 --client-ttl-ms 600000 \
+     --shrink-ms 1500 --grant-ms 2500 --takeover-ms 2500 --coordinator-timeout-ms 2000 --lease-ms 15000";
+/// With one, alone: short leases, so that what is gone is soon known to be.
 const LED_FLAGS: &str = "--enable-lab --verify-cycle-ms 500 --verify-recount-ms 1000 --client-ttl-ms 600000 \
      --lease-ms 700 --renew-ms 100 --coordinator-timeout-ms 300 --cold-start ask";
 /// Where nobody listens.
@@ -163,7 +166,8 @@ impl Cluster {
     }
 
     fn led_flags(&self) -> String {
-        format!("--coordinator {} {LED_FLAGS}", self.witness.as_ref().expect("there is one").url())
+        let flags = if ["led", "gone"].contains(&self.name) { LED_FLAGS } else { PATIENT_FLAGS };
+        format!("--coordinator {} {flags}", self.witness.as_ref().expect("there is one").url())
     }
 
     /// A client mounts memory, and again when it is told to, as all clients are once.
@@ -238,7 +242,7 @@ impl Cluster {
             "full" => self.load = Some(fill(self.node("a")).await),
             "late" => self.stutter().await,
             "files" => self.hold_files().await,
-            "drill" => tokio::task::block_in_place(|| self.cli("drill stop --for 1s --yes --reason test")),
+            "drill" => self.drill().await,
             "coordinator-away" => self.witness.as_mut().expect("there is one").kill(),
             "aside" => self.set_aside().await,
             "gone" => self.begin_anew().await,
@@ -298,6 +302,17 @@ impl Cluster {
             }
         };
         tokio::time::timeout(3 * PATIENCE, aside).await.expect("an entry is set aside");
+    }
+
+    /// It is refused while the standby is not in sync, which it may be for a moment on a busy machine.
+    async fn drill(&self) {
+        let striking = async {
+            let strike = "drill stop --for 8s --yes --reason test";
+            while !tokio::task::block_in_place(|| self.cli_says(strike)) {
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+        };
+        tokio::time::timeout(4 * PATIENCE, striking).await.expect("a drill succeeds");
     }
 
     /// All are gone, and one that has nothing comes up; it may begin once the last lease is over.
