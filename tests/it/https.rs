@@ -110,7 +110,7 @@ async fn whom_nobody_vouches_for_is_told_nothing() {
     {
         until(&a, lost, |s| s.value(lost) > Some(0.0)).await;
     }
-    let said: Vec<String> = lines(&log).iter().map(|line| line.to_string()).collect();
+    let said: Vec<String> = lines(&log).iter().map(ToString::to_string).collect();
     let says = |what: &str| said.iter().any(|line| line.contains(what) && line.contains("ertificate"));
     assert!(says("the webhook was not taken") && says("the collector did not take spans"), "{said:?}");
 }

@@ -4,6 +4,7 @@
 mod cluster;
 mod measure;
 mod page;
+mod pipeline;
 mod sink;
 
 use anyhow::Result;
