@@ -1,9 +1,13 @@
 //! What operators see: the node's view, the store's counts and the journal, in
 //! one message under one timestamp.
 
+mod automation;
 mod full_sync;
 mod leadership;
+mod security;
 mod verification;
+
+pub use security::SecurityFacts;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,6 +57,8 @@ pub struct StatusFacts {
     pub clock_ahead: Duration,
     /// The memory that it says it may use; `None` = as the system says.
     pub memory_limit: Option<u64>,
+    /// How its gRPC port is secured.
+    pub security: SecurityFacts,
 }
 
 /// Heartbeats after which a link counts as down, open or not: as a standby counts its primary's.
@@ -174,6 +180,9 @@ impl StatusBoard {
             health: Some(self.health()),
             traffic: Some(self.traffic.status(self.serving.pending())),
             coordinator: Some(self.coordinator(view)),
+            automation: view.leadership.as_ref().map(|l| automation::automation(&l.automation)),
+            findings: self.findings(view, taken),
+            security: Some(self.facts.security.to_wire()),
             ..v1::NodeStatus::default()
         };
         match &view.detail {
@@ -196,6 +205,18 @@ impl StatusBoard {
             memory_limit_bytes: self.facts.memory_limit.or(process.memory_limit_bytes),
             ..process
         }
+    }
+
+    /// How automatic failover is, as far as this node knows.
+    #[must_use]
+    pub fn automation(&self) -> Option<v1::Automation> {
+        self.view()?.leadership.as_ref().map(|l| automation::automation(&l.automation))
+    }
+
+    /// What is wrong here that only the node itself can know.
+    fn findings(&self, view: &NodeView, now: WallTime) -> Vec<v1::Finding> {
+        let automation = view.leadership.as_ref().and_then(|l| automation::finding(&l.automation));
+        automation.into_iter().chain(self.facts.security.findings(now)).collect()
     }
 
     fn identity(&self, copy: CopyId) -> v1::Identity {
@@ -397,12 +418,14 @@ impl StatusBoard {
             }
             "items_differ" | "segments_differ" => "standfast verify repair",
             "stale_proof" | "structure" => "standfast verify run",
-            "paused" => "standfast resume",
+            "paused" | "flapping" => "standfast resume",
+            "loss_above" | "loss_unknown" | "loses_all" => {
+                "see `standfast failover --dry-run`, then say --accept-loss all"
+            }
             "version" => "run the same version on all nodes",
             "old_epoch" | "gap" => "wait until it follows the present primary",
-            "not_primary" | "busy" | "nothing_to_abort" | "too_late" | "aborted" | "not_handed_over" => {
-                "standfast status"
-            }
+            "not_primary" | "busy" | "nothing_to_abort" | "too_late" | "aborted" | "not_handed_over"
+            | "nothing_to_resume" | "changed_meanwhile" => "standfast status",
             "not_needed" => "standfast failover --to NODE",
             "holder_alive" | "no_record" | "not_elected" => "try again in some seconds",
             "no_coordinator" => "standfast failover --to NODE",

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use standfast_proto::access::{self, Channel, root_cause};
 use standfast_proto::v1::admin_client::AdminClient;
 use standfast_proto::v1::recorder_client::RecorderClient;
 use standfast_proto::v1::status_client::StatusClient;
@@ -11,7 +12,6 @@ use standfast_proto::v1::{
 };
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
-use tonic::transport::{Channel, Endpoint};
 use tonic::{Response, Status};
 
 use crate::act::{Confirmed, Deed};
@@ -100,10 +100,9 @@ async fn follow(
 }
 
 async fn open(addr: &str) -> Result<Channel, String> {
-    let endpoint = Endpoint::from_shared(format!("http://{addr}"))
-        .map_err(|_| format!("`{addr}` is not an address: expected host:port"))?;
+    let endpoint = access::own().endpoint(addr)?;
     match timeout(CONNECT_LIMIT, endpoint.tcp_nodelay(true).connect()).await {
-        Ok(Ok(channel)) => Ok(channel),
+        Ok(Ok(channel)) => Ok(access::own().sign(channel)),
         Ok(Err(error)) => Err(root_cause(&error)),
         Err(_) => Err(format!("no connection within {} ms", CONNECT_LIMIT.as_millis())),
     }
@@ -121,14 +120,6 @@ fn sentence(status: &Status) -> String {
     }
 }
 
-fn root_cause(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(next) = cause.source() {
-        cause = next;
-    }
-    cause.to_string()
-}
-
 /// What a promotion of the node would do. Changes nothing.
 ///
 /// # Errors
@@ -140,6 +131,7 @@ pub(crate) async fn plan(addr: &str, actor: &str, reason: &str) -> Result<Promot
         reason: reason.to_owned(),
         dry_run: true,
         start_empty: false,
+        accept_loss_entries: None,
     };
     let reply = within(AdminClient::new(channel).promote(request)).await;
     reply.map_err(|status| sentence(&status))
@@ -170,7 +162,13 @@ pub(crate) async fn act(confirmed: &Confirmed, actor: &str) -> Outcome {
     let mut admin = AdminClient::new(channel);
     let done = match confirmed.deed() {
         Deed::Failover => {
-            let request = PromoteRequest { actor, reason, dry_run: false, start_empty: false };
+            let request = PromoteRequest {
+                actor,
+                reason,
+                dry_run: false,
+                start_empty: false,
+                accept_loss_entries: None,
+            };
             within(admin.promote(request)).await.map(|reply| {
                 if reply.accepted { Outcome::Promoted(reply) } else { Outcome::Refused(reply.reasons) }
             })

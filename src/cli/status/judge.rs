@@ -8,10 +8,10 @@ use super::{Seen, Survey};
 
 /// Something that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Problem {
-    pub(super) text: String,
+pub(in crate::cli) struct Problem {
+    pub(in crate::cli) text: String,
     /// The next command to type. Empty = none is known.
-    pub(super) cure: String,
+    pub(in crate::cli) cure: String,
 }
 
 impl Problem {

@@ -67,6 +67,7 @@ mod hunt {
             Mutant::HandOverNotQuiet | Mutant::HandOverTimeoutIsNo => {
                 hunt(&[HandOver], &[NoAnswerAfterFence, StaleRead, PromiseKept], 200)
             }
+            Mutant::PauseIgnored | Mutant::FlapsIgnored => hunt(&[Restrained], &[Restraint], 50),
             Mutant::ColdStartUnproved => hunt(&[Leader], &[PromiseKept], 100),
             Mutant::LedByOldRecord => hunt(&[HandOver], &[Converges, PromiseKept, NoAnswerAfterFence], 300),
             Mutant::HandOverLagging => hunt(&[HandOver], &[PromiseKept], 100),
