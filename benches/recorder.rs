@@ -12,7 +12,7 @@ use standfast_kernel::types::{Seq, SeqRuns};
 fn write(c: &mut Criterion) {
     let (recorder, clock, times) = (Recorder::default(), BootClock, <[Times; 3]>::default());
     let mut seq = 0;
-    c.bench_function("recorder/write", |b| {
+    c.bench_function("recorder_write", |b| {
         b.iter(|| {
             seq += 1;
             let received = clock.now();
@@ -36,14 +36,14 @@ fn write(c: &mut Criterion) {
             black_box(&recorder);
         });
     });
-    c.bench_function("recorder/clock", |b| b.iter(|| black_box(clock.now())));
+    c.bench_function("recorder_clock", |b| b.iter(|| black_box(clock.now())));
 }
 
 /// A batch of 1,000 entries in one request: what is left for each.
 fn batch(c: &mut Criterion) {
     let recorder = Recorder::default();
     let mut seq = 0;
-    c.bench_function("recorder/1000 writes in one request", |b| {
+    c.bench_function("recorder_batch_1000", |b| {
         b.iter(|| {
             let mut entries = SeqRuns::default();
             for _ in 0..1_000 {

@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::{
-    CoordinatorConfig, HTTP_DEFAULT, LogFormat, ServeArgs, ServeConfig, StartRole, WitnessArgs,
+    CoordinatorConfig, HTTP_DEFAULT, LabReport, LogFormat, ServeArgs, ServeConfig, StartRole, WitnessArgs,
 };
 use crate::inbound::{admin, coro_rpc, grpc};
 use crate::outbound::{
@@ -34,7 +34,7 @@ use crate::shell::{
     StatusBoard, StatusFacts, StoppedNode, Traffic, WriteTraces, exchange_history,
 };
 use crate::telemetry::otel::Exporter;
-use crate::telemetry::{self, Instruments, LogControl};
+use crate::telemetry::{self, Durations, Instruments, LogControl};
 use crate::witness;
 
 /// Commands on their way to the node before senders must wait.
@@ -301,7 +301,7 @@ async fn build(config: ServeConfig) -> anyhow::Result<App> {
     let serving = Arc::new(ServingCell::default());
     let traffic = Arc::new(Traffic::default());
     let appended = Arc::new(Notify::new());
-    let facts = StatusFacts {
+    let mut facts = StatusFacts {
         me,
         ack: config.ack,
         degrade: config.coordinator.as_ref().map(|c| c.degrade),
@@ -312,6 +312,7 @@ async fn build(config: ServeConfig) -> anyhow::Result<App> {
             .coordinator
             .as_ref()
             .map_or_else(|| ("manual", Vec::new()), |c| (c.kind, c.members.clone())),
+        heartbeat: config.heartbeat,
         started: clock.wall(),
         security: SecurityFacts {
             tls: secured.tls.is_some(),
@@ -320,7 +321,17 @@ async fn build(config: ServeConfig) -> anyhow::Result<App> {
             exposed: !config.grpc.ip().is_loopback(),
             certificate_until: secured.certificate_until,
         },
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        clock_ahead: Duration::ZERO,
+        memory_limit: None,
     };
+    for said in &config.lab_report {
+        match said {
+            LabReport::Version(version) => facts.version.clone_from(version),
+            LabReport::ClockAhead(ahead) => facts.clock_ahead = *ahead,
+            LabReport::MemoryLimit(bytes) => facts.memory_limit = Some(*bytes),
+        }
+    }
     let store = Arc::clone(node.store());
     let tracer = instruments.tracer.clone();
     let (sender, notifier) = match config.webhook.clone().map(WebhookSender::new).transpose()? {
@@ -329,13 +340,15 @@ async fn build(config: ServeConfig) -> anyhow::Result<App> {
     };
     let (seen, counted) = (Arc::clone(&serving), Arc::clone(&traffic));
     let history = history(&config)?;
-    let board = StatusBoard::new(facts, store, seen, counted, Arc::clone(&history), tracer.clone(), notifier);
+    let board =
+        StatusBoard::new(facts, store, seen, counted, Arc::clone(&history), instruments.clone(), notifier);
     let board = Arc::new(board);
     let shared: Arc<dyn Clock> = Arc::clone(&clock) as Arc<dyn Clock>;
     let ids = ConnIds::default();
     let replication =
         ReplicationService::new(tx.clone(), ids.clone(), Arc::clone(&shared), instruments.clone());
-    let copies = FullSyncService::new(tx.clone(), ids, Arc::clone(&clock));
+    let durations = Arc::clone(&instruments.durations);
+    let copies = FullSyncService::new(tx.clone(), ids, Arc::clone(&clock), Arc::clone(&durations));
     let recorder = Arc::clone(&instruments.recorder);
     let traces = WriteTraces::new(Arc::clone(&board), node.log().clone(), Arc::clone(&recorder));
     let hall = MasterService::new(
@@ -348,7 +361,7 @@ async fn build(config: ServeConfig) -> anyhow::Result<App> {
     );
     let handle = NodeHandle::new(tx.clone());
     let supervisor = match &config.coordinator {
-        Some(c) => Some(supervise(&config, c, tx.clone())?),
+        Some(c) => Some(supervise(&config, c, tx.clone(), Arc::clone(&shared), durations)?),
         None => None,
     };
     let events = tx.clone();
@@ -487,6 +500,8 @@ fn supervise(
     config: &ServeConfig,
     coordinator: &CoordinatorConfig,
     commands: mpsc::Sender<Command>,
+    clock: Arc<dyn Clock>,
+    durations: Arc<Durations>,
 ) -> anyhow::Result<MasterServiceSupervisor> {
     let credentials = match &coordinator.credentials {
         Some((user, file)) => {
@@ -502,7 +517,8 @@ fn supervise(
         call_deadline: coordinator.timeout,
     };
     let records = EtcdCoordinator::new(config.cluster.clone(), options);
-    MasterServiceSupervisor::start(records, commands).context("cannot start the coordinator's thread")
+    MasterServiceSupervisor::start(records, commands, clock, durations)
+        .context("cannot start the coordinator's thread")
 }
 
 fn node_config(config: &ServeConfig, me: Identity, mooncake: Option<String>, seed: u64) -> NodeConfig {

@@ -137,8 +137,8 @@ async fn newest_writes(addr: &str, status: &NodeStatus) -> Result<String, String
 /// A page with its status, whatever that is.
 async fn page(http: &str, path: &str) -> Result<String, String> {
     let ask = async {
-        let client = reqwest::Client::builder().timeout(PAGE_LIMIT).build()?;
-        let answer = client.get(format!("http://{http}{path}")).send().await?;
+        let url = format!("http://{http}{path}");
+        let answer = telemetry::http_client(&url, PAGE_LIMIT)?.get(url).send().await?;
         let status = answer.status();
         Ok::<_, reqwest::Error>((status, answer.text().await?))
     };

@@ -12,6 +12,7 @@ use super::text;
 use crate::monitoring::board::Form;
 use crate::monitoring::{Settings, boards, files};
 use crate::outbound::root_cause;
+use crate::telemetry::http_client;
 
 /// For one answer of Grafana.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
@@ -42,7 +43,7 @@ enum What {
     },
     /// Create or update the dashboards in Grafana
     Push {
-        /// Grafana's address; http only
+        /// Grafana's address
         #[arg(long, value_name = "URL")]
         grafana: Url,
         /// Environment variable that holds a service account's token
@@ -121,15 +122,16 @@ struct Target {
 
 impl Target {
     fn new(grafana: &Url, token: Option<String>, folder: Option<String>) -> Result<Self, Failure> {
-        if grafana.scheme() != "http" {
-            let text =
-                format!("--grafana is `{grafana}`: expected http://host:port; this binary speaks no TLS");
-            return Err(Failure::new(Exit::Usage, text)
-                .cure("standfast dashboards write DIR, and import DIR/import/*.json"));
+        if !["http", "https"].contains(&grafana.scheme()) {
+            let text = format!("--grafana is `{grafana}`: expected http://host:port or https://host");
+            return Err(Failure::new(Exit::Usage, text));
         }
-        let client = Client::builder().timeout(ANSWER_LIMIT).build();
-        let client = client
-            .map_err(|error| Failure::new(Exit::Bad, format!("cannot make an HTTP client: {error}")))?;
+        let client = http_client(grafana.as_str(), ANSWER_LIMIT);
+        let client = client.map_err(|error| {
+            let why = root_cause(&error);
+            Failure::new(Exit::Bad, format!("cannot speak to {grafana}: {why}"))
+                .cure("install the system's certificates, or name a file of them in SSL_CERT_FILE")
+        })?;
         let mut url = grafana.clone();
         url.set_path(&format!("{}/api/dashboards/db", grafana.path().trim_end_matches('/')));
         Ok(Self { client, url, token, folder })

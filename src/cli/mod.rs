@@ -15,6 +15,7 @@ mod doctor;
 mod drill;
 mod duration;
 mod exit;
+mod health;
 mod history;
 mod load;
 mod mooncake_master;
@@ -151,6 +152,8 @@ enum Command {
     Failover(operate::FailoverArgs),
     /// The path of one write through all nodes, stage by stage
     Trace(trace::TraceArgs),
+    /// Ask one node's probe: is it alive, ready, the primary
+    Health(health::HealthArgs),
     /// Gather what every node tells into one archive
     SupportBundle(bundle::BundleArgs),
     /// Take a standby out of the in-sync set, so that writes go on without it
@@ -236,6 +239,7 @@ pub fn run() -> ExitCode {
         Command::Topology(args) => block_on(topology::run(&client, &args)),
         Command::Switchover(args) => block_on(switchover::switchover(&client, &args)),
         Command::Abort(args) => block_on(switchover::abort(&client, &args)),
+        Command::Health(args) => block_on(health::run(client.json, &args)),
         Command::Pause(args) => block_on(pause::pause(&client, &args)),
         Command::Resume(args) => block_on(pause::resume(&client, &args)),
         Command::SupportBundle(args) => block_on(bundle::run(&client, &args)),

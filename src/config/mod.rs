@@ -3,6 +3,7 @@
 //! is the one rule between timers (PROTOCOL T6) that flags could break.
 
 mod coordinator;
+mod lab;
 mod master;
 mod security;
 pub mod stock;
@@ -20,6 +21,7 @@ use standfast_kernel::types::{AckMode, ClusterId, NodeId, limits};
 
 use crate::telemetry::otel::{Collector, SAMPLE_DEFAULT, Sampling};
 pub use coordinator::{CoordinatorArgs, CoordinatorConfig, CoordinatorUrl};
+pub use lab::LabReport;
 pub use master::MasterArgs;
 pub use security::{SecurityArgs, SecurityConfig};
 pub use verify::VerifyArgs;
@@ -137,6 +139,10 @@ pub struct ServeArgs {
     /// Fault to plant: drop-entry, flip-digest or lose-ack
     #[arg(long, value_name = "FAULT", requires = "enable_lab")]
     pub sabotage: Option<Sabotage>,
+    /// Say of itself what is not so: version=1.2.3, clock-ahead-ms=3000 or
+    /// memory-limit-mib=64
+    #[arg(long, value_name = "WHAT=VALUE", requires = "enable_lab")]
+    pub lab_report: Vec<LabReport>,
     /// Stop when stdin ends: whoever started this node is gone then, however it went
     #[arg(long, hide = true)]
     pub exit_with_stdin: bool,
@@ -220,6 +226,8 @@ pub struct ServeConfig {
     pub enable_lab: bool,
     /// Planted fault.
     pub sabotage: Option<Sabotage>,
+    /// What the node says of itself that is not so.
+    pub lab_report: Vec<LabReport>,
 }
 
 /// All that is wrong with a configuration.
@@ -294,6 +302,7 @@ impl TryFrom<&ServeArgs> for ServeConfig {
             verify,
             enable_lab: a.enable_lab,
             sabotage: a.sabotage,
+            lab_report: a.lab_report.clone(),
         })
     }
 }
@@ -344,10 +353,10 @@ impl std::str::FromStr for WebhookUrl {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let host = text.strip_prefix("http://").and_then(|rest| rest.split('/').next());
-        match host.filter(|host| is_host_port(host)) {
+        let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
+        match rest.and_then(|rest| rest.split('/').next()).filter(|host| is_host_port(host)) {
             Some(_) => Ok(Self(text.to_owned())),
-            None => Err(format!("`{text}` is no webhook: expected http://host:port/path")),
+            None => Err(format!("`{text}` is no webhook: expected http://host:port/path or https://...")),
         }
     }
 }
@@ -406,9 +415,11 @@ mod tests {
             ("--node a --role standby --peer :5", "expected host:port"),
             ("--node a --role primary --sabotage lose-ack", "--enable-lab"),
             ("--node a --role primary --enable-lab --sabotage x", "`drop-entry`"),
+            ("--node a --role primary --lab-report version=2", "--enable-lab"),
+            ("--node a --role primary --enable-lab --lab-report x", "`x` is nothing to report"),
             ("--node a --role primary --grpc here", "invalid socket address"),
             ("--node a --role primary --otlp h:4317", "expected http://host:4317"),
-            ("--node a --role primary --webhook https://h/x", "`https://h/x` is no webhook"),
+            ("--node a --role primary --webhook ftp://h:1/x", "`ftp://h:1/x` is no webhook"),
             ("--node a --role primary --webhook h:80", "expected http://host:port/path"),
             ("--node a --role primary --trace-sample ratio:7", "`ratio:7` is no sampling rule"),
             ("--node a --role primary --mooncake 50051", "invalid socket address"),

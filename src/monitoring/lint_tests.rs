@@ -284,6 +284,10 @@ fn drills_do_not_page() {
     assert!(routes.contains("StandfastDrillRan"), "a drill silences what follows from it");
     let known: BTreeSet<String> =
         alerts(&Settings::default()).iter().map(super::rules::Alert::full_name).collect();
+    let rules = routes.split("- source_matchers");
+    let beside =
+        rules.clone().find(|rule| rule.contains("[alertname = \"StandfastNoPrimary\"]")).expect("a rule");
+    assert!(beside.contains("StandfastStandbyNotPromotable"), "one page for one cause: {beside}");
     for word in routes
         .split(|c: char| !c.is_ascii_alphanumeric())
         .filter(|w| w.starts_with("Standfast") && w.len() > 9)

@@ -35,6 +35,7 @@ pages! {
     "ReplicationLagHigh",
     "ReplicationStalled",
     "QuarantinedEntries",
+    "ArbiterDown",
     "VerifyMismatch",
     "MemoryDamaged",
     "VerifyStale",

@@ -113,6 +113,8 @@ settings! {
     lag: Seconds(5u64), "50 heartbeats. What a failover in async mode would lose, or a switchover would wait for.";
     lag_for: Seconds(120u64), "A full sync of a small cluster and a burst of writes are over by then.";
     stalled: Seconds(30u64), "300 heartbeats: the standby is gone or does not apply.";
+    // Coordination.
+    arbiter_for: Seconds(60u64), "Many renewals of a lease; the restart of one member of etcd takes less.";
     // Verification.
     verify_age: Seconds(60u64), "30 cycles of 2 s: nothing is being compared any more.";
     verify_for: Seconds(300u64), "A full sync and the first cycle after it are over by then.";

@@ -8,8 +8,10 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::root_cause;
 use crate::config::WebhookUrl;
 use crate::ports::Notifier;
+use crate::telemetry::http_client;
 
 /// Messages that wait to be sent.
 const QUEUE_MAX: usize = 64;
@@ -59,9 +61,9 @@ impl WebhookSender {
     /// For this URL, and where to leave messages for it.
     ///
     /// # Errors
-    /// When no HTTP client can be made.
+    /// When no HTTP client can be made: the system has no certificates to trust.
     pub fn new(url: WebhookUrl) -> Result<(Self, Webhook), reqwest::Error> {
-        let client = reqwest::Client::builder().timeout(ATTEMPT_LIMIT).build()?;
+        let client = http_client(url.as_str(), ATTEMPT_LIMIT)?;
         let (tx, queue) = mpsc::channel(QUEUE_MAX);
         let counts = Arc::new(WebhookCounts::default());
         let webhook = Webhook { queue: tx, counts: Arc::clone(&counts) };
@@ -82,7 +84,10 @@ impl WebhookSender {
             let post = self.client.post(self.url.as_str()).header("content-type", "application/json");
             match post.body(message.clone()).send().await.and_then(reqwest::Response::error_for_status) {
                 Ok(_) => return true,
-                Err(e) => tracing::warn!(url = self.url.as_str(), "the webhook was not taken: {e}"),
+                Err(e) => {
+                    let why = root_cause(&e);
+                    tracing::warn!(url = self.url.as_str(), "the webhook was not taken: {e}: {why}");
+                }
             }
             match pause {
                 Some(pause) => tokio::time::sleep(*pause).await,

@@ -222,6 +222,8 @@ pub struct Driver<C, L> {
     next_tick: Instant,
     /// When the frame came in that is being handled.
     received: Option<Instant>,
+    /// When the one before it on this link came in.
+    heard: Option<Instant>,
     /// The batch in that frame, and when its turn came.
     arriving: Option<(Seq, Seq, Instant, Arrival)>,
     committed: Seq,
@@ -241,6 +243,7 @@ impl<C: Clock, L: PeerLink> Driver<C, L> {
             orders: BTreeMap::new(),
             next_tick: Instant(0),
             received: None,
+            heard: None,
             arriving: None,
             committed: Seq::FIRST,
             former: None,
@@ -275,11 +278,12 @@ impl<C: Clock, L: PeerLink> Driver<C, L> {
         }
         self.parts.serving.stop();
         self.parts.link.hangup();
+        self.parts.board.journal().trace_change(Instant::MAX);
     }
 
     fn tick(&mut self, now: Instant) {
         if self.next_tick > Instant(0) {
-            self.parts.board.loop_delay().note(now.since(self.next_tick));
+            self.parts.board.durations().loop_delay.note(now.since(self.next_tick));
         }
         let wall = self.parts.clock.wall();
         self.handle(NodeEvent::Tick(wall));
@@ -315,6 +319,7 @@ impl<C: Clock, L: PeerLink> Driver<C, L> {
                 for peer in p.peers.iter().filter(|peer| peer.in_sync) {
                     history.joined(peer.node.as_str(), view.at);
                 }
+                self.parts.board.journal().trace_change(view.at);
             }
             RoleView::Candidate(_) => {}
         }
@@ -344,7 +349,10 @@ impl<C: Clock, L: PeerLink> Driver<C, L> {
 
     fn command(&mut self, command: Command) {
         let event = match command {
-            Command::LinkUp(g) if self.parts.link.is_current(g) => NodeEvent::LinkUp,
+            Command::LinkUp(g) if self.parts.link.is_current(g) => {
+                self.heard = None;
+                NodeEvent::LinkUp
+            }
             Command::LinkDown(g, why) if self.parts.link.is_current(g) => {
                 self.parts.link.hangup();
                 NodeEvent::LinkDown(why)
@@ -412,6 +420,9 @@ impl<C: Clock, L: PeerLink> Driver<C, L> {
         };
         self.arriving = batch.map(|(first, end)| (first, end, self.parts.clock.now(), arrival));
         self.received = Some(arrival.at);
+        if let Some(heard) = self.heard.replace(arrival.at) {
+            self.parts.board.durations().heartbeat_gap.note(arrival.at.since(heard));
+        }
         self.handle(NodeEvent::Link(frame));
         self.received = None;
     }

@@ -19,6 +19,7 @@ use super::convert::{copy_to_wire, request_from_wire};
 use super::driver::Command;
 use super::replication_service::ConnIds;
 use crate::ports::Clock;
+use crate::telemetry::Durations;
 
 /// Chunks queued for one standby.
 const QUEUED_CHUNKS_MAX: usize = 4;
@@ -44,20 +45,27 @@ pub struct FullSyncService<C> {
     streams: Arc<Mutex<BTreeMap<ConnId, Stream>>>,
     ids: ConnIds,
     clock: Arc<C>,
+    durations: Arc<Durations>,
 }
 
 impl<C> Clone for FullSyncService<C> {
     fn clone(&self) -> Self {
         let (commands, streams) = (self.commands.clone(), Arc::clone(&self.streams));
-        Self { commands, streams, ids: self.ids.clone(), clock: Arc::clone(&self.clock) }
+        let (clock, durations) = (Arc::clone(&self.clock), Arc::clone(&self.durations));
+        Self { commands, streams, ids: self.ids.clone(), clock, durations }
     }
 }
 
 impl<C: Clock> FullSyncService<C> {
     /// Hands requests to the driver behind `commands`.
     #[must_use]
-    pub fn new(commands: mpsc::Sender<Command>, ids: ConnIds, clock: Arc<C>) -> Self {
-        Self { commands, streams: Arc::default(), ids, clock }
+    pub fn new(
+        commands: mpsc::Sender<Command>,
+        ids: ConnIds,
+        clock: Arc<C>,
+        durations: Arc<Durations>,
+    ) -> Self {
+        Self { commands, streams: Arc::default(), ids, clock, durations }
     }
 
     /// Takes over a request; returns what to send.
@@ -120,7 +128,9 @@ impl<C: Clock> FullSyncService<C> {
             let (begun, locks) = (self.clock.now(), dump.is_dry());
             let Some(frame) = dump.next() else { return };
             if locks {
-                progress.held(self.clock.now().since(begun));
+                let held = self.clock.now().since(begun);
+                progress.held(held);
+                self.durations.lock_hold.note(held);
             }
             place.send(Ok(copy_to_wire(frame)));
         }

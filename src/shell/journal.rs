@@ -2,16 +2,20 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use standfast_kernel::node::{Happening, Severity};
-use standfast_kernel::types::{Epoch, Seq, WallTime, limits};
+use standfast_kernel::types::{Epoch, Instant, Seq, WallTime, limits};
 use standfast_proto::v1;
 
 use super::history::{History, Started};
 use crate::ports::Notifier;
-use crate::telemetry::otel::Tracer;
+use crate::telemetry::otel::{TraceContext, Tracer};
 use crate::telemetry::role_change_to_json;
+
+/// A change that no client has asked after for this long is exported with the phases that it has.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
 /// Events and role changes, newest last.
 pub struct Journal {
@@ -27,6 +31,15 @@ struct Inner {
     events: VecDeque<v1::Event>,
     /// Since the process started, also of what the history no longer keeps.
     changes: Vec<v1::RoleChangeCount>,
+    untraced: Option<Untraced>,
+}
+
+/// A role change whose spans are not exported yet: phases are still to come.
+#[derive(Debug)]
+struct Untraced {
+    row: String,
+    context: TraceContext,
+    until: Instant,
 }
 
 impl Journal {
@@ -82,22 +95,50 @@ impl Journal {
     /// `seq` is where the log of the new primary begins to grow.
     pub(super) fn changed(&self, seq: Seq, started: &Started) {
         let mut record = self.history.begin(started);
-        if let Some(tracer) = &self.tracer {
-            let trace_id = format!("{:032x}", tracer.changed(&record).trace_id);
+        if self.tracer.is_some() {
+            // One that is replaced before it is complete keeps what it has.
+            self.trace_change(Instant::MAX);
+            let context = TraceContext::root();
+            let trace_id = format!("{:032x}", context.trace_id);
             self.history.traced(&record.id, trace_id.clone());
             record.trace_id = Some(trace_id);
+            let until = started.now.plus(ANSWER_WITHIN);
+            self.inner.lock().untraced = Some(Untraced { row: record.id.clone(), context, until });
         }
         self.tell(&record, seq);
+        self.count(&record);
+    }
+
+    fn count(&self, record: &v1::RoleChange) {
+        let (kind, drill, succeeded) = (record.kind, record.drill, record.succeeded == Some(true));
         let mut inner = self.inner.lock();
-        let same = |c: &&mut v1::RoleChangeCount| c.kind == record.kind && c.drill == record.drill;
+        let same = |c: &&mut v1::RoleChangeCount| (c.kind, c.drill, c.succeeded) == (kind, drill, succeeded);
         match inner.changes.iter_mut().find(same) {
             Some(counted) => counted.count += 1,
-            None => inner.changes.push(v1::RoleChangeCount {
-                kind: record.kind,
-                drill: record.drill,
-                succeeded: true,
-                count: 1,
-            }),
+            None => inner.changes.push(v1::RoleChangeCount { kind, drill, succeeded, count: 1 }),
+        }
+    }
+
+    /// That row turned out to be about a drill. A role change was counted when it took place, and counts as a drill's
+    /// from now on, too: a counter takes nothing back.
+    pub(super) fn drilled(&self, row: &str) {
+        let moved = |row: &v1::RoleChange| row.kind() != v1::RoleChangeKind::Unspecified;
+        if let Some(row) = self.history.row(row).filter(moved) {
+            self.count(&row);
+        }
+    }
+
+    /// Exports the spans of the last role change once it is complete: a client was answered, or none asked in time.
+    pub(super) fn trace_change(&self, now: Instant) {
+        let Some(tracer) = &self.tracer else { return };
+        let mut inner = self.inner.lock();
+        let Some(untraced) = &inner.untraced else { return };
+        let row = self.history.row(&untraced.row);
+        if row.as_ref().is_some_and(|row| row.outage_us.is_none()) && now < untraced.until {
+            return;
+        }
+        if let (Some(row), Some(untraced)) = (row, inner.untraced.take()) {
+            tracer.changed(&row, untraced.context);
         }
     }
 

@@ -108,6 +108,9 @@ impl ReplicationService {
                     let (sent, received, answered) =
                         (Instant(ack.token), Instant(received), Instant(answered));
                     self.instruments.recorder.exchange(conn, &Exchange { sent, received, answered, heard });
+                    if let Some(standby) = self.instruments.recorder.peer_name(conn) {
+                        self.instruments.durations.acked(&standby, heard.since(sent));
+                    }
                 }
             }
             Some(v1::standby_frame::Frame::Refused(_) | v1::standby_frame::Frame::Verify(_)) | None => {}

@@ -25,13 +25,10 @@ use standfast_kernel::supervisor::{Answer, Role};
 use standfast_kernel::types::{AckMode, CopyId, LogPos, SegmentStatus, Seq, WallTime, limits};
 use standfast_proto::v1;
 
+use super::history::NoSuchRow;
 use super::{History, Journal, ServingCell, Traffic};
 use crate::ports::Notifier;
-use crate::telemetry::otel::Tracer;
-use crate::telemetry::{self, Times};
-
-/// A standby that said nothing for so long is called silent.
-const SILENT_AFTER: Duration = Duration::from_secs(1);
+use crate::telemetry::{self, Durations, Instruments};
 
 /// What never changes while the process lives.
 #[derive(Debug)]
@@ -50,11 +47,22 @@ pub struct StatusFacts {
     pub peer: Option<String>,
     /// Who keeps the record of who leads: `etcd`, `witness` or `manual`, and where.
     pub coordinator: (&'static str, Vec<String>),
+    /// Interval of heartbeats.
+    pub heartbeat: Duration,
     /// When it started.
     pub started: WallTime,
+    /// The version that it says it is.
+    pub version: String,
+    /// How far ahead it says that its wall clock is; nothing outside the lab.
+    pub clock_ahead: Duration,
+    /// The memory that it says it may use; `None` = as the system says.
+    pub memory_limit: Option<u64>,
     /// How its gRPC port is secured.
     pub security: SecurityFacts,
 }
+
+/// Heartbeats after which a link counts as down, open or not: as a standby counts its primary's.
+const SILENT_HEARTBEATS: u32 = 10;
 
 /// Builds the status on demand.
 pub struct StatusBoard {
@@ -64,8 +72,7 @@ pub struct StatusBoard {
     serving: Arc<ServingCell>,
     traffic: Arc<Traffic>,
     journal: Journal,
-    loop_delay: Times,
-    tracer: Option<Arc<Tracer>>,
+    instruments: Instruments,
 }
 
 impl StatusBoard {
@@ -77,11 +84,11 @@ impl StatusBoard {
         serving: Arc<ServingCell>,
         traffic: Arc<Traffic>,
         history: Arc<History>,
-        tracer: Option<Arc<Tracer>>,
+        instruments: Instruments,
         notifier: Option<Arc<dyn Notifier>>,
     ) -> Self {
-        let (journal, loop_delay) = (Journal::new(history, tracer.clone(), notifier), Times::default());
-        Self { facts, view: RwLock::new(None), store, serving, traffic, journal, loop_delay, tracer }
+        let journal = Journal::new(history, instruments.tracer.clone(), notifier);
+        Self { facts, view: RwLock::new(None), store, serving, traffic, journal, instruments }
     }
 
     /// The node's name, and the role that it is in.
@@ -94,9 +101,9 @@ impl StatusBoard {
         (self.facts.me.node.to_string(), role)
     }
 
-    /// How late the loop's timer fired.
-    pub(super) fn loop_delay(&self) -> &Times {
-        &self.loop_delay
+    /// How long this node's doings take.
+    pub(super) fn durations(&self) -> &Durations {
+        &self.instruments.durations
     }
 
     /// The node's view, once there is one.
@@ -113,6 +120,16 @@ impl StatusBoard {
     #[must_use]
     pub fn history(&self) -> &Arc<History> {
         self.journal.history()
+    }
+
+    /// Writes a drill into the history, and counts the role change that it brought about.
+    ///
+    /// # Errors
+    /// When the change that it names is not known here.
+    pub fn note_drill(&self, wall: WallTime, drill: v1::NoteDrillRequest) -> Result<String, NoSuchRow> {
+        let id = self.history().note_drill(wall, drill)?;
+        self.journal.drilled(&id);
+        Ok(id)
     }
 
     /// Replaces the node's view.
@@ -141,6 +158,7 @@ impl StatusBoard {
     #[must_use]
     pub fn status(&self, taken: WallTime, recount: bool, events_after: Option<u64>) -> v1::NodeStatus {
         let view = self.view.read().clone();
+        let taken = WallTime(taken.0 + self.facts.clock_ahead.as_micros() as u64);
         let Some(view) = view.as_deref() else {
             return v1::NodeStatus {
                 identity: Some(self.identity(self.facts.me.copy)),
@@ -158,8 +176,8 @@ impl StatusBoard {
             history: self.journal.history().shown(),
             role_changes: self.journal.changes(),
             notifications: self.journal.notified().map(|(sent, failed)| v1::Notifications { sent, failed }),
-            tracing: self.tracer.as_ref().map(|t| t.counts().reading()),
-            health: Some(v1::Health { loop_delay: Some(self.loop_delay.reading()), ..telemetry::process() }),
+            tracing: self.instruments.tracer.as_ref().map(|t| t.counts().reading()),
+            health: Some(self.health()),
             traffic: Some(self.traffic.status(self.serving.pending())),
             coordinator: Some(self.coordinator(view)),
             automation: view.leadership.as_ref().map(|l| automation::automation(&l.automation)),
@@ -177,6 +195,16 @@ impl StatusBoard {
         }
         status.rehearsal = Some(self.rehearsal(view, status.store.as_ref()));
         status
+    }
+
+    fn health(&self) -> v1::Health {
+        let (durations, process) = (self.durations(), telemetry::process());
+        v1::Health {
+            loop_delay: Some(durations.loop_delay.reading()),
+            lock_hold: Some(durations.lock_hold.reading()),
+            memory_limit_bytes: self.facts.memory_limit.or(process.memory_limit_bytes),
+            ..process
+        }
     }
 
     /// How automatic failover is, as far as this node knows.
@@ -198,7 +226,7 @@ impl StatusBoard {
             node: me.node.to_string(),
             copy: copy.to_string(),
             pid: std::process::id(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
+            version: self.facts.version.clone(),
             build: if cfg!(debug_assertions) { "debug" } else { "release" }.to_owned(),
             grpc_addr: Some(me.address.clone()),
             mooncake_addr: mooncake.clone(),
@@ -267,7 +295,8 @@ impl StatusBoard {
 
     fn primary_part(&self, status: &mut v1::NodeStatus, view: &NodeView, p: &PrimaryView) {
         let tail = view.log.tail;
-        let connected = p.peers.iter().map(|peer| connected_peer(peer, tail));
+        let timed = |peer: v1::Peer| v1::Peer { ack_time: self.durations().acks_of(&peer.node), ..peer };
+        let connected = p.peers.iter().map(|peer| timed(connected_peer(peer, tail, self.facts.heartbeat)));
         let absent = p.absent.iter().map(absent_peer);
         // One that is streamed to shows its copying there.
         let streamed = |c: &&CopyingView| p.peers.iter().all(|peer| peer.node != c.node);
@@ -326,7 +355,7 @@ impl StatusBoard {
             contact_age_ms: s.last_contact.map(ms),
             attempts: s.failures,
             next_attempt_in_ms: next_attempt,
-            lag: Some(own_lag(s)),
+            lag: Some(own_lag(s, self.facts.heartbeat)),
             sealed: s.full_sync.is_none(),
             // Once homes are there, entries are what it lacks.
             progress: s
@@ -336,6 +365,7 @@ impl StatusBoard {
                 .map(full_sync::catching_up)
                 .or_else(|| s.full_sync.as_ref().map(full_sync::own_progress)),
             full_syncs: Some(u64::from(s.full_syncs)),
+            heartbeat_gap: Some(self.durations().heartbeat_gap.reading()),
             grant_given_remaining_ms: Some(ms(s.promise_left)).filter(|ms| *ms > 0),
             ..v1::Upstream::default()
         });
@@ -353,7 +383,7 @@ impl StatusBoard {
 
     fn rehearsal(&self, view: &NodeView, store: Option<&v1::Store>) -> v1::Rehearsal {
         let loss = match &view.detail {
-            RoleView::Standby(s) => own_lag(s).entries,
+            RoleView::Standby(s) => own_lag(s, self.facts.heartbeat).entries,
             RoleView::Candidate(_) | RoleView::Primary(_) => None,
         };
         let promise_left = match &view.detail {
@@ -489,24 +519,29 @@ fn in_sync_set(r: &InSyncRecord) -> v1::InSyncSet {
     }
 }
 
-fn connected_peer(p: &PeerView, tail: Seq) -> v1::Peer {
+fn connected_peer(p: &PeerView, tail: Seq, heartbeat: Duration) -> v1::Peer {
+    let silent = p.last_contact > heartbeat * SILENT_HEARTBEATS;
     let (stream, reason) = match p.state {
-        PeerState::Streaming => (v1::StreamState::Streaming, silence(p)),
-        PeerState::CatchingUp => (v1::StreamState::CatchingUp, None),
+        _ if silent => {
+            let why = "its connection is open, but it says nothing: it is stopped or cut off";
+            (None, Some(why.to_owned()))
+        }
+        PeerState::Streaming => (Some(v1::StreamState::Streaming), None),
+        PeerState::CatchingUp => (Some(v1::StreamState::CatchingUp), None),
         PeerState::Sealing => {
             let why = "replays what came while its copy of the state was made";
-            (v1::StreamState::FullSync, Some(why.to_owned()))
+            (Some(v1::StreamState::FullSync), Some(why.to_owned()))
         }
         PeerState::Quarantined => {
-            (v1::StreamState::CatchingUp, Some("an entry is quarantined there".to_owned()))
+            (Some(v1::StreamState::CatchingUp), Some("an entry is quarantined there".to_owned()))
         }
     };
     v1::Peer {
         node: p.node.to_string(),
         copy: Some(p.copy.to_string()),
         grpc_addr: Some(p.address.clone()),
-        link: v1::LinkState::Up.into(),
-        stream: Some(stream.into()),
+        link: if silent { v1::LinkState::Down } else { v1::LinkState::Up }.into(),
+        stream: stream.map(Into::into),
         reason,
         sent: Some(p.sent.0),
         received: Some(p.acked.0),
@@ -514,9 +549,9 @@ fn connected_peer(p: &PeerView, tail: Seq) -> v1::Peer {
         matched: Some(p.acked.0),
         verified: p.verified.map(|upto| upto.0),
         lag: Some(v1::Lag {
-            entries: Some(tail.since(p.acked)),
-            bytes: p.lag_bytes,
-            age_us: Some(p.behind_for.map_or(0, us)),
+            entries: Some(tail.since(p.acked)).filter(|_| !silent),
+            bytes: p.lag_bytes.filter(|_| !silent),
+            age_us: Some(silence(Some(p.last_contact), heartbeat).max(p.behind_for).map_or(0, us)),
         }),
         contact_age_ms: Some(ms(p.last_contact)),
         grant_remaining_ms: Some(ms(p.grant_left)),
@@ -525,12 +560,6 @@ fn connected_peer(p: &PeerView, tail: Seq) -> v1::Peer {
         progress: p.catch_up.as_ref().filter(|_| !p.in_sync).map(full_sync::catching_up),
         ..v1::Peer::default()
     }
-}
-
-/// Why a connected standby counts for nothing although it lacks nothing.
-fn silence(p: &PeerView) -> Option<String> {
-    let silent = p.grant_left.is_zero() && p.last_contact > SILENT_AFTER;
-    silent.then(|| "its connection is open, but it says nothing: it is stopped or cut off".to_owned())
 }
 
 /// An in-sync copy without a connection: its positions are the last known, its
@@ -549,13 +578,19 @@ fn absent_peer(a: &AbsentView) -> v1::Peer {
     }
 }
 
+/// For how long the other side has missed its heartbeats. A cut link breaks much later; what was equal until now may
+/// be behind by all that time.
+fn silence(last_contact: Option<Duration>, heartbeat: Duration) -> Option<Duration> {
+    last_contact.filter(|age| *age > heartbeat * 2)
+}
+
 /// Lag as the standby itself sees it: entries are unknown without contact, the
 /// age rises from when the copies were last equal.
-fn own_lag(s: &StandbyView) -> v1::Lag {
+fn own_lag(s: &StandbyView, heartbeat: Duration) -> v1::Lag {
     let fresh = s.link == LinkView::Streaming;
     let entries = s.primary_tail.filter(|_| fresh).map(|tail| tail.since(s.applied));
     let age = if fresh && entries == Some(0) { Some(Duration::ZERO) } else { s.equal_for };
-    v1::Lag { entries, bytes: None, age_us: age.map(us) }
+    v1::Lag { entries, bytes: None, age_us: age.max(silence(s.last_contact, heartbeat)).map(us) }
 }
 
 fn eviction(s: EvictionStats) -> v1::Eviction {

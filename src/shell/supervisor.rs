@@ -10,7 +10,8 @@ use standfast_kernel::supervisor::{CallId, LeadershipEvent};
 use tokio::sync::mpsc;
 
 use super::driver::Command;
-use crate::ports::{Coordinator, News};
+use crate::ports::{Clock, Coordinator, News};
+use crate::telemetry::Durations;
 
 /// Requests on their way to the thread. One of each kind is on its way at a time.
 const REQUESTS_MAX: usize = 64;
@@ -33,10 +34,16 @@ impl MasterServiceSupervisor {
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub fn start<C: Coordinator>(coordinator: C, commands: mpsc::Sender<Command>) -> std::io::Result<Self> {
+    pub fn start<C: Coordinator>(
+        coordinator: C,
+        commands: mpsc::Sender<Command>,
+        clock: Arc<dyn Clock>,
+        durations: Arc<Durations>,
+    ) -> std::io::Result<Self> {
         let (asks, requests) = mpsc::channel(REQUESTS_MAX);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let keeper = Keeper { coordinator: Arc::new(coordinator), commands: commands.clone() };
+        let keeper =
+            Keeper { coordinator: Arc::new(coordinator), commands: commands.clone(), clock, durations };
         thread::Builder::new()
             .name("keeper".to_owned())
             .spawn(move || runtime.block_on(keeper.keep(requests)))?;
@@ -65,6 +72,8 @@ impl MasterServiceSupervisor {
 struct Keeper<C> {
     coordinator: Arc<C>,
     commands: mpsc::Sender<Command>,
+    clock: Arc<dyn Clock>,
+    durations: Arc<Durations>,
 }
 
 impl<C: Coordinator> Keeper<C> {
@@ -92,7 +101,9 @@ impl<C: Coordinator> Keeper<C> {
 
     fn carry_out(&self, ask: Ask) {
         let (coordinator, commands) = (Arc::clone(&self.coordinator), self.commands.clone());
+        let (clock, durations) = (Arc::clone(&self.clock), Arc::clone(&self.durations));
         tokio::spawn(async move {
+            let begun = clock.now();
             let event = match ask {
                 Ask::Transact(id, transaction) => {
                     LeadershipEvent::Done(id, coordinator.transact(&transaction).await)
@@ -102,6 +113,7 @@ impl<C: Coordinator> Keeper<C> {
                     Err(fault) => LeadershipEvent::Lost(fault.to_string()),
                 },
             };
+            durations.coordinator_call.note(clock.now().since(begun));
             // The driver is gone only when the node stops.
             let _ = commands.send(Command::Coordinator(event)).await;
         });

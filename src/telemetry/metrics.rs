@@ -107,12 +107,17 @@ fn replication(status: &v1::NodeStatus, out: &mut Exposition) {
         link(&p.node, up, p.lag.as_ref(), p.contact_age_ms, taken_us, out);
         let whole = p.quarantined == Some(0);
         out.count(&m::STANDBY_PROMOTABLE, &[&p.node], u64::from(up && p.in_sync && whole));
+        out.times(&m::REPLICATION_ACK, &[&p.node], p.ack_time.as_ref());
+        full_sync(&p.node, p.progress.as_ref(), out);
     }
     if let (Some(u), Some(me)) = (&status.upstream, &status.identity) {
         let flows = [Some(v1::StreamState::Streaming.into()), Some(v1::StreamState::CatchingUp.into())];
         let up = u.link() == v1::LinkState::Up && flows.contains(&u.stream);
         link(&me.node, up, u.lag.as_ref(), u.contact_age_ms, taken_us, out);
         out.known(&m::STOCK_LAG, &[], u.lag.as_ref().and_then(|l| l.entries));
+        out.times(&m::HEARTBEAT_GAP, &[], u.heartbeat_gap.as_ref());
+        out.known(&m::FULL_SYNCS, &[], u.full_syncs);
+        full_sync(&me.node, u.progress.as_ref(), out);
     }
     out.known(&m::IN_SYNC_COPIES, &[], status.in_sync.as_ref().map(|s| s.members.len() as u64));
     if let Some(v) = &status.verification {
@@ -121,6 +126,14 @@ fn replication(status: &v1::NodeStatus, out: &mut Exposition) {
     out.known(&m::QUARANTINED, &[], status.quarantine.as_ref().map(|q| q.count));
     if let Some(rights) = &status.rights {
         out.count(&m::MAY_ANSWER, &[], u64::from(rights.may_answer));
+    }
+}
+
+fn full_sync(standby: &str, progress: Option<&v1::Progress>, out: &mut Exposition) {
+    // Replaying what came since is counted in entries; its lag tells that.
+    let progress = progress.filter(|p| p.unit == "homes");
+    if let Some((done, total)) = progress.and_then(|p| Some((p.done, p.total.filter(|t| *t > 0)?))) {
+        out.put(&m::FULL_SYNC_PROGRESS, &[standby], done as f64 / total as f64);
     }
 }
 
@@ -315,7 +328,12 @@ fn health(status: &v1::NodeStatus, out: &mut Exposition) {
     if let Some(taken) = &status.taken {
         out.put(&m::CLOCK, &[], taken.unix_us as f64 / 1e6);
     }
+    if let Some(c) = &status.coordinator {
+        out.known(&m::ARBITER_UP, &[], c.up.map(u64::from));
+        out.times(&m::ARBITER_LATENCY, &[], c.call_time.as_ref());
+    }
     let Some(h) = &status.health else { return };
+    out.times(&m::LOCK_HOLD, &[], h.lock_hold.as_ref());
     out.times(&m::LOOP_DELAY, &[], h.loop_delay.as_ref());
     if let Some(us) = h.cpu_us {
         out.put(&m::PROCESS_CPU, &[], us as f64 / 1e6);
@@ -342,13 +360,23 @@ mod tests {
             ..v1::Peer::default()
         };
         let quarantine = v1::Quarantine { count: 1, ..v1::Quarantine::default() };
+        let unit = "homes".to_owned();
+        let progress =
+            |done, total| Some(v1::Progress { done, total, unit: unit.clone(), ..v1::Progress::default() });
+        let copying = |node: &str, done, total| v1::Peer {
+            node: node.into(),
+            progress: progress(done, total),
+            ..v1::Peer::default()
+        };
         let status = v1::NodeStatus {
-            standbys: vec![peer],
+            standbys: vec![peer, copying("c", 256, Some(1024)), copying("d", 3, None)],
             quarantine: Some(quarantine),
             ..v1::NodeStatus::default()
         };
         let text = exposition(&status).render();
         assert!(text.contains("standfast_quarantined_entries 1\n"), "{text}");
+        assert!(text.contains("standfast_full_sync_progress_ratio{standby=\"c\"} 0.25\n"), "{text}");
+        assert!(!text.contains("standfast_full_sync_progress_ratio{standby=\"d\"}"), "{text}");
         assert!(text.contains("standfast_standby_promotable{standby=\"b\"} 0\n"), "{text}");
     }
 

@@ -3,8 +3,10 @@
 
 pub mod catalog;
 mod clocks;
+mod durations;
 mod exposition;
 mod histogram;
+mod http;
 mod json;
 mod logs;
 mod metrics;
@@ -14,8 +16,10 @@ mod recorder;
 mod stock;
 
 pub use clocks::{ClockEstimate, Exchange};
+pub use durations::Durations;
 pub use exposition::{CONTENT_TYPE, Exposition};
 pub use histogram::Times;
+pub use http::http_client;
 pub use json::{NoJson, role_change_from_json, role_change_to_json, to_json, trace_to_json};
 pub use logs::{BadLevel, LogControl, init};
 pub use metrics::exposition;
@@ -29,6 +33,8 @@ use std::sync::Arc;
 pub struct Instruments {
     /// Always on.
     pub recorder: Arc<Recorder>,
+    /// Always on.
+    pub durations: Arc<Durations>,
     /// Present while spans are exported.
     pub tracer: Option<Arc<otel::Tracer>>,
 }

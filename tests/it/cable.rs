@@ -16,11 +16,11 @@ impl Cable {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
         let addr = listener.local_addr().expect("an address").to_string();
         let (cut, target) = (CancellationToken::new(), target.to_owned());
-        tokio::spawn(cut.clone().run_until_cancelled_owned(relay(listener, target, cut.clone())));
+        tokio::spawn(relay(listener, target, cut.clone()));
         Self { addr, cut }
     }
 
-    /// Nothing passes any more, nor is anybody told.
+    /// Nothing passes any more, nor is anybody told: connections stay open, and whoever dials waits.
     pub(crate) fn cut(&self) {
         self.cut.cancel();
     }
@@ -33,7 +33,10 @@ async fn relay(listener: TcpListener, target: String, cut: CancellationToken) {
             let Ok(mut far) = TcpStream::connect(&target).await else { return };
             // An end of either side ends the pair.
             let both = tokio::io::copy_bidirectional(&mut near, &mut far);
-            let _ = cut.run_until_cancelled(both).await;
+            if cut.run_until_cancelled(both).await.is_none() {
+                // Both ends are held, so that neither hears of the other's.
+                std::future::pending::<()>().await;
+            }
         });
     }
 }

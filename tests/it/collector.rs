@@ -20,7 +20,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio_stream::wrappers::TcpListenerStream;
-use tonic::transport::Server;
+use tonic::transport::{Identity, Server, ServerTlsConfig};
 use tonic::{Request, Response, Status};
 
 use crate::node::PATIENCE;
@@ -83,12 +83,21 @@ impl Taken {
 
 impl Collector {
     pub(crate) async fn start() -> Self {
+        Self::serve("http", Server::builder()).await
+    }
+
+    /// The same under TLS.
+    pub(crate) async fn start_tls(identity: Identity) -> Self {
+        let tls = ServerTlsConfig::new().identity(identity);
+        Self::serve("https", Server::builder().tls_config(tls).expect("a sound identity")).await
+    }
+
+    async fn serve(scheme: &str, mut server: Server) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
-        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let url = format!("{scheme}://{}", listener.local_addr().expect("an address"));
         let taken = Arc::new(Taken::default());
         let service = TraceServiceServer::new(Door(Arc::clone(&taken))).max_decoding_message_size(64 << 20);
-        let serving =
-            Server::builder().add_service(service).serve_with_incoming(TcpListenerStream::new(listener));
+        let serving = server.add_service(service).serve_with_incoming(TcpListenerStream::new(listener));
         let server = tokio::spawn(serving).abort_handle();
         Self { url, taken, server }
     }

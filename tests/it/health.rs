@@ -2,12 +2,13 @@
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
+use standfast::telemetry::http_client;
 use standfast_proto::v1;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
-use crate::node::{Node, end, segment, start};
+use crate::node::{Node, PATIENCE, end, segment, start};
 use crate::scrape::page;
 
 async fn codes(node: &Node, paths: &[&str]) -> Vec<u16> {
@@ -139,7 +140,9 @@ async fn stock_endpoints_answer_in_the_stock_form() {
         assert_eq!((code, &body["error_message"]), (503, &"service plane is not active".into()), "{path}");
     }
 
-    let post = reqwest::Client::new().post(format!("http://{}/api/v1/remove_all?force=true", a.http));
+    let post = http_client("http:", PATIENCE)
+        .expect("a client")
+        .post(format!("http://{}/api/v1/remove_all?force=true", a.http));
     let removed = post.send().await.expect("answered").text().await.expect("a body");
     assert_eq!(removed, "{\"removed_count\":1,\"success\":true}\n");
     let calls = a.status(false).await.traffic.expect("traffic").calls;

@@ -6,14 +6,15 @@ use std::io::Read;
 use std::process::Command;
 
 use serde_json::Value;
+use standfast::telemetry::http_client;
 use standfast_proto::v1;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use crate::node::{Node, PATIENCE, segment, start};
 use crate::scrape::{page, scrape, until};
 
-fn lines(path: &std::path::Path) -> Vec<Value> {
+pub(crate) fn lines(path: &std::path::Path) -> Vec<Value> {
     let text = std::fs::read_to_string(path).expect("the log");
     text.lines().map(|line| serde_json::from_str(line).expect("each line is JSON")).collect()
 }
@@ -47,7 +48,10 @@ async fn the_level_changes_at_run_time() {
     let a = Node::start_logged(&log, "--node a --role primary --log-format json");
     assert_eq!(page(&a, "/loglevel").await, (200, "info\n".to_owned()));
     let put = |level: &'static str| {
-        let request = reqwest::Client::new().put(format!("http://{}/loglevel", a.http)).body(level);
+        let request = http_client("http:", PATIENCE)
+            .expect("a client")
+            .put(format!("http://{}/loglevel", a.http))
+            .body(level);
         async move {
             let answer = request.send().await.expect("answered");
             (answer.status().as_u16(), answer.text().await.expect("a body"))
@@ -70,25 +74,31 @@ async fn the_level_changes_at_run_time() {
 
 /// One POST's body.
 pub(crate) async fn posted(listener: &TcpListener) -> Value {
-    let receive = async {
-        let (mut socket, _) = listener.accept().await.expect("a connection");
-        let mut request = Vec::new();
-        loop {
-            let text = String::from_utf8_lossy(&request);
-            if let Some((head, body)) = text.split_once("\r\n\r\n") {
-                let length = head
-                    .lines()
-                    .find_map(|l| l.to_ascii_lowercase().strip_prefix("content-length: ").map(str::to_owned));
-                if body.len() >= length.expect("a length").trim().parse::<usize>().expect("a number") {
-                    let body = serde_json::from_str(body).expect("JSON");
-                    socket.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.expect("answered");
-                    return body;
-                }
-            }
-            assert!(socket.read_buf(&mut request).await.expect("a request") > 0, "ended early");
-        }
+    let come = async {
+        let (socket, _) = listener.accept().await.expect("a connection");
+        receive(socket).await
     };
-    tokio::time::timeout(PATIENCE, receive).await.expect("in time")
+    tokio::time::timeout(PATIENCE, come).await.expect("in time")
+}
+
+/// Its body, from a connection.
+pub(crate) async fn receive(mut socket: impl AsyncRead + AsyncWrite + Unpin) -> Value {
+    let mut request = Vec::new();
+    loop {
+        let text = String::from_utf8_lossy(&request);
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let length = head
+                .lines()
+                .find_map(|l| l.to_ascii_lowercase().strip_prefix("content-length: ").map(str::to_owned));
+            if body.len() >= length.expect("a length").trim().parse::<usize>().expect("a number") {
+                let body = serde_json::from_str(body).expect("JSON");
+                socket.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.expect("answered");
+                socket.flush().await.expect("answered");
+                return body;
+            }
+        }
+        assert!(socket.read_buf(&mut request).await.expect("a request") > 0, "ended early");
+    }
 }
 
 #[tokio::test]

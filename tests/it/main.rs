@@ -17,6 +17,7 @@ mod full_sync;
 mod handover;
 mod health;
 mod history;
+mod https;
 mod leadership;
 mod logs;
 mod metrics;

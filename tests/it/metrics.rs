@@ -13,13 +13,14 @@ use tokio::net::TcpListener;
 
 use crate::cable::Cable;
 use crate::collector::Collector;
+use crate::coordinator::{Server, Witness};
 use crate::logs::posted;
 use crate::mooncake::{Client, ME, TENANT, exist, mount, plain, put_end, put_start};
 use crate::node::{Node, end, get, refusal, segment, start};
 use crate::scrape::{Scrape, page, scrape, until};
 
 /// What a healthy pair cannot move: a unit test of the exposition shows each.
-const NEEDS_A_FAULT: &[&str] = &["standfast_quarantined_entries"];
+const NEEDS_A_FAULT: &[&str] = &["standfast_quarantined_entries", "standfast_full_sync_progress_ratio"];
 
 /// Calls of Mooncake's protocol, so that each stock counter counts: one that succeeds and one that fails.
 async fn stock_calls(node: &Node) {
@@ -161,6 +162,30 @@ async fn unknown_outcome(a: &Node, b: &Node) -> Scrape {
     waiting
 }
 
+/// The coordinator is seen from where there is one: up, and then gone.
+async fn with_a_coordinator() -> Vec<Scrape> {
+    let mut witness = Witness::start();
+    let led = Node::start(&format!("--node l --coordinator {}", witness.url()));
+    let is = |up: f64| move |s: &Scrape| s.value("standfast_arbiter_up") == Some(up);
+    let up = until(&led, "the coordinator answers", is(1.0)).await;
+    witness.kill();
+    vec![up, until(&led, "the coordinator is gone", is(0.0)).await]
+}
+
+/// The old primary comes back with nothing, and is given a copy of the state.
+async fn comes_back(b: &Node, of_b: &mut Vec<Scrape>) -> Vec<Scrape> {
+    let a = Node::start(&format!("--node a --role standby --peer {} {QUICK}", b.addr));
+    let copied = |s: &Scrape| s.value("standfast_full_syncs_total") == Some(1.0);
+    let first = scrape(&a).await;
+    let of_a = vec![first, until(&a, "a copy of the state", copied).await];
+    let encoded = |s: &Scrape| {
+        s.value("standfast_lock_hold_seconds_count") > Some(0.0)
+            && s.value("standfast_replication_ack_seconds_count{standby=\"a\"}") > Some(0.0)
+    };
+    of_b.push(until(b, "homes were locked, and batches acknowledged", encoded).await);
+    of_a
+}
+
 fn moved(metric: &Metric, scrapes: &[Vec<Scrape>]) -> bool {
     scrapes.iter().any(|of_node| {
         let readings: Vec<_> = of_node.iter().map(|s| s.of(metric.name)).collect();
@@ -193,7 +218,7 @@ async fn trap_08_every_metric_of_the_catalogue_moves_or_is_absent_as_it_says() {
     let hook = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let told = format!("--webhook http://{}/", hook.local_addr().expect("an address"));
     let b = Node::start(&format!(
-        "--node b --role standby --peer {} --mooncake 127.0.0.1:0 {told} {QUICK}",
+        "--node b --role standby --peer {} --log-mib 1 --mooncake 127.0.0.1:0 {told} {QUICK}",
         a.addr
     ));
     let young = until(&b, "the first reading", read).await;
@@ -237,7 +262,8 @@ async fn trap_08_every_metric_of_the_catalogue_moves_or_is_absent_as_it_says() {
     let ok = "standfast_notifications_total{result=\"ok\"}";
     of_b.push(until(&b, "the webhook was told", |s| s.value(ok) == Some(1.0)).await);
 
-    let all = [of_a, of_b];
+    let back = comes_back(&b, &mut of_b).await;
+    let all = [of_a, of_b, back, with_a_coordinator().await];
     let known: BTreeSet<&str> = catalog::all().map(|m| m.name).collect();
     for family in all.iter().flatten().flat_map(|s| &s.families) {
         assert!(known.contains(&**family), "{family} is exported and not in the catalogue");
@@ -251,6 +277,23 @@ async fn trap_08_every_metric_of_the_catalogue_moves_or_is_absent_as_it_says() {
     assert!(series <= 600, "{series} series");
     let counters = catalog::all().filter(|m| m.kind == Kind::Counter).count();
     assert!(counters > 50, "the stock counters are among them: {counters}");
+}
+
+/// From the second missed heartbeat on, long before the link counts as down, by the node's own clock: its view may be 50 ms old.
+async fn lag_rises_with_silence(node: &Node) {
+    let silent_for = |s: &Scrape| {
+        let heard = "standfast_replication_last_contact_timestamp_seconds{standby=\"b\"}";
+        Some(s.value("standfast_clock_timestamp_seconds")? - s.value(heard)?)
+    };
+    loop {
+        let seen = scrape(node).await;
+        let silent = silent_for(&seen).expect("they were in contact");
+        let lag = seen.value("standfast_replication_lag_seconds{standby=\"b\"}").expect("known");
+        assert!(silent < 0.3 || lag > 0.2, "silent for {silent} s, and a lag of {lag} s");
+        if silent > 0.6 {
+            return;
+        }
+    }
 }
 
 /// Cutting the cable must show: lag does not stay at its last good value.
@@ -268,6 +311,7 @@ async fn a_cut_link_makes_lag_rise_and_the_standby_not_promotable() {
     cable.cut();
     for node in [&a, &b] {
         let lag = |s: &Scrape| s.value("standfast_replication_lag_seconds{standby=\"b\"}");
+        lag_rises_with_silence(node).await;
         let down = |s: &Scrape| s.value("standfast_replication_link_up{standby=\"b\"}") == Some(0.0);
         // From the second heartbeat interval on it is above 0 and only rises.
         let first = until(node, "lag after the cut", |s| down(s) && lag(s) > Some(0.2)).await;

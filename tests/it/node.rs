@@ -43,10 +43,15 @@ impl Node {
 
     /// A node that writes its log into this file.
     pub(crate) fn start_logged(log: &std::path::Path, flags: &str) -> Self {
-        let log = std::fs::File::create(log).expect("a file");
         let mut command = Command::new(env!("CARGO_BIN_EXE_standfast"));
-        command.stderr(log).arg("serve").args(["--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0"]);
+        command.arg("serve").args(["--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0"]);
         command.args(flags.split_whitespace());
+        Self::start_logged_as(log, command)
+    }
+
+    /// The same, with its whole command line.
+    pub(crate) fn start_logged_as(log: &std::path::Path, mut command: Command) -> Self {
+        command.stderr(std::fs::File::create(log).expect("a file"));
         Self::spawn(command)
     }
 

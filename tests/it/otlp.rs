@@ -7,7 +7,7 @@ use standfast_proto::v1;
 use tokio::task::JoinSet;
 
 use crate::collector::{Collector, Id, id};
-use crate::node::{CLIENT, Node, end, segment, start};
+use crate::node::{CLIENT, Node, end, get, segment, start};
 use crate::scrape::{scrape, until};
 
 const WRITES: usize = 10_000;
@@ -166,13 +166,18 @@ async fn a_failed_request_is_traced_and_a_role_change_is_one_trace() {
     collector.until("a slow write on the standby", told).await;
     drop(a);
     assert!(b.promote().await.accepted);
-    let over = |spans: &[(String, Span)]| spans.iter().any(|(_, s)| s.name == "failover.promote");
+    // The answer that ends the outage is a phase, too.
+    b.master().await.get_replica_list(get(&["k"])).await.expect("answered");
+    let over = |spans: &[(String, Span)]| spans.iter().any(|(_, s)| s.name == "failover.first_answer");
     let spans = collector.until("the failover", over).await;
     let root = spans.iter().map(|(_, s)| s).rfind(|s| s.name == "failover").expect("a root");
     let phases: Vec<&str> =
         spans.iter().filter(|(_, s)| s.parent_span_id == root.span_id).map(|(_, s)| &*s.name).collect();
-    assert_eq!(phases, ["failover.detect", "failover.fence", "failover.promote"]);
+    let expected = ["failover.detect", "failover.fence", "failover.promote", "failover.first_answer"];
+    assert_eq!(phases[..4], expected, "{phases:?}");
     let record = b.status(false).await.history.last().cloned().expect("a row");
+    let spanned = root.end_time_unix_nano - root.start_time_unix_nano;
+    assert_eq!(record.outage_us.map(|us| us * 1_000), Some(spanned), "the trace is as long as the outage");
     let hex: String = root.trace_id.iter().map(|b| format!("{b:02x}")).collect();
     assert_eq!(record.trace_id, Some(hex), "the history names the trace");
 }

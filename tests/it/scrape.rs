@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use standfast::telemetry::http_client;
+
 use crate::node::{Node, PATIENCE};
 
 /// One scrape: samples by series, and the families that are there.
@@ -42,8 +44,9 @@ impl Scrape {
 
 /// Asks for a page; its status and body.
 pub(crate) async fn page(node: &Node, path: &str) -> (u16, String) {
-    let client = reqwest::Client::builder().timeout(PATIENCE).build().expect("a client");
-    let answer = client.get(format!("http://{}{path}", node.http)).send().await.expect("answered");
+    let url = format!("http://{}{path}", node.http);
+    let client = http_client(&url, PATIENCE).expect("a client");
+    let answer = client.get(url).send().await.expect("answered");
     (answer.status().as_u16(), answer.text().await.expect("a body"))
 }
 

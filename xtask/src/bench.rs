@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: the figures of the kernel and of replication, into docs/figures.json.
+//! `cargo xtask bench`: the figures of the kernel, the flight recorder and replication, into docs/figures.json.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -29,6 +29,8 @@ const TIMES: &[(&str, &str, f64, f64)] = &[
     ("allocate_and_free", "allocator_allocate_and_free", 1.0, 400.0),
     // 100,000 writes of two entries, four mounts and the beginning of the term.
     ("apply", "standby/apply", 200_005.0, 600.0),
+    ("recorder_a_write", "recorder_write", 1.0, 150.0),
+    ("recorder_a_write_in_batches_of_1000", "recorder_batch_1000", 1_000.0, 150.0),
 ];
 
 /// What the other program prints, with its unit and its goal, if it has one.
@@ -59,10 +61,11 @@ const HOLDS: &[(&str, &str, Option<f64>)] = &[
 /// Runs the benches and writes the figures; prints a table, or one line of JSON.
 pub(crate) fn run(as_json: bool) -> Result<ExitCode> {
     let busy_before = machine::load();
-    let mut bench = run::cargo();
-    bench.args(["bench", "--locked", "-p", "standfast-kernel", "--bench", "kernel"]);
-    bench.stdout(Stdio::null());
-    ensure!(run::status(bench)?.success(), "the benches failed");
+    for (package, name) in [("standfast-kernel", "kernel"), ("standfast", "recorder")] {
+        let mut bench = run::cargo();
+        bench.args(["bench", "--locked", "-p", package, "--bench", name]).stdout(Stdio::null());
+        ensure!(run::status(bench)?.success(), "the benches of {name} failed");
+    }
     let mut figures = BTreeMap::new();
     for (name, path, elements, goal) in TIMES {
         figures.insert(*name, time(path, *elements, *goal)?);

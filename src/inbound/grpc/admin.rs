@@ -194,7 +194,7 @@ impl<C: Clock> AdminDoor<C> {
         let drill = r;
         required(&drill.actor, "actor")?;
         required(&drill.reason, "reason")?;
-        let noted = self.board.history().note_drill(self.clock.wall(), drill);
+        let noted = self.board.note_drill(self.clock.wall(), drill);
         let id = noted.map_err(|bad| {
             Status::from(v1::Refusal::new(v1::RefusalCode::InvalidArgument, bad.to_string()))
         })?;

@@ -11,6 +11,7 @@ pub(super) fn board(s: &Settings) -> Board {
         about: "Could a standby take over now, and how did the last role change go?",
         rows: vec![
             row("Readiness", readiness(s)),
+            row("The coordinator", coordinator()),
             row("The last role change", last()),
             row("Roles over time", roles()),
         ],
@@ -46,6 +47,25 @@ fn readiness(s: &Settings) -> Vec<Panel> {
         .healthy("below 0.1 %", "PromotableBudgetBurns")
         .below(s.promotable_budget.number(), s.promotable_budget.number() * 10.0)
         .ask(r#"cluster:standfast_promotable:missing_ratio{@cluster, window=~"1h|1d"}"#, "{{cluster}} {{window}}"),
+    ]
+}
+
+fn coordinator() -> Vec<Panel> {
+    vec![
+        Panel::new(Kind::Timeline, "Coordinator", "Does each node reach the coordinator? Without it nobody takes over by itself; what is served goes on.")
+            .healthy("up; a cluster without a coordinator has no line", "ArbiterDown")
+            .ask("standfast_arbiter_up{@node}", "{{instance}}")
+            .word(0, "down", BAD)
+            .word(1, "up", OK),
+        Panel::new(Kind::Graph, "Answers of the coordinator, 99 %", "How long does the coordinator take to answer each node?")
+            .unit("s")
+            .size(12, 6)
+            .healthy("below 0.1 s", "ArbiterDown")
+            .below(0.1, 1.0)
+            .ask(
+                "histogram_quantile(0.99, sum by (cluster, instance, le) (rate(standfast_arbiter_latency_seconds_bucket{@node}[$__rate_interval])))",
+                "{{instance}}",
+            ),
     ]
 }
 

@@ -51,6 +51,15 @@ fn lag(s: &Settings) -> Vec<Panel> {
                 "time() - standfast_replication_last_contact_timestamp_seconds{@node}",
                 "{{standby}} seen by {{instance}}",
             ),
+        Panel::new(Kind::Graph, "Gap between heartbeats, 99 %", "How far apart do frames of the primary come in at each standby?")
+            .unit("s")
+            .size(12, 6)
+            .healthy("below 0.5 s, the default grant", "PrimaryMayNotAnswer")
+            .below(0.25, 0.5)
+            .ask(
+                "histogram_quantile(0.99, sum by (cluster, instance, le) (rate(standfast_heartbeat_gap_seconds_bucket{@node}[$__rate_interval])))",
+                "{{instance}}",
+            ),
     ]
 }
 
@@ -85,6 +94,15 @@ fn waiting() -> Vec<Panel> {
             "histogram_quantile(0.99, sum by (cluster, stage, le) (rate(standfast_write_duration_seconds_bucket{@node}[$__rate_interval])))",
             "{{cluster}} {{stage}}",
         ),
+        graph("Acknowledgement of a batch, 99 %", "How long does each standby take to acknowledge a batch?")
+            .unit("s")
+            .healthy("below 5 ms", "LatencyHigh")
+            .below(0.1, 1.0)
+            .to_traces()
+            .ask(
+                "histogram_quantile(0.99, sum by (cluster, standby, le) (rate(standfast_replication_ack_seconds_bucket{@node}[$__rate_interval])))",
+                "{{standby}}",
+            ),
         graph("Replies that wait", "How many replies wait for the in-sync standbys?")
             .healthy("below 1000, and it comes and goes", "PrimaryMayNotAnswer")
             .below(1_000.0, 10_000.0)
@@ -127,5 +145,16 @@ fn log() -> Vec<Panel> {
             .unit("ops")
             .healthy("what this cluster usually does", "")
             .ask("rate(standfast_log_appended_entries_total{@node}[$__rate_interval])", "{{instance}}"),
+        graph("Full syncs", "Which standbys had to be given a copy of the whole state?")
+            .healthy("one when a standby joins, then none", "procedures/rebuild-standby")
+            .ask("increase(standfast_full_syncs_total{@node}[$__rate_interval])", "{{instance}}"),
+        graph("Longest locks, 99 %", "For how long is a part of the state locked while a full sync encodes it? Writes to that part wait.")
+            .unit("s")
+            .healthy("below 5 ms", "LatencyHigh")
+            .below(0.005, 0.1)
+            .ask(
+                "histogram_quantile(0.99, sum by (cluster, instance, le) (rate(standfast_lock_hold_seconds_bucket{@node}[$__rate_interval])))",
+                "{{instance}}",
+            ),
     ]
 }

@@ -1,6 +1,7 @@
 //! Alerts and recording rules as data, and as the files that Prometheus and promtool read.
 
 mod clients;
+mod coordination;
 mod process;
 mod promtool;
 mod recording;
@@ -81,6 +82,7 @@ pub fn groups(s: &Settings) -> Vec<Group> {
     vec![
         Group { name: "standfast-serving", alerts: serving::alerts(s) },
         Group { name: "standfast-replication", alerts: replication::alerts(s) },
+        Group { name: "standfast-coordination", alerts: coordination::alerts(s) },
         Group { name: "standfast-verification", alerts: verification::alerts(s) },
         Group { name: "standfast-clients", alerts: clients::alerts(s) },
         Group { name: "standfast-process", alerts: process::alerts(s) },

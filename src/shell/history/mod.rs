@@ -252,6 +252,11 @@ impl History {
         rows[skip..].to_vec()
     }
 
+    /// The row of that name.
+    pub(super) fn row(&self, id: &str) -> Option<v1::RoleChange> {
+        self.inner.lock().rows.iter().find(|row| row.id == id).cloned()
+    }
+
     /// What the status shows.
     pub(super) fn shown(&self) -> Vec<v1::RoleChange> {
         self.rows(SHOWN_MAX)

@@ -77,6 +77,7 @@ impl StatusBoard {
         v1::Coordinator {
             up: l.answered.map(|_| l.away.is_none()),
             contact_age_ms: l.answered.map(ms),
+            call_time: Some(self.durations().coordinator_call.reading()),
             failures: Some(l.unanswered),
             // Of a standby, the sentence of its last decision.
             reason: l.away.clone().or_else(|| l.waiting.clone().filter(|_| view.role != Role::Primary)),

@@ -144,6 +144,23 @@ catalog! {
         .by(STANDBY)
         .healthy("less than 1 second ago")
         .absent("it was never heard");
+    REPLICATION_ACK = histogram(
+        "standfast_replication_ack_seconds",
+        "From sending a batch to a standby until its acknowledgement.",
+    )
+        .by(STANDBY)
+        .healthy("99 % below 0.005")
+        .absent("on a node that is not the primary, and before the first acknowledgement");
+    HEARTBEAT_GAP = histogram("standfast_heartbeat_gap_seconds", "Between two frames of the primary, heartbeats included.")
+        .healthy("99 % below 0.5")
+        .absent("on a primary");
+    FULL_SYNCS = counter("standfast_full_syncs_total", "Copies of the whole state that this standby has received.")
+        .healthy("no increase")
+        .absent("on a primary");
+    FULL_SYNC_PROGRESS = gauge("standfast_full_sync_progress_ratio", "Share of the state that a full sync has brought over.")
+        .by(STANDBY)
+        .healthy("rises")
+        .absent("no full sync is under way");
     STANDBY_PROMOTABLE = gauge(
         "standfast_standby_promotable",
         "1 when the primary sees this standby connected, in sync and without a hole.",
@@ -253,7 +270,7 @@ catalog! {
         .absent("before the first reading");
 
     // Role changes.
-    FAILOVERS_TOTAL = counter("standfast_failovers_total", "Role changes that this node went through as the new primary.")
+    FAILOVERS_TOTAL = counter("standfast_failovers_total", "Role changes that this node went through as the new primary; a drill's counts as a drill's, too, once it is noted.")
         .by(ROLE_CHANGE);
     FAILOVER_PHASE = gauge("standfast_failover_phase_seconds", "How long each phase of the last role change took.")
         .by(&[closed("phase", PHASES)])
@@ -303,7 +320,17 @@ catalog! {
         .healthy("none failed")
         .absent("no webhook is configured");
 
+    // Coordination.
+    ARBITER_UP = gauge("standfast_arbiter_up", "1 while the coordinator answers.")
+        .healthy("1")
+        .absent("without a coordinator, and before its first answer");
+    ARBITER_LATENCY = histogram("standfast_arbiter_latency_seconds", "From asking the coordinator until its answer, or until none is expected any more.")
+        .healthy("99 % below 0.1")
+        .absent("without a coordinator");
+
     // Own health.
+    LOCK_HOLD = histogram("standfast_lock_hold_seconds", "For how long a part of the state was locked to encode it for a full sync: the longest lock that there is.")
+        .healthy("99 % below 0.005");
     LOOP_DELAY = histogram("standfast_loop_delay_seconds", "How late the timer of the node's loop fired.")
         .healthy("99 % below 0.1");
     EVENTS_TOTAL = counter("standfast_events_total", "Happenings noted on this node.");

@@ -8,7 +8,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use opentelemetry::KeyValue;
-use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig};
+use opentelemetry_otlp::tonic_types::transport::ClientTlsConfig;
+use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig, WithHttpConfig, WithTonicConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{SpanData, SpanExporter as _};
 use standfast_kernel::types::{ConnId, Instant, Seq, WallTime};
@@ -17,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::spans::{self, Now};
 use super::{QUEUE_MAX, Record, Sampling, SpanCounts, TraceContext, Tracer};
-use crate::telemetry::{BatchStages, Recorder};
+use crate::telemetry::{BatchStages, Recorder, http_client};
 
 /// How often what has come is looked at.
 const EVERY: Duration = Duration::from_millis(100);
@@ -44,13 +45,15 @@ pub struct ExportError(String);
 impl std::str::FromStr for Collector {
     type Err = ExportError;
 
-    /// `http://host:4317` is OTLP over gRPC, `http://host:4318/v1/traces` over HTTP.
+    /// `http://host:4317` is OTLP over gRPC, `http://host:4318/v1/traces` over HTTP; `https` goes over TLS.
     fn from_str(text: &str) -> Result<Self, ExportError> {
-        let rest = text.strip_prefix("http://").filter(|rest| !rest.is_empty() && !rest.starts_with('/'));
+        let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
+        let rest = rest.filter(|rest| !rest.is_empty() && !rest.starts_with('/'));
         match rest {
             Some(_) => Ok(Self(text.to_owned())),
             None => Err(ExportError(format!(
-                "`{text}` is no collector: expected http://host:4317 (gRPC) or http://host:4318/v1/traces (HTTP)"
+                "`{text}` is no collector: expected http://host:4317 (gRPC) or http://host:4318/v1/traces (HTTP), \
+                 or the same with https"
             ))),
         }
     }
@@ -68,13 +71,21 @@ impl Collector {
     }
 
     fn exporter(&self) -> Result<SpanExporter, ExportError> {
+        let failed = |why: &dyn std::fmt::Display| ExportError(format!("cannot export to {}: {why}", self.0));
+        // Also where the exporter brings its own transport: it installs the provider of cryptography.
+        let client = http_client(&self.0, SEND_LIMIT).map_err(|e| failed(&e))?;
         let made = if self.is_http() {
             let http = SpanExporter::builder().with_http().with_protocol(Protocol::HttpBinary);
-            http.with_endpoint(&self.0).with_timeout(SEND_LIMIT).build()
+            http.with_http_client(client).with_endpoint(&self.0).with_timeout(SEND_LIMIT).build()
         } else {
-            SpanExporter::builder().with_tonic().with_endpoint(&self.0).with_timeout(SEND_LIMIT).build()
+            let grpc = SpanExporter::builder().with_tonic().with_endpoint(&self.0).with_timeout(SEND_LIMIT);
+            if self.0.starts_with("https:") {
+                grpc.with_tls_config(ClientTlsConfig::new().with_enabled_roots()).build()
+            } else {
+                grpc.build()
+            }
         };
-        made.map_err(|e| ExportError(format!("cannot export to {}: {e}", self.0)))
+        made.map_err(|e| failed(&e))
     }
 }
 
@@ -215,12 +226,16 @@ impl Exporter {
             let part: Vec<SpanData> = self.ready.drain(..self.ready.len().min(SEND_MAX)).collect();
             let count = part.len() as u64;
             let sent = tokio::time::timeout(SEND_LIMIT, self.exporter.export(part)).await;
-            if matches!(sent, Ok(Ok(()))) {
-                self.counts.exported.fetch_add(count, Ordering::Relaxed);
-            } else {
-                self.counts.refused.fetch_add(count, Ordering::Relaxed);
-                tracing::warn!(spans = count, "the collector did not take spans: they are dropped");
-            }
+            let why = match sent {
+                Ok(Ok(())) => {
+                    self.counts.exported.fetch_add(count, Ordering::Relaxed);
+                    continue;
+                }
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => format!("no answer within {} s", SEND_LIMIT.as_secs()),
+            };
+            self.counts.refused.fetch_add(count, Ordering::Relaxed);
+            tracing::warn!(spans = count, "the collector did not take spans, they are dropped: {why}");
         }
     }
 }
@@ -229,8 +244,8 @@ impl Exporter {
 fn an_address_is_a_url_and_its_path_chooses_the_protocol() {
     let is_http = |text: &str| text.parse::<Collector>().map(|c| c.is_http());
     assert_eq!(is_http("http://h:4317"), Ok(false));
-    assert_eq!(is_http("http://h:4318/v1/traces"), Ok(true));
-    for bad in ["", "h:4317", "https://h:4317", "http://", "http:///x"] {
+    assert_eq!(is_http("https://h:4318/v1/traces"), Ok(true));
+    for bad in ["", "h:4317", "ftp://h:4317", "https://", "http:///x"] {
         assert!(is_http(bad).expect_err(bad).to_string().contains(&format!("`{bad}`")), "{bad}");
     }
 }

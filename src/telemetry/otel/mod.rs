@@ -168,11 +168,9 @@ impl Tracer {
         self.hand_over(Record::Request(Box::new(request)));
     }
 
-    /// A role change took place; returns its trace.
-    pub fn changed(&self, change: &v1::RoleChange) -> TraceContext {
-        let context = TraceContext::root();
+    /// A role change is complete; `context` is its first span.
+    pub fn changed(&self, change: &v1::RoleChange, context: TraceContext) {
         self.hand_over(Record::RoleChange(Box::new(change.clone()), context));
-        context
     }
 
     fn tell(&self, context: TraceContext, entries: &SeqRuns) {

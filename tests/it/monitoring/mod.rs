@@ -14,32 +14,22 @@ use standfast::monitoring::{Settings, Value, boards, rules};
 
 use console::Block;
 use prometheus::{Prometheus, Target, present};
-use states::{Cluster, STATES};
-
-/// Alerts that no pair of processes can be brought to fire, and why; promtool fires each, and its page is tested on
-/// a healthy pair.
-const NEEDS_MORE: &[(&str, &str)] = &[
-    ("DrillRan", "there are no drills yet"),
-    ("AcknowledgedWritesLost", "a promotion that would lose writes is refused"),
-    ("QuarantinedEntries", "no fault that can be planted sets an entry aside"),
-    ("MemoryHigh", "it would need a machine that is out of memory"),
-    ("VersionSkew", "it would need another version of the binary"),
-    ("ClockSkew", "it would need another clock"),
-];
+use states::{Cluster, STATES, State};
 
 /// Clusters that procedures are followed on, and the state that each begins in. No alert is awaited there.
 const PROCEDURES: &[(&str, &str)] = &[
-    ("procedure-switchover", "healthy"),
+    ("procedure-switchover", "led"),
     ("procedure-failover", "no-primary"),
     ("procedure-forced", "detached"),
+    ("procedure-empty", "gone"),
     ("procedure-rebuild", "standby-gone"),
     ("procedure-repair", "mismatch"),
-    ("procedure-drill", "healthy"),
+    ("procedure-drill", "led"),
     ("nothing", "nothing"),
 ];
 
-/// Expressions without data while all is well, and why.
-const ABSENT: &[(&str, &str)] = &[];
+/// Clusters that run beside each other; the others wait for their turn.
+const AT_ONCE: usize = 7;
 
 /// Thresholds that are reached within seconds.
 fn quick() -> Settings {
@@ -61,8 +51,8 @@ fn all_targets(clusters: &BTreeMap<&'static str, Cluster>) -> Vec<Target> {
     clusters.values().flat_map(Cluster::targets).collect()
 }
 
-async fn start_all() -> BTreeMap<&'static str, Cluster> {
-    let starting: Vec<_> = STATES.iter().map(|s| (s.name, tokio::spawn(Cluster::start(s.name)))).collect();
+async fn start_all(states: &[State]) -> BTreeMap<&'static str, Cluster> {
+    let starting: Vec<_> = states.iter().map(|s| (s.name, tokio::spawn(Cluster::start(s.name)))).collect();
     let mut clusters = BTreeMap::new();
     for (name, cluster) in starting {
         clusters.insert(name, cluster.await.expect(name));
@@ -85,11 +75,12 @@ async fn break_all(clusters: &mut BTreeMap<&'static str, Cluster>, prometheus: &
         clusters.insert(name, cluster.await.expect(name));
     }
     prometheus.scrape(&all_targets(clusters));
-    let mut restarted = clusters.remove("restarts").expect("a state");
-    let others = all_targets(clusters);
-    let publish = |c: &Cluster| prometheus.scrape(&[others.clone(), c.targets()].concat());
-    states::crash_loop(&mut restarted, prometheus, publish).await;
-    clusters.insert("restarts", restarted);
+    if let Some(mut restarted) = clusters.remove("restarts") {
+        let others = all_targets(clusters);
+        let publish = |c: &Cluster| prometheus.scrape(&[others.clone(), c.targets()].concat());
+        states::crash_loop(&mut restarted, prometheus, publish).await;
+        clusters.insert("restarts", restarted);
+    }
 }
 
 /// What fires, by cluster.
@@ -97,8 +88,30 @@ fn firing(alert: &str, cluster: &str) -> String {
     format!("ALERTS{{alertname=\"Standfast{alert}\", cluster=\"{cluster}\", alertstate=\"firing\"}}")
 }
 
-async fn every_panel_has_data(prometheus: &Prometheus) {
-    let mut without = Vec::new();
+/// A pair alone on the machine, looked at for longer than any alert holds back.
+async fn nothing_fires_while_all_is_well(prometheus: &Prometheus) {
+    let calm = Cluster::start("calm").await;
+    // The standby first: as long as only the primary is known, nobody is known to be promotable.
+    let targets = calm.targets();
+    prometheus.scrape(&targets[1..]);
+    prometheus.until_series("cluster:standfast_promotable:max{cluster=\"calm\"} == 1", 1).await;
+    prometheus.scrape(&targets);
+    prometheus.until_series("sum_over_time(up{cluster=\"calm\"}[5m]) >= 20", 2).await;
+    let fired = prometheus.query("max_over_time(ALERTS{alertstate=\"firing\", cluster=\"calm\"}[15s])").await;
+    assert!(fired.is_empty(), "{fired:?}");
+    // What is asked of the calls and of the loop is known, not merely absent.
+    for known in ["LatencyHigh", "LoopDelayHigh", "PromotableBudgetBurns"] {
+        let alert = rules::alerts(&quick()).into_iter().find(|a| a.name == known).expect("there is one");
+        let (left, _) = alert.expr.split_once(" > ").expect("a threshold");
+        let left = left.trim_start_matches("max by (cluster) (").trim_start_matches(['\n', ' ', '(']);
+        assert!(!prometheus.query(left).await.is_empty(), "{known}: {left}");
+    }
+    prometheus.scrape(&[]);
+}
+
+/// Panels and recording rules that have no data now.
+async fn without_data(prometheus: &Prometheus) -> BTreeSet<String> {
+    let mut without = BTreeSet::new();
     let filled_in = |expr: &str| {
         let expr = expr.replace("$cluster", ".*").replace("$node", ".*");
         expr.replace("$__rate_interval", "20s").replace("$__range", "5m")
@@ -107,21 +120,22 @@ async fn every_panel_has_data(prometheus: &Prometheus) {
         for (panel, target) in board.panels().flat_map(|p| p.targets.iter().map(move |t| (p, t))) {
             assert_ne!(panel.kind, Kind::Alerts);
             let expr = filled_in(&expand(&target.expr));
-            let is_absent = ABSENT.iter().any(|(absent, _)| target.expr.contains(absent));
-            if prometheus.query(&expr).await.is_empty() != is_absent {
-                without.push(format!("{} / {}: {expr}", board.title, panel.title));
+            if prometheus.query(&expr).await.is_empty() {
+                without.insert(format!("{} / {}: {expr}", board.title, panel.title));
             }
         }
     }
-    assert!(without.is_empty(), "no data, or data though said to be absent: {without:#?}");
     for rule in rules::recordings(&quick()) {
-        assert!(!prometheus.query(&rule.expr).await.is_empty(), "{}: {}", rule.name, rule.expr);
+        if prometheus.query(&rule.expr).await.is_empty() {
+            without.insert(format!("{}: {}", rule.name, rule.expr));
+        }
     }
+    without
 }
 
 async fn texts_are_filled_in(prometheus: &Prometheus) {
     let alerts = prometheus.alerts().await;
-    assert!(alerts.len() > 20, "{}", alerts.len());
+    assert!(!alerts.is_empty());
     for alert in alerts {
         let text = alert["annotations"].to_string();
         assert!(!text.contains("<error") && !text.contains("%!") && !text.contains("{{"), "{text}");
@@ -148,49 +162,56 @@ fn every_page_is_tested_in_the_state_in_which_its_alert_fires() {
         assert!(tested_in(alert, state), "{alert} is not tested in {state}");
         proved.insert(alert);
     }
-    for (alert, why) in NEEDS_MORE {
-        assert!(tested_in(alert, "healthy") && !why.is_empty(), "{alert}");
-        assert!(proved.insert(alert), "{alert} is proved by a state");
-    }
     let all = rules::alerts(&Settings::default());
     let unproved: Vec<&str> = all.iter().map(|a| a.name).filter(|name| !proved.contains(name)).collect();
     assert!(unproved.is_empty(), "no state in which these fire: {unproved:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "starts some 25 nodes at once: a step of its own in `cargo xtask verify`"]
+#[ignore = "starts some 40 nodes, a third of them at once: a step of its own in `cargo xtask verify`"]
 async fn alerts_fire_panels_have_data_and_runbooks_say_what_is_seen() {
     if !present(&["prometheus"]) {
         return;
     }
     let prometheus = Prometheus::start(&quick()).await;
     prometheus.until_series("ALERTS{alertname=\"StandfastTelemetryDead\", alertstate=\"firing\"}", 1).await;
-
-    let mut clusters = start_all().await;
-    let targets = all_targets(&clusters);
-    prometheus.scrape(&targets);
-    prometheus.until_series("sum_over_time(up[5m]) >= 3", targets.len()).await;
-    break_all(&mut clusters, &prometheus).await;
-    for (state, alert) in STATES.iter().flat_map(|s| s.fires.iter().map(move |alert| (s.name, alert))) {
-        prometheus.until_series(&firing(alert, state), 1).await;
+    nothing_fires_while_all_is_well(&prometheus).await;
+    let mut without: Option<BTreeSet<String>> = None;
+    let mut wrong = Vec::new();
+    for states in STATES.chunks(AT_ONCE) {
+        let mut clusters = start_all(states).await;
+        let targets = all_targets(&clusters);
+        prometheus.scrape(&targets);
+        prometheus.until_series("sum_over_time(up[5m]) >= 3 and up == 1", targets.len()).await;
+        break_all(&mut clusters, &prometheus).await;
+        for (state, alert) in states.iter().flat_map(|s| s.fires.iter().map(move |alert| (s.name, alert))) {
+            prometheus.until_series(&firing(alert, state), 1).await;
+        }
+        if clusters.contains_key("healthy") {
+            beside_the_broken_the_healthy_is_silent(&prometheus).await;
+        }
+        texts_are_filled_in(&prometheus).await;
+        // Each panel has data in some state.
+        let now = without_data(&prometheus).await;
+        without = Some(without.map_or(now.clone(), |before| before.intersection(&now).cloned().collect()));
+        for block in all_blocks() {
+            if let Some(cluster) = clusters.get(block.state) {
+                wrong.extend(block.run(cluster));
+            }
+        }
     }
-    // A machine on which so many nodes run at once is late itself.
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(without.as_ref().is_some_and(BTreeSet::is_empty), "no data in any state: {without:#?}");
+}
+
+async fn beside_the_broken_the_healthy_is_silent(prometheus: &Prometheus) {
+    // A machine on which so many nodes run at once is late itself; these were silent before.
     let but = "alertname!~\"StandfastLatencyHigh|StandfastLoopDelayHigh|StandfastPromotableBudgetBurns\"";
     let healthy =
         prometheus.query(&format!("ALERTS{{cluster=\"healthy\", alertstate=\"firing\", {but}}}")).await;
     assert!(healthy.is_empty(), "{healthy:?}");
     let telemetry = prometheus.query("ALERTS{alertname=\"StandfastTelemetryDead\"}").await;
     assert!(telemetry.is_empty(), "{telemetry:?}");
-    every_panel_has_data(&prometheus).await;
-    texts_are_filled_in(&prometheus).await;
-
-    let mut wrong = Vec::new();
-    for block in all_blocks() {
-        if let Some(cluster) = clusters.get(block.state) {
-            wrong.extend(block.run(cluster));
-        }
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -9,6 +9,7 @@ use std::time::Duration;
 use reqwest::Url;
 use serde_json::Value;
 use standfast::monitoring::{Settings, rules};
+use standfast::telemetry::http_client;
 
 use crate::node::PATIENCE;
 
@@ -61,8 +62,9 @@ impl Prometheus {
         command.arg(format!("--web.listen-address=127.0.0.1:{port}"));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let child = command.spawn().expect("prometheus starts");
-        let url = format!("http://127.0.0.1:{port}").parse().expect("a URL");
-        let client = reqwest::Client::builder().timeout(PATIENCE).build().expect("a client");
+        let address = format!("http://127.0.0.1:{port}");
+        let url = address.parse().expect("a URL");
+        let client = http_client(&address, PATIENCE).expect("a client");
         let prometheus = Self { child, url, folder, client };
         prometheus.until("prometheus is ready", || prometheus.is_ready()).await;
         prometheus

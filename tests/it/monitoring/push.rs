@@ -70,7 +70,8 @@ async fn dashboards_are_pushed_with_a_token_and_a_refusal_is_told() {
 async fn a_grafana_that_is_not_there_and_addresses_that_cannot_be_are_told() {
     for (url, code, why) in [
         ("http://127.0.0.1:1", 3, "no answer from http://127.0.0.1:1/"),
-        ("https://grafana.example", 2, "expected http://"),
+        ("ftp://grafana.example", 2, "expected http://"),
+        ("https://127.0.0.1:1", 3, "no answer from https://127.0.0.1:1/"),
         ("grafana", 2, "relative URL without a base"),
     ] {
         let ended = standfast(&["dashboards", "push", "--grafana", url], "secret").await;

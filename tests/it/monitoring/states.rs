@@ -1,15 +1,20 @@
 //! Clusters, and how each is brought into the state in which alerts fire.
 
 use std::collections::BTreeMap;
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
+use standfast::outbound::{BootClock, HistoryFile};
+use standfast::ports::{Archive, Clock};
 use standfast_proto::v1;
+use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
 use super::prometheus::{Prometheus, Target};
+use crate::coordinator::{Server, Witness};
 use crate::node::{CLIENT, Node, PATIENCE, end, segment, start};
 use crate::scrape;
 
@@ -50,11 +55,26 @@ pub(crate) const STATES: &[State] = &[
     state("late", &["LoopDelayHigh", "LatencyHigh"]),
     state("restarts", &["NodeRestarts"]),
     state("files", &["FilesHigh"]),
+    state("drill", &["DrillRan"]),
+    state("lost", &["AcknowledgedWritesLost"]),
+    state("aside", &["QuarantinedEntries"]),
+    state("memory", &["MemoryHigh"]),
+    state("versions", &["VersionSkew"]),
+    state("clocks", &["ClockSkew"]),
+    state("coordinator-away", &["ArbiterDown"]),
 ];
 
 /// Long enough that no client expires by itself, and no promise on a machine that runs so many nodes.
 const FLAGS: &str =
     "--enable-lab --verify-cycle-ms 500 --verify-recount-ms 1000 --grant-ms 2500 --client-ttl-ms 600000";
+/// States of clusters that a coordinator leads.
+const LED: &[&str] = &["led", "drill", "coordinator-away", "gone"];
+/// With one, beside many other nodes: nothing short.
+const PATIENT_FLAGS: &str = "--enable-lab --verify-cycle-ms 500 --verify-recount-ms 1000 --client-ttl-ms 600000 \
+     --shrink-ms 1500 --grant-ms 2500 --takeover-ms 2500 --coordinator-timeout-ms 2000 --lease-ms 15000";
+/// With one, alone: short leases, so that what is gone is soon known to be.
+const LED_FLAGS: &str = "--enable-lab --verify-cycle-ms 500 --verify-recount-ms 1000 --client-ttl-ms 600000 \
+     --lease-ms 700 --renew-ms 100 --coordinator-timeout-ms 300 --cold-start ask";
 /// Where nobody listens.
 const NOBODY: &str = "http://127.0.0.1:1";
 
@@ -67,17 +87,35 @@ pub(crate) struct Cluster {
     load: Option<JoinHandle<()>>,
     /// Connections that are only held.
     held: Vec<TcpStream>,
+    witness: Option<Witness>,
+    /// Where nodes keep files.
+    _folder: TempDir,
 }
 
 impl Cluster {
     /// Healthy, with what its state needs.
     pub(crate) async fn start(name: &'static str) -> Self {
         let (nodes, addresses) = (BTreeMap::new(), BTreeMap::new());
-        let mut cluster = Self { name, nodes, addresses, load: None, held: Vec::new() };
+        let folder = tempfile::tempdir().expect("a folder");
+        let history = folder.path().join("history");
+        let witness = LED.contains(&name).then(Witness::start);
+        let mut cluster =
+            Self { name, nodes, addresses, load: None, held: Vec::new(), witness, _folder: folder };
+        if cluster.witness.is_some() {
+            cluster.start_led().await;
+            return cluster;
+        }
         let otlp = format!("--otlp {NOBODY} --trace-sample always");
         let (of_a, of_b) = match name {
             "failover" => (otlp.clone(), format!("{otlp} --webhook {NOBODY}/")),
             "expired" => ("--client-ttl-ms 4000".into(), "--client-ttl-ms 4000".into()),
+            "lost" => {
+                plant_loss(&history);
+                (String::new(), format!("--history {}", history.display()))
+            }
+            "memory" => (String::new(), "--lab-report memory-limit-mib=8".into()),
+            "versions" => (String::new(), "--lab-report version=0.0.9".into()),
+            "clocks" => (String::new(), "--lab-report clock-ahead-ms=3000".into()),
             _ => (String::new(), String::new()),
         };
         let flags = |more: &str| {
@@ -97,17 +135,39 @@ impl Cluster {
         }
         cluster.put("b", Node::start(&format!("--node b --role standby --peer {peer} {}", flags(&of_b))));
         cluster.in_sync("b").await;
-        for node in ["a", "b"] {
-            let counted =
-                |s: &v1::NodeStatus| s.verification.as_ref().is_some_and(|v| v.recount_equal == Some(true));
-            cluster.node(node).until("counted", counted).await;
-        }
+        cluster.counted().await;
         let segment_bytes = if name == "full" { 1 << 20 } else { 1 << 26 };
         cluster.lend(segment_bytes).await;
         if !["standby-gone", "full"].contains(&name) {
             cluster.load = Some(load(cluster.node("a")).await);
         }
         cluster
+    }
+
+    /// Two nodes that a coordinator leads.
+    async fn start_led(&mut self) {
+        let flags = self.led_flags();
+        let a = Node::start(&format!("--node a {flags}"));
+        a.until("it leads", |s| s.leadership.as_ref().is_some_and(|l| l.role() == v1::Role::Primary)).await;
+        self.put("a", a);
+        self.put("b", Node::start(&format!("--node b {flags}")));
+        self.in_sync("b").await;
+        self.counted().await;
+        self.lend(1 << 26).await;
+    }
+
+    /// Both have counted their memory once.
+    async fn counted(&self) {
+        let counted =
+            |s: &v1::NodeStatus| s.verification.as_ref().is_some_and(|v| v.recount_equal == Some(true));
+        for node in ["a", "b"] {
+            self.node(node).until("counted", counted).await;
+        }
+    }
+
+    fn led_flags(&self) -> String {
+        let flags = if ["led", "gone"].contains(&self.name) { LED_FLAGS } else { PATIENT_FLAGS };
+        format!("--coordinator {} {flags}", self.witness.as_ref().expect("there is one").url())
     }
 
     /// A client mounts memory, and again when it is told to, as all clients are once.
@@ -182,6 +242,10 @@ impl Cluster {
             "full" => self.load = Some(fill(self.node("a")).await),
             "late" => self.stutter().await,
             "files" => self.hold_files().await,
+            "drill" => self.drill().await,
+            "coordinator-away" => self.witness.as_mut().expect("there is one").kill(),
+            "aside" => self.set_aside().await,
+            "gone" => self.begin_anew().await,
             _ => {}
         }
     }
@@ -211,6 +275,61 @@ impl Cluster {
         tokio::time::timeout(PATIENCE, damage).await.expect("there is something to damage");
     }
 
+    /// What the primary removes is not there on the standby: it can only set such an entry aside.
+    async fn set_aside(&mut self) {
+        self.stop_load();
+        let b = self.node("b");
+        let aside = async {
+            loop {
+                let request = v1::LabCorruptRequest { kind: "missing".into(), pick: 3, count: 3 };
+                // There may be no object yet, or none left.
+                let _ = b.admin().await.lab_corrupt(request).await;
+                let keys = (0..500).map(bytes).collect();
+                let all = v1::RemoveRequest { keys, force: true, ..Default::default() };
+                let mut client = self.node("a").master().await;
+                let removing = tokio::spawn(async move { client.remove(all).await });
+                for _ in 0..20 {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    if b.status(false).await.quarantine.is_some_and(|q| q.count > 0) {
+                        removing.abort();
+                        return;
+                    }
+                }
+                removing.abort();
+                let items = (0..9).map(|i| v1::PutStartItem { key: bytes(i), size: 100 }).collect();
+                let again = v1::PutStartRequest { items, ..start(&[]) };
+                while is_refused(self.node("a").master().await.put_start(again.clone()).await.err()).await {}
+            }
+        };
+        tokio::time::timeout(3 * PATIENCE, aside).await.expect("an entry is set aside");
+    }
+
+    /// It is refused while the standby is not in sync, which it may be for a moment on a busy machine.
+    async fn drill(&self) {
+        let striking = async {
+            let strike = "drill stop --for 8s --yes --reason test";
+            while !tokio::task::block_in_place(|| self.cli_says(strike)) {
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+        };
+        tokio::time::timeout(4 * PATIENCE, striking).await.expect("a drill succeeds");
+    }
+
+    /// All are gone, and one that has nothing comes up; it may begin once the last lease is over.
+    async fn begin_anew(&mut self) {
+        self.nodes.clear();
+        self.addresses.clear();
+        let flags = self.led_flags();
+        self.put("c", Node::start(&format!("--node c {flags}")));
+        let asked = "failover --to c --force --accept-loss all --dry-run";
+        let waiting = async {
+            while !self.cli_says(asked) {
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+        };
+        tokio::time::timeout(3 * PATIENCE, waiting).await.expect("the last lease ends");
+    }
+
     /// Stops and continues the standby, so that many of its timers fire late.
     async fn stutter(&self) {
         for _ in 0..8 {
@@ -236,10 +355,18 @@ impl Cluster {
     }
 
     fn cli(&self, args: &str) {
+        let output = self.typed(args);
+        assert!(output.status.success(), "{args}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    fn cli_says(&self, args: &str) -> bool {
+        self.typed(args).status.success()
+    }
+
+    fn typed(&self, args: &str) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_standfast"));
         command.args(args.split(' ')).env("STANDFAST_CONNECT", self.connect()).stdin(Stdio::null());
-        let output = command.output().expect("the binary runs");
-        assert!(output.status.success(), "{args}: {}", String::from_utf8_lossy(&output.stderr));
+        command.output().expect("the binary runs")
     }
 }
 
@@ -300,6 +427,34 @@ async fn fill(node: &Node) -> JoinHandle<()> {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     })
+}
+
+/// Into the file of a node's history: a role change a minute ago that has lost something.
+fn plant_loss(path: &Path) {
+    let (history, _) = HistoryFile::open(path).expect("a file");
+    let ago = BootClock.wall().0 as i64 - 60_000_000;
+    history.keep(v1::RoleChange {
+        id: format!("1-b-{ago}"),
+        revision: 1,
+        epoch: 1,
+        kind: v1::RoleChangeKind::Failover.into(),
+        cause: "operator".into(),
+        reason: "a is down".into(),
+        actor: "test".into(),
+        from_node: Some("a".into()),
+        to_node: "b".into(),
+        started_unix_us: ago,
+        phases: vec![v1::Phase { name: "promote".into(), start_us: 0, duration_us: 500_000 }],
+        outage_us: Some(500_000),
+        lost: Some(v1::Loss { entries: Some(7), ..Default::default() }),
+        succeeded: Some(true),
+        ..Default::default()
+    });
+    drop(history);
+    // Its thread ends when the last row is written, and lets the file go.
+    while HistoryFile::open(path).map_or(true, |(_, rows)| rows.is_empty()) {
+        std::thread::yield_now();
+    }
 }
 
 fn bytes(round: u64) -> tonic::codegen::Bytes {

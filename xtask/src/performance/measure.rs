@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Map, Value, json};
 
 use super::cluster::{Cluster, Stock};
+use super::sink::Sink;
 use super::{Scale, pipeline, wheel};
 use crate::process::Owned;
 use crate::run::{Stopwatch, output_json, pause};
@@ -35,6 +36,8 @@ fn add(runs: &mut Runs, name: &str, run: Result<Value>) -> Result<()> {
 pub(super) fn all(binary: &Path, scale: Scale) -> Result<Runs> {
     let mut runs = writes(binary, scale)?;
     add(&mut runs, "verification", verification(binary, scale))?;
+    add(&mut runs, "tracing_by_default", tracing(binary, scale, &[]))?;
+    add(&mut runs, "tracing_of_everything", tracing(binary, scale, &["--trace-sample", "always"]))?;
     let mut loaded = Loaded::start(binary, scale)?;
     add(&mut runs, "scrape", scrape(&loaded.cluster))?;
     add(&mut runs, "full_sync", loaded.full_sync(scale))?;
@@ -135,6 +138,17 @@ fn verification(binary: &Path, scale: Scale) -> Result<Value> {
     let flags = format!("--keys {} --rate {PACE} --duration {}s", scale.objects, scale.seconds);
     let mut line = bench(binary, scale, &sides, &words(&flags))?;
     line["core_share"] = core_share(&line).into();
+    Ok(line)
+}
+
+/// The same load with spans exported by both nodes, sampled by these flags, and without.
+fn tracing(binary: &Path, scale: Scale, sampling: &[&str]) -> Result<Value> {
+    let sink = Sink::start()?;
+    let flags = [&["--otlp", &sink.url], sampling].concat();
+    let (on, off) = (Cluster::pair(binary, &flags)?, Cluster::pair(binary, &[])?);
+    let sides = [("traced", on.grpc.clone()), ("untraced", off.grpc.clone())];
+    let line = bench(binary, scale, &sides, &words(&format!("--count {} --connections 2", scale.count)))?;
+    ensure!(sink.bytes() > 0, "no span was exported: both sides are the same");
     Ok(line)
 }
 

@@ -7,6 +7,7 @@ mod measure;
 mod page;
 mod pipeline;
 mod side_by_side;
+mod sink;
 mod wheel;
 
 use anyhow::Result;

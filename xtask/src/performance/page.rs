@@ -21,6 +21,7 @@ pub(crate) fn page(document: &Value) -> String {
     replication(&mut page, figures);
     pipeline(&mut page, figures);
     verification(&mut page, figures);
+    tracing(&mut page, figures);
     others(&mut page, figures);
     stock(&mut page, figures);
     page += KNOBS;
@@ -36,6 +37,7 @@ const KNOBS: &str = "
 | `--grant-ms` lower | more heartbeats; a pause of the machine longer than it stops writes | a shorter outage: it is most of it |
 | `--batch-entries`, `--linger-ms` higher | latency of a put | fewer, larger frames |
 | `--verify-recount-items` higher | CPU, 1 % of a core for each 100,000 a second | changed memory is found sooner |
+| `--trace-sample` with less | fewer traces | CPU, a little |
 | `--verify-cycle-ms` higher | later news of a difference | less CPU |
 | batches in the client | - | a key of 128 costs a fraction of a key alone |
 ";
@@ -118,6 +120,16 @@ fn verification(page: &mut String, figures: &Value) {
             seconds("found_s"),
             seconds("proved_equal_s")
         );
+    }
+}
+
+fn tracing(page: &mut String, figures: &Value) {
+    *page += "\n## Spans\n\nBatches of 128, two connections; a call is one trace, whatever its batch. The flight recorder is on in both.\n";
+    for (name, title) in [
+        ("tracing_by_default", "Sampled by default (goal: at least 0.97 times the keys/s)"),
+        ("tracing_of_everything", "Every call sampled"),
+    ] {
+        table(page, title, &figures[name]);
     }
 }
 

@@ -540,7 +540,7 @@ impl Standby {
     fn verify(&mut self, now: Instant, out: &mut Vec<StandbyAction>) {
         let applied = self.applier.applied();
         let tail = self.primary.map_or(applied, |p| p.tail);
-        let standing = Standing { stream: self.comparable(), applied, tail };
+        let standing = Standing { whole: self.receive.is_sealed(), stream: self.comparable(), applied, tail };
         let request = self.verify.work(now, standing);
         out.extend(self.verify.take_notes().into_iter().map(StandbyAction::Verify));
         out.extend(request.map(|r| StandbyAction::Send(StandbyFrame::Verify(r))));

@@ -28,6 +28,8 @@ const TOO_FAR: &str = "the standby is too far behind";
 /// What the standby knows that verification depends on.
 #[derive(Debug, Clone, Copy)]
 pub struct Standing {
+    /// Its homes form one prefix of its log, so what they hold can be counted.
+    pub whole: bool,
     /// Epoch of the stream; `None` when there is none, or the copy is not whole.
     pub stream: Option<Epoch>,
     /// Exclusive: everything before it is applied.
@@ -467,14 +469,13 @@ impl VerificationClient {
             self.notes.push(pause.map_or(VerifyNote::Resumed, VerifyNote::Paused));
         }
         self.paused = pause;
+        // What needs no primary goes on without one: just then a promotion rests on its proof.
+        let is_alone = self.config.enabled && standing.whole && standing.stream.is_none();
+        if pause.is_none() || is_alone {
+            self.count_homes(now);
+        }
         if pause.is_some() {
             return None;
-        }
-        for (home, damaged) in self.recount.step(now, &self.config, &self.store, !self.raw) {
-            if damaged && !mutant!(RecountSkipped) {
-                self.notes.push(VerifyNote::Damaged(home));
-                self.suspects.add(now, home);
-            }
         }
         if self.asked.as_ref().is_some_and(|a| now < a.at.plus(ANSWER_MAX)) {
             return None;
@@ -488,6 +489,16 @@ impl VerificationClient {
         }
         let epoch = standing.stream?;
         Some(VerificationRequest { id, epoch, applied: standing.applied, ask })
+    }
+
+    /// Counts the homes that are due; what is damaged is asked about.
+    fn count_homes(&mut self, now: Instant) {
+        for (home, damaged) in self.recount.step(now, &self.config, &self.store, !self.raw) {
+            if damaged && !mutant!(RecountSkipped) {
+                self.notes.push(VerifyNote::Damaged(home));
+                self.suspects.add(now, home);
+            }
+        }
     }
 
     fn why_paused(&self, standing: Standing) -> Option<&'static str> {

@@ -140,11 +140,26 @@ impl Pair {
             Some(Frame::Answer(answer)) => self.client.answer(self.now, answer, self.applied),
             None => {}
         }
-        let standing = Standing { stream: Some(Epoch(1)), applied: self.applied, tail: self.log.tail() };
+        let standing = self.standing(Some(Epoch(1)));
         if let Some(request) = self.client.work(self.now, standing)
             && let Some(answer) = self.handler.answer(&request)
         {
             self.down.push_back(Frame::Answer(answer));
+        }
+        self.notes.extend(self.client.take_notes());
+    }
+
+    fn standing(&self, stream: Option<Epoch>) -> Standing {
+        Standing { whole: true, stream, applied: self.applied, tail: self.log.tail() }
+    }
+
+    /// Without a primary for this long.
+    fn run_alone(&mut self, seconds: u64) {
+        self.client.disconnected(self.now);
+        for _ in 0..seconds * 20 {
+            self.now = self.now.plus(MS * 50);
+            let asked = self.client.work(self.now, self.standing(None));
+            assert!(asked.is_none(), "nobody is there to be asked: {asked:?}");
         }
         self.notes.extend(self.client.take_notes());
     }
@@ -207,6 +222,20 @@ fn the_first_walk_is_as_old_as_its_first_step() {
     assert_eq!(recount.proof(hour, &quick()).0, Duration::ZERO, "nothing was begun");
     recount.step(hour, &quick(), &pair.standby, true);
     assert_eq!(recount.proof(hour.plus(Duration::from_secs(2)), &quick()).0, Duration::from_secs(2));
+}
+
+/// The primary is gone: what an operator is about to rely on must not grow old by itself.
+#[test]
+fn without_a_primary_the_walk_goes_on_and_finds_what_changes() {
+    let mut pair = Pair::new(quick());
+    pair.run(2000, 1);
+    assert!(pair.drained());
+    pair.run_alone(120);
+    let (age, age_max) = pair.client.soundness(pair.now).proof.expect("verification is on");
+    assert!(age < age_max, "{age:?} of {age_max:?}");
+    pair.standby.lab_corrupt(Damage::FlippedBit, 7 << 16).expect("there is one");
+    pair.run_alone(10);
+    assert!(pair.notes.iter().any(|n| matches!(n, VerifyNote::Damaged(_))), "{:?}", pair.notes);
 }
 
 #[test]
@@ -450,7 +479,7 @@ fn samples_favour_no_key_and_visit_every_shard_in_turn() {
     let mut homes = BTreeSet::new();
     for _ in 0..20_000 {
         pair.now = pair.now.plus(MS);
-        let standing = Standing { stream: Some(Epoch(1)), applied: pair.applied, tail: pair.log.tail() };
+        let standing = pair.standing(Some(Epoch(1)));
         if let Some(request) = pair.client.work(pair.now, standing) {
             if let VerificationAsk::Sample { home, entries, .. } = &request.ask {
                 assert!(entries.len() <= 100);
@@ -471,7 +500,7 @@ fn a_standby_far_behind_pauses_and_says_so() {
     for _ in 0..20 {
         pair.put(true);
     }
-    let standing = Standing { stream: Some(Epoch(1)), applied: pair.applied, tail: pair.log.tail() };
+    let standing = pair.standing(Some(Epoch(1)));
     assert!(pair.client.work(pair.now, standing).is_none());
     assert_eq!(pair.view().paused, Some("the standby is too far behind"));
     assert!(pair.drained());
