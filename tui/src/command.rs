@@ -1,6 +1,6 @@
 //! What `:` takes. One table drives dispatch, help and docs/console.md.
 
-use crate::act::Deed;
+use crate::deed::{Deed, Fault};
 use crate::look::{Theme, Tone};
 use crate::model::{Model, RATES};
 use crate::msg::Effect;
@@ -36,11 +36,24 @@ pub(crate) const COMMANDS: &[Command] = &[
     Command { name: "trace", args: "[SEQ]", help: "Follows one write through the cluster", run: trace },
     Command { name: "speed", args: "FACTOR", help: "Speed of a replay, 0.25 to 64", run: speed },
     Command {
+        name: "switchover",
+        args: "[NODE [REASON]]",
+        help: "The primary hands over, as W does",
+        run: |model, args| deed(model, Deed::Switchover, args),
+    },
+    Command {
         name: "failover",
         args: "[NODE [REASON]]",
         help: "Promotes a standby, as F does",
         run: |model, args| deed(model, Deed::Failover, args),
     },
+    Command {
+        name: "repair",
+        args: "[NODE [REASON]]",
+        help: "Overwrites what differs on a standby, as R does",
+        run: |model, args| deed(model, Deed::Repair, args),
+    },
+    Command { name: "drill", args: "FAULT [NODE [REASON]]", help: "kill stop partition", run: drill },
     Command {
         name: "detach",
         args: "[NODE [REASON]]",
@@ -156,4 +169,11 @@ fn speed(model: &mut Model, args: &str) -> Done {
 fn deed(model: &mut Model, deed: Deed, args: &str) -> Done {
     let (node, reason) = args.split_once(' ').unwrap_or((args, ""));
     act(model, deed, node, reason.trim())
+}
+
+fn drill(model: &mut Model, args: &str) -> Done {
+    let (word, rest) = args.split_once(' ').unwrap_or((args, ""));
+    let fault = Fault::ALL.into_iter().find(|fault| fault.word() == word);
+    let fault = fault.ok_or_else(|| format!("`{word}` is no fault; there are kill, stop, partition"))?;
+    deed(model, Deed::Drill(fault), rest.trim())
 }

@@ -93,7 +93,8 @@ pub(crate) fn lag_tone(lag: &Lag) -> Tone {
 }
 
 /// Whether the node could be promoted, by its own rehearsal.
-pub(crate) fn verdict(status: &NodeStatus) -> Verdict {
+#[must_use]
+pub fn verdict(status: &NodeStatus) -> Verdict {
     status.rehearsal.as_ref().map_or(Verdict::Unknown, Rehearsal::verdict)
 }
 
@@ -203,4 +204,13 @@ pub(crate) fn lag_text(lag: &Lag) -> String {
 /// `12 in 34 ms`, for tables.
 pub(crate) fn lag_short(lag: &Lag) -> String {
     format!("{} / {}", number(lag.entries), micros(lag.age_us))
+}
+
+/// Whether the copy of this node is known to differ from what it should be.
+pub(crate) fn differs(status: &NodeStatus) -> bool {
+    status.verification.as_ref().is_some_and(|v| {
+        v.mismatched_keys.is_some_and(|n| n > 0)
+            || v.homes_unequal.is_some_and(|n| n > 0)
+            || v.recount_equal == Some(false)
+    })
 }

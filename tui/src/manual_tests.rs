@@ -23,7 +23,8 @@ fn recording() -> Recording {
 
 /// The screen at `at`, after these keys.
 fn screen_at(at: Time, keys: &str) -> String {
-    let setup = Setup { connect: vec![], look: Look::default(), rate_ms: 1000, allow_actions: false };
+    let setup =
+        Setup { connect: vec![], look: Look::default(), rate_ms: 1000, allow_actions: false, lab: false };
     let replay = Replay::new(Arc::new(recording()));
     let begin = replay.at();
     let mut model = Model::replaying(&setup, replay, Time(0));
@@ -56,6 +57,7 @@ fn keys() -> String {
         let when = match binding.when {
             When::Always => "",
             When::Acting => ", with `--allow-actions`",
+            When::Lab => ", in `standfast demo`",
             When::Replay => ", with `--replay`",
         };
         let shown: Vec<String> = binding.shown.split(' ').map(|key| format!("`{key}`")).collect();

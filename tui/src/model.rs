@@ -82,6 +82,8 @@ pub struct Setup {
     pub rate_ms: u64,
     /// Whether the operator may act.
     pub allow_actions: bool,
+    /// Whether the cluster may be damaged, to see what comes of it.
+    pub lab: bool,
 }
 
 /// The state of the console.
@@ -107,6 +109,7 @@ pub struct Model {
     pub(crate) range_ms: u64,
     pub(crate) rate_ms: u64,
     pub(crate) allow_actions: bool,
+    pub(crate) lab: bool,
     pub(crate) replay: Option<Replay>,
     pub(crate) recorded: Option<Recorded>,
     /// The write that was looked up last.
@@ -139,6 +142,7 @@ impl Model {
             range_ms: RANGES[0],
             rate_ms: setup.rate_ms,
             allow_actions: setup.allow_actions,
+            lab: setup.lab,
             replay: None,
             recorded: None,
             trace: None,
@@ -150,7 +154,7 @@ impl Model {
     /// A console that shows a recording.
     #[must_use]
     pub fn replaying(setup: &Setup, replay: Replay, wall: Time) -> Self {
-        let setup = Setup { connect: Vec::new(), allow_actions: false, ..setup.clone() };
+        let setup = Setup { connect: Vec::new(), allow_actions: false, lab: false, ..setup.clone() };
         let at = replay.at();
         Self { wall, replay: Some(replay), ..Self::new(&setup, at) }
     }

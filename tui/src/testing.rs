@@ -2,11 +2,12 @@
 
 use standfast_proto::v1::{
     AckMode, ClientCounts, Event, Identity, InSyncCopy, InSyncSet, Lag, Leadership, LinkState, Loss,
-    NodeStatus, Peer, Phase, Positions, PromoteReply, PromotionPlan, Reason, Rehearsal, Rights, Role,
-    RoleChange, RoleChangeKind, SegmentStatus, Severity, StatusUpdate, Store, StreamState, Timestamp,
-    Upstream, Verdict,
+    NodeStatus, Peer, Phase, Positions, PromotionPlan, Reason, Rehearsal, Rights, Role, RoleChange,
+    RoleChangeKind, SegmentStatus, Severity, StatusUpdate, Store, StreamState, Timestamp, Upstream, Verdict,
 };
 
+use crate::act::Forecast;
+use crate::deed::Deed;
 use crate::look::Look;
 use crate::model::{Model, Setup};
 use crate::msg::{Effect, Key, Msg};
@@ -171,7 +172,7 @@ impl Bench {
 
     pub(crate) fn asking(allow_actions: bool, connect: &[&str]) -> Self {
         let connect = connect.iter().map(|addr| (*addr).to_owned()).collect();
-        let setup = Setup { connect, look: Look::default(), rate_ms: 1000, allow_actions };
+        let setup = Setup { connect, look: Look::default(), rate_ms: 1000, allow_actions, lab: false };
         Self { model: Model::new(&setup, Time(NOON)), at: 0 }
     }
 
@@ -195,8 +196,8 @@ impl Bench {
     }
 
     /// A dry run has come back.
-    pub(crate) fn planned(&mut self, addr: &str, reply: Result<PromoteReply, String>) {
-        self.take(Msg::Planned { addr: addr.into(), reply });
+    pub(crate) fn planned(&mut self, deed: Deed, addr: &str, reply: Result<Forecast, String>) {
+        self.take(Msg::Planned { deed, addr: addr.into(), reply });
     }
 
     pub(crate) fn key(&mut self, key: Key) -> Vec<Effect> {

@@ -1,7 +1,8 @@
 //! The one place where the model changes: a function of the model, the time and a message.
 
-use crate::act::{Act, Deed};
+use crate::act::{Act, Confirmed};
 use crate::command;
+use crate::deed::Deed;
 use crate::filter::Filter;
 use crate::intake;
 use crate::keys::{self, Action, When};
@@ -38,14 +39,14 @@ pub fn update(model: &mut Model, wall: Time, msg: Msg) -> Vec<Effect> {
             intake::lost(model, &addr, &why, attempts, retry_in_ms);
             Vec::new()
         }
-        Msg::Planned { addr, reply } => {
+        Msg::Planned { deed, addr, reply } => {
             if let Dialog::Act(act) = &mut model.dialog {
-                act.planned(&addr, reply);
+                act.planned(deed, &addr, reply);
             }
             Vec::new()
         }
-        Msg::Acted(outcome) => {
-            acted(model, outcome);
+        Msg::Acted { act, outcome } => {
+            acted(model, &act, outcome);
             Vec::new()
         }
         Msg::Traced { seq, addr, answer } => {
@@ -88,25 +89,25 @@ fn catch_up(model: &mut Model) {
             drop(intake::said(model, &record.addr, update));
         } else if let Some(why) = record.lost {
             intake::lost(model, &record.addr, &why, 1, 0);
+        } else if let Some(event) = record.acted {
+            model.journal.own(Time(record.at_ms), event);
         }
         intake::sample(model);
     }
     set_now(model, at);
 }
 
-fn acted(model: &mut Model, outcome: Outcome) {
-    let tone = match outcome {
-        Outcome::Promoted(_) | Outcome::Detached(_) => Tone::Ok,
-        Outcome::Refused(_) | Outcome::Unknown { .. } => Tone::Crit,
+/// What came of an act is echoed, and stays among the events.
+fn acted(model: &mut Model, confirmed: &Confirmed, outcome: Outcome) {
+    let (tone, word) = match outcome {
+        Outcome::Done(_) => (Tone::Ok, "done"),
+        Outcome::Refused(_) => (Tone::Crit, "refused"),
+        Outcome::Unknown { .. } => (Tone::Crit, "unknown"),
     };
+    model.say(tone, format!("{} {}: {word}", confirmed.deed().word(), confirmed.target()));
+    model.journal.own(model.wall, confirmed.event(model.wall, &outcome));
     if let Dialog::Act(act) = &mut model.dialog {
-        let word = match tone {
-            Tone::Ok => "done",
-            _ => "not done, or unknown",
-        };
-        let said = format!("{} {}: {word}", act.deed.word(), act.target);
         act.acted(outcome);
-        model.say(tone, said);
     }
 }
 
@@ -163,18 +164,20 @@ fn on_prompt_key(model: &mut Model, kind: Prompt, mut text: String, key: Key) ->
 }
 
 fn on_view_key(model: &mut Model, key: Key) -> Vec<Effect> {
-    let (acting, replay) = (model.allow_actions, model.replay.is_some());
+    let (acting, lab, replay) = (model.allow_actions, model.lab, model.replay.is_some());
     let holds = |when: When| match when {
         When::Always => true,
         When::Acting => acting,
+        When::Lab => acting && lab,
         When::Replay => replay,
     };
     let action = keys::find(key, holds);
-    if action.is_none()
-        && matches!(keys::find(key, |when| when != When::Replay), Some(Action::Failover | Action::Detach))
-    {
-        let why =
-            if replay { "a recording cannot be acted upon" } else { "read-only: start with --allow-actions" };
+    if action.is_none() && matches!(keys::find(key, |when| when != When::Replay), Some(Action::Deed(_))) {
+        let why = match (replay, acting) {
+            (true, _) => "a recording cannot be acted upon",
+            (false, false) => "read-only: start with --allow-actions",
+            (false, true) => "only a cluster of the demo may be damaged",
+        };
         model.say(Tone::Warn, why);
     }
     action.map_or_else(Vec::new, |action| perform(model, action))
@@ -218,8 +221,7 @@ fn perform(model: &mut Model, action: Action) -> Vec<Effect> {
         Action::PageDown => scroll(model, |row, page| row + page),
         Action::Top => scroll(model, |_, _| 0),
         Action::Bottom => scroll(model, |_, _| usize::MAX),
-        Action::Failover | Action::Detach => {
-            let deed = if action == Action::Failover { Deed::Failover } else { Deed::Detach };
+        Action::Deed(deed) => {
             return act(model, deed, "", "").unwrap_or_else(|why| {
                 model.say(Tone::Crit, why);
                 Vec::new()

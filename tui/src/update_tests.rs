@@ -1,8 +1,9 @@
 //! Transcripts: what happens, and what the console then shows and asks for.
 
-use standfast_proto::v1::{PromoteReply, Role, Severity};
+use standfast_proto::v1::{Role, Severity};
 
-use crate::act::{Deed, Stage};
+use crate::act::{Confirmed, Forecast, Stage};
+use crate::deed::Deed;
 use crate::history::{BYTES_MAX, FRAMES_MAX};
 use crate::journal::EVENTS_MAX;
 use crate::model::{Dialog, NODES_MAX};
@@ -14,9 +15,22 @@ fn line<'a>(screen: &'a str, start: &str) -> &'a str {
     screen.lines().find(|line| line.starts_with(start)).unwrap_or_default()
 }
 
-fn accepted() -> PromoteReply {
+fn accepted() -> Forecast {
     let plan = standby("b", 1, 1000, 0).rehearsal.and_then(|rehearsal| rehearsal.plan);
-    PromoteReply { accepted: true, plan, ..PromoteReply::default() }
+    Forecast { accepted: true, plan, ..Forecast::default() }
+}
+
+/// The dry run of a promotion of `target`.
+fn dry_run(addr: &str, target: &str, reason: &str) -> Effect {
+    Effect::Plan { deed: Deed::Failover, addr: addr.into(), target: target.into(), reason: reason.into() }
+}
+
+/// Types the cluster's name; returns what is then done.
+fn confirm(bench: &mut Bench) -> Confirmed {
+    bench.keys("kv");
+    let effects = bench.key(Key::Enter);
+    let [Effect::Act(confirmed)] = &effects[..] else { panic!("{effects:?}") };
+    confirmed.clone()
 }
 
 #[test]
@@ -210,10 +224,10 @@ fn nothing_is_done_before_the_dry_run_and_the_whole_name() {
     let mut bench = Bench::new(true);
     bench.pair_for(3, 0);
     let effects = bench.keys("F");
-    assert_eq!(effects, [Effect::Plan { addr: "h:2".into(), reason: "asked in the console".into() }]);
+    assert_eq!(effects, [dry_run("h:2", "b", "asked in the console")]);
     assert_eq!(bench.keys("kv"), [], "typed before the dry run came back");
     assert_eq!(bench.key(Key::Enter), []);
-    bench.planned("h:2", Ok(accepted()));
+    bench.planned(Deed::Failover, "h:2", Ok(accepted()));
     assert!(bench.screen(80, 24).contains("WOULD LOSE            0 keys"));
     for wrong in ["", "k", "KV", "kvv"] {
         bench.keys(wrong);
@@ -230,7 +244,8 @@ fn nothing_is_done_before_the_dry_run_and_the_whole_name() {
     assert_eq!(bench.key(Key::Enter), [], "Enter twice acts once");
     bench.key(Key::Esc);
     assert!(matches!(&bench.model.dialog, Dialog::Act(act) if act.stage == Stage::Acting), "it waits");
-    bench.take(Msg::Acted(Outcome::Promoted(PromoteReply { epoch: Some(2), ..accepted() })));
+    let act = confirmed.clone();
+    bench.take(Msg::Acted { act, outcome: Outcome::Done(vec!["b is the primary of epoch 2.".into()]) });
     assert!(bench.screen(80, 24).contains("b is the primary of epoch 2."));
     bench.key(Key::Enter);
     assert_eq!(bench.model.dialog, Dialog::None);
@@ -242,10 +257,10 @@ fn a_refused_dry_run_ends_with_the_next_command() {
     bench.pair_for(3, 0);
     bench.keys(":failover b rack 3 is down");
     let effects = bench.key(Key::Enter);
-    assert_eq!(effects, [Effect::Plan { addr: "h:2".into(), reason: "rack 3 is down".into() }]);
+    assert_eq!(effects, [dry_run("h:2", "b", "rack 3 is down")]);
     let reasons =
         crate::testing::refusing(standby("b", 1, 1, 0), "not in sync").rehearsal.expect("one").reasons;
-    bench.planned("h:2", Ok(PromoteReply { reasons, ..PromoteReply::default() }));
+    bench.planned(Deed::Failover, "h:2", Ok(Forecast { reasons, ..Forecast::default() }));
     let screen = bench.screen(80, 24);
     assert!(
         screen.contains("REFUSED: nothing was changed") && screen.contains("next: standfast status"),
@@ -254,7 +269,7 @@ fn a_refused_dry_run_ends_with_the_next_command() {
     assert_eq!(bench.keys("kv"), []);
     bench.key(Key::Enter);
     bench.keys("F");
-    bench.planned("h:2", Err("reset".into()));
+    bench.planned(Deed::Failover, "h:2", Err("reset".into()));
     assert!(
         bench.screen(80, 24).contains("dry_run_failed: reset"),
         "a dry run changes nothing, whatever came of it"
@@ -266,11 +281,10 @@ fn an_unknown_outcome_is_not_called_a_failure() {
     let mut bench = Bench::new(true);
     bench.pair_for(3, 0);
     bench.keys("F");
-    bench.planned("h:2", Ok(accepted()));
-    bench.keys("kv");
-    bench.key(Key::Enter);
+    bench.planned(Deed::Failover, "h:2", Ok(accepted()));
+    let act = confirm(&mut bench);
     let cure = "standfast status --connect h:2".to_owned();
-    bench.take(Msg::Acted(Outcome::Unknown { why: "reset".into(), cure }));
+    bench.take(Msg::Acted { act, outcome: Outcome::Unknown { why: "reset".into(), cure } });
     let screen = bench.screen(80, 24);
     assert!(screen.contains("UNKNOWN whether it took effect: reset"), "{screen}");
     assert!(!screen.to_lowercase().contains("failed"), "{screen}");
@@ -295,10 +309,10 @@ fn of_several_standbys_one_is_chosen() {
     bench.key(Key::Down);
     bench.key(Key::Down);
     let effects = bench.key(Key::Enter);
-    assert_eq!(effects, [Effect::Plan { addr: "h:3".into(), reason: "asked in the console".into() }]);
-    bench.planned("h:2", Ok(accepted()));
-    assert!(bench.screen(80, 24).contains("Dry run: the node is asked"), "that was another node's answer");
-    bench.planned("h:3", Ok(accepted()));
+    assert_eq!(effects, [dry_run("h:3", "c", "asked in the console")]);
+    bench.planned(Deed::Failover, "h:2", Ok(accepted()));
+    assert!(bench.screen(80, 24).contains("Dry run: the nodes are asked"), "that was another node's answer");
+    bench.planned(Deed::Failover, "h:3", Ok(accepted()));
     assert!(bench.screen(80, 24).contains("DRY RUN accepted"));
     bench.key(Key::Esc);
     bench.keys("D");

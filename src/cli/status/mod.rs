@@ -55,7 +55,7 @@ pub(crate) async fn run(client: &ClientArgs, args: &StatusArgs) -> Result<Exit, 
     }
     let mut found = survey(&client.connect, args.recount).await;
     let mut problems = judge::problems(&found, None);
-    if !judge::differing(&found).is_empty() {
+    if judge::differ(&found) {
         // One reading cannot tell a difference from entries that were applied meanwhile.
         tokio::time::sleep(SECOND_LOOK).await;
         let again = survey(&client.connect, args.recount).await;

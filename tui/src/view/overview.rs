@@ -170,8 +170,7 @@ fn wrong(scene: &Scene<'_>, found: &[Found]) -> Vec<Line<'static>> {
     let mut lines = vec![heading(scene, &format!("FINDINGS {}", found.len()))];
     for finding in found.iter().take(FINDINGS_SHOWN) {
         let tone = finding.tone();
-        let about = if finding.node.is_empty() { String::new() } else { format!("{} ", finding.node) };
-        let text = cut(&format!("{about}{}", finding.text), scene.columns.saturating_sub(7));
+        let text = cut(&finding.sentence(), scene.columns.saturating_sub(7));
         let mark = format!("{:<6}", scene.look.badge(tone).replace("UNKNOWN", "?"));
         lines.push(Line::from(vec![
             scene.look.paint(tone, mark),

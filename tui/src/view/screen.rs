@@ -194,6 +194,7 @@ fn footer(model: &Model, columns: usize) -> Line<'static> {
     let holds = |when: When| match when {
         When::Always => true,
         When::Acting => model.allow_actions,
+        When::Lab => model.allow_actions && model.lab,
         When::Replay => model.replay.is_some(),
     };
     let typing = match &model.dialog {

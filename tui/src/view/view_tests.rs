@@ -7,6 +7,8 @@ use ratatui::layout::Rect;
 use standfast_proto::v1::{LinkState, Role, RoleChange, Severity};
 
 use super::{VIEWS, failover, screen};
+use crate::act::Forecast;
+use crate::deed::Deed;
 use crate::look::{Environment, Theme};
 use crate::msg::Key;
 use crate::testing::{Bench, event, failover as change, node, primary, refusing, standby};
@@ -112,8 +114,8 @@ fn the_dialog_shows_the_dry_run_before_it_asks_for_the_name() {
     bench.pair_for(3, 0);
     bench.keys("F");
     let plan = standby("b", 1, 1000, 0).rehearsal.expect("has one").plan;
-    let reply = standfast_proto::v1::PromoteReply { accepted: true, plan, ..Default::default() };
-    bench.planned("h:2", Ok(reply));
+    let forecast = Forecast { accepted: true, plan, ..Forecast::default() };
+    bench.planned(Deed::Failover, "h:2", Ok(forecast));
     bench.keys("k");
     golden("dialog-failover", &mut bench, &SIZES);
     bench.key(Key::Esc);

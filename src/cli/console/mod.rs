@@ -1,5 +1,7 @@
 //! `standfast console`: flags and the terminal's habits; the console itself is the crate `standfast-tui`.
 
+pub(super) mod drills;
+
 use std::io::IsTerminal;
 use std::path::PathBuf;
 
@@ -18,7 +20,7 @@ use super::text;
 const AFTER_HELP: &str = "\
 Examples:
   standfast console --connect 10.0.0.1:50052
-  standfast console --allow-actions     F fails over, D detaches
+  standfast console --allow-actions     W hands over, F fails over, R repairs
   standfast console --record night.rec --headless
   standfast console --replay night.rec  [ ] seek, } next failover, < > speed
   standfast console --once --json       the same answers for a script
@@ -31,7 +33,8 @@ is wrong, 3 when no node answers.";
 #[derive(Debug, Clone, Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct ConsoleArgs {
-    /// Let the operator fail over and detach; asks for the cluster's name each time
+    /// Let the operator act: switch over, fail over, drill, repair; asks for the
+    /// cluster's name each time
     #[arg(long)]
     allow_actions: bool,
     /// Look once, print it and end
@@ -127,8 +130,10 @@ fn options(client: &ClientArgs, args: &ConsoleArgs, env: &dyn Fn(&str) -> Option
             look,
             rate_ms: args.rate,
             allow_actions: args.allow_actions,
+            lab: false,
         },
         actor: actor(),
+        drills: args.allow_actions.then(|| drills::by_process(&client.connect)),
         record: args.record.clone(),
         record_bytes_max: args.record_limit << 20,
         replay: args.replay.clone(),

@@ -1,0 +1,81 @@
+//! Drills for the console: `standfast drill` as a process of this binary, so that whatever ends the console does not
+//! leave a struck node behind.
+
+use std::process::{Output, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use standfast_proto::v1::Reason;
+use standfast_tui::{Confirmed, Deed, Drills, Outcome};
+use tokio::process::Command;
+use tokio::time::timeout;
+
+/// Another node has to lead within half of it.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Strikes processes of this machine that are nodes of the cluster found at `connect`.
+pub(in crate::cli) fn by_process(connect: &[String]) -> Drills {
+    let connect = connect.join(",");
+    Drills(Arc::new(move |act| Box::pin(drill(connect.clone(), act))))
+}
+
+async fn drill(connect: String, act: Confirmed) -> Outcome {
+    let Deed::Drill(fault) = act.deed() else {
+        return refused(format!("{} is no drill", act.deed().word()));
+    };
+    let Ok(program) = std::env::current_exe() else {
+        return refused("the program does not know where it is".to_owned());
+    };
+    let mut command = Command::new(program);
+    command.args(["drill", fault.word(), "--yes", "--node", act.target(), "--reason", act.reason()]);
+    command.args(["--connect", &format!("{connect},{}", act.addr())]).stdin(Stdio::null());
+    match timeout(LIMIT, command.output()).await {
+        Ok(Ok(output)) => outcome(&output, act.addr()),
+        Ok(Err(error)) => refused(format!("the drill did not start: {error}")),
+        Err(_) => unknown(format!("the drill has not ended within {} s", LIMIT.as_secs()), act.addr()),
+    }
+}
+
+/// It tells on stdout what came of it, and on stderr why nothing was struck.
+fn outcome(output: &Output, addr: &str) -> Outcome {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).split_whitespace().collect::<Vec<_>>().join(" ");
+    let said = text(&output.stdout);
+    match (output.status.success(), said.is_empty()) {
+        (true, _) => Outcome::Done(vec![said, "View 5 has its row, marked as a drill.".to_owned()]),
+        (false, true) => refused(text(&output.stderr).trim_start_matches("error: ").to_owned()),
+        (false, false) => unknown(said, addr),
+    }
+}
+
+fn refused(text: String) -> Outcome {
+    Outcome::Refused(vec![Reason { code: "not_struck".to_owned(), text, cure: String::new() }])
+}
+
+fn unknown(why: String, addr: &str) -> Outcome {
+    Outcome::Unknown { why, cure: format!("standfast status --connect {addr}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::ExitStatus;
+
+    use super::*;
+
+    fn ended(code: i32, stdout: &str, stderr: &str) -> Outcome {
+        let status = ExitStatus::from_raw(code << 8);
+        outcome(&Output { status, stdout: stdout.into(), stderr: stderr.into() }, "h:1")
+    }
+
+    #[test]
+    fn what_a_drill_says_decides_what_it_came_to() {
+        let Outcome::Done(said) = ended(0, "kill of a: b leads;\n  320 ms\n", "") else { panic!("done") };
+        assert_eq!(said[0], "kill of a: b leads; 320 ms");
+        let refused = ended(1, "", "error: not struck: no standby\n");
+        assert!(
+            matches!(&refused, Outcome::Refused(why) if why[0].text == "not struck: no standby"),
+            "{refused:?}"
+        );
+        assert!(matches!(ended(1, "kill of a: NOBODY LEADS", ""), Outcome::Unknown { .. }), "it was struck");
+    }
+}
