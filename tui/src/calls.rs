@@ -5,9 +5,9 @@ use std::time::Duration;
 use standfast_proto::v1::admin_client::AdminClient;
 use standfast_proto::v1::recorder_client::RecorderClient;
 use standfast_proto::v1::{
-    DetachReply, DetachRequest, GetTraceRequest, LabCorruptReply, LabCorruptRequest, PromoteReply,
-    PromoteRequest, Reason, Refusal, SwitchoverReply, SwitchoverRequest, VerifyAction, VerifyNowReply,
-    VerifyNowRequest, WriteTrace,
+    DetachReply, DetachRequest, GetTraceRequest, LabCorruptReply, LabCorruptRequest, ListTracesRequest,
+    PromoteReply, PromoteRequest, Reason, Refusal, SwitchoverReply, SwitchoverRequest, TraceOrder,
+    VerifyAction, VerifyNowReply, VerifyNowRequest, WriteTrace,
 };
 use tokio::time::timeout;
 use tonic::{Code, Response, Status};
@@ -63,6 +63,19 @@ pub(crate) async fn trace(addr: &str, seq: u64) -> Result<Box<WriteTrace>, Strin
     let channel = open(addr).await?;
     let answer = within(RecorderClient::new(channel).get_trace(GetTraceRequest { seq })).await;
     answer.map(Box::new).map_err(|status| sentence(&status))
+}
+
+/// Many writes that the node's flight recorder knows.
+///
+/// # Errors
+/// A sentence that says why nobody knows.
+pub(crate) async fn list(addr: &str, order: TraceOrder, limit: u32) -> Result<Vec<WriteTrace>, String> {
+    let channel = open(addr).await?;
+    let request = ListTracesRequest { order: order.into(), limit };
+    let answer = within(RecorderClient::new(channel).list_traces(request)).await;
+    answer
+        .map(|reply| reply.traces)
+        .map_err(|status| unknown_call(&status).unwrap_or_else(|| sentence(&status)))
 }
 
 /// Does what was confirmed, and says what became of it.

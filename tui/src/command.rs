@@ -151,10 +151,9 @@ fn trace(model: &mut Model, args: &str) -> Done {
     let seq = if args.is_empty() { newest() } else { args.parse().ok() };
     let seq =
         seq.ok_or_else(|| format!("`{args}` is no seq: expected a number, or nothing for the newest write"))?;
-    let fresh = model.live.nodes.iter().filter(|node| node.is_fresh(model.live.at));
-    let addrs: Vec<String> = fresh.map(|node| node.addr.to_string()).collect();
+    let addrs = model.answering();
     model.trace = Some(Lookup::new(seq, addrs.clone()));
-    model.view = VIEWS.iter().position(|view| view.name == "traces").unwrap_or(model.view);
+    model.show("traces");
     Ok(vec![Effect::Trace { seq, addrs }])
 }
 

@@ -26,6 +26,7 @@ mod journal;
 mod json;
 mod judge;
 mod keys;
+mod listing;
 mod look;
 #[cfg(test)]
 mod manual_tests;

@@ -1,6 +1,6 @@
 //! What may happen to the console, and what it asks to be done.
 
-use standfast_proto::v1::{Reason, StatusUpdate, WriteTrace};
+use standfast_proto::v1::{Reason, StatusUpdate, TraceOrder, WriteTrace};
 
 use crate::act::{Confirmed, Forecast};
 use crate::deed::Deed;
@@ -88,6 +88,15 @@ pub enum Msg {
         /// An error says why nobody knows.
         answer: Result<Box<WriteTrace>, String>,
     },
+    /// What a node's flight recorder lists.
+    Listed {
+        /// Of what.
+        order: TraceOrder,
+        /// Whom we asked.
+        addr: String,
+        /// An error says why nobody knows.
+        answer: Result<Vec<WriteTrace>, String>,
+    },
     /// A file was written, or why not.
     Saved(Result<String, String>),
     /// The state of the recording, for the header.
@@ -164,6 +173,13 @@ pub enum Effect {
     Trace {
         /// The write.
         seq: u64,
+        /// Addresses.
+        addrs: Vec<String>,
+    },
+    /// Ask the flight recorders of these nodes for many writes.
+    List {
+        /// Which.
+        order: TraceOrder,
         /// Addresses.
         addrs: Vec<String>,
     },

@@ -17,6 +17,7 @@ use crate::act::Confirmed;
 use crate::calls;
 use crate::conn;
 use crate::deed::Deed;
+use crate::listing::LISTED;
 use crate::model::{Model, Setup};
 use crate::msg::{Effect, Msg, Outcome};
 use crate::record::{ReadError, Recorder, Recording};
@@ -211,6 +212,14 @@ impl Console {
                         spawn_for(post.clone(), async move {
                             let answer = calls::trace(&addr, seq).await;
                             Msg::Traced { seq, addr, answer }
+                        });
+                    }
+                }
+                Effect::List { order, addrs } => {
+                    for addr in addrs {
+                        spawn_for(post.clone(), async move {
+                            let answer = calls::list(&addr, order, LISTED).await;
+                            Msg::Listed { order, addr, answer }
                         });
                     }
                 }

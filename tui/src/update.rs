@@ -1,5 +1,7 @@
 //! The one place where the model changes: a function of the model, the time and a message.
 
+use standfast_proto::v1::TraceOrder;
+
 use crate::act::{Act, Confirmed};
 use crate::command;
 use crate::deed::Deed;
@@ -27,7 +29,7 @@ pub fn update(model: &mut Model, wall: Time, msg: Msg) -> Vec<Effect> {
             catch_up(model);
         }
     }
-    let effects = match msg {
+    let mut effects = match msg {
         Msg::Tick => Vec::new(),
         Msg::Key(key) => on_key(model, key),
         Msg::Resize(columns, rows) => {
@@ -56,6 +58,14 @@ pub fn update(model: &mut Model, wall: Time, msg: Msg) -> Vec<Effect> {
             }
             Vec::new()
         }
+        Msg::Listed { order, addr, answer } => {
+            let listing = if order == TraceOrder::Slowest { &mut model.slowest } else { &mut model.newest };
+            // While the screen is held, it is.
+            if model.hold.is_none() {
+                listing.answered(addr, answer);
+            }
+            Vec::new()
+        }
         Msg::Saved(Ok(path)) => {
             model.say(Tone::Ok, format!("written: {path}"));
             Vec::new()
@@ -70,7 +80,27 @@ pub fn update(model: &mut Model, wall: Time, msg: Msg) -> Vec<Effect> {
         }
     };
     intake::sample(model);
+    effects.extend(list(model));
     effects
+}
+
+/// Asks for the list that is looked at, once an interval: nobody else pays for it.
+fn list(model: &mut Model) -> Option<Effect> {
+    if model.replay.is_some() || model.hold.is_some() {
+        return None;
+    }
+    let addrs = model.answering();
+    let listing = match VIEWS[model.view].name {
+        "oplog" => &mut model.newest,
+        "traces" => &mut model.slowest,
+        _ => return None,
+    };
+    let due = listing.asked_at.is_none_or(|at| model.now.since(at) >= model.rate_ms);
+    if !due || addrs.is_empty() {
+        return None;
+    }
+    listing.ask(model.now, &addrs);
+    Some(Effect::List { order: listing.order, addrs })
 }
 
 fn set_now(model: &mut Model, now: Time) {

@@ -1,9 +1,9 @@
 //! Transcripts: what happens, and what the console then shows and asks for.
 
-use standfast_proto::v1::{Role, Severity};
+use standfast_proto::v1::{Role, Severity, TraceOrder};
 
 use crate::act::{Confirmed, Forecast, Stage};
-use crate::deed::Deed;
+use crate::deed::{Deed, Fault};
 use crate::history::{BYTES_MAX, FRAMES_MAX};
 use crate::journal::EVENTS_MAX;
 use crate::model::{Dialog, NODES_MAX};
@@ -331,7 +331,8 @@ fn a_write_is_asked_for_at_every_node_that_answers() {
     bench.pair_for(3, 0);
     bench.keys(":trace");
     let addrs = vec!["h:1".to_owned(), "h:2".to_owned()];
-    assert_eq!(bench.key(Key::Enter), [Effect::Trace { seq: 1239, addrs: addrs.clone() }], "the newest");
+    let effects = bench.key(Key::Enter);
+    assert_eq!(effects[0], Effect::Trace { seq: 1239, addrs: addrs.clone() }, "the newest");
     bench.keys(":trace 8");
     assert_eq!(bench.key(Key::Enter), [Effect::Trace { seq: 8, addrs }]);
     let late = Msg::Traced { seq: 1239, addr: "h:1".into(), answer: Err("late".into()) };
@@ -342,6 +343,94 @@ fn a_write_is_asked_for_at_every_node_that_answers() {
     bench.keys(":trace x");
     assert_eq!(bench.key(Key::Enter), []);
     assert!(bench.screen(80, 24).contains("`x` is no seq"));
+}
+
+#[test]
+fn the_end_of_the_log_is_asked_for_while_it_is_looked_at_and_no_oftener_than_the_rest() {
+    let mut bench = Bench::new(false);
+    bench.pair_for(3, 0);
+    let addrs = vec!["h:1".to_owned(), "h:2".to_owned()];
+    let asked = Effect::List { order: TraceOrder::Newest, addrs: addrs.clone() };
+    assert_eq!(bench.keys("3"), [asked.clone()]);
+    assert_eq!(bench.take(Msg::Tick), [], "once an interval");
+    bench.at += 1_000;
+    assert_eq!(bench.take(Msg::Tick), [asked]);
+    bench.keys(" ");
+    bench.at += 1_000;
+    assert_eq!(bench.take(Msg::Tick), [], "the screen is held");
+    bench.keys(" 7");
+    bench.at += 1_000;
+    let slowest = Effect::List { order: TraceOrder::Slowest, addrs };
+    bench.said("h:1", primary("a", 1, 1100, bench.at, &[("b", 0)]));
+    bench.said("h:2", standby("b", 1, 1100, bench.at));
+    bench.at += 1_000;
+    assert_eq!(bench.take(Msg::Tick), [slowest]);
+    bench.keys("1");
+    bench.at += 1_000;
+    assert_eq!(bench.take(Msg::Tick), []);
+}
+
+#[test]
+fn a_switchover_is_judged_and_then_ordered_of_the_primary_and_stays_among_the_events() {
+    let mut bench = Bench::new(true);
+    bench.pair_for(3, 0);
+    let asked = Effect::Plan {
+        deed: Deed::Switchover,
+        addr: "h:1".into(),
+        target: "b".into(),
+        reason: "new kernel".into(),
+    };
+    bench.keys(":switchover b new kernel");
+    assert_eq!(bench.key(Key::Enter), [asked]);
+    let forecast = Forecast { accepted: true, to: Some("b".into()), ..Forecast::default() };
+    bench.planned(Deed::Failover, "h:1", Ok(forecast.clone()));
+    assert!(bench.screen(80, 24).contains("Dry run: the nodes are asked"), "that was about something else");
+    bench.planned(Deed::Switchover, "h:1", Ok(forecast));
+    let screen = bench.screen(80, 24);
+    assert!(screen.contains("a → b") && screen.contains("WOULD LOSE            0 keys"), "{screen}");
+    let act = confirm(&mut bench);
+    assert_eq!((act.deed(), act.target(), act.addr()), (Deed::Switchover, "b", "h:1"));
+    bench.take(Msg::Acted { act, outcome: Outcome::Done(vec!["b leads.".into()]) });
+    let screen = bench.screen(80, 24);
+    assert!(screen.contains("b leads.") && screen.contains("reason given: new kernel"), "{screen}");
+    bench.key(Key::Enter);
+    bench.keys("9");
+    let screen = bench.screen(200, 50);
+    assert!(screen.contains("switchover b: done. b leads. Reason given: new kernel"), "{screen}");
+}
+
+#[test]
+fn a_primary_is_struck_only_when_a_standby_would_take_over() {
+    let mut bench = Bench::new(true);
+    bench.said("h:1", primary("a", 1, 1000, 0, &[]));
+    assert_eq!(bench.keys("K"), []);
+    assert!(bench.screen(80, 24).contains("not struck: no standby could take over"));
+    bench.pair_for(3, 0);
+    let asked = Effect::Plan {
+        deed: Deed::Drill(Fault::Kill),
+        addr: "h:2".into(),
+        target: "a".into(),
+        reason: "asked in the console".into(),
+    };
+    assert_eq!(bench.keys("K"), [asked], "the survivor says what would be lost");
+    bench.planned(Deed::Drill(Fault::Kill), "h:2", Ok(accepted()));
+    let screen = bench.screen(80, 24);
+    assert!(screen.contains("DRILL: kill a") && screen.contains("takes over            b"), "{screen}");
+    assert_eq!(confirm(&mut bench).target(), "a");
+}
+
+#[test]
+fn only_a_demo_can_be_damaged_and_only_what_differs_is_repaired() {
+    let mut bench = Bench::new(true);
+    bench.pair_for(3, 0);
+    assert_eq!(bench.keys("C"), []);
+    assert!(bench.screen(80, 24).contains("only a cluster of the demo may be damaged"));
+    bench.keys("R");
+    assert!(bench.screen(80, 24).contains("there is nothing to repair"));
+    bench.model.lab = true;
+    bench.keys("C");
+    let act = confirm(&mut bench);
+    assert_eq!((act.deed(), act.addr()), (Deed::Corrupt, "h:2"));
 }
 
 /// A day at one update a second from four nodes, with an event a second.

@@ -110,20 +110,7 @@ fn failure(error: &RunError) -> Failure {
 }
 
 fn options(client: &ClientArgs, args: &ConsoleArgs, env: &dyn Fn(&str) -> Option<String>) -> Options {
-    let set = |name: &str| env(name).filter(|value| !value.is_empty());
-    let theme = match (&args.theme, set("NO_COLOR")) {
-        (Some(word), _) => Theme::of_word(word).unwrap_or_default(),
-        (None, Some(_)) => Theme::Mono,
-        (None, None) => Theme::default(),
-    };
-    // The first that is set counts, as for every program.
-    let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(set).unwrap_or_default().to_lowercase();
-    let unicode = locale.contains("utf-8") || locale.contains("utf8");
-    let look = Look {
-        theme,
-        ascii: args.ascii || !unicode,
-        environment: args.environment.as_deref().and_then(Environment::of_word).unwrap_or_default(),
-    };
+    let look = look(args.theme.as_deref(), args.ascii, args.environment.as_deref(), env);
     Options {
         setup: Setup {
             connect: client.connect.clone(),
@@ -137,6 +124,29 @@ fn options(client: &ClientArgs, args: &ConsoleArgs, env: &dyn Fn(&str) -> Option
         record: args.record.clone(),
         record_bytes_max: args.record_limit << 20,
         replay: args.replay.clone(),
+    }
+}
+
+/// What the terminal can show, unless a flag says otherwise.
+pub(super) fn look(
+    theme: Option<&str>,
+    ascii: bool,
+    environment: Option<&str>,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Look {
+    let set = |name: &str| env(name).filter(|value| !value.is_empty());
+    let theme = match (theme, set("NO_COLOR")) {
+        (Some(word), _) => Theme::of_word(word).unwrap_or_default(),
+        (None, Some(_)) => Theme::Mono,
+        (None, None) => Theme::default(),
+    };
+    // The first that is set counts, as for every program.
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(set).unwrap_or_default().to_lowercase();
+    let unicode = locale.contains("utf-8") || locale.contains("utf8");
+    Look {
+        theme,
+        ascii: ascii || !unicode,
+        environment: environment.and_then(Environment::of_word).unwrap_or_default(),
     }
 }
 
