@@ -1,7 +1,7 @@
 //! The five answers of the first screen: who leads, may one fail over, how far behind, how much would be lost, and
 //! through where are the copies known to be equal.
 
-use standfast_proto::v1::{AckMode, Lag, Leadership, LinkState, NodeStatus, Rehearsal, Verdict};
+use standfast_proto::v1::{AckMode, Lag, Leadership, LinkState, NodeStatus, Rehearsal, StreamState, Verdict};
 
 use crate::format::{micros, millis, number};
 use crate::frame::{Frame, Node};
@@ -32,6 +32,8 @@ pub(crate) struct Answers {
     pub(crate) lose_entries: Option<u64>,
     /// The copies were compared and found equal through here.
     pub(crate) verified: Option<u64>,
+    /// Something on that standby is known to differ all the same.
+    pub(crate) differs: bool,
 }
 
 /// Judges `frame` as of its own time.
@@ -54,6 +56,7 @@ pub(crate) fn answers(frame: &Frame) -> Answers {
         lose_keys: loss.and_then(|loss| loss.keys).or(keeps_all.then_some(0)),
         lose_entries: loss.and_then(|loss| loss.entries),
         verified: fresh_target.and_then(|node| verified(frame, node)),
+        differs: fresh_target.and_then(Node::status).is_some_and(differs),
     }
 }
 
@@ -166,8 +169,11 @@ fn without_standby(frame: &Frame) -> (Option<bool>, String, Option<&Node>) {
     }
     let absent = primary.status().and_then(|status| status.standbys.first());
     let why = match absent {
-        Some(peer) if peer.link() == LinkState::Up => {
+        Some(peer) if peer.link() == LinkState::Up && peer.stream() == StreamState::Streaming => {
             format!("standby {} cannot be asked from here", peer.node)
+        }
+        Some(peer) if peer.link() == LinkState::Up => {
+            format!("standby {} is back, but has not caught up", peer.node)
         }
         Some(peer) => {
             let age = peer.contact_age_ms.map_or(String::new(), |ms| format!(" for {}", millis(Some(ms))));

@@ -26,6 +26,9 @@ pub(crate) struct Span {
     pub(crate) error_ns: Option<u64>,
 }
 
+/// A batch sent so long after the reply kept nobody waiting: a standby that came back is sent much again.
+const RESENT_NS: u64 = 1_000_000_000;
+
 /// How long a write took in each stage, in nanoseconds. Absent = has not ended, was not seen, or is forgotten.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Stages {
@@ -49,8 +52,13 @@ impl Lookup {
         };
         let between = |from: Option<u64>, until: Option<u64>| until?.checked_sub(from?);
         let request = decider.request.as_ref();
-        let slowest =
-            |time: &dyn Fn(&BatchStages) -> Option<u64>| decider.batches.iter().map(time).max().flatten();
+        let replied = request.and_then(|r| r.replied_ns);
+        let awaited = |batch: &&BatchStages| {
+            replied.zip(batch.sent_ns).is_none_or(|(replied, sent)| sent <= replied.saturating_add(RESENT_NS))
+        };
+        let slowest = |time: &dyn Fn(&BatchStages) -> Option<u64>| {
+            decider.batches.iter().filter(awaited).filter_map(time).max()
+        };
         let appended = request.map(|r| r.appended_ns);
         Stages {
             decide: request.and_then(|r| between(Some(r.received_ns), Some(r.decided_ns))),

@@ -5,6 +5,7 @@
 mod bench;
 mod codegen;
 mod console;
+mod console_demo;
 mod coverage;
 mod dashboards;
 mod e2e;

@@ -23,7 +23,7 @@ use super::script::{Pair, Run};
 use super::{monitor, takeover};
 
 /// Few enough that the machine keeps time for the screen.
-const KEYS: u32 = 5_000;
+const KEYS: u32 = 20_000;
 const SEGMENTS: usize = 2;
 /// A person sees the other node lead before the killed one is back.
 const AWAY: Duration = Duration::from_secs(5);
@@ -105,6 +105,8 @@ impl Run {
         for _ in 0..SEGMENTS {
             mount(&mut lender, world).await?;
         }
+        // At any moment a person may take a primary away: what may then become of a write is no fault.
+        let _ = world.outage.began.set(Instant::now());
         clients.spawn(Writer::new(world, 0, 0..KEYS, self.measured.seed).run());
         clients.spawn(Reader::new(world, self.measured.seed ^ 1).run());
         Ok(())

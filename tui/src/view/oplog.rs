@@ -22,8 +22,8 @@ const COLUMNS: &[Column] = &[
     right("ACK", 2, 7),
     right("REPLY", 0, 7),
 ];
-/// Longer keys are cut: the stages matter more.
-const KEY: usize = 32;
+/// Of the whole width, what a key may take: the stages matter more.
+const KEY_SHARE: usize = 5;
 
 pub(super) fn page(scene: &Scene<'_>) -> Page {
     let mut head = log(scene);
@@ -47,18 +47,20 @@ pub(super) fn page(scene: &Scene<'_>) -> Page {
 
 /// Header and rows of a table of writes that the filter shows.
 pub(super) fn writes(scene: &Scene<'_>, writes: Vec<Lookup>) -> (Line<'static>, Vec<Line<'static>>) {
-    let rows: Vec<Row> = writes.iter().map(row).filter(|row| scene.filter.shows(&row.text())).collect();
+    let rows: Vec<Row> =
+        writes.iter().map(|write| row(scene, write)).filter(|row| scene.filter.shows(&row.text())).collect();
     lay(scene.look, COLUMNS, &rows, scene.columns)
 }
 
-fn row(write: &Lookup) -> Row {
+fn row(scene: &Scene<'_>, write: &Lookup) -> Row {
+    let room = (scene.columns / KEY_SHARE).max(10);
     let told = |pick: &dyn Fn(&WriteTrace) -> Option<String>| {
         let value = write.answers.values().flatten().find_map(pick);
         let tone = if value.is_some() { Tone::Plain } else { Tone::Unknown };
         (value.unwrap_or_else(|| "?".to_owned()), tone)
     };
     // Some operations have no key.
-    let key = match told(&|trace| trace.key.as_ref().map(|key| cut(&String::from_utf8_lossy(key), KEY))) {
+    let key = match told(&|trace| trace.key.as_ref().map(|key| parts::key(key, room))) {
         (_, Tone::Unknown) => ("-".to_owned(), Tone::Label),
         known => known,
     };

@@ -83,7 +83,11 @@ fn five(scene: &Scene<'_>, answers: &Answers) -> Vec<Line<'static>> {
         Some(_) => Tone::Warn,
     };
     lines.push(judged(scene, tone, "WOULD LOSE ", &format!("{} keys{told}", number(answers.lose_keys))));
-    lines.push(judged(scene, known(answers.verified.is_some()), "VERIFIED ", &number(answers.verified)));
+    let (tone, but) = match answers.differs {
+        true => (Tone::Crit, "   but something differs: 4 shows what"),
+        false => (known(answers.verified.is_some()), ""),
+    };
+    lines.push(judged(scene, tone, "VERIFIED ", &format!("{}{but}", number(answers.verified))));
     lines
 }
 

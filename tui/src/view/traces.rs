@@ -81,7 +81,7 @@ fn about(scene: &Scene<'_>, lookup: &Lookup) -> Vec<Line<'static>> {
     let pieces = vec![
         piece("op", known(&|trace| trace.op.clone())),
         piece("epoch", known(&|trace| trace.epoch.map(|epoch| epoch.to_string()))),
-        piece("key", known(&|trace| trace.key.as_ref().map(|key| cut(&String::from_utf8_lossy(key), 40)))),
+        piece("key", known(&|trace| trace.key.as_ref().map(|key| super::parts::key(key, 40)))),
         piece("call", known(&|trace| trace.request.as_ref().map(|request| request.call.clone()))),
         piece("door", known(&|trace| trace.request.as_ref().map(|request| request.door.clone()))),
         piece("appended", known(&|trace| trace.appended_unix_us.map(rfc3339_us))),

@@ -5,7 +5,7 @@ use standfast_proto::v1::{Counter, Mismatch, Role, Verification};
 
 use super::parts::{flow, heading, heard, pair, role, row_tone};
 use super::{Page, Scene};
-use crate::format::{cut, micros, millis, number};
+use crate::format::{micros, millis, number};
 use crate::frame::Node;
 use crate::judge::verified;
 use crate::look::Tone;
@@ -16,9 +16,7 @@ pub(super) fn page(scene: &Scene<'_>) -> Page {
     let mut head = vec![heading(scene, "COPIES")];
     head.extend(copies(scene));
     head.push(Line::default());
-    for node in scene.frame.nodes.iter().filter(|node| verification(node).is_some()) {
-        head.extend(totals(scene, node));
-    }
+    head.extend(scene.frame.nodes.iter().flat_map(|node| totals(scene, node)));
     head.push(Line::default());
     head.push(heading(scene, "DIFFERENCES, NEWEST FIRST"));
     let (header, rows) = differences(scene);
@@ -127,7 +125,8 @@ fn totals(scene: &Scene<'_>, node: &Node) -> Vec<Line<'static>> {
     if let Some(ms) = v.last_run_duration_ms {
         pieces.push(pair(scene.look, "last run took", millis(Some(ms)), Tone::Plain));
     }
-    flow(pieces, scene.columns)
+    // A name alone says nothing.
+    if pieces.len() > 1 { flow(pieces, scene.columns) } else { Vec::new() }
 }
 
 const DIFFERENCES: &[Column] = &[
@@ -140,8 +139,8 @@ const DIFFERENCES: &[Column] = &[
     left("REPAIRED", 0, 9),
     left("WHAT", 2, 10),
 ];
-/// Longer keys are cut.
-const KEY: usize = 32;
+/// Of the whole width, what a key may take.
+const KEY_SHARE: usize = 3;
 
 fn differences(scene: &Scene<'_>) -> (Line<'static>, Vec<Line<'static>>) {
     let nodes = scene.frame.nodes.iter();
@@ -150,15 +149,18 @@ fn differences(scene: &Scene<'_>) -> (Line<'static>, Vec<Line<'static>>) {
         .flat_map(|(node, v)| v.recent.iter().map(move |mismatch| (node, mismatch)))
         .collect();
     all.sort_by_key(|(_, mismatch)| std::cmp::Reverse(mismatch.found_unix_us));
-    let rows: Vec<Row> = all.into_iter().map(|(node, mismatch)| difference(node, mismatch)).collect();
+    let rows: Vec<Row> = all.into_iter().map(|(node, mismatch)| difference(scene, node, mismatch)).collect();
     let rows: Vec<Row> = rows.into_iter().filter(|row| scene.filter.shows(&row.text())).collect();
     lay(scene.look, DIFFERENCES, &rows, scene.columns)
 }
 
-fn difference(node: &Node, mismatch: &Mismatch) -> Row {
+fn difference(scene: &Scene<'_>, node: &Node, mismatch: &Mismatch) -> Row {
     let plain = |text: String| (text, Tone::Plain);
-    let key = mismatch.key.as_ref().map(|key| cut(&String::from_utf8_lossy(key), KEY));
+    let key = mismatch.key.as_ref().map(|key| super::parts::key(key, scene.columns / KEY_SHARE));
+    let none_left = verification(node).and_then(|v| v.mismatched_keys) == Some(0);
     let repaired = match mismatch.repaired_unix_us {
+        // An entry of the log has overwritten it meanwhile.
+        None if none_left => ("gone".to_owned(), Tone::Ok),
         None => ("no".to_owned(), Tone::Crit),
         Some(at) => {
             let took = u64::try_from(at - mismatch.found_unix_us).ok();

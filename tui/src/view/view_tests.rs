@@ -6,7 +6,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use standfast_proto::v1::{LinkState, Phase, Role, RoleChange, Severity, TraceOrder, WriteTrace};
 
-use super::{VIEWS, failover, screen};
+use super::{VIEWS, failover, parts, screen};
 use crate::act::Forecast;
 use crate::deed::Deed;
 use crate::look::{Environment, Theme};
@@ -217,6 +217,12 @@ fn a_copy_that_differs_is_seen_and_then_repaired() {
     let effects = bench.keys("R");
     assert_eq!(effects, [], "there is no dry run of it: what is known is shown");
     golden("dialog-repair", &mut bench, &[(80, 24)]);
+}
+
+#[test]
+fn of_a_long_key_the_end_is_shown() {
+    assert_eq!(parts::key(b"default\0model/layer-7", 40), "default:model/layer-7");
+    assert_eq!(parts::key(b"default\0model/layer-7", 8), "~layer-7");
 }
 
 #[test]
