@@ -160,13 +160,13 @@ fn is_ascii(terminal: &Terminal) -> Result<()> {
 }
 
 /// A node as a process; it ends with this value.
-struct Node {
+pub(crate) struct Node {
     process: Child,
-    address: String,
+    pub(crate) address: String,
 }
 
 impl Node {
-    fn start(binary: &Path, mark: &str, flags: &[&str]) -> Result<Self> {
+    pub(crate) fn start(binary: &Path, mark: &str, flags: &[&str]) -> Result<Self> {
         let mut serve = Command::new(binary);
         serve.args(["serve", "--cluster", CLUSTER, "--grpc", "127.0.0.1:0"]).args(flags).env(MARK, mark);
         serve.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());

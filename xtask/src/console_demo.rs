@@ -5,7 +5,6 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::process::MARK;
 use crate::run::Stopwatch;
 use crate::tmux::Terminal;
 

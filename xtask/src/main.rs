@@ -6,6 +6,7 @@ mod bench;
 mod codegen;
 mod console;
 mod console_demo;
+mod console_figures;
 mod coverage;
 mod dashboards;
 mod e2e;

@@ -9,8 +9,8 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use crate::performance;
 use crate::run::root;
+use crate::{console_figures, performance};
 
 /// The pages there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -19,6 +19,8 @@ pub(crate) enum Page {
     Failover,
     /// What replication, verification and the doors cost
     Performance,
+    /// How fast the console draws, and what it costs to leave it open
+    Console,
 }
 
 impl Page {
@@ -26,6 +28,7 @@ impl Page {
         match self {
             Self::Failover => "failover",
             Self::Performance => "performance",
+            Self::Console => "console",
         }
     }
 
@@ -33,6 +36,7 @@ impl Page {
         match self {
             Self::Failover => crate::e2e::failover_report(runs.unwrap_or(30)),
             Self::Performance => performance::measure(runs.unwrap_or(5)),
+            Self::Console => console_figures::measure(runs.unwrap_or(3)),
         }
     }
 
@@ -40,6 +44,7 @@ impl Page {
         match self {
             Self::Failover => failover::page(line),
             Self::Performance => Ok(performance::page(line)),
+            Self::Console => Ok(console_figures::page(line)),
         }
     }
 }

@@ -28,7 +28,7 @@ async fn drill(connect: String, act: Confirmed) -> Outcome {
     };
     let mut command = Command::new(program);
     command.args(["drill", fault.word(), "--yes", "--node", act.target(), "--reason", act.reason()]);
-    command.args(["--connect", &format!("{connect},{}", act.addr())]).stdin(Stdio::null());
+    command.args(["--connect", &connect]).stdin(Stdio::null());
     match timeout(LIMIT, command.output()).await {
         Ok(Ok(output)) => outcome(&output, act.addr()),
         Ok(Err(error)) => refused(format!("the drill did not start: {error}")),
@@ -42,13 +42,22 @@ fn outcome(output: &Output, addr: &str) -> Outcome {
     let said = text(&output.stdout);
     match (output.status.success(), said.is_empty()) {
         (true, _) => Outcome::Done(vec![said, "View 5 has its row, marked as a drill.".to_owned()]),
-        (false, true) => refused(text(&output.stderr).trim_start_matches("error: ").to_owned()),
+        (false, true) => {
+            let why = text(&output.stderr);
+            let why = why.trim_start_matches("standfast: ");
+            let (why, cure) = why.split_once(" next: ").unwrap_or((why, ""));
+            Outcome::Refused(vec![reason(why, cure)])
+        }
         (false, false) => unknown(said, addr),
     }
 }
 
 fn refused(text: String) -> Outcome {
-    Outcome::Refused(vec![Reason { code: "not_struck".to_owned(), text, cure: String::new() }])
+    Outcome::Refused(vec![reason(&text, "")])
+}
+
+fn reason(text: &str, cure: &str) -> Reason {
+    Reason { code: "drill".to_owned(), text: text.to_owned(), cure: cure.to_owned() }
 }
 
 fn unknown(why: String, addr: &str) -> Outcome {
@@ -71,9 +80,9 @@ mod tests {
     fn what_a_drill_says_decides_what_it_came_to() {
         let Outcome::Done(said) = ended(0, "kill of a: b leads;\n  320 ms\n", "") else { panic!("done") };
         assert_eq!(said[0], "kill of a: b leads; 320 ms");
-        let refused = ended(1, "", "error: not struck: no standby\n");
+        let refused = ended(1, "", "standfast: not struck: no standby\n next: standfast status\n");
         assert!(
-            matches!(&refused, Outcome::Refused(why) if why[0].text == "not struck: no standby"),
+            matches!(&refused, Outcome::Refused(why) if why[0] == reason("not struck: no standby", "standfast status")),
             "{refused:?}"
         );
         assert!(matches!(ended(1, "kill of a: NOBODY LEADS", ""), Outcome::Unknown { .. }), "it was struck");

@@ -240,7 +240,7 @@ fn ended(scene: &Scene<'_>, act: &Act, outcome: &Outcome) -> Vec<Line<'static>> 
             lines.extend(paragraph(
                 scene,
                 Tone::Crit,
-                &format!("REFUSED: nothing was changed. {}", act.deed.word()),
+                &format!("{} REFUSED: nothing was changed.", act.deed.word()),
             ));
             for Reason { code, text, cure } in reasons {
                 lines.extend(paragraph(scene, Tone::Plain, &format!("{code}: {text}")));
