@@ -4,8 +4,8 @@ use bytes::Bytes;
 use std::collections::BTreeMap;
 
 use standfast_kernel::api::{
-    EndItem, PingReply, PutItem, Refusal, ReplicaDescriptor, ReplicaList, ReplicaType, ReplicateConfig,
-    StorageConfig, TaskAssignment, TaskState, TransferBuffers,
+    EndItem, PingReply, PutItem, Refusal, ReplicaDescriptor, ReplicaDescriptors, ReplicaList, ReplicaType,
+    ReplicateConfig, StorageConfig, TaskAssignment, TaskState, TransferBuffers,
 };
 use standfast_kernel::types::{self as k, ClientId, SegmentId, SegmentSpec, TaskId, WallTime};
 use standfast_wire::List;
@@ -176,10 +176,10 @@ fn descriptor(r: &ReplicaDescriptor) -> w::ReplicaDescriptor<'_> {
 
 /// Shows where to write, as the protocol's views of it.
 pub(super) fn with_started<T>(
-    results: &[Expected<Vec<ReplicaDescriptor>>],
+    results: &[Expected<ReplicaDescriptors>],
     show: impl FnOnce(&[Expected<List<'_, w::ReplicaDescriptor<'_>>>]) -> T,
 ) -> T {
-    let views = views(results.iter().flatten().map(Vec::as_slice));
+    let views = views(results.iter().flatten().map(ReplicaDescriptors::as_slice));
     let mut rest = &views[..];
     let lists = results.iter().map(|r| match r {
         Ok(own) => Ok(take(&mut rest, own.len())),

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use standfast_kernel::api::{
-    EndItem, PutItem, Refusal, ReplicaDescriptor, ReplicaList, ReplicaType, ReplicateConfig, Request as Call,
-    Response,
+    EndItem, PutItem, Refusal, ReplicaDescriptors, ReplicaList, ReplicaType, ReplicateConfig,
+    Request as Call, Response,
 };
 use standfast_kernel::types::ClientId;
 use standfast_kernel::types::limits::{BATCH_ITEMS_MAX, REPLICAS_MAX};
@@ -138,7 +138,7 @@ impl<C: Clock> Hall<C> {
         client: ClientId,
         config: Expected<ReplicateConfig>,
         items: impl ExactSizeIterator<Item = PutItem>,
-    ) -> Results<Vec<ReplicaDescriptor>> {
+    ) -> Results<ReplicaDescriptors> {
         let mut config = match config {
             Ok(config) => config,
             Err(code) => {
@@ -153,7 +153,7 @@ impl<C: Clock> Hall<C> {
             return Err(too_many_replicas(replicas));
         }
         let groups = config.group_ids.take();
-        let call = |started: &[Expected<Vec<ReplicaDescriptor>>], items: Vec<PutItem>| {
+        let call = |started: &[Expected<ReplicaDescriptors>], items: Vec<PutItem>| {
             let group_ids = groups
                 .as_ref()
                 .map(|all| all.iter().skip(started.len()).take(items.len()).cloned().collect());

@@ -1,7 +1,7 @@
 //! Bytes in motion: writers that take their time, readers that use their lease
 //! to the end. Here the truth about memory is: NoReuseUnderRight, NoWrongBytes.
 
-use standfast_kernel::api::{Refusal, ReplicaDescriptor, ReplicaList, Request};
+use standfast_kernel::api::{Refusal, ReplicaDescriptors, ReplicaList, Request};
 use standfast_kernel::types::Instant;
 
 use crate::client::{Call, Task, key_of, spans};
@@ -40,7 +40,7 @@ impl World {
         &mut self,
         c: usize,
         call: &Call,
-        answer: Option<Result<Vec<ReplicaDescriptor>, Refusal>>,
+        answer: Option<Result<ReplicaDescriptors, Refusal>>,
     ) -> Outcome {
         let replicas = match answer {
             Some(Ok(replicas)) => replicas,

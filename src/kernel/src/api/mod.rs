@@ -15,8 +15,8 @@ pub use put::{EndItem, PutItem, ReplicaType, ReplicateConfig, SoftPinAction};
 pub use refusal::{ErrorCode, Refusal};
 pub use request::Request;
 pub use response::{
-    ClientStatus, PingReply, ReplicaDescriptor, ReplicaList, Response, StorageConfig, TaskAssignment,
-    TaskState, TransferBuffers,
+    ClientStatus, PingReply, ReplicaDescriptor, ReplicaDescriptors, ReplicaList, Response, StorageConfig,
+    TaskAssignment, TaskState, TransferBuffers,
 };
 
 use crate::types::SegmentId;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 
 use super::Refusal;
 use crate::types::{
@@ -33,9 +34,9 @@ pub enum Response {
     /// The settings.
     GetStorageConfig(StorageConfig),
     /// Where to write each object.
-    PutStart(Vec<Result<Vec<ReplicaDescriptor>, Refusal>>),
+    PutStart(Vec<Result<ReplicaDescriptors, Refusal>>),
     /// Where to write each object.
-    UpsertStart(Vec<Result<Vec<ReplicaDescriptor>, Refusal>>),
+    UpsertStart(Vec<Result<ReplicaDescriptors, Refusal>>),
     /// Whether each write is published.
     PutEnd(Vec<Result<(), Refusal>>),
     /// Whether each write is given up.
@@ -172,11 +173,14 @@ pub struct ReplicaDescriptor {
     pub status: ReplicaStatus,
 }
 
+/// Replicas of one object: one, as a rule.
+pub type ReplicaDescriptors = SmallVec<[ReplicaDescriptor; 1]>;
+
 /// Answer to a read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReplicaList {
     /// Readable replicas, in stored order.
-    pub replicas: Vec<ReplicaDescriptor>,
+    pub replicas: ReplicaDescriptors,
     /// For how long the bytes stay as they are. The client counts from before
     /// it sent the request.
     pub lease: Duration,

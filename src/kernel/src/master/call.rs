@@ -8,7 +8,7 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 use super::Master;
-use crate::api::{DEFAULT_TENANT, Refusal, ReplicaDescriptor};
+use crate::api::{DEFAULT_TENANT, Refusal, ReplicaDescriptor, ReplicaDescriptors};
 use crate::oplog::codec::Prepared;
 use crate::oplog::{LimboKind, Op, Release};
 use crate::store::{Object, Replica, SegmentTable, Shard, apply_to_segments};
@@ -45,6 +45,7 @@ impl<'m> Call<'m> {
         self.depend(pos.end());
     }
 
+    #[inline(always)]
     pub(super) fn hash(&self, key: &Bytes) -> Result<(KeyHash, Scoped), Refusal> {
         if key.is_empty() || key.len() > limits::KEY_BYTES_MAX {
             return Err(invalid("key length", &key.len(), "1 to 4096 bytes"));
@@ -85,7 +86,8 @@ impl Master {
         op: &Op<'_>,
     ) -> LogPos {
         let pos = self.append(wall, place, op);
-        let applied = shard.apply(pos, op).and_then(|effects| Ok(self.store.perform(&effects)?));
+        let applied =
+            shard.apply(pos, place.name(), op).and_then(|effects| Ok(self.store.perform(&effects)?));
         invariant!(applied.is_ok(), "an op decided on this state did not apply: {applied:?} {op:?}");
         pos
     }
@@ -142,9 +144,12 @@ pub(super) fn describe(
     table: &SegmentTable,
     object: &Object,
     show: impl Fn(ReplicaStatus) -> bool,
-) -> Vec<ReplicaDescriptor> {
-    let shown = object.replicas().filter(|r| show(r.status));
-    shown.filter_map(|r| describe_one(table, object, &r)).collect()
+) -> ReplicaDescriptors {
+    let mut described = ReplicaDescriptors::new();
+    for replica in object.replicas().filter(|r| show(r.status)) {
+        described.extend(describe_one(table, object, &replica));
+    }
+    described
 }
 
 /// One replica for a client, if its mount lives.

@@ -31,7 +31,7 @@ fn s8_03_not_ready_before_the_end_complete_after() {
     assert_eq!(b.get("k"), Err(ReplicaIsNotReady));
     assert_eq!(b.end(A, "k"), Ok(()));
     let got = b.get("k").expect("complete");
-    let complete: Vec<_> =
+    let complete: ReplicaDescriptors =
         placed.into_iter().map(|r| ReplicaDescriptor { status: ReplicaStatus::Complete, ..r }).collect();
     assert_eq!((got.replicas, got.lease, got.checksum), (complete, TIMES.read_ttl, None));
 }

@@ -51,7 +51,7 @@ impl Call<'_> {
         let op = Op::PutEnd { key: &key, checksum: item.checksum };
         if master.loses_this_ack() {
             let unlogged = shard.mark().last;
-            let _ = shard.apply(unlogged, &op);
+            let _ = shard.apply(unlogged, at.name(), &op);
             return Ok(());
         }
         let pos = master.log_and_apply(self.wall, at, shard, &op);

@@ -277,14 +277,14 @@ impl Master {
         let mut shard = self.store.shard(home).write();
         let mut gone = 0;
         for key in keys {
-            let at = KeyHash { home, ..KeyHash::of(key) };
+            let at = KeyHash::of(key).within(home);
             let Some(object) = shard.get(at, key) else { continue };
             if !chooser.candidate(object).is_some_and(|lease| cut.take(lease)) {
                 continue;
             }
             // A group goes under one hold of the lock, so that nobody reads a part of it.
             for key in chooser.companions(&shard, object) {
-                let at = KeyHash { home, ..KeyHash::of(&key) };
+                let at = KeyHash::of(&key).within(home);
                 let Some(object) = shard.get(at, &key) else { continue };
                 let dropped = object.live(chooser.table).filter(|r| object.is_evictable(r)).count() as u64;
                 stats.evicted_bytes += dropped * object.size;

@@ -84,7 +84,7 @@ impl Master {
             .collect();
         for (since, key) in due {
             let op = Op::Resolve { key: &key, since };
-            self.log_and_apply(wall, KeyHash { home, ..KeyHash::of(&key) }, shard, &op);
+            self.log_and_apply(wall, KeyHash::of(&key).within(home), shard, &op);
         }
     }
 
@@ -104,7 +104,7 @@ impl Master {
         let mut shard = lock.write();
         let mut discarded = 0;
         for key in &keys {
-            let at = KeyHash { home, ..KeyHash::of(key) };
+            let at = KeyHash::of(key).within(home);
             if shard.get(at, key).is_some_and(|o| o.unfinished().is_some() && overdue(o)) {
                 self.log_and_apply(wall, at, &mut shard, &Op::Discard { key, release: Release::Now });
                 discarded += 1;

@@ -6,8 +6,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::api::{
-    EndItem, ErrorCode, PutItem, Refusal, ReplicaDescriptor, ReplicaList, ReplicaType, ReplicateConfig,
-    Request, Response, SoftPinAction,
+    EndItem, ErrorCode, PutItem, Refusal, ReplicaDescriptor, ReplicaDescriptors, ReplicaList, ReplicaType,
+    ReplicateConfig, Request, Response, SoftPinAction,
 };
 use crate::oplog::codec::decode;
 use crate::oplog::{LimboKind, Release};
@@ -148,7 +148,7 @@ impl Bench {
         }
     }
 
-    fn start(&self, client: ClientId, key: &str, size: u64) -> Result<Vec<ReplicaDescriptor>, ErrorCode> {
+    fn start(&self, client: ClientId, key: &str, size: u64) -> Result<ReplicaDescriptors, ErrorCode> {
         self.start_with(client, key, size, ReplicateConfig::default())
     }
 
@@ -158,7 +158,7 @@ impl Bench {
         key: &str,
         size: u64,
         config: ReplicateConfig,
-    ) -> Result<Vec<ReplicaDescriptor>, ErrorCode> {
+    ) -> Result<ReplicaDescriptors, ErrorCode> {
         match self.run(&start(client, key, size, config)).response {
             Response::PutStart(r) => only(r),
             other => panic!("{other:?}"),
@@ -176,7 +176,7 @@ impl Bench {
         }
     }
 
-    fn put(&self, key: &str, size: u64) -> Vec<ReplicaDescriptor> {
+    fn put(&self, key: &str, size: u64) -> ReplicaDescriptors {
         let replicas = self.start(A, key, size).expect("room");
         assert_eq!(self.end(A, key), Ok(()));
         replicas

@@ -9,7 +9,7 @@ impl Bench {
         client: ClientId,
         key: &str,
         size: u64,
-    ) -> Result<Vec<ReplicaDescriptor>, ErrorCode> {
+    ) -> Result<ReplicaDescriptors, ErrorCode> {
         self.upsert_with(client, key, size, ReplicateConfig::default())
     }
 
@@ -19,7 +19,7 @@ impl Bench {
         key: &str,
         size: u64,
         config: ReplicateConfig,
-    ) -> Result<Vec<ReplicaDescriptor>, ErrorCode> {
+    ) -> Result<ReplicaDescriptors, ErrorCode> {
         let items = vec![PutItem { key: keys(&[key]).remove(0), size }];
         match self.run(&Request::UpsertStart { client, config, items }).response {
             Response::UpsertStart(r) => only(r),
@@ -56,7 +56,7 @@ impl Bench {
         }
     }
 
-    pub(super) fn put_with(&self, key: &str, size: u64, config: ReplicateConfig) -> Vec<ReplicaDescriptor> {
+    pub(super) fn put_with(&self, key: &str, size: u64, config: ReplicateConfig) -> ReplicaDescriptors {
         let placed = self.start_with(A, key, size, config).expect("room");
         assert_eq!(self.end(A, key), Ok(()));
         placed

@@ -2,7 +2,6 @@
 
 use crate::sync::atomic::Ordering;
 use std::cmp::Reverse;
-use std::sync::Arc;
 
 use smallvec::SmallVec;
 
@@ -33,7 +32,7 @@ struct Placing<'a> {
     wanted: usize,
     random: u64,
     regions: SmallVec<[Region; 1]>,
-    used: SmallVec<[Arc<str>; 4]>,
+    used: SmallVec<[&'a str; 4]>,
 }
 
 impl Master {
@@ -106,7 +105,7 @@ impl<'a> Placing<'a> {
 
     /// Tries one name: its mounts from a random one on.
     fn attempt(&mut self, pool: &'a Pool) {
-        if self.missing() == 0 || self.used.contains(&pool.name) {
+        if self.missing() == 0 || self.used.contains(&&*pool.name) {
             return;
         }
         let n = pool.mounts().len();
@@ -117,7 +116,7 @@ impl<'a> Placing<'a> {
         });
         if let Some(region) = found {
             self.regions.push(region);
-            self.used.push(Arc::clone(&pool.name));
+            self.used.push(&pool.name);
         }
     }
 

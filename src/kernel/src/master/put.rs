@@ -9,13 +9,13 @@ use bytes::Bytes;
 use super::call::{Call, describe};
 use super::check_put::{check_put, pending_pin};
 use super::placement::Wish;
-use crate::api::{PutItem, Refusal, ReplicaDescriptor, ReplicateConfig};
+use crate::api::{PutItem, Refusal, ReplicaDescriptors, ReplicateConfig};
 use crate::oplog::{LimboKind, Op, Release};
 use crate::store::{Homes, Object, SegmentTable};
 use crate::types::{ClientId, Instant, Traits};
 
 /// Where to write, or why not.
-type Started = Result<Vec<ReplicaDescriptor>, Refusal>;
+type Started = Result<ReplicaDescriptors, Refusal>;
 
 /// What is to be written.
 #[derive(Debug, Clone, Copy)]
@@ -138,7 +138,7 @@ impl Call<'_> {
         let shard = homes.shard(place);
         let pos = master.append(self.wall, place, &op);
         let applied = shard
-            .apply(pos, &op)
+            .apply(pos, place.name(), &op)
             .and_then(|effects| Ok(master.store.perform_with(&mut allocators, &effects)?));
         invariant!(applied.is_ok(), "a placed write did not apply: {applied:?} {op:?}");
         drop(allocators);

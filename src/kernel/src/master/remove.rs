@@ -84,7 +84,7 @@ impl Call<'_> {
         for slice in keys.chunks(limits::REMOVE_SLICE) {
             let mut shard = self.master.store.shard(home).write();
             for key in slice {
-                let at = KeyHash { home, ..KeyHash::of(key) };
+                let at = KeyHash::of(key).within(home);
                 removed += u64::from(self.remove_at(table, at, &mut shard, key, force).is_ok());
             }
         }
@@ -102,7 +102,7 @@ impl Call<'_> {
         let mut shard = master.store.shard(home).write();
         // Read since then: few.
         for key in keys_of(&shard, read) {
-            let at = KeyHash { home, ..KeyHash::of(&key) };
+            let at = KeyHash::of(&key).within(home);
             removed += u64::from(self.remove_at(&table, at, &mut shard, &key, true).is_ok());
         }
         let left = shard.objects().filter(|o| o.unfinished().is_none()).count() as u64;

@@ -77,7 +77,7 @@ impl Call<'_> {
     /// A write meets only what lives: for the shard of an object that names a
     /// dead mount the sweep comes early.
     pub(super) fn drop_dead(&mut self, table: &SegmentTable, homes: &mut Homes<'_>, key: &[u8]) {
-        let Some(object) = homes.object(key) else { return };
+        let Some(object) = homes.object(key).filter(|o| o.sight(table).dead) else { return };
         let (dead, home) = (object.dead_mounts(table), homes.at.home);
         for mount in &dead {
             self.purge(home, homes.here(), *mount);

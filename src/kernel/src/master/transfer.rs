@@ -100,7 +100,7 @@ impl Call<'_> {
         let op = Op::TransferStart { key, client, kind, source, regions };
         let pos = master.append(self.wall, at, &op);
         let applied = shard
-            .apply(pos, &op)
+            .apply(pos, at.name(), &op)
             .and_then(|effects| Ok(master.store.perform_with(&mut allocators, &effects)?));
         invariant!(applied.is_ok(), "a placed transfer did not apply: {applied:?} {op:?}");
         self.wrote(pos);

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::call::{Call, describe, invalid};
 use super::check_put::pending_pin;
 use super::put::{Inheritance, Value};
-use crate::api::{PutItem, Refusal, ReplicaDescriptor, ReplicateConfig};
+use crate::api::{PutItem, Refusal, ReplicaDescriptors, ReplicateConfig};
 use crate::oplog::Op;
 use crate::store::{Homes, Object, SegmentTable};
 use crate::types::{ClientId, Instant};
@@ -18,7 +18,7 @@ impl Call<'_> {
         client: ClientId,
         config: &ReplicateConfig,
         items: &[PutItem],
-    ) -> Vec<Result<Vec<ReplicaDescriptor>, Refusal>> {
+    ) -> Vec<Result<ReplicaDescriptors, Refusal>> {
         self.start_batch(client, config, items, Self::upsert_start)
     }
 
@@ -27,7 +27,7 @@ impl Call<'_> {
         table: &SegmentTable,
         key: &Bytes,
         value: Value<'_>,
-    ) -> Result<Vec<ReplicaDescriptor>, Refusal> {
+    ) -> Result<ReplicaDescriptors, Refusal> {
         let (own, key) = self.hash(key)?;
         let master = self.master;
         let mut homes = master.store.lock_start(own, &key, value.group);
@@ -77,7 +77,7 @@ impl Call<'_> {
         homes: &mut Homes<'_>,
         key: &[u8],
         value: Value<'_>,
-    ) -> Vec<ReplicaDescriptor> {
+    ) -> ReplicaDescriptors {
         let master = self.master;
         let carried = homes.object(key).map_or(0, Object::soft_pin);
         let pending_pin = pending_pin(&master.times, value.config, carried);
@@ -86,7 +86,7 @@ impl Call<'_> {
         let pos = master.log_and_apply(self.wall, at, shard, &op);
         self.wrote(pos);
         self.byte_critical |= !mutant!(AsyncInplace);
-        let Some(object) = shard.get(at, key) else { return Vec::new() };
+        let Some(object) = shard.get(at, key) else { return ReplicaDescriptors::new() };
         object.begin(self.now);
         for mount in object.live(table).filter_map(|r| table.mount(r.region.mount)) {
             mount.hand_out(self.now);

@@ -44,6 +44,8 @@ pub struct OpLogEntry<'a> {
     pub wall: WallTime,
     /// Map hash of the key, or 0.
     pub prefix_hash: u64,
+    /// All bits of that hash: names the key in digests.
+    pub name: u128,
     /// The home that it changes.
     pub home: HomeId,
     /// What it does.
@@ -351,26 +353,26 @@ pub fn decode(entry: &[u8]) -> Result<OpLogEntry<'_>, DecodeError> {
     if !r.bytes.is_empty() {
         return Err(DecodeError::LeftOver(r.bytes.len()));
     }
-    check_place(&op, KeyHash { home, map: prefix_hash })?;
-    Ok(OpLogEntry { pos: LogPos::new(epoch, seq), wall, prefix_hash, home, op })
+    let name = check_place(&op, home, prefix_hash)?;
+    Ok(OpLogEntry { pos: LogPos::new(epoch, seq), wall, prefix_hash, name, home, op })
 }
 
-/// An op must be where its key or its shard puts it.
-fn check_place(op: &Op<'_>, place: KeyHash) -> Result<(), DecodeError> {
+/// An op must be where its key or its shard puts it. Returns what names its key.
+fn check_place(op: &Op<'_>, home: HomeId, prefix_hash: u64) -> Result<u128, DecodeError> {
     let due = op.place();
-    if place.map != due.map {
+    if prefix_hash != due.map {
         let expected = "the map hash of the op's key, or 0 without a key";
-        return Err(DecodeError::Field { field: "prefix_hash", value: place.map, expected });
+        return Err(DecodeError::Field { field: "prefix_hash", value: prefix_hash, expected });
     }
     // Where an object is follows from its group, which only the store knows.
-    let elsewhere = op.follows_object() && place.home != HomeId::SEGMENTS;
+    let elsewhere = op.follows_object() && home != HomeId::SEGMENTS;
     let no_shard =
-        matches!(op, Op::Free { .. } | Op::Clear { .. } | Op::Purge { .. }) && place.home == HomeId::SEGMENTS;
-    if (place.home != due.home && !elsewhere) || no_shard {
+        matches!(op, Op::Free { .. } | Op::Clear { .. } | Op::Purge { .. }) && home == HomeId::SEGMENTS;
+    if (home != due.home && !elsewhere) || no_shard {
         let expected = "the home of the op's key, group or shard, or the segment table";
-        return Err(DecodeError::Field { field: "home", value: place.home.index() as u64, expected });
+        return Err(DecodeError::Field { field: "home", value: home.index() as u64, expected });
     }
-    Ok(())
+    Ok(due.name())
 }
 
 fn decode_body<'a>(kind: OpType, r: &mut Reader<'a>) -> Result<Op<'a>, DecodeError> {

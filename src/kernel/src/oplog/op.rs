@@ -441,10 +441,10 @@ impl Op<'_> {
         match self {
             Self::Free { shard, .. } | Self::Clear { shard } | Self::Purge { shard, .. } => {
                 let home = HomeId::from_index(usize::from(*shard)).unwrap_or(HomeId::SEGMENTS);
-                KeyHash { home, map: 0 }
+                KeyHash::keyless(home)
             }
             Self::PutStart { key, traits, .. } if !traits.group.is_empty() => {
-                KeyHash { home: HomeId::of_group(traits.group), map: KeyHash::of(key).map }
+                KeyHash::of(key).within(HomeId::of_group(traits.group))
             }
             Self::TermStart { .. }
             | Self::MountSegment { .. }

@@ -202,6 +202,10 @@ impl OffsetAllocator {
         let end = offset.checked_add(len).filter(|_| len > 0).ok_or(not_free)?;
         let id = self.holding(offset, end).ok_or(not_free)?;
         let Extent { start, len: whole, .. } = self.extents[id as usize];
+        if start == offset && len < whole {
+            self.shorten(id, len);
+            return Ok(());
+        }
         self.remove(id);
         if start < offset {
             self.insert(start, offset - start);
@@ -254,8 +258,7 @@ impl OffsetAllocator {
     }
 
     fn insert(&mut self, start: u64, len: u64) {
-        let bin = bin_down(len);
-        let extent = Extent { start, len, at: self.bins[bin].len() as u32 };
+        let extent = Extent { start, len, at: 0 };
         let id = if let Some(id) = self.spare.pop() {
             self.extents[id as usize] = extent;
             id
@@ -263,16 +266,33 @@ impl OffsetAllocator {
             self.extents.push(extent);
             self.extents.len() as u32 - 1
         };
-        self.bins[bin].push(id);
-        self.occupied[bin / 64] |= 1 << (bin % 64);
+        self.enter_bin(id, bin_down(len));
         self.by_start.insert(start, id);
         self.by_end.insert(start + len, id);
         self.free += len;
     }
 
-    fn remove(&mut self, id: u32) {
-        let Extent { start, len, at } = self.extents[id as usize];
-        let bin = bin_down(len);
+    /// Takes the first `len` bytes of an extent that has more: what nearly every write does.
+    fn shorten(&mut self, id: u32, len: u64) {
+        let Extent { start, len: whole, .. } = self.extents[id as usize];
+        let (old, new) = (bin_down(whole), bin_down(whole - len));
+        // Also in the same bin it is the newest again, as one that is put in anew.
+        self.leave_bin(id, old);
+        self.extents[id as usize] = Extent { start: start + len, len: whole - len, at: 0 };
+        self.enter_bin(id, new);
+        self.by_start.remove(&start);
+        self.by_start.insert(start + len, id);
+        self.free -= len;
+    }
+
+    fn enter_bin(&mut self, id: u32, bin: usize) {
+        self.extents[id as usize].at = self.bins[bin].len() as u32;
+        self.bins[bin].push(id);
+        self.occupied[bin / 64] |= 1 << (bin % 64);
+    }
+
+    fn leave_bin(&mut self, id: u32, bin: usize) {
+        let at = self.extents[id as usize].at;
         self.bins[bin].swap_remove(at as usize);
         if let Some(moved) = self.bins[bin].get(at as usize) {
             self.extents[*moved as usize].at = at;
@@ -280,6 +300,11 @@ impl OffsetAllocator {
         if self.bins[bin].is_empty() {
             self.occupied[bin / 64] &= !(1 << (bin % 64));
         }
+    }
+
+    fn remove(&mut self, id: u32) {
+        let Extent { start, len, .. } = self.extents[id as usize];
+        self.leave_bin(id, bin_down(len));
         self.by_start.remove(&start);
         self.by_end.remove(&(start + len));
         self.spare.push(id);

@@ -41,7 +41,7 @@ impl Routes {
             return own;
         }
         let by_key = self.by_key.read();
-        by_key.find(own.map, |r| *r.key == *key).map_or(own, |r| KeyHash { home: r.home, ..own })
+        by_key.find(own.map, |r| *r.key == *key).map_or(own, |r| own.within(r.home))
     }
 
     /// Number of keys in groups.

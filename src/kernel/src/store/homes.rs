@@ -81,8 +81,16 @@ impl MetadataStore {
             let target = match group {
                 None => at,
                 Some([]) => own,
-                Some(group) => KeyHash { home: HomeId::of_group(group), ..own },
+                Some(group) => own.within(HomeId::of_group(group)),
             };
+            // Nearly all keys are in no group: one lock.
+            if own.home == at.home && own.home == target.home {
+                let held = smallvec::smallvec![(own.home, self.shard(own.home).write())];
+                if self.routes().place(own, key) == at {
+                    return Homes { held, own, at, target, follows: group.is_none() };
+                }
+                continue;
+            }
             let mut homes: SmallVec<[HomeId; 3]> = [own.home, at.home, target.home].into();
             homes.sort_unstable();
             homes.dedup();

@@ -272,13 +272,13 @@ impl MetadataStore {
         }
         let taken = entry.op.takes();
         if taken.is_empty() {
-            let effects = shard.apply(entry.pos, &entry.op)?;
+            let effects = shard.apply(entry.pos, entry.name, &entry.op)?;
             return Ok(self.perform(&effects)?);
         }
         // Regions first: whether they are free is what the home cannot tell.
         let mut allocators = self.allocators.lock();
         allocators.carve_all(taken)?;
-        let applied = shard.apply(entry.pos, &entry.op);
+        let applied = shard.apply(entry.pos, entry.name, &entry.op);
         let mut effects = applied.inspect_err(|_| allocators.release_all(taken))?;
         effects.retain(|effect| !matches!(effect, Effect::Carve(_)));
         Ok(self.perform_with(&mut allocators, &effects)?)
@@ -301,7 +301,7 @@ impl MetadataStore {
         }
         let _table = self.purge_guard(&entry.op)?;
         let mut shard = self.shard(entry.home).write();
-        if held(shard.mark()) { Ok(()) } else { shard.apply(entry.pos, &entry.op).map(drop) }
+        if held(shard.mark()) { Ok(()) } else { shard.apply(entry.pos, entry.name, &entry.op).map(drop) }
     }
 
     /// A PURGE is sound only while its mount is dead; the table stays locked so

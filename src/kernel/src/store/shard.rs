@@ -29,6 +29,13 @@ pub struct Limbo {
     pub due: Option<(Epoch, Instant)>,
 }
 
+/// A scoped key, and all bits of its hash.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Named<'a> {
+    pub(super) key: &'a [u8],
+    pub(super) name: u128,
+}
+
 /// Where a shard may hold an object; good while the shard is locked.
 #[derive(Debug, Clone, Copy)]
 pub struct Slot(Handle);
@@ -164,27 +171,29 @@ impl Shard {
     }
 
     /// Applies one op of this shard; says what it does to the derived indexes.
+    /// `name` is that of the op's key (see [`KeyHash::name`]).
     ///
     /// # Errors
     /// When the op does not fit; nothing is changed then.
-    pub fn apply(&mut self, at: LogPos, op: &Op<'_>) -> Result<Effects, ApplyError> {
+    pub fn apply(&mut self, at: LogPos, name: u128, op: &Op<'_>) -> Result<Effects, ApplyError> {
+        let named = |key| Named { key, name };
         let effects = match op {
             Op::PutStart { key, client, size, regions, traits } => {
-                self.put_start(at, key, *client, *size, regions, traits)
+                self.put_start(at, named(key), *client, *size, regions, traits)
             }
-            Op::PutEnd { key, checksum } => self.put_end(at, key, *checksum),
-            Op::Remove { key, release } => self.edit(at, key, *release, |o| Ok(o.drop_all())),
+            Op::PutEnd { key, checksum } => self.put_end(at, named(key), *checksum),
+            Op::Remove { key, release } => self.edit(at, named(key), *release, |o| Ok(o.drop_all())),
             Op::Preempt { key, release } | Op::PutRevoke { key, release } => {
-                self.edit(at, key, *release, |o| {
+                self.edit(at, named(key), *release, |o| {
                     if o.any_complete() { Err(ApplyError::ObjectComplete) } else { Ok(o.drop_all()) }
                 })
             }
             Op::Free { since, index, .. } => self.free(*since, *index),
             Op::UpsertInPlace { key, client, pending_pin } => {
-                self.upsert_in_place(at, key, *client, *pending_pin)
+                self.upsert_in_place(at, named(key), *client, *pending_pin)
             }
             Op::Clear { .. } => Ok(self.clear()),
-            Op::DropReplica { key, id, release } => self.drop_replica(at, key, *id, *release),
+            Op::DropReplica { key, id, release } => self.drop_replica(at, named(key), *id, *release),
             Op::Abandon { key, client } => {
                 let term = self.attempts.abandon(Seq(at.seq), key, *client, self.digester);
                 self.mark.digest = self.mark.digest.wrapping_add(term);
@@ -196,13 +205,13 @@ impl Shard {
                 Ok(Effects::new())
             }
             Op::Purge { mount, .. } => Ok(self.purge(*mount)),
-            Op::Evict { key, release } => self.evict(at, key, *release),
-            Op::Discard { key, release } => self.discard(at, key, *release),
+            Op::Evict { key, release } => self.evict(at, named(key), *release),
+            Op::Discard { key, release } => self.discard(at, named(key), *release),
             Op::TransferStart { key, client, kind, source, regions } => {
-                self.transfer_start(at, key, (*client, *kind, *source), regions)
+                self.transfer_start(at, named(key), (*client, *kind, *source), regions)
             }
-            Op::TransferEnd { key, release } => self.transfer_end(at, key, *release),
-            Op::TransferRevoke { key, release } => self.transfer_revoke(at, key, *release),
+            Op::TransferEnd { key, release } => self.transfer_end(at, named(key), *release),
+            Op::TransferRevoke { key, release } => self.transfer_revoke(at, named(key), *release),
             Op::TermStart { .. }
             | Op::MountSegment { .. }
             | Op::SegmentGone { .. }
@@ -225,20 +234,24 @@ impl Shard {
     fn put_start(
         &mut self,
         at: LogPos,
-        key: &[u8],
+        Named { key, name }: Named<'_>,
         writer: ClientId,
         size: u64,
         regions: &[Region],
         traits: &Traits<'_>,
     ) -> Result<Effects, ApplyError> {
-        let name = KeyHash::whole(key);
-        let hash = KeyHash::of_whole(name).map;
+        let hash = name as u64;
         if self.objects.find(hash, key).is_some() {
             return Err(ApplyError::ObjectExists);
         }
         let group = (!traits.group.is_empty()).then(|| self.members.join(traits.group, hash));
-        let mut effects: Effects = regions.iter().copied().map(Effect::Carve).collect();
-        effects.extend(group.as_ref().map(|group| Effect::Route(key.into(), Arc::clone(group))));
+        let mut effects = Effects::new();
+        for region in regions {
+            effects.push(Effect::Carve(*region));
+        }
+        if let Some(group) = &group {
+            effects.push(Effect::Route(key.into(), Arc::clone(group)));
+        }
         let draft = Draft::new(at, writer, size, regions).with(traits, group);
         let term = self.objects.add(hash, key, draft).map_or(0, |o| self.digester.object_named(name, o));
         self.mark.digest = self.mark.digest.wrapping_add(term);
@@ -246,7 +259,7 @@ impl Shard {
         Ok(effects)
     }
 
-    fn put_end(&mut self, at: LogPos, key: &[u8], checksum: Option<u64>) -> Result<Effects, ApplyError> {
+    fn put_end(&mut self, at: LogPos, key: Named<'_>, checksum: Option<u64>) -> Result<Effects, ApplyError> {
         self.edit(at, key, Release::Now, |object| {
             if object.transfer().is_some() {
                 return Err(ApplyError::TransferRuns);
@@ -265,12 +278,11 @@ impl Shard {
     pub(super) fn edit(
         &mut self,
         at: LogPos,
-        key: &[u8],
+        Named { key, name }: Named<'_>,
         release: Release,
         change: impl FnOnce(&mut Object) -> Result<Regions, ApplyError>,
     ) -> Result<Effects, ApplyError> {
-        let name = KeyHash::whole(key);
-        let hash = KeyHash::of_whole(name).map;
+        let hash = name as u64;
         let handle = self.objects.find(hash, key).ok_or(ApplyError::NoObject)?;
         let object = self.objects.get_mut(handle).ok_or(ApplyError::NoObject)?;
         let (term, before) = (self.digester.object_named(name, object), object.unfinished());
@@ -294,13 +306,21 @@ impl Shard {
             }
         }
         let mut effects = self.let_go(at, given_up, release);
-        effects.extend(unrouted);
+        if let Some(unrouted) = unrouted {
+            effects.push(unrouted);
+        }
         Ok(effects)
     }
 
     /// Frees regions, or puts them into limbo.
     fn let_go(&mut self, at: LogPos, regions: Regions, release: Release) -> Effects {
-        let Release::Limbo(kind) = release else { return regions.into_iter().map(Effect::Release).collect() };
+        let mut effects = Effects::new();
+        let Release::Limbo(kind) = release else {
+            for region in regions {
+                effects.push(Effect::Release(region));
+            }
+            return effects;
+        };
         let since = Seq(at.seq);
         for (index, region) in regions.into_iter().enumerate() {
             let limbo = Limbo { region, kind, due: None };
@@ -308,7 +328,7 @@ impl Shard {
             self.mark.digest = self.mark.digest.wrapping_add(self.digester.limbo(since, index, &limbo));
             self.limbo.insert((since, index), limbo);
         }
-        Effects::new()
+        effects
     }
 
     fn free(&mut self, since: Seq, index: u8) -> Result<Effects, ApplyError> {

@@ -103,7 +103,7 @@ fn apply(store: &MetadataStore, seq: u64, op: &Op<'_>) {
     let mut bytes = Vec::new();
     let place = match op {
         Op::PutStart { traits, .. } if !traits.group.is_empty() => {
-            KeyHash { home: HomeId::of_group(traits.group), ..op.place() }
+            op.place().within(HomeId::of_group(traits.group))
         }
         _ => op.place(),
     };

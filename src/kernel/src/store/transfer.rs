@@ -3,7 +3,7 @@
 
 use smallvec::SmallVec;
 
-use super::shard::{Regions, Shard};
+use super::shard::{Named, Regions, Shard};
 use super::{ApplyError, Effect, Effects, Object, Replica};
 use crate::oplog::Release;
 use crate::types::{ClientId, LogPos, Region, ReplicaStatus, TransferKind, limits};
@@ -76,7 +76,12 @@ impl Object {
 }
 
 impl Shard {
-    pub(super) fn evict(&mut self, at: LogPos, key: &[u8], release: Release) -> Result<Effects, ApplyError> {
+    pub(super) fn evict(
+        &mut self,
+        at: LogPos,
+        key: Named<'_>,
+        release: Release,
+    ) -> Result<Effects, ApplyError> {
         self.edit(at, key, release, |o| {
             if !o.replicas().any(|r| o.is_evictable(&r)) {
                 return Err(ApplyError::NothingEvictable);
@@ -88,7 +93,7 @@ impl Shard {
     pub(super) fn discard(
         &mut self,
         at: LogPos,
-        key: &[u8],
+        key: Named<'_>,
         release: Release,
     ) -> Result<Effects, ApplyError> {
         self.edit(at, key, release, |o| {
@@ -103,7 +108,7 @@ impl Shard {
     pub(super) fn transfer_start(
         &mut self,
         at: LogPos,
-        key: &[u8],
+        key: Named<'_>,
         (client, kind, source): (ClientId, TransferKind, u64),
         regions: &[Region],
     ) -> Result<Effects, ApplyError> {
@@ -133,7 +138,7 @@ impl Shard {
     pub(super) fn transfer_end(
         &mut self,
         at: LogPos,
-        key: &[u8],
+        key: Named<'_>,
         release: Release,
     ) -> Result<Effects, ApplyError> {
         self.edit(at, key, release, |o| {
@@ -155,7 +160,7 @@ impl Shard {
     pub(super) fn transfer_revoke(
         &mut self,
         at: LogPos,
-        key: &[u8],
+        key: Named<'_>,
         release: Release,
     ) -> Result<Effects, ApplyError> {
         self.edit(at, key, release, |o| {

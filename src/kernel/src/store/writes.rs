@@ -1,6 +1,6 @@
 //! Ops on objects beyond put, end and remove.
 
-use super::shard::{Regions, Shard};
+use super::shard::{Named, Regions, Shard};
 use super::{ApplyError, Effect, Effects, Object};
 use crate::oplog::Release;
 use crate::types::{ClientId, LogPos, Region, ReplicaStatus};
@@ -9,7 +9,7 @@ impl Shard {
     pub(super) fn upsert_in_place(
         &mut self,
         at: LogPos,
-        key: &[u8],
+        key: Named<'_>,
         writer: ClientId,
         pending_pin: Option<u64>,
     ) -> Result<Effects, ApplyError> {
@@ -45,7 +45,7 @@ impl Shard {
     pub(super) fn drop_replica(
         &mut self,
         at: LogPos,
-        key: &[u8],
+        key: Named<'_>,
         id: u64,
         release: Release,
     ) -> Result<Effects, ApplyError> {

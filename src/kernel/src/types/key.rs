@@ -51,11 +51,19 @@ pub struct KeyHash {
     pub home: HomeId,
     /// Hash in the shard's map; travels as `prefix_hash` in entries.
     pub map: u64,
+    /// The other half.
+    high: u64,
 }
 
 impl KeyHash {
     /// Of what belongs to the segment table.
-    pub const SEGMENTS: Self = Self { home: HomeId::SEGMENTS, map: 0 };
+    pub const SEGMENTS: Self = Self::keyless(HomeId::SEGMENTS);
+
+    /// Of what belongs to a home as a whole, and to no key.
+    #[must_use]
+    pub const fn keyless(home: HomeId) -> Self {
+        Self { home, map: 0, high: 0 }
+    }
 
     /// Hashes a scoped key (see [`scoped_key`]).
     #[must_use]
@@ -71,14 +79,27 @@ impl KeyHash {
 
     /// The same as [`of`](Self::of), from all bits.
     #[must_use]
-    pub fn of_whole(h: u128) -> Self {
-        let shard = (h >> 64) as u64 >> (64 - SHARDS.trailing_zeros());
-        Self { home: HomeId(shard as u16), map: h as u64 }
+    fn of_whole(h: u128) -> Self {
+        let high = (h >> 64) as u64;
+        Self { home: HomeId((high >> (64 - SHARDS.trailing_zeros())) as u16), map: h as u64, high }
+    }
+
+    /// The same key in another home: that of its group.
+    #[must_use]
+    pub fn within(self, home: HomeId) -> Self {
+        Self { home, ..self }
+    }
+
+    /// All 128 bits: names the key in digests.
+    #[must_use]
+    pub fn name(self) -> u128 {
+        u128::from(self.high) << 64 | u128::from(self.map)
     }
 }
 
 /// `tenant NUL key`: the key as it is stored and hashed (SEMANTICS 1.1).
 #[must_use]
+#[inline(always)]
 pub fn scoped_key(tenant: &[u8], key: &[u8]) -> SmallVec<[u8; 128]> {
     let mut scoped = SmallVec::with_capacity(tenant.len() + 1 + key.len());
     scoped.extend_from_slice(tenant);

@@ -1,6 +1,8 @@
 //! AnswersFollowLog: each answer is compared with what the entries say.
 
-use standfast_kernel::api::{DEFAULT_TENANT, Refusal, ReplicaDescriptor, Request, Response, TransferBuffers};
+use standfast_kernel::api::{
+    DEFAULT_TENANT, Refusal, ReplicaDescriptor, ReplicaDescriptors, Request, Response, TransferBuffers,
+};
 use standfast_kernel::types::{ClientId, TransferKind, scoped_key};
 
 use super::log::ShadowObject;
@@ -105,12 +107,7 @@ impl Shadow {
         }
     }
 
-    fn started(
-        &self,
-        client: ClientId,
-        key: &[u8],
-        answer: &Result<Vec<ReplicaDescriptor>, Refusal>,
-    ) -> bool {
+    fn started(&self, client: ClientId, key: &[u8], answer: &Result<ReplicaDescriptors, Refusal>) -> bool {
         let object = self.object(key);
         match answer {
             Ok(replicas) => object.is_some_and(|o| {
