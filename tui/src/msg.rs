@@ -183,6 +183,8 @@ pub enum Effect {
         /// Addresses.
         addrs: Vec<String>,
     },
+    /// Hand the screen to the terminal's clipboard.
+    Copy,
     /// Write the screen as text.
     SaveText(String),
     /// Write the state as one line of JSON.

@@ -23,7 +23,7 @@ use crate::msg::{Effect, Msg, Outcome};
 use crate::record::{ReadError, Recorder, Recording};
 use crate::recorder;
 use crate::replay::Replay;
-use crate::terminal::{Screen, messages};
+use crate::terminal::{self, Screen, messages};
 use crate::time::Time;
 use crate::update::update;
 use crate::view::screen;
@@ -223,6 +223,7 @@ impl Console {
                         });
                     }
                 }
+                Effect::Copy => terminal::copy(&screen::text(&self.model)),
                 Effect::SaveText(path) => self.save(path, screen::text(&self.model)),
                 Effect::SaveJson(path) => {
                     let line = format!("{}\n", crate::json::line(&self.model));

@@ -243,6 +243,11 @@ fn perform(model: &mut Model, action: Action) -> Vec<Effect> {
             model.say(Tone::Plain, format!("theme {}", model.look.theme.word()));
         }
         Action::Ascii => model.look.ascii = !model.look.ascii,
+        Action::Copy => {
+            // Nothing tells whether the terminal did.
+            model.say(Tone::Plain, "copied, if the terminal allows it");
+            return vec![Effect::Copy];
+        }
         Action::SaveText => return vec![Effect::SaveText(command::file(model, "", "txt"))],
         Action::SaveJson => return vec![Effect::SaveJson(command::file(model, "", "json"))],
         Action::Up => scroll(model, |row, _| row.saturating_sub(1)),

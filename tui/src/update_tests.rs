@@ -206,6 +206,7 @@ fn commands_are_found_by_their_beginning_and_explain_themselves() {
         assert_eq!(typed(&mut bench, bad), []);
         assert!(bench.screen(80, 24).contains(says), "{bad}: {}", bench.screen(80, 24));
     }
+    assert_eq!(bench.keys("y"), [Effect::Copy]);
     assert_eq!(bench.keys("+"), [Effect::Rate(125)]);
     assert_eq!(bench.keys("--"), [Effect::Rate(250), Effect::Rate(500)]);
 }

@@ -33,6 +33,7 @@ pub(crate) fn play(
         corrupt_and_repair(&terminal)?;
         hand_over(&terminal)?;
         kill(&terminal)?;
+        fail_over(&terminal)?;
         check(&terminal)?;
     }
     terminal.press(&["q"])?;
@@ -122,6 +123,14 @@ fn kill(terminal: &Terminal) -> Result<()> {
     terminal.press(&["1"])?;
     // The demo starts it again, and it joins.
     terminal.until(&["FAILOVER SAFE yes: b"])?;
+    Ok(())
+}
+
+/// Promotes the standby although the primary answers: the console says what would be gentler.
+fn fail_over(terminal: &Terminal) -> Result<()> {
+    act(terminal, "F", &["FAIL OVER to b", "W makes it hand over"], &["b is the primary of epoch"])?;
+    terminal.until_lines(&[("PRIMARY ", &[Word::Is("b")])])?;
+    terminal.until(&["FAILOVER SAFE yes: a"])?;
     Ok(())
 }
 
