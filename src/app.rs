@@ -12,6 +12,7 @@ use standfast_kernel::oplog::LogLimits;
 use standfast_kernel::replication::{Identity, ReplicationConfig, ReplicationTimes};
 use standfast_kernel::supervisor::{LeadershipConfig, LeadershipTimes};
 use standfast_kernel::types::{CopyId, Epoch};
+use standfast_proto::access;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, mpsc, watch};
@@ -23,14 +24,14 @@ use crate::config::{
 };
 use crate::inbound::{admin, coro_rpc, grpc};
 use crate::outbound::{
-    BootClock, CoordinatorOptions, Credentials, EtcdCoordinator, GrpcPeer, HistoryFile, OsEntropy,
+    BootClock, CoordinatorOptions, Credentials, EtcdCoordinator, GrpcPeer, HistoryFile, OsEntropy, Secured,
     WebhookSender, epoch_of,
 };
 use crate::ports::{Archive, Clock, Entropy, Notifier};
 use crate::shell::{
     Command, ConnIds, Driver, DriverParts, FullSyncService, History, HotStandbyService, MasterService,
-    MasterServiceSupervisor, NodeHandle, ReplicationService, ServingCell, StatusBoard, StatusFacts, Traffic,
-    WriteTraces, exchange_history,
+    MasterServiceSupervisor, NodeHandle, Operated, Order, ReplicationService, SecurityFacts, ServingCell,
+    StatusBoard, StatusFacts, StoppedNode, Traffic, WriteTraces, exchange_history,
 };
 use crate::telemetry::otel::Exporter;
 use crate::telemetry::{self, Instruments, LogControl};
@@ -40,6 +41,8 @@ use crate::witness;
 const COMMANDS_MAX: usize = 1024;
 /// How often suppressed log lines are counted in the log.
 const SUPPRESSED_EVERY: Duration = Duration::from_secs(10);
+/// Who hands over when the process is told to stop, for the record.
+const STOPPING: &str = "SIGTERM";
 /// How long open calls may take to end when the node stops.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(3);
 
@@ -101,6 +104,28 @@ async fn run_witness(args: WitnessArgs) -> anyhow::Result<()> {
     witness.serve(listener, stop).await
 }
 
+/// A primary that is told to stop makes an in-sync standby the primary first, so
+/// that nothing is lost and nobody waits for silence to be noticed. Without one,
+/// or after `limit`, it stops all the same: its successor then finds out.
+async fn hand_over(node: &NodeHandle, limit: Duration) {
+    if limit.is_zero() {
+        return;
+    }
+    let order = Order::Switchover { to: None, dry_run: false };
+    let why = "the primary was told to stop".to_owned();
+    match tokio::time::timeout(limit, node.operate(order, STOPPING.to_owned(), why)).await {
+        Ok(Ok(Operated { verdict, node: Some(to), .. })) if verdict.is_yes() => {
+            tracing::info!("handed over to {to} before stopping");
+        }
+        Ok(Ok(Operated { verdict, .. })) => {
+            let why: Vec<&str> = verdict.reasons.iter().map(|r| &*r.text).collect();
+            tracing::info!("stopping without a hand-over: {}", why.join("; "));
+        }
+        Ok(Err(StoppedNode)) => {}
+        Err(_) => tracing::warn!("stopping: no standby took over within {} ms", limit.as_millis()),
+    }
+}
+
 /// Resolves when the process is asked to stop.
 fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
@@ -150,6 +175,7 @@ struct App {
 }
 
 async fn run(config: ServeConfig, logs: LogControl) -> anyhow::Result<()> {
+    let stop_handover = if config.coordinator.is_some() { config.stop_handover } else { Duration::ZERO };
     let App {
         listener,
         services,
@@ -201,7 +227,15 @@ async fn run(config: ServeConfig, logs: LogControl) -> anyhow::Result<()> {
     println!("{ready}");
     let asked = stop_signal()?;
     let ended = tokio::select! {
-        () = asked => Ok(()),
+        () = asked => {
+            // Whoever asks twice is in a hurry.
+            let again = stop_signal()?;
+            tokio::select! {
+                () = hand_over(&handle, stop_handover) => {}
+                () = again => tracing::warn!("asked to stop again: not waiting for a hand-over"),
+            }
+            Ok(())
+        }
         ended = node => ended.context("the node's loop ended"),
         ended = door => ended.context("the gRPC door ended").and_then(|r| r.context("the gRPC door failed")),
     };
@@ -217,6 +251,7 @@ async fn run(config: ServeConfig, logs: LogControl) -> anyhow::Result<()> {
 }
 
 async fn build(config: ServeConfig) -> anyhow::Result<App> {
+    let secured = secure(&config)?;
     let listener =
         TcpListener::bind(config.grpc).await.with_context(|| format!("cannot listen on {}", config.grpc))?;
     let address = listener.local_addr().context("cannot read the port")?.to_string();
@@ -256,6 +291,13 @@ async fn build(config: ServeConfig) -> anyhow::Result<App> {
             .as_ref()
             .map_or_else(|| ("manual", Vec::new()), |c| (c.kind, c.members.clone())),
         started: clock.wall(),
+        security: SecurityFacts {
+            tls: secured.tls.is_some(),
+            client_certificates: config.security.ca.is_some(),
+            token: secured.token.is_some(),
+            exposed: !config.grpc.ip().is_loopback(),
+            certificate_until: secured.certificate_until,
+        },
     };
     let store = Arc::clone(node.store());
     let tracer = instruments.tracer.clone();
@@ -312,6 +354,8 @@ async fn build(config: ServeConfig) -> anyhow::Result<App> {
         node: handle.clone(),
         clock,
         lab: config.enable_lab,
+        guard: grpc::Guard::new(secured.token, config.security.ca.is_some()),
+        tls: secured.tls,
     };
     Ok(App {
         listener,
@@ -327,6 +371,21 @@ async fn build(config: ServeConfig) -> anyhow::Result<App> {
         handle,
         ready,
     })
+}
+
+/// Secrets and certificates; and whether somebody forgot them.
+fn secure(config: &ServeConfig) -> anyhow::Result<Secured> {
+    let mut secured = Secured::load(&config.security).map_err(anyhow::Error::msg)?;
+    access::set_own(std::mem::take(&mut secured.access));
+    if !config.security.asks_for_proof() && !config.grpc.ip().is_loopback() {
+        tracing::warn!(
+            code = "port_open",
+            "whoever reaches {} may give orders and pose as a node: give --operator-token-file, or --tls-cert, \
+             --tls-key and --tls-ca",
+            config.grpc
+        );
+    }
+    Ok(secured)
 }
 
 /// The history, over restarts where there is a file for it.
@@ -438,6 +497,7 @@ fn node_config(config: &ServeConfig, me: Identity, mooncake: Option<String>, see
         ack: config.ack,
         read_ttl_max: config.master.times.read_ttl,
         cold_start: c.cold_start,
+        flaps: c.flaps,
         seed,
     });
     NodeConfig {

@@ -7,6 +7,7 @@
 //!
 //! Bytes fields are [`prost::bytes::Bytes`]: keys and batches share the receive buffer.
 
+pub mod access;
 pub mod id;
 pub mod refusal;
 mod role;

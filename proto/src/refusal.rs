@@ -41,7 +41,8 @@ impl Refusal {
                 RefusalCode::NotPrimary
                 | RefusalCode::Unavailable
                 | RefusalCode::InvalidArgument
-                | RefusalCode::LimitExceeded,
+                | RefusalCode::LimitExceeded
+                | RefusalCode::Unauthenticated,
             ) => true,
             Ok(RefusalCode::OutcomeUnknown | RefusalCode::Unspecified) | Err(_) => false,
         }
@@ -54,6 +55,7 @@ impl Refusal {
             Ok(RefusalCode::Unavailable) => Code::Unavailable,
             Ok(RefusalCode::InvalidArgument) => Code::InvalidArgument,
             Ok(RefusalCode::LimitExceeded) => Code::ResourceExhausted,
+            Ok(RefusalCode::Unauthenticated) => Code::Unauthenticated,
             Ok(RefusalCode::OutcomeUnknown | RefusalCode::Unspecified) | Err(_) => Code::Unknown,
         }
     }

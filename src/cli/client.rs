@@ -2,13 +2,11 @@
 
 use std::time::Duration;
 
+use standfast_proto::access::{self, Channel, root_cause};
 use standfast_proto::v1::status_client::StatusClient;
 use standfast_proto::v1::{GetStatusRequest, NodeStatus};
 use tokio::time::timeout;
-use tonic::transport::{Channel, Endpoint};
 use tonic::{Response, Status};
-
-use crate::outbound::root_cause;
 
 /// To open a connection.
 pub(crate) const CONNECT_LIMIT: Duration = Duration::from_secs(1);
@@ -24,10 +22,9 @@ pub(crate) const ADMIN_LIMIT: Duration = Duration::from_secs(10);
 /// # Errors
 /// A sentence that says why the node cannot be reached.
 pub(crate) async fn open(addr: &str, limit: Duration) -> Result<Channel, String> {
-    let endpoint = Endpoint::from_shared(format!("http://{addr}"))
-        .map_err(|_| format!("`{addr}` is not an address: expected host:port"))?;
+    let endpoint = access::own().endpoint(addr)?;
     match timeout(limit, endpoint.tcp_nodelay(true).connect()).await {
-        Ok(Ok(channel)) => Ok(channel),
+        Ok(Ok(channel)) => Ok(access::own().sign(channel)),
         Ok(Err(error)) => Err(root_cause(&error)),
         Err(_) => Err(format!("no connection within {} ms", limit.as_millis())),
     }

@@ -155,6 +155,9 @@ fn unsafe_to_strike(found: &Survey, victim: &Victim) -> Option<String> {
         return None;
     }
     let status = found.find(&victim.name).and_then(|seen| seen.status());
+    if let Some(automation) = status.and_then(|s| s.automation.as_ref()).filter(|a| a.suspended) {
+        return Some(format!("no node would take over: {}", automation.reason));
+    }
     let mut standbys = status.into_iter().flat_map(|status| &status.standbys);
     let whole = |peer: &Peer| peer.quarantined.unwrap_or(0) == 0;
     let takes_over =

@@ -2,18 +2,20 @@
 
 use std::time::Duration;
 
-/// Reads `500ms`, `12s` or `2m`; a fraction is allowed (`1.5s`).
+/// Reads `500ms`, `12s`, `2m` or `1h`; a fraction is allowed (`1.5s`).
 ///
 /// # Errors
 /// A sentence that names the text and what was expected.
 pub(crate) fn parse(text: &str) -> Result<Duration, String> {
-    let bad = || format!("`{text}` is not a duration: expected a number with a unit, as in 500ms, 12s or 2m");
+    let bad =
+        || format!("`{text}` is not a duration: expected a number with a unit, as in 500ms, 12s, 2m or 1h");
     let split = text.find(|c: char| c.is_ascii_alphabetic()).ok_or_else(bad)?;
     let (number, unit) = text.split_at(split);
     let unit_ms = match unit {
         "ms" => 1.0,
         "s" => 1e3,
         "m" => 60e3,
+        "h" => 3_600e3,
         _ => return Err(bad()),
     };
     if number.is_empty() || !number.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
@@ -43,14 +45,16 @@ mod tests {
 
     #[test]
     fn what_people_type() {
-        for (text, ms) in [("500ms", 500), ("12s", 12_000), ("2m", 120_000), ("1.5s", 1500), ("0s", 0)] {
+        for (text, ms) in
+            [("500ms", 500), ("12s", 12_000), ("2m", 120_000), ("2h", 7_200_000), ("1.5s", 1500), ("0s", 0)]
+        {
             assert_eq!(parse(text), Ok(Duration::from_millis(ms)), "{text}");
         }
     }
 
     #[test]
     fn bad_text_is_named() {
-        for text in ["", "12", "s", "-1s", "1h", "1 s", "1e3s", "1.2.3s", "NaNs", "infs", "1e400s"] {
+        for text in ["", "12", "s", "-1s", "1d", "1 s", "1e3s", "1.2.3s", "NaNs", "infs", "1e400s"] {
             let error = parse(text).expect_err(text);
             assert!(error.starts_with(&format!("`{text}` is not a duration")), "{error}");
         }

@@ -78,7 +78,12 @@ fn kind(row: &RoleChange) -> &'static str {
         RoleChangeKind::Switchover => "switchover",
         RoleChangeKind::Failover => "failover",
         RoleChangeKind::Forced => "forced failover",
-        RoleChangeKind::Unspecified => "no role change",
+        RoleChangeKind::Unspecified => match &*row.cause {
+            "pause" => "automatic failover paused",
+            "resume" => "automatic failover resumed",
+            "pause_over" => "pause over",
+            _ => "no role change",
+        },
     }
 }
 

@@ -6,9 +6,12 @@ mod bench;
 mod bundle;
 mod canary;
 mod client;
+#[cfg(test)]
+mod configuration_tests;
 mod console;
 mod dashboards;
 mod demo;
+mod doctor;
 mod drill;
 mod duration;
 mod exit;
@@ -16,6 +19,7 @@ mod history;
 mod load;
 mod mooncake_master;
 mod operate;
+mod pause;
 mod runbook;
 mod status;
 mod switchover;
@@ -25,11 +29,14 @@ mod trace;
 mod verify;
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+
+use standfast_proto::access::{self, Access, AccessFiles};
 
 use crate::app;
 use crate::config::{self, ServeArgs, WitnessArgs};
@@ -60,7 +67,7 @@ struct Cli {
 }
 
 /// Flags of every command that asks nodes.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub(crate) struct ClientArgs {
     /// Nodes to ask, separated by commas; one suffices, the others are found
     #[arg(
@@ -74,9 +81,40 @@ pub(crate) struct ClientArgs {
         hide_env_values = true
     )]
     pub(crate) connect: Vec<String>,
+    /// File with the operators' token
+    #[arg(long, global = true, value_name = "FILE", env = "STANDFAST_TOKEN_FILE", hide_env_values = true)]
+    pub(crate) token_file: Option<PathBuf>,
+    /// Certificates of the authority that nodes are believed by; speaks TLS
+    #[arg(long, global = true, value_name = "FILE", env = "STANDFAST_CA", hide_env_values = true)]
+    pub(crate) ca: Option<PathBuf>,
+    /// Own certificate to show, in place of the token
+    #[arg(long, global = true, value_name = "FILE", env = "STANDFAST_CERT", hide_env_values = true)]
+    pub(crate) cert: Option<PathBuf>,
+    /// Its key
+    #[arg(long, global = true, value_name = "FILE", env = "STANDFAST_KEY", hide_env_values = true)]
+    pub(crate) key: Option<PathBuf>,
     /// Print one line of JSON on stdout
     #[arg(long, global = true)]
     pub(crate) json: bool,
+}
+
+impl ClientArgs {
+    /// How commands dial nodes.
+    fn access(&self) -> Result<Access, Failure> {
+        let wrong = |text: String| Failure::new(Exit::Usage, text);
+        let identity = match (&self.cert, &self.key) {
+            (Some(cert), Some(key)) => Some((cert.clone(), key.clone())),
+            (None, None) => None,
+            _ => return Err(wrong("--cert and --key go together: a certificate and its key".to_owned())),
+        };
+        if identity.is_some() && self.ca.is_none() {
+            return Err(wrong(
+                "--cert is given, but not --ca: a certificate is shown over TLS only".to_owned(),
+            ));
+        }
+        let files = AccessFiles { token: self.token_file.clone(), ca: self.ca.clone(), identity };
+        Access::load(&files).map_err(wrong)
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -94,6 +132,8 @@ enum Command {
     Witness(WitnessArgs),
     /// Who leads, how far behind the standbys are, what is wrong
     Status(status::StatusArgs),
+    /// One sentence, a verdict, and the next command to type
+    Doctor(doctor::DoctorArgs),
     /// Role changes and drills: when, why, how long, what was lost
     History(history::HistoryArgs),
     /// Which nodes there are, who leads, who is in sync
@@ -102,6 +142,11 @@ enum Command {
     Switchover(switchover::SwitchoverArgs),
     /// Give a switchover up that is under way
     Abort(switchover::AbortArgs),
+    /// Let no node take over by itself for a while
+    Pause(pause::PauseArgs),
+    /// Let nodes take over by themselves again
+    #[command(visible_alias = "acknowledge")]
+    Resume(pause::ResumeArgs),
     /// Make a standby the primary
     Failover(operate::FailoverArgs),
     /// The path of one write through all nodes, stage by stage
@@ -160,6 +205,13 @@ pub fn run() -> ExitCode {
         }
     };
     let Cli { client, command } = cli;
+    // A node dials as its own flags say.
+    if !matches!(command, Command::Serve(_)) {
+        match client.access() {
+            Ok(access) => access::set_own(access),
+            Err(failure) => return refuse(&failure),
+        }
+    }
     let ended = match command {
         Command::Serve(args) => {
             if args.exit_with_stdin {
@@ -178,11 +230,14 @@ pub fn run() -> ExitCode {
             Err(Failure::new(Exit::Usage, "mooncake-master takes no flags before its name"))
         }
         Command::Status(args) => block_on(status::run(&client, &args)),
+        Command::Doctor(args) => block_on(doctor::run(&client, &args)),
         Command::History(args) => block_on(history::run(&client, &args)),
         Command::Failover(args) => block_on(operate::failover(&client, &args)),
         Command::Topology(args) => block_on(topology::run(&client, &args)),
         Command::Switchover(args) => block_on(switchover::switchover(&client, &args)),
         Command::Abort(args) => block_on(switchover::abort(&client, &args)),
+        Command::Pause(args) => block_on(pause::pause(&client, &args)),
+        Command::Resume(args) => block_on(pause::resume(&client, &args)),
         Command::SupportBundle(args) => block_on(bundle::run(&client, &args)),
         Command::Trace(args) => block_on(trace::run(&client, &args)),
         Command::Detach(args) => block_on(operate::detach(&client, &args)),

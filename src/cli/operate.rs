@@ -4,12 +4,12 @@ use std::io::{BufRead, IsTerminal, Write};
 
 use clap::Args;
 use serde_json::{Map, Value, json};
+use standfast_proto::access::Channel;
 use standfast_proto::v1::admin_client::AdminClient;
 use standfast_proto::v1::{
     DetachReply, DetachRequest, Loss, NodeStatus, PromoteReply, PromoteRequest, PromotionPlan, Reason, Role,
     RoleChange,
 };
-use tonic::transport::Channel;
 
 use super::client::{self, ADMIN_LIMIT, CONNECT_LIMIT, within};
 use super::exit::{Exit, Failure};
@@ -23,7 +23,11 @@ Examples:
   standfast failover --to b --reason \"rack 3 is down\"
   standfast failover --to 10.0.0.2:50052 --yes
 
+  standfast failover --to b --force --accept-loss 500 --dry-run
+
 The standby refuses unless its copy is complete, in sync and known to be so.
+With --force it refuses when more may be lost than you accept, or when nobody
+knows how much; only `all` accepts that.
 Exit code 4: the outcome is unknown; look with `standfast status`.";
 
 /// Flags of `standfast failover`.
@@ -36,19 +40,30 @@ pub(crate) struct FailoverArgs {
     /// Why, for the history
     #[arg(long, value_name = "TEXT", default_value = "asked on the command line")]
     reason: String,
-    /// Start the node empty: every copy of the state is lost. You thereby state
-    /// that the former primary and all in-sync standbys are stopped
+    /// Fail over although something is lost. A node that is not in sync starts
+    /// empty: you thereby state that the former primary and all in-sync standbys
+    /// are stopped
     #[arg(long, requires = "accept_loss")]
     force: bool,
-    /// The loss that you accept; an empty node has lost everything: all
-    #[arg(long, value_name = "N|all", requires = "force")]
-    accept_loss: Option<String>,
+    /// The loss that you accept: so many entries, or all
+    #[arg(long, value_name = "N|all", requires = "force", value_parser = accepted_loss)]
+    accept_loss: Option<AcceptedLoss>,
     /// Do not ask for confirmation
     #[arg(long)]
     yes: bool,
     /// Say what would happen, and change nothing
     #[arg(long)]
     dry_run: bool,
+}
+
+/// What an operator is ready to lose; `None`: everything.
+type AcceptedLoss = Option<u64>;
+
+fn accepted_loss(text: &str) -> Result<AcceptedLoss, String> {
+    match text {
+        "all" => Ok(None),
+        number => number.parse().map(Some).map_err(|_| "expected a number of entries, or all".to_owned()),
+    }
 }
 
 /// Flags of `standfast detach`.
@@ -115,31 +130,32 @@ async fn fail_over(client: &ClientArgs, args: &FailoverArgs) -> Result<Exit, Fai
     Ok(Exit::Ok)
 }
 
-/// Starts a node empty, after saying what that costs.
+/// Makes a node the primary at a loss, after saying what that costs.
 async fn force(client: &ClientArgs, args: &FailoverArgs) -> Result<Exit, Failure> {
     let (addr, channel, cluster) = find_standby(client, &args.to).await?;
-    if args.accept_loss.as_deref() != Some("all") {
-        let text = "a node that starts empty has lost everything that was stored, not a number of entries";
-        let again = format!("standfast failover --to {} --force --accept-loss all", args.to);
-        return Err(Failure::new(Exit::Bad, text).cure(again));
-    }
     let judged = promote(&channel, args, true).await?;
     if !judged.accepted {
-        return refused("forced start", &judged.reasons, client, &addr, true);
+        return refused("forced failover", &judged.reasons, client, &addr, true);
     }
     let forced = |done: &PromoteReply| {
-        let unknown = loss_json(None);
+        // An empty node has lost what nobody counted.
+        let lost = loss_json(done.plan.as_ref().and_then(|plan| plan.loss.as_ref()));
         let line = json!({
             "schema": 1, "accepted": true, "dry_run": args.dry_run, "addr": addr, "epoch": done.epoch,
-            "reasons": [], "lost": unknown, "phases": null,
+            "reasons": [], "keeps_state": done.plan.is_some(), "lost": lost, "phases": null,
         });
         line.to_string()
     };
-    let costs = format!(
-        "{} starts empty: every object of cluster {cluster} is lost. You state that its former primary and all \
+    let costs = if judged.plan.is_some() {
+        report_plan(&args.to, &addr, judged.plan.as_ref());
+        format!("{} leads cluster {cluster} with what it has.", args.to)
+    } else {
+        format!(
+            "{} starts empty: every object of cluster {cluster} is lost. You state that its former primary and all \
          in-sync standbys are stopped.",
-        args.to
-    );
+            args.to
+        )
+    };
     if args.dry_run {
         show(&[if client.json { forced(&judged) } else { format!("{costs} Dry run: nothing was changed.") }]);
         return Ok(Exit::Ok);
@@ -147,9 +163,10 @@ async fn force(client: &ClientArgs, args: &FailoverArgs) -> Result<Exit, Failure
     confirm(args.yes, &cluster, &costs)?;
     let done = promote(&channel, args, false).await.map_err(|failure| look(failure, &addr))?;
     if !done.accepted {
-        return refused("forced start", &done.reasons, client, &addr, false);
+        return refused("forced failover", &done.reasons, client, &addr, false);
     }
-    let people = || format!("{} leads, empty, in epoch {}.", args.to, number(done.epoch));
+    let how = if done.plan.is_some() { "with what it has" } else { "empty" };
+    let people = || format!("{} leads, {how}, in epoch {}.", args.to, number(done.epoch));
     show(&[if client.json { forced(&done) } else { people() }]);
     Ok(Exit::Ok)
 }
@@ -283,8 +300,13 @@ pub(crate) fn cluster_of(status: Option<&NodeStatus>) -> String {
 }
 
 async fn promote(channel: &Channel, args: &FailoverArgs, dry_run: bool) -> Result<PromoteReply, Failure> {
-    let request =
-        PromoteRequest { actor: actor(), reason: args.reason.clone(), dry_run, start_empty: args.force };
+    let request = PromoteRequest {
+        actor: actor(),
+        reason: args.reason.clone(),
+        dry_run,
+        start_empty: args.force,
+        accept_loss_entries: args.accept_loss.flatten(),
+    };
     let reply = within(ADMIN_LIMIT, AdminClient::new(channel.clone()).promote(request)).await;
     reply.map_err(|status| {
         let failure = Failure::of_change("promotion", &status);
@@ -421,7 +443,7 @@ mod tests {
     use super::*;
 
     fn client(json: bool) -> ClientArgs {
-        ClientArgs { connect: vec!["127.0.0.1:1".into()], json }
+        ClientArgs { connect: vec!["127.0.0.1:1".into()], json, ..ClientArgs::default() }
     }
 
     #[test]

@@ -2,9 +2,9 @@
 
 use clap::Args;
 use serde_json::{Map, Value, json};
+use standfast_proto::access::Channel;
 use standfast_proto::v1::admin_client::AdminClient;
 use standfast_proto::v1::{AbortRequest, Phase, SwitchoverReply, SwitchoverRequest};
-use tonic::transport::Channel;
 
 use super::ClientArgs;
 use super::client::{ADMIN_LIMIT, within};

@@ -5,11 +5,11 @@ use clap::Args;
 use serde_json::{Value, json};
 use standfast_proto::v1::{Coordinator, InSyncSet, NodeStatus, Role};
 
-use super::ClientArgs;
 use super::exit::{Exit, Failure};
 use super::operate::{look_around, show};
 use super::status::{Seen, Survey};
 use super::text::{self, UNKNOWN, cut, number, wrap};
+use super::{ClientArgs, pause};
 
 const TOPOLOGY_HELP: &str = "\
 Exit code 1 when no primary answers, 3 when no node does.";
@@ -68,7 +68,8 @@ fn line(found: &Survey) -> Value {
     json!({
         "schema": 1, "cluster": known.and_then(|s| s.identity.as_ref()).map(|identity| &identity.cluster),
         "primary": found.primary().map(Seen::name), "epoch": epoch(found.primary().and_then(Seen::status)),
-        "in_sync": members, "coordinator": coordinator, "nodes": nodes.collect::<Vec<_>>(),
+        "in_sync": members, "coordinator": coordinator,
+        "automation": known.and_then(|s| s.automation.as_ref()).map(pause::line), "nodes": nodes.collect::<Vec<_>>(),
     })
 }
 
@@ -93,5 +94,6 @@ fn table(found: &Survey) -> Vec<String> {
             if c.endpoints.is_empty() { String::new() } else { format!(" at {}", c.endpoints.join(", ")) };
         lines.extend(wrap(&format!("Coordinator: {}{at}{up}.", c.kind), 2));
     }
+    lines.extend(known.and_then(|s| s.automation.as_ref()).map(pause::lines).unwrap_or_default());
     lines
 }

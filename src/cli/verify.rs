@@ -196,7 +196,7 @@ async fn order(addr: &str, action: VerifyAction) -> Result<(), Failure> {
     }
 }
 
-async fn open(addr: &str) -> Result<tonic::transport::Channel, Failure> {
+async fn open(addr: &str) -> Result<standfast_proto::access::Channel, Failure> {
     let opened = client::open(addr, CONNECT_LIMIT).await;
     opened.map_err(|why| Failure::new(Exit::Unreachable, format!("{addr} cannot be reached: {why}")))
 }

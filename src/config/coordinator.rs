@@ -6,11 +6,15 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::Args;
+use standfast_kernel::supervisor::FlapLimit;
 
 use super::is_host_port;
 
 /// A coordinator call is answered within this, as a rule (PROTOCOL T6: T_cas).
 const CALL_TYPICAL_MS: u64 = 100;
+
+/// A hand-over waits for so long until the standby holds everything.
+const HANDOVER_MIN_MS: u64 = 1_000;
 
 /// Who keeps the record of who leads.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,6 +90,17 @@ pub struct CoordinatorArgs {
     /// ask waits for `standfast failover --force`
     #[arg(long, value_name = "HOW", default_value = "auto")]
     pub cold_start: ColdStart,
+    /// So many automatic failovers within the window stop further ones, until
+    /// somebody acknowledges them (`standfast resume`); 0 is no limit
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub failover_limit: u32,
+    /// Length of that window, in seconds
+    #[arg(long, value_name = "S", default_value_t = 600)]
+    pub failover_window_s: u64,
+    /// Told to stop (SIGTERM), a primary first hands over to a standby in sync,
+    /// for at most so long, in milliseconds; 0 stops at once
+    #[arg(long, value_name = "MS", default_value_t = 3_000)]
+    pub stop_handover_ms: u64,
 }
 
 /// A coordinator, and how leadership is timed with it.
@@ -107,9 +122,17 @@ pub struct CoordinatorConfig {
     pub renew: Duration,
     /// Starts empty by itself when every copy on record is gone.
     pub cold_start: bool,
+    /// Automatic failovers that are too many.
+    pub flaps: FlapLimit,
 }
 
 impl CoordinatorArgs {
+    /// For how long a stopping primary tries to hand over.
+    #[must_use]
+    pub fn stop_handover(&self) -> Duration {
+        Duration::from_millis(self.stop_handover_ms)
+    }
+
     /// T_shrink.
     #[must_use]
     pub fn shrink(&self) -> Duration {
@@ -135,6 +158,10 @@ impl CoordinatorArgs {
             lease: ms(self.lease_ms),
             renew: ms(self.renew_ms),
             cold_start: self.cold_start == ColdStart::Auto,
+            flaps: FlapLimit {
+                changes: self.failover_limit,
+                window: Duration::from_secs(self.failover_window_s),
+            },
         })
     }
 
@@ -149,6 +176,33 @@ impl CoordinatorArgs {
         range("--shrink-ms", self.shrink_ms);
         range("--lease-ms", self.lease_ms);
         range("--renew-ms", self.renew_ms);
+        // More are not remembered.
+        if self.failover_limit > 16 {
+            wrong.push(format!("--failover-limit is {}: expected 0 to 16", self.failover_limit));
+        }
+        if !(1..=86_400).contains(&self.failover_window_s) {
+            wrong.push(format!("--failover-window-s is {}: expected 1 to 86400", self.failover_window_s));
+        }
+        let handover_min = HANDOVER_MIN_MS + self.coordinator_timeout_ms;
+        if self.stop_handover_ms > 0 && self.stop_handover_ms < handover_min {
+            wrong.push(format!(
+                "--stop-handover-ms is {}: expected 0, or at least {HANDOVER_MIN_MS} + \
+                 --coordinator-timeout-ms ({}), so that a hand-over that is begun can come to its end",
+                self.stop_handover_ms, self.coordinator_timeout_ms
+            ));
+        }
+        let (limit, window_ms) =
+            (u64::from(self.failover_limit), self.failover_window_s.saturating_mul(1_000));
+        if window_ms < limit.saturating_mul(self.takeover_ms) {
+            wrong.push(format!(
+                "--failover-window-s is {}: expected at least --failover-limit ({limit}) times --takeover-ms ({}), \
+                 so that the limit can be reached within the window at all",
+                self.failover_window_s, self.takeover_ms
+            ));
+        }
+        if self.stop_handover_ms > 600_000 {
+            wrong.push(format!("--stop-handover-ms is {}: expected 0 to 600000", self.stop_handover_ms));
+        }
         if !wrong.is_empty() {
             return;
         }

@@ -4,6 +4,7 @@
 
 mod coordinator;
 mod master;
+mod security;
 pub mod stock;
 mod verify;
 
@@ -20,6 +21,7 @@ use standfast_kernel::types::{AckMode, ClusterId, NodeId, limits};
 use crate::telemetry::otel::{Collector, SAMPLE_DEFAULT, Sampling};
 pub use coordinator::{CoordinatorArgs, CoordinatorConfig, CoordinatorUrl};
 pub use master::MasterArgs;
+pub use security::{SecurityArgs, SecurityConfig};
 pub use verify::VerifyArgs;
 
 /// Role that a node starts in, until a coordinator decides.
@@ -80,6 +82,9 @@ pub struct ServeArgs {
     /// For how long each acknowledgement keeps other primaries silent, in milliseconds
     #[arg(long, value_name = "MS", default_value_t = 500)]
     pub grant_ms: u64,
+    /// Who may give orders.
+    #[command(flatten)]
+    pub security: SecurityArgs,
     /// How it decides.
     #[command(flatten)]
     pub master: MasterArgs,
@@ -181,8 +186,12 @@ pub struct ServeConfig {
     pub grant: Duration,
     /// T_shrink.
     pub shrink: Duration,
+    /// For how long a primary that is told to stop tries to hand over; zero: not at all.
+    pub stop_handover: Duration,
     /// How entries are gathered and sent.
     pub ship: ShipConfig,
+    /// Who may give orders.
+    pub security: SecurityConfig,
     /// In async mode: what a failover may lose.
     pub loss: LossBound,
     /// How it decides.
@@ -260,6 +269,8 @@ impl TryFrom<&ServeArgs> for ServeConfig {
             heartbeat: Duration::from_millis(a.heartbeat_ms),
             grant: Duration::from_millis(a.grant_ms),
             shrink: a.coordinator.shrink(),
+            stop_handover: a.coordinator.stop_handover(),
+            security: a.security.config(),
             ship: ShipConfig {
                 batch_entries: a.batch_entries as usize,
                 window_entries: a.window_entries,
@@ -416,6 +427,23 @@ mod tests {
                 "--node a --coordinator etcd://h:1 --lease-ms 2000",
                 "--lease-ms is 2000: expected at least 3 times",
             ),
+            (
+                "--node a --coordinator etcd://h:1 --stop-handover-ms 1500",
+                "--stop-handover-ms is 1500: expected 0, or at least 1000 + --coordinator-timeout-ms (1000)",
+            ),
+            (
+                "--node a --coordinator etcd://h:1 --failover-limit 17",
+                "--failover-limit is 17: expected 0 to 16",
+            ),
+            (
+                "--node a --coordinator etcd://h:1 --failover-window-s 0",
+                "--failover-window-s is 0: expected 1",
+            ),
+            (
+                "--node a --coordinator etcd://h:1 --failover-limit 16 --failover-window-s 5",
+                "--failover-window-s is 5: expected at least --failover-limit (16) times --takeover-ms (400)",
+            ),
+            ("--node a --role primary --tls-cert x", "--tls-key"),
             ("--node a --role primary --placement cxl", "`free_ratio_first`"),
             ("--node a --role primary --client-ttl-ms 5", "--client-ttl-ms is 5: expected 100 to"),
             ("--node a --role primary --eviction-ratio 1.5", "--eviction-ratio is 1.5: expected 0 to 1"),

@@ -5,11 +5,14 @@ mod coordinator;
 mod entropy;
 mod history_file;
 mod peer;
+mod security;
 mod webhook;
 
 pub use clock::BootClock;
 pub use coordinator::{CoordinatorOptions, Credentials, EtcdCoordinator};
 pub use entropy::OsEntropy;
 pub use history_file::{HistoryFault, HistoryFile};
-pub use peer::{GrpcPeer, epoch_of, root_cause};
+pub use peer::{GrpcPeer, epoch_of};
+pub use security::Secured;
+pub use standfast_proto::access::root_cause;
 pub use webhook::{Webhook, WebhookSender};

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
+use standfast_proto::access::{self, Channel, root_cause};
 use standfast_proto::v1;
 use standfast_proto::v1::replication_client::ReplicationClient;
 use standfast_proto::v1::status_client::StatusClient;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::transport::{Channel, Endpoint};
 
 use crate::ports::{LinkFault, PeerLink};
 
@@ -64,15 +64,14 @@ impl GrpcPeer {
     }
 
     async fn connect(&self) -> Result<Channel, LinkFault> {
-        let endpoint =
-            Endpoint::from_shared(format!("http://{}", self.address)).map_err(|e| self.fault(&e))?;
+        let endpoint = access::own().endpoint(&self.address).map_err(|e| self.fault(&e))?;
         let endpoint = endpoint
             .connect_timeout(OPEN_TIMEOUT)
             .tcp_nodelay(true)
             .initial_stream_window_size(WINDOW_BYTES)
             .initial_connection_window_size(WINDOW_BYTES);
         let connected = endpoint.connect().await;
-        connected.map_err(|e| {
+        connected.map(|channel| access::own().sign(channel)).map_err(|e| {
             let what = if is_refusal(&e) { LinkFault::REFUSED.to_owned() } else { root_cause(&e) };
             self.fault(&what)
         })
@@ -146,14 +145,4 @@ fn is_refusal(error: &(dyn std::error::Error + 'static)) -> bool {
         cause = e.source();
     }
     false
-}
-
-/// The innermost cause: "connection refused" rather than "transport error".
-#[must_use]
-pub fn root_cause(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    cause.to_string()
 }

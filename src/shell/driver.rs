@@ -514,6 +514,7 @@ impl<C: Clock, L: PeerLink> Driver<C, L> {
                 let (epoch, seq) = (parts.node.max_epoch(), parts.node.log().tail());
                 parts.board.journal().happened(parts.clock.wall(), epoch, seq, what);
             }
+            NodeAction::Noted(note) => parts.board.history().note_automation(&note),
             NodeAction::Changed(change) => {
                 let serve_at = match parts.node.view(now).detail {
                     RoleView::Primary(p) => p.gate.serve_at,
@@ -531,9 +532,11 @@ impl<C: Clock, L: PeerLink> Driver<C, L> {
 /// An operator's answer publishes for itself, before it is sent.
 fn is_news(action: &NodeAction) -> bool {
     match action {
-        NodeAction::Serve(_) | NodeAction::StopServing | NodeAction::Happened(_) | NodeAction::Changed(_) => {
-            true
-        }
+        NodeAction::Noted(_)
+        | NodeAction::Serve(_)
+        | NodeAction::StopServing
+        | NodeAction::Happened(_)
+        | NodeAction::Changed(_) => true,
         NodeAction::Dial
         | NodeAction::Fetch(_)
         | NodeAction::SendCopy(..)

@@ -29,7 +29,7 @@ pub use journal::Journal;
 pub use master_service::{Fault, MasterService, call_timeout};
 pub use replication_service::{ConnIds, PeerStream, ReplicationService};
 pub use serving::ServingCell;
-pub use status::{StatusBoard, StatusFacts};
+pub use status::{SecurityFacts, StatusBoard, StatusFacts};
 pub use supervisor::MasterServiceSupervisor;
 pub use trace::WriteTraces;
 pub use traffic::{Door, Traffic};

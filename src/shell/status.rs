@@ -1,9 +1,13 @@
 //! What operators see: the node's view, the store's counts and the journal, in
 //! one message under one timestamp.
 
+mod automation;
 mod full_sync;
 mod leadership;
+mod security;
 mod verification;
+
+pub use security::SecurityFacts;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,6 +47,8 @@ pub struct StatusFacts {
     pub coordinator: (&'static str, Vec<String>),
     /// When it started.
     pub started: WallTime,
+    /// How its gRPC port is secured.
+    pub security: SecurityFacts,
 }
 
 /// Builds the status on demand.
@@ -151,6 +157,9 @@ impl StatusBoard {
             health: Some(v1::Health { loop_delay: Some(self.loop_delay.reading()), ..telemetry::process() }),
             traffic: Some(self.traffic.status(self.serving.pending())),
             coordinator: Some(self.coordinator(view)),
+            automation: view.leadership.as_ref().map(|l| automation::automation(&l.automation)),
+            findings: self.findings(view, taken),
+            security: Some(self.facts.security.to_wire()),
             ..v1::NodeStatus::default()
         };
         match &view.detail {
@@ -163,6 +172,18 @@ impl StatusBoard {
         }
         status.rehearsal = Some(self.rehearsal(view, status.store.as_ref()));
         status
+    }
+
+    /// How automatic failover is, as far as this node knows.
+    #[must_use]
+    pub fn automation(&self) -> Option<v1::Automation> {
+        self.view()?.leadership.as_ref().map(|l| automation::automation(&l.automation))
+    }
+
+    /// What is wrong here that only the node itself can know.
+    fn findings(&self, view: &NodeView, now: WallTime) -> Vec<v1::Finding> {
+        let automation = view.leadership.as_ref().and_then(|l| automation::finding(&l.automation));
+        automation.into_iter().chain(self.facts.security.findings(now)).collect()
     }
 
     fn identity(&self, copy: CopyId) -> v1::Identity {
@@ -350,12 +371,14 @@ impl StatusBoard {
             }
             "items_differ" | "segments_differ" => "standfast verify repair",
             "stale_proof" | "structure" => "standfast verify run",
-            "paused" => "standfast resume",
+            "paused" | "flapping" => "standfast resume",
+            "loss_above" | "loss_unknown" | "loses_all" => {
+                "see `standfast failover --dry-run`, then say --accept-loss all"
+            }
             "version" => "run the same version on all nodes",
             "old_epoch" | "gap" => "wait until it follows the present primary",
-            "not_primary" | "busy" | "nothing_to_abort" | "too_late" | "aborted" | "not_handed_over" => {
-                "standfast status"
-            }
+            "not_primary" | "busy" | "nothing_to_abort" | "too_late" | "aborted" | "not_handed_over"
+            | "nothing_to_resume" | "changed_meanwhile" => "standfast status",
             "not_needed" => "standfast failover --to NODE",
             "holder_alive" | "no_record" | "not_elected" => "try again in some seconds",
             "no_coordinator" => "standfast failover --to NODE",

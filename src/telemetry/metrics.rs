@@ -21,6 +21,8 @@ pub fn exposition(status: &v1::NodeStatus) -> Exposition {
         stock_calls(traffic, &mut out);
     }
     readiness(status, &mut out);
+    automation(status, &mut out);
+    security(status, &mut out);
     role_changes(status, &mut out);
     if let Some(store) = &status.store {
         state(store, &mut out);
@@ -243,6 +245,25 @@ fn readiness(status: &v1::NodeStatus, out: &mut Exposition) {
     }
     let code = |r: &v1::Reason| m::REASONS.iter().copied().find(|c| *c == r.code).unwrap_or("other");
     out.one_of(&m::PROMOTABLE_REASON, m::REASONS, |c| rehearsal.reasons.iter().any(|r| code(r) == c));
+}
+
+fn automation(status: &v1::NodeStatus, out: &mut Exposition) {
+    let Some(a) = &status.automation else { return };
+    out.count(&m::PAUSED, &[], u64::from(a.pause.is_some()));
+    if let Some(pause) = &a.pause {
+        out.put(&m::PAUSE_LEFT, &[], pause.remaining_ms as f64 / 1e3);
+    }
+    out.count(&m::FLAPS, &[], a.recent.into());
+    out.count(&m::FLAPPING, &[], u64::from(a.stopped_remaining_ms.is_some()));
+}
+
+fn security(status: &v1::NodeStatus, out: &mut Exposition) {
+    let Some(s) = &status.security else { return };
+    let open = s.exposed && !s.token && !s.client_certificates;
+    out.count(&m::PORT_OPEN, &[], u64::from(open));
+    if let Some(until) = s.certificate_until_unix_us {
+        out.put(&m::CERTIFICATE_UNTIL, &[], until as f64 / 1e6);
+    }
 }
 
 fn role_changes(status: &v1::NodeStatus, out: &mut Exposition) {

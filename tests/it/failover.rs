@@ -80,8 +80,13 @@ async fn a_promotion_that_would_lose_writes_is_refused_with_reasons() {
 #[tokio::test]
 async fn a_dry_run_changes_nothing() {
     let (_a, b) = Node::pair("").await;
-    let request =
-        v1::PromoteRequest { actor: "t".into(), reason: "r".into(), dry_run: true, start_empty: false };
+    let request = v1::PromoteRequest {
+        actor: "t".into(),
+        reason: "r".into(),
+        dry_run: true,
+        start_empty: false,
+        accept_loss_entries: None,
+    };
     let reply = b.admin().await.promote(request).await.expect("answered").into_inner();
     assert!(reply.accepted && reply.epoch.is_none());
     let status = b.status(false).await;

@@ -13,12 +13,12 @@ use standfast_proto::v1::master_client::MasterClient;
 use crate::coordinator::{Etcd, Server, Witness, connect};
 use crate::node::{Node, PATIENCE, end, get, segment, start};
 
-const CLUSTER: &str = "kv";
+pub(crate) const CLUSTER: &str = "kv";
 /// Pause between two looks.
 const AGAIN: Duration = Duration::from_millis(10);
 
 /// A coordinator and two nodes, the first of which leads; the second is in sync.
-async fn cluster(coordinator: &str, flags: &str) -> (Node, Node) {
+pub(crate) async fn cluster(coordinator: &str, flags: &str) -> (Node, Node) {
     let flags = format!("--cluster {CLUSTER} --coordinator {coordinator} --mooncake 127.0.0.1:0 {flags}");
     let a = Node::start(&format!("--node a {flags}"));
     a.until("the first node leads", leads).await;
@@ -27,24 +27,24 @@ async fn cluster(coordinator: &str, flags: &str) -> (Node, Node) {
     (a, b)
 }
 
-fn leads(s: &v1::NodeStatus) -> bool {
+pub(crate) fn leads(s: &v1::NodeStatus) -> bool {
     s.leadership.as_ref().is_some_and(|l| l.role() == v1::Role::Primary)
 }
 
-fn follows(s: &v1::NodeStatus) -> bool {
+pub(crate) fn follows(s: &v1::NodeStatus) -> bool {
     s.leadership.as_ref().is_some_and(|l| l.role() == v1::Role::Standby)
 }
 
-fn in_sync(s: &v1::NodeStatus) -> bool {
+pub(crate) fn in_sync(s: &v1::NodeStatus) -> bool {
     s.rehearsal.as_ref().is_some_and(|r| r.verdict() == v1::Verdict::Yes)
 }
 
-fn epoch(s: &v1::NodeStatus) -> u64 {
+pub(crate) fn epoch(s: &v1::NodeStatus) -> u64 {
     s.leadership.as_ref().and_then(|l| l.max_epoch).unwrap_or_default()
 }
 
 /// Writes `key`, as soon as the node serves.
-async fn put(node: &Node, key: &'static str) {
+pub(crate) async fn put(node: &Node, key: &'static str) {
     let mut master = node.master().await;
     let trying = async {
         let mut again = tokio::time::interval(AGAIN);
@@ -62,7 +62,7 @@ async fn put(node: &Node, key: &'static str) {
 }
 
 /// Whether the object is there, as soon as the node serves.
-async fn has(node: &Node, key: &'static str) -> bool {
+pub(crate) async fn has(node: &Node, key: &'static str) -> bool {
     let mut master = node.master().await;
     let trying = async {
         let mut again = tokio::time::interval(AGAIN);
@@ -169,7 +169,7 @@ async fn put_end(node: &Node, key: &'static str) {
 }
 
 /// Writes keys one after the other, to whichever node takes them, until told to stop; those that were acknowledged.
-async fn write_on(
+pub(crate) async fn write_on(
     nodes: [String; 2],
     stop: std::sync::Arc<std::sync::atomic::AtomicBool>,
 ) -> Vec<&'static str> {
@@ -200,7 +200,7 @@ async fn put_on(addr: &str, key: &'static str) -> bool {
     master.put_end(end(&[key])).await.is_ok_and(|ended| ended.into_inner().results[0].error.is_none())
 }
 
-fn cli(connect: &str, args: &str) -> (Option<i32>, serde_json::Value) {
+pub(crate) fn cli(connect: &str, args: &str) -> (Option<i32>, serde_json::Value) {
     let output = std::process::Command::new(env!("CARGO_BIN_EXE_standfast"))
         .args(args.split_whitespace())
         .env("STANDFAST_CONNECT", connect)
@@ -324,8 +324,11 @@ async fn an_operator_starts_empty_what_is_lost_for_good() {
     let (a, b) = cluster(&witness.url(), flags).await;
     a.master().await.mount_segment(segment(1, 1 << 20)).await.expect("mounted");
     put(&a, "k").await;
-    let (code, refused) = cli(&a.addr, "failover --to b --force --accept-loss all --yes --json");
-    assert_eq!((code, &refused["reasons"][0]["code"]), (Some(1), &"not_needed".into()), "{refused}");
+    // A whole copy is never emptied.
+    let (code, line) = cli(&a.addr, "failover --to b --force --accept-loss 0 --yes --json");
+    assert_eq!((code, &line["keeps_state"]), (Some(0), &true.into()), "{line}");
+    b.until("it leads", leads).await;
+    assert!(has(&b, "k").await, "nothing is lost");
     drop((a, b));
     let c = Node::start(&format!("--node c --cluster {CLUSTER} --coordinator {} {flags}", witness.url()));
     let mut pace = tokio::time::interval(AGAIN * 10);

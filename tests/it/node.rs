@@ -93,6 +93,20 @@ impl Node {
         self::signal(Pid::from_raw(self.child.id() as i32), signal);
     }
 
+    /// How the process ended, once it has.
+    pub(crate) async fn ended(&mut self) -> std::process::ExitStatus {
+        let waiting = async {
+            let mut again = tokio::time::interval(Duration::from_millis(10));
+            loop {
+                if let Some(status) = self.child.try_wait().expect("a child of this process") {
+                    return status;
+                }
+                again.tick().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, waiting).await.expect("it ends")
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
@@ -165,6 +179,7 @@ impl Node {
             reason: "a test".into(),
             dry_run: false,
             start_empty: false,
+            accept_loss_entries: None,
         };
         self.admin().await.promote(request).await.expect("answered").into_inner()
     }

@@ -39,9 +39,13 @@ pub(crate) const ROOMS: &[Room] = &[
     // bench drives any master that speaks Mooncake's protocol. telemetry: the support bundle holds messages as JSON.
     // monitoring: dashboards and runbooks are written and shown by commands.
     room("cli", &["app", "config", "monitoring", "outbound", "ports", "proto", "telemetry", "tui", "wire"]),
-    // kernel::master: what a master may be told is checked where it is defined. telemetry: what a collector and a
+    // kernel::master: what a master may be told is checked where it is defined. kernel::supervisor: how many automatic
+    // failovers are too many. telemetry: what a collector and a
     // sampling rule are.
-    room("config", &["kernel::lab", "kernel::master", "kernel::replication", "telemetry"]),
+    room(
+        "config",
+        &["kernel::lab", "kernel::master", "kernel::replication", "kernel::supervisor", "telemetry"],
+    ),
     // telemetry: the HTTP door encodes the status as metrics.
     room("inbound", &["kernel::api", "ports", "proto", "shell", "telemetry", "wire"]),
     room("main", &["app", "cli", "config"]),

@@ -154,7 +154,7 @@ impl Act {
                 node
             }
             Deed::Switchover | Deed::Detach => primary()?,
-            Deed::Repair | Deed::Corrupt | Deed::Drill(_) => target()?,
+            Deed::Repair | Deed::Corrupt | Deed::Drill(_) | Deed::Pause | Deed::Resume => target()?,
         };
         self.addr = asked.addr.to_string();
         self.asked = match self.deed.dry() {
@@ -249,6 +249,11 @@ fn candidates(deed: Deed, frame: &Frame) -> Vec<String> {
             let primary = frame.primary().and_then(Node::status);
             primary.into_iter().flat_map(|s| &s.standbys).map(|peer| peer.node.clone()).collect()
         }
+        // Any node puts it on record; one that answers will do.
+        Deed::Pause | Deed::Resume => {
+            let answering = frame.primary().into_iter().chain(frame.nodes.iter());
+            named(answering.filter(|node| node.is_fresh(frame.at)).take(1).collect())
+        }
         Deed::Drill(_) => named(frame.primary().filter(|node| node.is_fresh(frame.at)).into_iter().collect()),
     }
 }
@@ -258,6 +263,7 @@ fn nobody(deed: Deed) -> &'static str {
     match deed {
         Deed::Repair => "no copy is known to differ: there is nothing to repair",
         Deed::Drill(_) => "no primary answers",
+        Deed::Pause | Deed::Resume => "no node answers",
         Deed::Failover | Deed::Switchover | Deed::Detach | Deed::Corrupt => {
             "no standby is known to the nodes that answer"
         }

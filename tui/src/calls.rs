@@ -5,9 +5,10 @@ use std::time::Duration;
 use standfast_proto::v1::admin_client::AdminClient;
 use standfast_proto::v1::recorder_client::RecorderClient;
 use standfast_proto::v1::{
-    DetachReply, DetachRequest, GetTraceRequest, LabCorruptReply, LabCorruptRequest, ListTracesRequest,
-    PromoteReply, PromoteRequest, Reason, Refusal, SwitchoverReply, SwitchoverRequest, TraceOrder,
-    VerifyAction, VerifyNowReply, VerifyNowRequest, WriteTrace,
+    AutomationReply, DetachReply, DetachRequest, GetTraceRequest, LabCorruptReply, LabCorruptRequest,
+    ListTracesRequest, PauseRequest, PromoteReply, PromoteRequest, Reason, Refusal, ResumeRequest,
+    SwitchoverReply, SwitchoverRequest, TraceOrder, VerifyAction, VerifyNowReply, VerifyNowRequest,
+    WriteTrace,
 };
 use tokio::time::timeout;
 use tonic::{Code, Response, Status};
@@ -15,11 +16,14 @@ use tonic::{Code, Response, Status};
 use crate::act::{Confirmed, Forecast};
 use crate::conn::{open, sentence};
 use crate::deed::Deed;
-use crate::format::{micros, number, plural};
+use crate::format::{micros, millis, number, plural};
 use crate::msg::Outcome;
 
 /// For a promotion: the node waits out its last promise, which is seconds at most.
 const ADMIN_LIMIT: Duration = Duration::from_secs(10);
+
+/// A pause ends by itself: `standfast pause` knows other lengths.
+const PAUSE_MS: u64 = 3_600_000;
 
 /// What a deed would come to. Changes nothing.
 ///
@@ -44,7 +48,8 @@ pub(crate) async fn plan(
             to: reply.to,
         })
     } else {
-        let request = PromoteRequest { actor, reason, dry_run: true, start_empty: false };
+        let request =
+            PromoteRequest { actor, reason, dry_run: true, start_empty: false, accept_loss_entries: None };
         within(admin.promote(request)).await.map(|reply| Forecast {
             accepted: reply.accepted,
             reasons: reply.reasons,
@@ -98,7 +103,13 @@ pub(crate) async fn act(confirmed: &Confirmed, actor: &str) -> Outcome {
             within(admin.switchover(request)).await.map(handed_over)
         }
         Deed::Failover => {
-            let request = PromoteRequest { actor, reason, dry_run: false, start_empty: false };
+            let request = PromoteRequest {
+                actor,
+                reason,
+                dry_run: false,
+                start_empty: false,
+                accept_loss_entries: None,
+            };
             within(admin.promote(request)).await.map(|reply| promoted(target, reply))
         }
         Deed::Detach => {
@@ -113,6 +124,11 @@ pub(crate) async fn act(confirmed: &Confirmed, actor: &str) -> Outcome {
             let request = LabCorruptRequest { kind: "flipped-bit".to_owned(), pick: picked(), count: 1 };
             within(admin.lab_corrupt(request)).await.map(|reply| corrupted(target, &reply))
         }
+        Deed::Pause => {
+            let request = PauseRequest { length_ms: PAUSE_MS, actor, reason };
+            within(admin.pause(request)).await.map(automated)
+        }
+        Deed::Resume => within(admin.resume(ResumeRequest { actor, reason })).await.map(automated),
         Deed::Drill(_) => return nobody_drills(),
     };
     done.unwrap_or_else(|status| of_failure(&status, confirmed.addr()))
@@ -169,6 +185,21 @@ fn repairing(target: &str, reply: VerifyNowReply) -> Outcome {
     ])
 }
 
+/// How automatic failover stands after a pause or its end.
+fn automated(reply: AutomationReply) -> Outcome {
+    if !reply.accepted {
+        return Outcome::Refused(reply.reasons);
+    }
+    let now = reply.automation.unwrap_or_default();
+    Outcome::Done(vec![match (&now.pause, now.suspended) {
+        (Some(pause), _) => {
+            format!("No node takes over by itself for {}.", millis(Some(pause.remaining_ms)))
+        }
+        (None, true) => format!("No node takes over by itself: {}.", now.reason),
+        (None, false) => "Standbys take over by themselves again.".to_owned(),
+    }])
+}
+
 fn corrupted(target: &str, reply: &LabCorruptReply) -> Outcome {
     if reply.names.is_empty() {
         let text = format!("{target} stores no object that could be damaged");
@@ -218,7 +249,7 @@ async fn within<T>(call: impl Future<Output = Result<Response<T>, Status>>) -> R
 
 #[cfg(test)]
 mod tests {
-    use standfast_proto::v1::RefusalCode;
+    use standfast_proto::v1::{Automation, Pause, RefusalCode};
 
     use super::*;
 
@@ -244,6 +275,24 @@ mod tests {
         assert!(
             outcome.sentence().contains("refused, nothing was changed. the node does not know this call")
         );
+    }
+
+    #[test]
+    fn a_pause_says_how_long_it_lasts() {
+        let reply = |pause, suspended| AutomationReply {
+            accepted: true,
+            automation: Some(Automation {
+                pause,
+                suspended,
+                reason: "too many".into(),
+                ..Automation::default()
+            }),
+            ..AutomationReply::default()
+        };
+        let pause = Pause { remaining_ms: 3_600_000, ..Pause::default() };
+        assert!(automated(reply(Some(pause), true)).sentence().contains("for 1h00m"));
+        assert!(automated(reply(None, true)).sentence().contains("too many"), "the limit still holds");
+        assert!(automated(reply(None, false)).sentence().contains("by themselves again"));
     }
 
     #[test]

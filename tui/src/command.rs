@@ -55,6 +55,18 @@ pub(crate) const COMMANDS: &[Command] = &[
     },
     Command { name: "drill", args: "FAULT [NODE [REASON]]", help: "kill stop partition", run: drill },
     Command {
+        name: "pause",
+        args: "[REASON]",
+        help: "No standby takes over by itself for an hour",
+        run: |model, args| act(model, Deed::Pause, "", args),
+    },
+    Command {
+        name: "resume",
+        args: "[REASON]",
+        help: "Ends the pause; acknowledges automatic failovers",
+        run: |model, args| act(model, Deed::Resume, "", args),
+    },
+    Command {
         name: "detach",
         args: "[NODE [REASON]]",
         help: "Takes a standby out of the in-sync set, as D does",

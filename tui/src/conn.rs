@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
+use standfast_proto::access::{self, Channel, root_cause};
 use standfast_proto::v1::status_client::StatusClient;
 use standfast_proto::v1::{StatusUpdate, WatchStatusRequest};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 use tonic::Status;
-use tonic::transport::{Channel, Endpoint};
 
 use crate::backoff;
 use crate::msg::Msg;
@@ -92,10 +92,9 @@ async fn follow(
 }
 
 pub(crate) async fn open(addr: &str) -> Result<Channel, String> {
-    let endpoint = Endpoint::from_shared(format!("http://{addr}"))
-        .map_err(|_| format!("`{addr}` is not an address: expected host:port"))?;
+    let endpoint = access::own().endpoint(addr)?;
     match timeout(CONNECT_LIMIT, endpoint.tcp_nodelay(true).connect()).await {
-        Ok(Ok(channel)) => Ok(channel),
+        Ok(Ok(channel)) => Ok(access::own().sign(channel)),
         Ok(Err(error)) => Err(root_cause(&error)),
         Err(_) => Err(format!("no connection within {} ms", CONNECT_LIMIT.as_millis())),
     }
@@ -111,12 +110,4 @@ pub(crate) fn sentence(status: &Status) -> String {
     } else {
         status.message().to_owned()
     }
-}
-
-fn root_cause(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(next) = cause.source() {
-        cause = next;
-    }
-    cause.to_string()
 }

@@ -39,6 +39,10 @@ pub enum Deed {
     Repair,
     /// Strikes a node on purpose, and measures what comes of it.
     Drill(Fault),
+    /// No standby takes over by itself for a while.
+    Pause,
+    /// Ends that, and acknowledges the automatic failovers so far.
+    Resume,
     /// Flips a bit in a standby's memory, where the node allows it.
     Corrupt,
 }
@@ -66,6 +70,8 @@ impl Deed {
             Self::Drill(Fault::Kill) => "drill kill",
             Self::Drill(Fault::Stop) => "drill stop",
             Self::Drill(Fault::Partition) => "drill partition",
+            Self::Pause => "pause",
+            Self::Resume => "resume",
             Self::Corrupt => "corrupt",
         }
     }
@@ -74,7 +80,7 @@ impl Deed {
         match self {
             Self::Switchover | Self::Failover => Dry::Asked,
             Self::Drill(_) => Dry::Survivor,
-            Self::Detach | Self::Repair | Self::Corrupt => Dry::None,
+            Self::Detach | Self::Repair | Self::Pause | Self::Resume | Self::Corrupt => Dry::None,
         }
     }
 
@@ -86,6 +92,8 @@ impl Deed {
             Self::Detach => format!("DETACH {target}"),
             Self::Repair => format!("REPAIR {target}"),
             Self::Drill(fault) => format!("DRILL: {} {target}", fault.word()),
+            Self::Pause => "PAUSE automatic failover".to_owned(),
+            Self::Resume => "RESUME automatic failover".to_owned(),
             Self::Corrupt => format!("CORRUPT {target}"),
         }
     }

@@ -1,7 +1,9 @@
 //! The five answers of the first screen: who leads, may one fail over, how far behind, how much would be lost, and
 //! through where are the copies known to be equal.
 
-use standfast_proto::v1::{AckMode, Lag, Leadership, LinkState, NodeStatus, Rehearsal, StreamState, Verdict};
+use standfast_proto::v1::{
+    AckMode, Automation, Lag, Leadership, LinkState, NodeStatus, Rehearsal, StreamState, Verdict,
+};
 
 use crate::format::{micros, millis, number};
 use crate::frame::{Frame, Node};
@@ -210,6 +212,18 @@ pub(crate) fn lag_text(lag: &Lag) -> String {
 /// `12 in 34 ms`, for tables.
 pub(crate) fn lag_short(lag: &Lag) -> String {
     format!("{} / {}", number(lag.entries), micros(lag.age_us))
+}
+
+/// What the newest answer says of automatic failovers. Absent = no coordinator, or no node answers.
+pub(crate) fn automation(frame: &Frame) -> Option<&Automation> {
+    let all = frame.primary().into_iter().chain(frame.nodes.iter());
+    let fresh = all.filter(|node| node.is_fresh(frame.at)).filter_map(Node::status);
+    fresh.filter_map(|status| status.automation.as_ref()).next()
+}
+
+/// Whether no node takes over by itself now.
+pub(crate) fn paused(frame: &Frame) -> bool {
+    automation(frame).is_some_and(|automation| automation.suspended)
 }
 
 /// Whether the copy of this node is known to differ from what it should be.

@@ -124,6 +124,7 @@ pub(crate) const BINDINGS: &[Binding] = &[
     bind(&[Key::Char(']')], "]", Action::Newer, "forward", "Forward in time, at last to the present"),
     bind(&[Key::Char('s')], "s", Action::SaveText, "save", "Writes the screen to a text file"),
     bind(&[Key::Char('S')], "S", Action::SaveJson, "", "Writes the state to a file, as one line of JSON"),
+    deed(&[Key::Char('P')], "P", Deed::Pause, "", "Pauses automatic failover for an hour, or ends the pause"),
     bind(&[Key::Char('y')], "y", Action::Copy, "", "Copies the screen to the terminal's clipboard"),
     bind(&[Key::Char('+'), Key::Char('=')], "+", Action::Faster, "", "Asks the nodes twice as often"),
     bind(&[Key::Char('-')], "-", Action::Slower, "", "Asks the nodes half as often"),
@@ -184,7 +185,7 @@ mod tests {
     #[test]
     fn a_read_only_console_has_no_key_that_acts() {
         let read_only = |when| matches!(when, When::Always | When::Replay);
-        for key in ['K', 'W', 'F', 'R', 'D'] {
+        for key in ['K', 'W', 'F', 'R', 'D', 'P'] {
             assert_eq!(find(Key::Char(key), read_only), None);
         }
         assert_eq!(find(Key::Char(' '), read_only), Some(Action::Pause));

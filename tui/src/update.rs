@@ -7,6 +7,7 @@ use crate::command;
 use crate::deed::Deed;
 use crate::filter::Filter;
 use crate::intake;
+use crate::judge;
 use crate::keys::{self, Action, When};
 use crate::look::Tone;
 use crate::model::{Dialog, Model, Prompt, RANGES, RATES};
@@ -257,6 +258,7 @@ fn perform(model: &mut Model, action: Action) -> Vec<Effect> {
         Action::Top => scroll(model, |_, _| 0),
         Action::Bottom => scroll(model, |_, _| usize::MAX),
         Action::Deed(deed) => {
+            let deed = if deed == Deed::Pause && judge::paused(&model.live) { Deed::Resume } else { deed };
             return act(model, deed, "", "").unwrap_or_else(|why| {
                 model.say(Tone::Crit, why);
                 Vec::new()

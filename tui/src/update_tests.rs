@@ -434,6 +434,32 @@ fn only_a_demo_can_be_damaged_and_only_what_differs_is_repaired() {
     assert_eq!((act.deed(), act.addr()), (Deed::Corrupt, "h:2"));
 }
 
+#[test]
+fn one_key_pauses_automatic_failover_and_ends_the_pause() {
+    let mut bench = Bench::new(true);
+    bench.pair_for(3, 0);
+    bench.keys("P");
+    assert!(bench.screen(80, 24).contains("PAUSE automatic failover"), "{}", bench.screen(80, 24));
+    let act = confirm(&mut bench);
+    assert_eq!((act.deed(), act.addr()), (Deed::Pause, "h:1"));
+    bench.take(Msg::Acted { act, outcome: Outcome::Done(vec!["paused".into()]) });
+    bench.key(Key::Enter);
+    let mut a = primary("a", 1, 1300, bench.at, &[("b", 0)]);
+    a.automation = Some(standfast_proto::v1::Automation {
+        suspended: true,
+        reason: "ana asked: kernel update".into(),
+        ..Default::default()
+    });
+    bench.said("h:1", a);
+    bench.keys("P");
+    let screen = bench.screen(80, 24);
+    assert!(
+        screen.contains("RESUME automatic failover") && screen.contains("ana asked: kernel update"),
+        "{screen}"
+    );
+    assert_eq!(confirm(&mut bench).deed(), Deed::Resume);
+}
+
 /// A day at one update a second from four nodes, with an event a second.
 #[test]
 fn a_day_takes_bounded_memory() {

@@ -777,6 +777,67 @@ pub struct NodeStatus {
     /// Absent = nobody is to be told.
     #[prost(message, optional, tag = "22")]
     pub notifications: ::core::option::Option<Notifications>,
+    /// May nodes take over by themselves? Absent = no coordinator, none does.
+    #[prost(message, optional, tag = "23")]
+    pub automation: ::core::option::Option<Automation>,
+    #[prost(message, optional, tag = "24")]
+    pub security: ::core::option::Option<Security>,
+}
+/// Automatic changes of the primary.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Automation {
+    /// No node takes over by itself now.
+    #[prost(bool, tag = "1")]
+    pub suspended: bool,
+    /// Why, as a sentence. Empty = not suspended.
+    #[prost(string, tag = "2")]
+    pub reason: ::prost::alloc::string::String,
+    /// The pause in force. Absent = none.
+    #[prost(message, optional, tag = "3")]
+    pub pause: ::core::option::Option<Pause>,
+    /// Automatic failovers within the window that nobody has acknowledged.
+    #[prost(uint32, tag = "4")]
+    pub recent: u32,
+    /// So many stop further ones. 0 = there is no limit.
+    #[prost(uint32, tag = "5")]
+    pub limit: u32,
+    #[prost(uint64, tag = "6")]
+    pub window_ms: u64,
+    /// They were too many: none for so long, unless somebody acknowledges them.
+    #[prost(uint64, optional, tag = "7")]
+    pub stopped_remaining_ms: ::core::option::Option<u64>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Pause {
+    #[prost(string, tag = "1")]
+    pub actor: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub reason: ::prost::alloc::string::String,
+    #[prost(int64, tag = "3")]
+    pub since_unix_us: i64,
+    #[prost(int64, tag = "4")]
+    pub until_unix_us: i64,
+    #[prost(uint64, tag = "5")]
+    pub remaining_ms: u64,
+}
+/// How the gRPC port is secured.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Security {
+    /// Connections are encrypted.
+    #[prost(bool, tag = "1")]
+    pub tls: bool,
+    /// Peers and operators may prove who they are by a certificate.
+    #[prost(bool, tag = "2")]
+    pub client_certificates: bool,
+    /// Operators and peers may prove who they are by a token.
+    #[prost(bool, tag = "3")]
+    pub token: bool,
+    /// Others than processes of this machine can connect.
+    #[prost(bool, tag = "4")]
+    pub exposed: bool,
+    /// When the own certificate ends. Absent = there is none.
+    #[prost(int64, optional, tag = "5")]
+    pub certificate_until_unix_us: ::core::option::Option<i64>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Timestamp {
@@ -2205,6 +2266,8 @@ pub enum RefusalCode {
     OutcomeUnknown = 3,
     InvalidArgument = 4,
     LimitExceeded = 5,
+    /// The caller has not proved who it is.
+    Unauthenticated = 6,
 }
 impl RefusalCode {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -2219,6 +2282,7 @@ impl RefusalCode {
             Self::OutcomeUnknown => "REFUSAL_CODE_OUTCOME_UNKNOWN",
             Self::InvalidArgument => "REFUSAL_CODE_INVALID_ARGUMENT",
             Self::LimitExceeded => "REFUSAL_CODE_LIMIT_EXCEEDED",
+            Self::Unauthenticated => "REFUSAL_CODE_UNAUTHENTICATED",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -2230,6 +2294,7 @@ impl RefusalCode {
             "REFUSAL_CODE_OUTCOME_UNKNOWN" => Some(Self::OutcomeUnknown),
             "REFUSAL_CODE_INVALID_ARGUMENT" => Some(Self::InvalidArgument),
             "REFUSAL_CODE_LIMIT_EXCEEDED" => Some(Self::LimitExceeded),
+            "REFUSAL_CODE_UNAUTHENTICATED" => Some(Self::Unauthenticated),
             _ => None,
         }
     }
@@ -4496,6 +4561,11 @@ pub struct PromoteRequest {
     /// in-sync set are stopped. What this node holds is thrown away.
     #[prost(bool, tag = "4")]
     pub start_empty: bool,
+    /// With `start_empty`: at most so many entries may be lost. A standby in sync
+    /// that is known to lose no more leads with what it has; where more may be lost,
+    /// or nobody knows how much, it refuses. Absent = any loss is accepted.
+    #[prost(uint64, optional, tag = "5")]
+    pub accept_loss_entries: ::core::option::Option<u64>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct PromoteReply {
@@ -4559,6 +4629,34 @@ pub struct AbortReply {
     /// Why not. Empty iff accepted.
     #[prost(message, repeated, tag = "2")]
     pub reasons: ::prost::alloc::vec::Vec<Reason>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PauseRequest {
+    /// How long: at least a second, at most seven days.
+    #[prost(uint64, tag = "1")]
+    pub length_ms: u64,
+    #[prost(string, tag = "2")]
+    pub actor: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub reason: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ResumeRequest {
+    #[prost(string, tag = "1")]
+    pub actor: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub reason: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct AutomationReply {
+    #[prost(bool, tag = "1")]
+    pub accepted: bool,
+    /// Why not. Empty iff accepted.
+    #[prost(message, repeated, tag = "2")]
+    pub reasons: ::prost::alloc::vec::Vec<Reason>,
+    /// As it is now.
+    #[prost(message, optional, tag = "3")]
+    pub automation: ::core::option::Option<Automation>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DetachRequest {
@@ -4808,6 +4906,55 @@ pub mod admin_client {
             req.extensions_mut().insert(GrpcMethod::new("standfast.v1.Admin", "Abort"));
             self.inner.unary(req, path, codec).await
         }
+        /// Asked of any node of a cluster with a coordinator: no node takes over by
+        /// itself until the pause is over. On record, so that all nodes keep to it and
+        /// restarts do not end it; it ends by itself at its time.
+        pub async fn pause(
+            &mut self,
+            request: impl tonic::IntoRequest<super::PauseRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::AutomationReply>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/standfast.v1.Admin/Pause");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("standfast.v1.Admin", "Pause"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Asked of any node: ends a pause, and acknowledges the automatic failovers so
+        /// far, so that too many of them stop nothing any more.
+        pub async fn resume(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ResumeRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::AutomationReply>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/standfast.v1.Admin/Resume",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("standfast.v1.Admin", "Resume"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Compares, or repairs, now. What comes of it is in the status.
         pub async fn verify_now(
             &mut self,
@@ -4920,6 +5067,19 @@ pub mod admin_server {
             &self,
             request: tonic::Request<super::AbortRequest>,
         ) -> std::result::Result<tonic::Response<super::AbortReply>, tonic::Status>;
+        /// Asked of any node of a cluster with a coordinator: no node takes over by
+        /// itself until the pause is over. On record, so that all nodes keep to it and
+        /// restarts do not end it; it ends by itself at its time.
+        async fn pause(
+            &self,
+            request: tonic::Request<super::PauseRequest>,
+        ) -> std::result::Result<tonic::Response<super::AutomationReply>, tonic::Status>;
+        /// Asked of any node: ends a pause, and acknowledges the automatic failovers so
+        /// far, so that too many of them stop nothing any more.
+        async fn resume(
+            &self,
+            request: tonic::Request<super::ResumeRequest>,
+        ) -> std::result::Result<tonic::Response<super::AutomationReply>, tonic::Status>;
         /// Compares, or repairs, now. What comes of it is in the status.
         async fn verify_now(
             &self,
@@ -5175,6 +5335,92 @@ pub mod admin_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = AbortSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/standfast.v1.Admin/Pause" => {
+                    #[allow(non_camel_case_types)]
+                    struct PauseSvc<T: Admin>(pub Arc<T>);
+                    impl<T: Admin> tonic::server::UnaryService<super::PauseRequest>
+                    for PauseSvc<T> {
+                        type Response = super::AutomationReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::PauseRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Admin>::pause(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = PauseSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/standfast.v1.Admin/Resume" => {
+                    #[allow(non_camel_case_types)]
+                    struct ResumeSvc<T: Admin>(pub Arc<T>);
+                    impl<T: Admin> tonic::server::UnaryService<super::ResumeRequest>
+                    for ResumeSvc<T> {
+                        type Response = super::AutomationReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ResumeRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Admin>::resume(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ResumeSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -1,10 +1,10 @@
 //! A connection that speaks Standfast's own protocol.
 
 use bytes::Bytes;
+use standfast_proto::access::Channel;
 use standfast_proto::v1;
 use standfast_proto::v1::exist_key_result::Answer;
 use standfast_proto::v1::master_client::MasterClient;
-use tonic::transport::Channel;
 use tonic::{Response, Status};
 
 use super::super::client;

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use standfast_proto::access::Channel;
 use standfast_proto::v1::{LinkState, NodeStatus, Role};
 use tokio::time::{Instant, sleep};
-use tonic::transport::Channel;
 
 use super::super::client;
 

@@ -164,7 +164,7 @@ mod tests {
 
     fn look(flags: &[&str], set: &[(&str, &str)]) -> Look {
         let args = Alone::try_parse_from([&["console"], flags].concat()).expect("valid").console;
-        let client = ClientArgs { connect: vec!["h:1".into()], json: false };
+        let client = ClientArgs { connect: vec!["h:1".into()], json: false, ..ClientArgs::default() };
         let env = |name: &str| set.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
         options(&client, &args, &env).setup.look
     }

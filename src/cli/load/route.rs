@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use standfast_proto::access::Channel;
 use standfast_proto::v1::master_client::MasterClient;
 use standfast_proto::v1::{Refusal, RefusalCode};
-use tonic::transport::Channel;
 use tonic::{Response, Status};
 
 use super::super::client;

@@ -1,10 +1,10 @@
 //! The status for programs: one line, unknown is null.
 
 use serde_json::{Value, json};
-use standfast_proto::v1::{AckMode, Lag, NodeStatus, Peer, Verdict};
+use standfast_proto::v1::{AckMode, Lag, NodeStatus, Peer, Security, Verdict};
 use standfast_tui::Found;
 
-use super::super::text;
+use super::super::{pause, text};
 use super::judge;
 use super::{Seen, Survey};
 
@@ -75,6 +75,15 @@ fn answer(seen: &Seen, status: &NodeStatus) -> Value {
         "objects": store.map(|s| s.objects), "segments": store.map(|s| s.segments),
         "digest": store.and_then(|s| s.digest.as_ref()), "recount": store.and_then(|s| s.recount.as_ref()),
         "digest_at": store.and_then(|s| s.digest_at),
+        "automation": status.automation.as_ref().map(pause::line),
+        "security": status.security.as_ref().map(security),
+    })
+}
+
+fn security(s: &Security) -> Value {
+    json!({
+        "tls": s.tls, "client_certificates": s.client_certificates, "token": s.token, "exposed": s.exposed,
+        "certificate_until": s.certificate_until_unix_us.map(text::rfc3339),
     })
 }
 

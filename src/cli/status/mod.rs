@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use clap::Args;
 use crossterm::{cursor, queue, terminal};
+use standfast_tui::Found;
 use tokio::time::Instant;
 
 use super::ClientArgs;
@@ -53,16 +54,7 @@ pub(crate) async fn run(client: &ClientArgs, args: &StatusArgs) -> Result<Exit, 
     if args.watch {
         return watch(client, args.recount).await;
     }
-    let mut found = survey(&client.connect, args.recount).await;
-    let mut problems = judge::problems(&found, None);
-    if judge::differ(&found) {
-        // One reading cannot tell a difference from entries that were applied meanwhile.
-        tokio::time::sleep(SECOND_LOOK).await;
-        let again = survey(&client.connect, args.recount).await;
-        problems = judge::problems(&again, Some(&found));
-        found = again;
-    }
-    let survey = found;
+    let (survey, problems) = examine(client, args.recount).await;
     let shown = if client.json {
         text::print(&[json::line(&survey, &problems).to_string()])
     } else {
@@ -71,6 +63,27 @@ pub(crate) async fn run(client: &ClientArgs, args: &StatusArgs) -> Result<Exit, 
     // Whoever closed stdout still gets the exit code.
     drop(shown);
     Ok(judge::exit(&survey, &problems))
+}
+
+/// Looks once, and again where one look is not enough to judge.
+async fn examine(client: &ClientArgs, recount: bool) -> (Survey, Vec<Found>) {
+    let found = survey(&client.connect, recount).await;
+    if !judge::differ(&found) {
+        let problems = judge::problems(&found, None);
+        return (found, problems);
+    }
+    // One reading cannot tell a difference from entries that were applied meanwhile.
+    tokio::time::sleep(SECOND_LOOK).await;
+    let again = survey(&client.connect, recount).await;
+    let problems = judge::problems(&again, Some(&found));
+    (again, problems)
+}
+
+/// What was seen, what is wrong with it, the worst first, and how a command that says so ends.
+pub(super) async fn diagnose(client: &ClientArgs) -> (Survey, Vec<Found>, Exit) {
+    let (found, problems) = examine(client, false).await;
+    let exit = judge::exit(&found, &problems);
+    (found, problems, exit)
 }
 
 /// Draws again and again. Ends with Ctrl-C, or when nobody reads any more.

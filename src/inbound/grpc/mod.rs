@@ -1,7 +1,9 @@
 //! The gRPC door: one file for each audience.
 
 mod admin;
+mod audit;
 mod convert;
+mod guard;
 mod health;
 mod master;
 mod replication;
@@ -9,4 +11,5 @@ mod server;
 mod status;
 mod trace;
 
+pub use guard::Guard;
 pub use server::{Services, serve};

@@ -11,9 +11,11 @@ use standfast_proto::v1::status_server::StatusServer;
 use tokio::net::TcpListener;
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::TcpListenerStream;
-use tonic::transport::Server;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::{Server, ServerTlsConfig};
 
 use super::admin::AdminDoor;
+use super::guard::Guard;
 use super::health;
 use super::master::MasterDoor;
 use super::replication::ReplicationDoor;
@@ -51,6 +53,10 @@ pub struct Services<C> {
     pub clock: Arc<C>,
     /// Faults may be planted.
     pub lab: bool,
+    /// Who may give orders, and follow.
+    pub guard: Guard,
+    /// How TLS is spoken, if it is.
+    pub tls: Option<ServerTlsConfig>,
 }
 
 /// Serves until `stop` resolves.
@@ -62,7 +68,7 @@ pub async fn serve<C: Clock>(
     services: Services<C>,
     stop: impl Future<Output = ()> + Send,
 ) -> Result<(), tonic::transport::Error> {
-    let Services { hall, replication, copies, board, traces, node, clock, lab } = services;
+    let Services { hall, replication, copies, board, traces, node, clock, lab, guard, tls } = services;
     let traces = TraceDoor { traces, clock: Arc::clone(&clock) };
     let incoming = TcpListenerStream::new(listener).map(|socket| {
         let socket = socket?;
@@ -74,20 +80,25 @@ pub async fn serve<C: Clock>(
     let recounting = tokio::sync::Mutex::default();
     let status =
         StatusDoor { board: Arc::clone(&board), node: node.clone(), clock: Arc::clone(&clock), recounting };
-    let server = Server::builder()
+    let mut builder = Server::builder();
+    if let Some(tls) = tls {
+        builder = builder.tls_config(tls)?;
+    }
+    let replication = ReplicationServer::new(ReplicationDoor {
+        service: replication,
+        copies,
+        node: node.clone(),
+        history: Arc::clone(board.history()),
+    });
+    let server = builder
         .initial_stream_window_size(WINDOW_BYTES)
         .initial_connection_window_size(WINDOW_BYTES)
         .max_concurrent_streams(STREAMS_MAX)
         .http2_keepalive_interval(Some(KEEPALIVE))
         .add_service(MasterServer::new(MasterDoor { hall }).max_decoding_message_size(REQUEST_BYTES_MAX))
-        .add_service(ReplicationServer::new(ReplicationDoor {
-            service: replication,
-            copies,
-            node: node.clone(),
-            history: Arc::clone(board.history()),
-        }))
+        .add_service(InterceptedService::new(replication, guard.clone()))
         .add_service(StatusServer::new(status))
-        .add_service(AdminServer::new(AdminDoor { node, board, clock, lab }))
+        .add_service(AdminServer::new(AdminDoor { node, board, clock, guard, lab }))
         .add_service(RecorderServer::new(traces))
         .add_service(health)
         .serve_with_incoming_shutdown(incoming, stop);

@@ -17,6 +17,10 @@ macro_rules! mutants {
 }
 
 mutants! {
+    /// Operators: a standby takes over although automatic failover is paused.
+    PauseIgnored,
+    /// Operators: a standby takes over after too many automatic failovers.
+    FlapsIgnored,
     /// PROTOCOL 1: `up(X)` is X, so a slow clock's promise is not covered.
     Drift0,
     /// PROTOCOL I1: one acknowledgement of any in-sync copy is enough.

@@ -59,6 +59,7 @@ impl World {
             reason: "gone".into(),
             quiet: false,
             previous: Epoch(0),
+            automatic: Vec::new(),
         };
         let put = standfast_kernel::coordination::Put::Set(Key::Epoch, Value::Epoch(record));
         let txn = Transaction { compares: vec![], then: vec![put], or_else: vec![] };

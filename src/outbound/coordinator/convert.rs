@@ -6,7 +6,8 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use standfast_kernel::coordination::{
-    EpochCause, EpochRecord, HistoryLoss, HistoryRecord, IsrMember, IsrRecord, Key, RehearsalRecord, Value,
+    AutomaticChange, AutomationRecord, EpochCause, EpochRecord, HistoryLoss, HistoryRecord, IsrMember,
+    IsrRecord, Key, RehearsalRecord, Value,
 };
 use standfast_kernel::types::{AckMode, CopyId, Epoch, NodeId, WallTime};
 
@@ -27,6 +28,24 @@ struct EpochText {
     nonce: String,
     quiet: bool,
     previous: u64,
+    /// Not written by earlier versions.
+    #[serde(default)]
+    automatic: Vec<ChangeText>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ChangeText {
+    previous: u64,
+    at_us: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct AutomationText {
+    paused_until_us: Option<u64>,
+    acknowledged: u64,
+    actor: String,
+    reason: String,
+    at_us: u64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -99,6 +118,18 @@ pub(super) fn to_text(value: &Value) -> String {
             nonce: format!("{:016x}", r.nonce),
             quiet: r.quiet,
             previous: r.previous.0,
+            automatic: r
+                .automatic
+                .iter()
+                .map(|c| ChangeText { previous: c.previous.0, at_us: c.at.0 })
+                .collect(),
+        }),
+        Value::Automation(r) => json(&AutomationText {
+            paused_until_us: r.paused_until.map(|at| at.0),
+            acknowledged: r.acknowledged.0,
+            actor: r.actor.clone(),
+            reason: r.reason.clone(),
+            at_us: r.at.0,
         }),
         Value::Isr(r) => json(&IsrText {
             members: r.members.iter().map(member_text).collect(),
@@ -152,6 +183,9 @@ pub(super) fn from_text(key: &Key, bytes: &[u8]) -> Result<Value, BadText> {
             Key::Epoch => Ok(Value::Epoch(epoch(parse(text, "an epoch record")?)?)),
             Key::Isr => Ok(Value::Isr(isr(parse(text, "an in-sync set")?)?)),
             Key::Alive => text.parse().map(Value::Alive).map_err(|_| "a number".to_owned()),
+            Key::Automation => {
+                Ok(Value::Automation(automation(parse(text, "a word about automatic failover")?)))
+            }
             Key::History(_) => Ok(Value::History(history(parse(text, "a history record")?)?)),
             Key::Rehearsal(_) => Ok(Value::Rehearsal(rehearsal(parse(text, "a rehearsal")?)?)),
             Key::MasterView => Ok(Value::MasterView(text.to_owned())),
@@ -184,7 +218,22 @@ fn epoch(t: EpochText) -> Result<EpochRecord, String> {
             .map_err(|_| "a nonce of 16 hexadecimal digits".to_owned())?,
         quiet: t.quiet,
         previous: Epoch(t.previous),
+        automatic: t
+            .automatic
+            .iter()
+            .map(|c| AutomaticChange { previous: Epoch(c.previous), at: WallTime(c.at_us) })
+            .collect(),
     })
+}
+
+fn automation(t: AutomationText) -> AutomationRecord {
+    AutomationRecord {
+        paused_until: t.paused_until_us.map(WallTime),
+        acknowledged: Epoch(t.acknowledged),
+        actor: t.actor,
+        reason: t.reason,
+        at: WallTime(t.at_us),
+    }
 }
 
 fn isr(t: IsrText) -> Result<IsrRecord, String> {

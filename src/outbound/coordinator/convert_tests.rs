@@ -18,6 +18,7 @@ fn samples() -> Vec<(Key, Value, &'static str)> {
         reason: "gone".into(),
         quiet: false,
         previous: Epoch(12),
+        automatic: vec![AutomaticChange { previous: Epoch(12), at: WallTime(4) }],
     };
     let isr = IsrRecord {
         members: vec![IsrMember { copy: CopyId(0xab), node: node("a"), address: "h:1".into() }],
@@ -48,7 +49,7 @@ fn samples() -> Vec<(Key, Value, &'static str)> {
         (
             Key::Epoch,
             Value::Epoch(epoch),
-            r#"{"holder":"a","copy":"000000000000000000000000000000ab","address":"10.0.0.1:50052","mooncake":null,"cause":"failover","actor":"takeover","reason":"gone","nonce":"0000000000000007","quiet":false,"previous":12}"#,
+            r#"{"holder":"a","copy":"000000000000000000000000000000ab","address":"10.0.0.1:50052","mooncake":null,"cause":"failover","actor":"takeover","reason":"gone","nonce":"0000000000000007","quiet":false,"previous":12,"automatic":[{"previous":12,"at_us":4}]}"#,
         ),
         (
             Key::Isr,
@@ -56,6 +57,17 @@ fn samples() -> Vec<(Key, Value, &'static str)> {
             r#"{"members":[{"node":"a","copy":"000000000000000000000000000000ab","address":"h:1"}],"silent":["00000000000000000000000000000001"],"ack":"sync","min_insync":1,"read_ttl_max_ms":10000}"#,
         ),
         (Key::Alive, Value::Alive(41), "41"),
+        (
+            Key::Automation,
+            Value::Automation(AutomationRecord {
+                paused_until: Some(WallTime(9)),
+                acknowledged: Epoch(3),
+                actor: "op".into(),
+                reason: "new kernel".into(),
+                at: WallTime(8),
+            }),
+            r#"{"paused_until_us":9,"acknowledged":3,"actor":"op","reason":"new kernel","at_us":8}"#,
+        ),
         (
             Key::History(id),
             Value::History(history),

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use standfast_proto::access::root_cause;
 use standfast_proto::etcdserverpb::AuthenticateRequest;
 use standfast_proto::etcdserverpb::auth_client::AuthClient;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{Channel, Endpoint};
 
-use crate::outbound::peer::root_cause;
 use crate::ports::CoordinatorFault;
 
 /// How to speak to a coordinator.

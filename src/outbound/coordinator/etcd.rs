@@ -14,8 +14,6 @@ use super::follow::follow;
 use super::txn;
 use crate::ports::{Coordinator, CoordinatorFault, News, Shelf};
 
-/// What leadership rests on.
-const GROUND: [Key; 4] = [Key::Epoch, Key::Isr, Key::Alive, Key::MasterView];
 /// News on its way before the watch must wait.
 const NEWS_MAX: usize = 64;
 /// Attempts of one call when the coordinator says for certain that it did nothing.
@@ -82,8 +80,8 @@ impl Shared {
     }
 
     pub(super) async fn read(&self) -> Result<Records, CoordinatorFault> {
-        let answer = self.call(txn::read_request(&GROUND, &self.cluster)).await?;
-        txn::records(&GROUND, &answer, &self.cluster)
+        let answer = self.call(txn::read_request(&Key::GROUND, &self.cluster)).await?;
+        txn::records(&Key::GROUND, &answer, &self.cluster)
     }
 }
 

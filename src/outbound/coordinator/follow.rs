@@ -170,7 +170,7 @@ fn changes(shared: &Shared, answer: &pb::WatchResponse) -> Result<Vec<Records>, 
 /// Whether anything is decided by this record.
 fn matters(key: &Key) -> bool {
     match key {
-        Key::Epoch | Key::Isr | Key::Alive | Key::MasterView => true,
+        Key::Epoch | Key::Isr | Key::Alive | Key::Automation | Key::MasterView => true,
         Key::History(_) | Key::Rehearsal(_) => false,
     }
 }

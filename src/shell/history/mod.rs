@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use standfast_kernel::node::RoleChange;
+use standfast_kernel::node::{AutomationNote, RoleChange};
 use standfast_kernel::types::{Instant, WallTime};
 use standfast_proto::v1;
 
@@ -168,6 +168,21 @@ impl History {
         let id = row.id.clone();
         self.put(&mut inner, row);
         Ok(id)
+    }
+
+    /// Writes down what an operator said about automatic failover, or that a pause is over.
+    /// Every node that sees it writes the same row.
+    pub(super) fn note_automation(&self, note: &AutomationNote) {
+        self.merge(vec![v1::RoleChange {
+            id: note.id.clone(),
+            revision: 1,
+            cause: note.what.to_owned(),
+            reason: note.reason.clone(),
+            actor: note.actor.clone(),
+            started_unix_us: note.at.0 as i64,
+            succeeded: Some(true),
+            ..v1::RoleChange::default()
+        }]);
     }
 
     /// Adds a row, or replaces it by what is known better.

@@ -51,6 +51,7 @@ pub const REASONS: &[&str] = &[
     "stale_proof",
     "structure",
     "paused",
+    "flapping",
     "version",
     "old_epoch",
     "gap",
@@ -152,6 +153,34 @@ catalog! {
     QUARANTINED = gauge("standfast_quarantined_entries", "Entries that this copy has set aside.")
         .healthy("0")
         .absent("on a primary");
+
+    // Automatic failover.
+    PAUSED = gauge("standfast_paused", "1 while operators have paused automatic failover.")
+        .healthy("0")
+        .absent("without a coordinator");
+    PAUSE_LEFT = gauge("standfast_pause_remaining_seconds", "Until the pause of automatic failover ends by itself.")
+        .absent("automatic failover is not paused");
+    FLAPS = gauge(
+        "standfast_automatic_failovers_recent",
+        "Automatic failovers within the window of `--failover-window-s` that nobody has acknowledged.",
+    )
+        .healthy("0")
+        .absent("without a coordinator");
+    FLAPPING = gauge("standfast_automatic_failover_stopped", "1 when they are too many: none follows until somebody acknowledges.")
+        .healthy("0")
+        .absent("without a coordinator");
+
+    // Security.
+    PORT_OPEN = gauge("standfast_port_open", "1 when whoever reaches the gRPC port from another machine may give orders.")
+        .healthy("0")
+        .constant();
+    CERTIFICATE_UNTIL = gauge(
+        "standfast_tls_certificate_not_after_timestamp_seconds",
+        "When the certificate of the gRPC port ends, in seconds since 1970.",
+    )
+        .healthy("more than 14 days ahead")
+        .absent("the port speaks no TLS")
+        .constant();
 
     // Verification.
     VERIFY_LAG = gauge("standfast_verify_lag_entries", "Entries applied after the last position through which all homes are proved equal.")

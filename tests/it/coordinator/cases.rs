@@ -25,6 +25,7 @@ pub(super) fn holder(copy: u128, previous: Epoch) -> EpochRecord {
         reason: "gone".into(),
         quiet: false,
         previous,
+        automatic: Vec::new(),
     }
 }
 
@@ -89,7 +90,7 @@ pub(super) async fn found(c: &impl Coordinator) -> Base {
 
 pub(super) async fn a_new_cluster_has_no_records(c: impl Coordinator) {
     let read = c.read().await.expect("it answers");
-    let nothing: Vec<_> = [Key::Epoch, Key::Isr, Key::Alive, Key::MasterView].map(|k| (k, None)).into();
+    let nothing: Vec<_> = Key::GROUND.map(|k| (k, None)).into();
     assert_eq!(read.records, nothing);
     assert!(read.at > Revision::NONE);
     for shelf in [Shelf::History, Shelf::Rehearsals] {
@@ -114,8 +115,8 @@ pub(super) async fn a_cluster_is_founded_once(c: impl Coordinator) {
 
 pub(super) async fn the_loser_of_a_takeover_learns_the_truth(c: impl Coordinator) {
     let base = found(&c).await;
-    let wins = takeover(base, None, holder(2, base.epoch.epoch()), history(2));
-    let loses = takeover(base, None, holder(3, base.epoch.epoch()), history(3));
+    let wins = takeover(base, None, None, holder(2, base.epoch.epoch()), history(2));
+    let loses = takeover(base, None, None, holder(3, base.epoch.epoch()), history(3));
     let at = committed(&c.transact(&wins).await);
     let truth = lost(c.transact(&loses).await);
     let mut seen = RecordView::default();
@@ -129,14 +130,14 @@ pub(super) async fn the_loser_of_a_takeover_learns_the_truth(c: impl Coordinator
 pub(super) async fn each_compare_guards(c: impl Coordinator) {
     let base = found(&c).await;
     let alive = view(&c).await.alive.modified();
-    let silent = takeover(base, Some(alive), holder(2, base.epoch.epoch()), history(2));
+    let silent = takeover(base, Some(alive), None, holder(2, base.epoch.epoch()), history(2));
     committed(&c.transact(&renew(base.epoch, 1)).await);
     lost(c.transact(&silent).await);
     let again = committed(&c.transact(&change_isr(base, isr(&[1, 2]))).await);
-    lost(c.transact(&takeover(base, None, holder(2, base.epoch.epoch()), history(2))).await);
+    lost(c.transact(&takeover(base, None, None, holder(2, base.epoch.epoch()), history(2))).await);
     let base = Base { isr: again, ..base };
     let epoch =
-        committed(&c.transact(&takeover(base, None, holder(2, base.epoch.epoch()), history(2))).await);
+        committed(&c.transact(&takeover(base, None, None, holder(2, base.epoch.epoch()), history(2))).await);
     lost(c.transact(&renew(base.epoch, 2)).await);
     lost(c.transact(&change_isr(base, isr(&[1]))).await);
     committed(&c.transact(&change_isr(Base { epoch, ..base }, isr(&[2]))).await);
@@ -149,7 +150,7 @@ pub(super) async fn clients_are_moved_by_a_new_key(c: impl Coordinator) {
     assert_eq!(publish(&view(&c).await, base.epoch, "a:1"), Publish::Done(first));
     lost(c.transact(&create_view(base.epoch, "x:1".into())).await);
     let epoch =
-        committed(&c.transact(&takeover(base, None, holder(2, base.epoch.epoch()), history(2))).await);
+        committed(&c.transact(&takeover(base, None, None, holder(2, base.epoch.epoch()), history(2))).await);
     // The former holder's transactions, late.
     lost(c.transact(&retire_view(base.epoch, first)).await);
     let Publish::Do(retire) = publish(&view(&c).await, epoch, "b:1") else { panic!("it names the former") };

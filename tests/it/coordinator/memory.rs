@@ -21,7 +21,7 @@ impl Memory {
     }
 
     fn ground(&self) -> Records {
-        self.store.lock().read(&[Key::Epoch, Key::Isr, Key::Alive, Key::MasterView])
+        self.store.lock().read(&Key::GROUND)
     }
 }
 

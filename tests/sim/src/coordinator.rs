@@ -25,8 +25,6 @@ const HELD_MAX: u64 = 3 * SECOND;
 const NEWS_LATE_MAX: u64 = 2 * SECOND;
 /// Whatever a watch loses is read again after this long.
 const READ_EVERY: (u64, u64) = (600 * MS, 1_500 * MS);
-/// What leadership rests on.
-const GROUND: [Key; 4] = [Key::Epoch, Key::Isr, Key::Alive, Key::MasterView];
 
 /// A process of a node, as the coordinator's links know it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,6 +86,11 @@ impl Coordinator {
     pub(crate) fn calm(&mut self) {
         self.cut = [[0; 2]; NODES];
         (self.away, self.slow_until) = (0, 0);
+    }
+
+    /// What is on record.
+    pub(crate) fn records(&self) -> &RecordStore<Key, Value> {
+        &self.store
     }
 
     fn hears(&self, node: usize) -> bool {
@@ -156,7 +159,7 @@ impl World {
 
     pub(crate) fn parcel(&mut self, parcel: Parcel) -> Outcome {
         match parcel {
-            Parcel::Transact(caller, id, transaction) => self.carry_out(caller, id, &transaction),
+            Parcel::Transact(caller, id, transaction) => return self.carry_out(caller, id, &transaction),
             Parcel::Answer(caller, id, outcome) => return self.answer(caller, id, outcome),
             Parcel::TooLate(caller, id) => {
                 let why = "no answer in time".to_owned();
@@ -166,7 +169,7 @@ impl World {
                 return self.answer(caller, id, TransactionOutcome::Unknown(why));
             }
             Parcel::Read(caller) => {
-                let records = self.coordinator.store.read(&GROUND);
+                let records = self.coordinator.store.read(&Key::GROUND);
                 if self.coordinator.is_heard(caller.node) {
                     let t = self.t + self.coordinator_hop();
                     self.at(t, Event::Coordinator(Parcel::News(caller, records)));
@@ -186,21 +189,23 @@ impl World {
         Ok(())
     }
 
-    fn carry_out(&mut self, caller: Caller, id: CallId, transaction: &Transaction) {
+    fn carry_out(&mut self, caller: Caller, id: CallId, transaction: &Transaction) -> Outcome {
         let t = self.t;
         self.coordinator.proposed.retain(|(due, _)| *due > t);
-        let Ok(outcome) = self.coordinator.store.apply(transaction) else { return };
+        let Ok(outcome) = self.coordinator.store.apply(transaction) else { return Ok(()) };
         if let Ended::Committed(at) = &outcome {
             if !self.coordinator.waiting.contains(&(caller, id)) {
                 self.counters.hit(Count::CommittedLate);
             }
             self.note(At::World, || format!("n{} commits {:?} at {at}", caller.node, summary(transaction)));
             self.tell(*at);
+            self.check_restraint(transaction)?;
         }
         if self.coordinator.is_heard(caller.node) {
             let t = self.t + self.coordinator_hop();
             self.at(t, Event::Coordinator(Parcel::Answer(caller, id, outcome)));
         }
+        Ok(())
     }
 
     /// Tells all watches of a revision, each when it gets to it.

@@ -26,6 +26,7 @@ counters! {
     // What the coordinator went through, and what came of it.
     CoordinatorCut, CoordinatorAway, CoordinatorSlow, CoordinatorTimeout, CommittedLate,
     TakeoverByRecord, NotElected,
+    PausedByOperator, ResumedByOperator, TakeoverWithinLimit,
     HandOverAsked, HandOverDone, HandOverRefused, LedByHandOver,
     // What clients did and were told.
     RequestSent, WriteRefused, AnswerDelivered, NotPrimary, Unavailable, OutcomeUnknown, ConnectionClosed, ReplyNeverSent,

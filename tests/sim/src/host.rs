@@ -123,6 +123,7 @@ impl Process {
                 ack: params.ack,
                 read_ttl_max: TIMES.read_ttl,
                 cold_start: true,
+                flaps: params.flaps,
                 seed,
             }),
         };

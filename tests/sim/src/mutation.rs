@@ -62,6 +62,7 @@ mod hunt {
             Mutant::HandOverNotQuiet | Mutant::HandOverTimeoutIsNo => {
                 hunt(&[HandOver], &[NoAnswerAfterFence, StaleRead, PromiseKept], 200)
             }
+            Mutant::PauseIgnored | Mutant::FlapsIgnored => hunt(&[Restrained], &[Restraint], 50),
             Mutant::ColdStartUnproved => hunt(&[Leader], &[PromiseKept], 100),
             Mutant::HandOverLagging => hunt(&[HandOver], &[PromiseKept], 100),
             Mutant::TakeNoIsrCmp => hunt(&[Leader], &[PromiseKept, NoAnswerAfterFence], 200),

@@ -24,6 +24,9 @@ pub(crate) enum Call {
     Redirect(usize),
     /// Hand over, to this node if one is named.
     HandOver(Option<usize>),
+    /// No takeover by itself for so many nanoseconds.
+    Pause(u64),
+    Resume,
 }
 
 #[derive(Debug)]
@@ -143,6 +146,11 @@ impl World {
             Call::Detach(whom) => self.detach(i, whom),
             Call::Redirect(target) => self.redirect(i, target),
             Call::HandOver(to) => self.hand_over(i, to),
+            Call::Pause(_) | Call::Resume => {
+                self.operator.requests += 1;
+                let pause = if let Call::Pause(length) = call { Some(length) } else { None };
+                self.automation(i, pause, self.operator.requests)
+            }
         }
     }
 
@@ -231,6 +239,7 @@ impl World {
             self.look_after(i);
         }
         if self.params.coordinated {
+            self.look_after_automation();
             return Ok(());
         }
         self.look_after_primary();

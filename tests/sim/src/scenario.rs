@@ -7,6 +7,7 @@ use std::time::Duration;
 use standfast_kernel::master::MasterTimes;
 use standfast_kernel::oplog::LogLimits;
 use standfast_kernel::replication::{LossBound, ShipConfig, VerifyConfig};
+use standfast_kernel::supervisor::FlapLimit;
 use standfast_kernel::types::AckMode;
 
 use crate::clock::{DRIFT_PPM_MAX, MS, SECOND};
@@ -28,6 +29,8 @@ pub(crate) enum Scenario {
     LeaderAsync,
     /// Directed: the primary hands over all the time, on slow links and under faults; async replies.
     HandOver,
+    /// Directed: as leader, with an operator who pauses takeovers, and few of them in a window.
+    Restrained,
     /// Directed: clocks at the ends of their range, promotions while the old primary lives.
     Drift,
     /// Directed: a standby catches up on a log longer than its window, and is promoted
@@ -68,6 +71,7 @@ pub(crate) const DIRECTED: &[Scenario] = &[
     Scenario::Lenders,
     Scenario::Trim,
     Scenario::HandOver,
+    Scenario::Restrained,
 ];
 const ALL: &[Scenario] = &[
     Scenario::Sync,
@@ -84,6 +88,7 @@ const ALL: &[Scenario] = &[
     Scenario::Attempts,
     Scenario::Lenders,
     Scenario::HandOver,
+    Scenario::Restrained,
 ];
 
 /// Short enough that memory is reused hard (SEMANTICS 1.8 has the real ones).
@@ -153,6 +158,8 @@ pub(crate) struct Params {
     pub(crate) coordinated: bool,
     /// L, with a coordinator.
     pub(crate) lease: Duration,
+    /// Automatic failovers that are too many, with a coordinator.
+    pub(crate) flaps: FlapLimit,
     /// So many transactions and news in a thousand are held back for long.
     pub(crate) late_permille: u64,
     /// How primaries gather and send entries.
@@ -189,6 +196,7 @@ impl Params {
             away_max: 2 * SECOND,
             coordinated: false,
             lease: Duration::from_millis(2_000),
+            flaps: FlapLimit::OFF,
             late_permille: 20,
             ship: ShipConfig::default(),
             loss: LossBound::default(),
@@ -229,6 +237,15 @@ impl Params {
                 coordinated: true,
                 late_permille: 60,
                 requests_min: 1_000,
+                ..mixed
+            },
+            // Nobody leads while it is paused: what clients get done is less.
+            Scenario::Restrained => Self {
+                faulty_ns: 40 * SECOND,
+                faults: Fault::COORDINATED.to_vec(),
+                coordinated: true,
+                flaps: FlapLimit { changes: 2, window: Duration::from_secs(8) },
+                requests_min: 500,
                 ..mixed
             },
             // The windows are a few milliseconds: short hops, and clients that ask everybody all the time.
@@ -325,6 +342,7 @@ impl fmt::Display for Scenario {
             Self::Attempts => "attempts",
             Self::Lenders => "lenders",
             Self::HandOver => "hand-over",
+            Self::Restrained => "restrained",
         })
     }
 }

@@ -73,6 +73,11 @@ impl World {
                 let why: Vec<_> = done.verdict.reasons.iter().map(|r| r.text.clone()).collect();
                 self.note(At::Node(i), || format!("order {request}: {:?} {}", done.epoch, why.join("; ")));
             }
+            NodeAction::Noted(note) => {
+                let pauses = note.what == "pause";
+                self.counters.hit(if pauses { Count::PausedByOperator } else { Count::ResumedByOperator });
+                self.note(At::Node(i), || format!("{}: {}", note.what, note.reason));
+            }
             NodeAction::Transact(id, transaction) => self.transact(i, id, transaction),
             NodeAction::ReadRecords => self.read_records(i),
             NodeAction::Follow(address) => {

@@ -9,7 +9,7 @@ use crate::act::{Act, Forecast, Stage};
 use crate::deed::{Deed, Fault};
 use crate::format::{bytes, millis, number, seconds, wrap};
 use crate::frame::Node;
-use crate::judge::answers;
+use crate::judge::{answers, automation};
 use crate::look::Tone;
 use crate::msg::Outcome;
 
@@ -52,6 +52,7 @@ fn forecast_lines(scene: &Scene<'_>, act: &Act, forecast: Option<&Forecast>) -> 
         Deed::Drill(fault) => drill_lines(scene, act, fault, forecast),
         Deed::Detach => detach_lines(scene, act),
         Deed::Repair => repair_lines(scene, act),
+        Deed::Pause | Deed::Resume => automation_lines(scene, act),
         Deed::Corrupt => corrupt_lines(scene, act),
     }
 }
@@ -182,6 +183,33 @@ fn repair_lines(scene: &Scene<'_>, act: &Act) -> Vec<Line<'static>> {
     let text =
         format!("What differs on {} is overwritten from the primary, which is not changed.", act.target);
     lines.extend(paragraph(scene, Tone::Plain, &text));
+    lines
+}
+
+/// What a pause means, and how automatic failover stands now.
+fn automation_lines(scene: &Scene<'_>, act: &Act) -> Vec<Line<'static>> {
+    let now = automation(scene.frame);
+    let (text, tone) = match now {
+        None => ("?".to_owned(), Tone::Unknown),
+        Some(now) if now.suspended => (format!("suspended: {}", now.reason), Tone::Warn),
+        Some(_) => ("on".to_owned(), Tone::Ok),
+    };
+    let mut lines = vec![row(scene, "automatic failover", text, tone)];
+    if let Some(now) = now {
+        let limit = if now.limit == 0 { "no limit".to_owned() } else { format!("a limit of {}", now.limit) };
+        lines.push(row(scene, "not acknowledged", format!("{}, {limit}", now.recent), Tone::Plain));
+    }
+    let (text, tone) = match act.deed {
+        Deed::Pause => (
+            "No standby takes over by itself for an hour: if the primary dies, nobody serves until you act.",
+            Tone::Warn,
+        ),
+        _ => (
+            "Standbys take over by themselves again; the automatic failovers so far are acknowledged.",
+            Tone::Plain,
+        ),
+    };
+    lines.extend(paragraph(scene, tone, text));
     lines
 }
 

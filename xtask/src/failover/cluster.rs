@@ -194,6 +194,8 @@ impl Cluster {
         let mut serve = self.command(name, &self.binary);
         serve.args(["serve", "--node", name, "--cluster", "kv", "--grpc", &self.at(name, 0)]);
         serve.args(["--http", &self.at(name, 1), "--coordinator", &format!("etcd://{}", members.join(","))]);
+        // Faults follow each other faster here than anywhere else.
+        serve.args(["--failover-limit", "0"]);
         serve.arg("--history").arg(self.folder.path().join(format!("{name}.history")));
         serve.args(self.flags.split_whitespace());
         let process = Process::spawn(serve, &self.log(name))?;

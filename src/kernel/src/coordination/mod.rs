@@ -5,6 +5,7 @@
 //! as [`RecordStore`] does, and a conformance suite holds them to it. The
 //! witness stores bytes in it, the simulation typed records.
 
+mod automation;
 mod publish;
 mod records;
 mod store;
@@ -12,6 +13,7 @@ mod transactions;
 mod txn;
 mod view;
 
+pub use automation::{AutomaticChange, AutomationRecord, remember, set_automation};
 pub use publish::{Publish, publish};
 pub use records::{
     EpochCause, EpochRecord, HistoryId, HistoryLoss, HistoryRecord, IsrMember, IsrRecord, Key,

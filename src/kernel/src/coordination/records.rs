@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::automation::{AutomaticChange, AutomationRecord};
 use crate::types::{AckMode, ClusterId, CopyId, Epoch, NodeId, WallTime};
 
 /// Names one record of a cluster.
@@ -13,6 +14,8 @@ pub enum Key {
     Isr,
     /// Counter that a holder writes: a lease, counted by observers.
     Alive,
+    /// Whether nodes may take over by themselves; not there until an operator says something.
+    Automation,
     /// One change of the holder.
     History(HistoryId),
     /// Whether that node could be promoted.
@@ -40,6 +43,8 @@ pub enum Value {
     Isr(IsrRecord),
     /// Of [`Key::Alive`].
     Alive(u64),
+    /// Of [`Key::Automation`].
+    Automation(AutomationRecord),
     /// Of [`Key::History`].
     History(HistoryRecord),
     /// Of [`Key::Rehearsal`].
@@ -71,6 +76,8 @@ pub struct EpochRecord {
     pub quiet: bool,
     /// The epoch before.
     pub previous: Epoch,
+    /// The last automatic changes of the holder, this one included, if it is one.
+    pub automatic: Vec<AutomaticChange>,
 }
 
 /// What makes a holder.
@@ -214,6 +221,9 @@ const HISTORY: &str = "history/";
 const REHEARSAL: &str = "rehearsal/";
 
 impl Key {
+    /// What every decision rests on.
+    pub const GROUND: [Self; 5] = [Self::Epoch, Self::Isr, Self::Alive, Self::Automation, Self::MasterView];
+
     /// The key as the coordinator stores it.
     #[must_use]
     pub fn path(&self, cluster: &ClusterId) -> String {
@@ -222,6 +232,7 @@ impl Key {
             Self::Epoch => format!("{ours}epoch"),
             Self::Isr => format!("{ours}isr"),
             Self::Alive => format!("{ours}alive"),
+            Self::Automation => format!("{ours}automation"),
             // Padded, so that the order of the text is the order of the epochs.
             Self::History(id) => format!("{ours}{HISTORY}{:020}-{:016x}", id.previous.0, id.nonce),
             Self::Rehearsal(node) => format!("{ours}{REHEARSAL}{node}"),
@@ -260,6 +271,7 @@ impl Key {
             "epoch" => Some(Self::Epoch),
             "isr" => Some(Self::Isr),
             "alive" => Some(Self::Alive),
+            "automation" => Some(Self::Automation),
             _ => None,
         }
     }
@@ -277,6 +289,7 @@ mod tests {
             Key::Epoch,
             Key::Isr,
             Key::Alive,
+            Key::Automation,
             Key::History(id(9, u64::MAX)),
             Key::History(id(u64::MAX, 0)),
             Key::Rehearsal("node-1".parse().expect("valid")),

@@ -25,8 +25,8 @@ pub struct HandOver {
     pub history: HistoryRecord,
 }
 
-fn guarded(compares: Vec<Compare<Key>>, then: Vec<Put<Key, Value>>) -> Transaction {
-    Txn { compares, then, or_else: vec![Key::Epoch, Key::Isr, Key::Alive] }
+pub(super) fn guarded(compares: Vec<Compare<Key>>, then: Vec<Put<Key, Value>>) -> Transaction {
+    Txn { compares, then, or_else: vec![Key::Epoch, Key::Isr, Key::Alive, Key::Automation] }
 }
 
 fn on(base: Base) -> Vec<Compare<Key>> {
@@ -56,16 +56,20 @@ pub fn bootstrap(me: EpochRecord, isr: IsrRecord, history: HistoryRecord) -> Tra
 }
 
 /// A member of the in-sync set takes over; membership stays as it is. A silent
-/// member also names the revision of `alive` that it saw unchanged for `up(L)`.
+/// member also names the revision of `alive` that it saw unchanged for `up(L)`,
+/// one that nobody asked the word of operators that it knows: a pause counts
+/// from when it is on record.
 #[must_use]
 pub fn takeover(
     base: Base,
     unchanged_alive: Option<Revision>,
+    automation: Option<Revision>,
     me: EpochRecord,
     history: HistoryRecord,
 ) -> Transaction {
     let mut compares = on(base);
     compares.extend(unchanged_alive.map(|alive| Compare::Modified(Key::Alive, alive)));
+    compares.extend(automation.map(|seen| Compare::Modified(Key::Automation, seen)));
     guarded(compares, begin(me, history))
 }
 
@@ -74,6 +78,7 @@ pub fn takeover(
 pub fn forced(
     base: Base,
     unchanged_alive: Revision,
+    automation: Option<Revision>,
     me: EpochRecord,
     isr: IsrRecord,
     history: HistoryRecord,
@@ -82,6 +87,7 @@ pub fn forced(
     then.push(Put::Set(Key::Isr, Value::Isr(isr)));
     let mut compares = on(base);
     compares.push(Compare::Modified(Key::Alive, unchanged_alive));
+    compares.extend(automation.map(|seen| Compare::Modified(Key::Automation, seen)));
     guarded(compares, then)
 }
 

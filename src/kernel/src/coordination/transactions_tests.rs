@@ -17,6 +17,7 @@ fn epoch_record(copy: u128, previous: Epoch, nonce: u64) -> EpochRecord {
         reason: "gone".into(),
         quiet: false,
         previous,
+        automatic: Vec::new(),
     }
 }
 
@@ -97,9 +98,9 @@ fn each_transaction_fails_once_what_it_stands_on_has_moved() {
     };
     let all: Vec<(&str, Transaction)> = vec![
         ("bootstrap", bootstrap(epoch_record(3, Epoch(0), 9), isr(&[3]), history())),
-        ("takeover", takeover(base, None, me(), history())),
-        ("silent takeover", takeover(base, Some(alive), me(), history())),
-        ("forced", forced(base, alive, me(), isr(&[2]), history())),
+        ("takeover", takeover(base, None, None, me(), history())),
+        ("silent takeover", takeover(base, Some(alive), None, me(), history())),
+        ("forced", forced(base, alive, None, me(), isr(&[2]), history())),
         ("isr", change_isr(base, isr(&[1]))),
         ("renew", renew(e, 1)),
         ("hand over", hand_over(base, target)),
@@ -112,7 +113,7 @@ fn each_transaction_fails_once_what_it_stands_on_has_moved() {
         ("nothing", Txn { compares: vec![], then: vec![], or_else: vec![] }, &["bootstrap", "retire"]),
         (
             "another took over",
-            takeover(base, None, epoch_record(3, e.epoch(), 8), history()),
+            takeover(base, None, None, epoch_record(3, e.epoch(), 8), history()),
             &[
                 "bootstrap",
                 "takeover",
@@ -160,7 +161,10 @@ fn a_new_epoch_is_the_revision_of_its_record_and_starts_a_fresh_counter() {
     let (mut store, v) = cluster();
     let base = v.base();
     assert!(commits(&mut store, &renew(base.epoch, 41)));
-    assert!(commits(&mut store, &takeover(base, None, epoch_record(2, base.epoch.epoch(), 7), history())));
+    assert!(commits(
+        &mut store,
+        &takeover(base, None, None, epoch_record(2, base.epoch.epoch(), 7), history())
+    ));
     let after = view(&store);
     assert_eq!(after.recorded_epoch(), store.revision().epoch());
     assert_eq!(after.alive.record.as_ref().map(|r| (r.value, r.modified)), Some((0, store.revision())));

@@ -1,6 +1,7 @@
 //! What one node knows of the records. Answers and watches arrive in any
 //! order; knowledge never goes back.
 
+use super::automation::AutomationRecord;
 use super::records::{EpochRecord, IsrRecord, Key, Value};
 use super::transactions::Base;
 use super::txn::{Reading, Revision, Versioned};
@@ -49,6 +50,8 @@ pub struct RecordView {
     pub isr: Known<IsrRecord>,
     /// The counter.
     pub alive: Known<u64>,
+    /// The last word of an operator about automatic changes.
+    pub automation: Known<AutomationRecord>,
     /// Where clients are sent.
     pub master_view: Known<String>,
     /// When this value of the counter was first seen here; `None` before the
@@ -87,6 +90,10 @@ impl RecordView {
                     self.alive_since = Some(now);
                 }
                 changed
+            }
+            Key::Automation => {
+                let record = typed(record, |v| if let Value::Automation(v) = v { Some(v) } else { None });
+                self.automation.learn(at, record)
             }
             Key::MasterView => {
                 let record = typed(record, |v| if let Value::MasterView(v) = v { Some(v) } else { None });

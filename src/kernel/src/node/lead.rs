@@ -1,6 +1,6 @@
 //! Leadership with a coordinator, put together with the machines of the roles.
 
-use super::{Happening, Loss, Node, NodeAction, RoleChange};
+use super::{Happening, Loss, Node, NodeAction, RoleChange, automation};
 use crate::coordination::{EpochCause, HistoryLoss, HistoryRecord};
 use crate::replication::{
     Keeping, PrimaryEvent, PrimaryFrame, RecordStart, Standby, StandbyEvent, Start, StreamRefusal,
@@ -82,6 +82,8 @@ impl Node {
             }
             LeadershipAction::Lease(until) => self.primary_event(now, PrimaryEvent::Lease(until), out),
             LeadershipAction::Published(since) => out.push(NodeAction::Published(since)),
+            LeadershipAction::Automated(answer) => self.automated(answer, out),
+            LeadershipAction::Automation(revision, news) => automation::tell(revision, news, out),
             LeadershipAction::HandedOver(ended) => self.handed_over(now, ended, out),
             LeadershipAction::Warn(code, text) => {
                 out.push(NodeAction::Happened(Happening::warning(code, text)));

@@ -1,6 +1,8 @@
 //! A whole node: the composition of its machines. The shell drives it with
 //! real clocks and sockets, the simulation with virtual ones; both run this.
 
+mod automation;
+mod force;
 mod happening;
 mod lead;
 mod operate;
@@ -9,6 +11,7 @@ mod role_state;
 mod verify;
 mod view;
 
+pub use automation::AutomationNote;
 pub use happening::{Happening, Loss, RoleChange, Severity};
 pub use operate::{Operated, OperatorCall, Order};
 pub use verify::{VerifyOrder, WrongRole};
@@ -161,6 +164,8 @@ pub enum NodeAction {
     Follow(String),
     /// Mooncake's clients find this node since this revision.
     Published(Revision),
+    /// An operator's word about automatic failover, for the history.
+    Noted(AutomationNote),
     /// Something that people want to know.
     Happened(Happening),
     /// A role change, for the history.
@@ -196,7 +201,9 @@ pub struct Node {
     /// Which copy each node answered with when it was last asked, as no primary.
     returned: BTreeMap<NodeId, CopyId>,
     /// A forced start that an operator waits for.
-    forcing: Option<OperatorCall>,
+    forcing: Option<(OperatorCall, bool)>,
+    /// The request about automatic failover that waits for the coordinator.
+    automating: Option<u64>,
     /// Mooncake's clients can connect.
     listening: bool,
     next_probe: Instant,
@@ -236,6 +243,7 @@ impl Node {
             refused: false,
             returned: BTreeMap::new(),
             forcing: None,
+            automating: None,
             listening: false,
             next_probe: Instant(0),
             next_maintain: Instant(0),

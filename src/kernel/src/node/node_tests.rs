@@ -180,6 +180,7 @@ fn line(action: &NodeAction) -> String {
         NodeAction::Transact(..)
         | NodeAction::ReadRecords
         | NodeAction::Follow(_)
+        | NodeAction::Noted(_)
         | NodeAction::Published(_) => "of the coordinator".into(),
     }
 }

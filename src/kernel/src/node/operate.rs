@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Happening, Node, NodeAction, RoleState};
 use crate::coordination::IsrMember;
-use crate::replication::{Closing, PrimaryEvent, StandbyEvent};
+use crate::replication::{Closing, PrimaryEvent};
 use crate::supervisor::{HandOverOrder, LeadershipEvent, Reason, Verdict};
 use crate::types::{Epoch, Instant, NodeId};
 
@@ -40,9 +40,19 @@ pub enum Order {
     },
     /// Gives a switchover up, before its point of no return.
     Abort,
-    /// Asked of a standby: everything that was stored is lost, this node starts
-    /// empty. The operator states that holder and members are stopped (PROTOCOL T4).
+    /// Asked of any node: none takes over by itself for so long.
+    Pause {
+        /// How long.
+        length: Duration,
+    },
+    /// Ends a pause, and acknowledges the automatic failovers so far.
+    Resume,
+    /// Asked of a standby: it leads although something is lost. A whole copy on
+    /// record leads with what it has; any other starts empty, and the operator
+    /// states that holder and members are stopped (PROTOCOL T4).
     ForceStart {
+        /// At most so many acknowledged entries may be lost; `None`: whatever is.
+        accept: Option<u64>,
         /// Only say whether it would be done.
         dry_run: bool,
     },
@@ -57,6 +67,8 @@ pub struct Operated {
     pub node: Option<NodeId>,
     /// The epoch that it began.
     pub epoch: Option<Epoch>,
+    /// Of a forced start: it leads with its state, and is not empty.
+    pub keeps_state: bool,
     /// Its phases on this node, in order.
     pub phases: Vec<(&'static str, Duration)>,
 }
@@ -75,13 +87,22 @@ pub(super) struct Switching {
 }
 
 impl Operated {
+    /// Code of an order of which nobody knows what came.
+    pub const UNKNOWN: &'static str = "outcome_unknown";
+
     pub(super) fn refused(code: &'static str, text: String) -> Self {
         let verdict = Verdict { reasons: vec![Reason { code, text }] };
-        Self { verdict, node: None, epoch: None, phases: Vec::new() }
+        Self { verdict, node: None, epoch: None, keeps_state: false, phases: Vec::new() }
     }
 
     pub(super) fn done() -> Self {
-        Self { verdict: Verdict { reasons: Vec::new() }, node: None, epoch: None, phases: Vec::new() }
+        Self {
+            verdict: Verdict { reasons: Vec::new() },
+            node: None,
+            epoch: None,
+            keeps_state: false,
+            phases: Vec::new(),
+        }
     }
 }
 
@@ -90,7 +111,9 @@ impl Node {
         match call.order.clone() {
             Order::Switchover { to, dry_run } => self.switch_over(now, call, to.as_ref(), dry_run, out),
             Order::Abort => self.abort(now, &call, out),
-            Order::ForceStart { dry_run } => self.force_start(now, call, dry_run, out),
+            Order::Pause { length } => self.order_automation(now, call, Some(length), out),
+            Order::Resume => self.order_automation(now, call, None, out),
+            Order::ForceStart { dry_run, accept } => self.force_start(now, call, dry_run, accept, out),
         }
     }
 
@@ -235,41 +258,17 @@ impl Node {
         out.push(NodeAction::Operated(call.request, answer));
     }
 
-    fn force_start(&mut self, now: Instant, call: OperatorCall, dry_run: bool, out: &mut Vec<NodeAction>) {
-        let refused = match &self.leadership {
-            None => {
-                let text =
-                    "no coordinator keeps the record of who leads: start this node anew as the primary";
-                Err(("no_coordinator", text.to_owned()))
-            }
-            Some(leadership) => leadership.may_force(now, &self.leadership_facts()),
-        };
-        if let Err((code, text)) = refused {
-            return out.push(NodeAction::Operated(call.request, Operated::refused(code, text)));
-        }
-        if dry_run {
-            let done = Operated { node: Some(self.config.me.node.clone()), ..Operated::done() };
-            return out.push(NodeAction::Operated(call.request, done));
-        }
-        let event = LeadershipEvent::Force { actor: call.actor.clone(), reason: call.reason.clone() };
-        self.forcing = Some(call);
-        // Stale content must never be served (PROTOCOL 2.5): gone before the record names this node.
-        self.standby_event(now, StandbyEvent::Discard, out);
-        let wall = self.wall;
-        self.leadership_event(now, wall, event, out);
-    }
-
     /// This node leads: a forced start is answered.
     pub(super) fn forced(&mut self, epoch: Epoch, out: &mut Vec<NodeAction>) {
-        let Some(call) = self.forcing.take() else { return };
+        let Some((call, keeps_state)) = self.forcing.take() else { return };
         let node = Some(self.config.me.node.clone());
-        let done = Operated { node, epoch: Some(epoch), ..Operated::done() };
+        let done = Operated { node, epoch: Some(epoch), keeps_state, ..Operated::done() };
         out.push(NodeAction::Operated(call.request, done));
     }
 
     /// The coordinator did not make this node the holder.
     pub(super) fn not_forced(&mut self, why: &str, out: &mut Vec<NodeAction>) {
-        if let Some(call) = self.forcing.take() {
+        if let Some((call, _)) = self.forcing.take() {
             let refused = Operated::refused("not_elected", why.to_owned());
             out.push(NodeAction::Operated(call.request, refused));
         }

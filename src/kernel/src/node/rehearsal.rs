@@ -31,7 +31,7 @@ impl Node {
             follows: standby.and_then(Standby::followed_epoch),
             seen: self.max_epoch,
             version_refused: standby.is_some_and(Standby::is_version_refused),
-            paused: None,
+            suspended: leadership.and_then(|l| l.automation(self.wall).suspended()),
             proof: proof.map(|(age, age_max)| Proof { age, age_max }),
             coordinator: leadership.map(|l: &Leadership| l.rehearsal(now)),
         })

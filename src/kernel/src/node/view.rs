@@ -60,7 +60,7 @@ impl Node {
             log: self.log.marks(),
             detail,
             rehearsal: self.rehearsal(now),
-            leadership: self.leadership.as_ref().map(|l| l.look(now)),
+            leadership: self.leadership.as_ref().map(|l| l.look(now, self.wall)),
             hold_until,
         }
     }

@@ -31,8 +31,8 @@ pub struct RehearsalFacts {
     pub seen: Epoch,
     /// The primary speaks another version of the protocol.
     pub version_refused: bool,
-    /// Automatic failover is paused, because.
-    pub paused: Option<String>,
+    /// No node takes over by itself: a code, and why.
+    pub suspended: Option<(&'static str, String)>,
     /// Age of the last walk over all homes; `None` where nothing is verified.
     pub proof: Option<Proof>,
     /// The rehearsed transaction; `None` without a coordinator.
@@ -135,8 +135,8 @@ fn surroundings(facts: &RehearsalFacts) -> Vec<Reason> {
         let text = "the primary speaks another version of the replication protocol";
         found.push(reason("version", text.to_owned()));
     }
-    if let Some(why) = &facts.paused {
-        found.push(reason("paused", format!("automatic failover is paused: {why}")));
+    if let Some((code, why)) = &facts.suspended {
+        found.push(reason(code, why.clone()));
     }
     let stale = |p: &&Proof| p.age > p.age_max;
     if let Some(p) = facts.proof.as_ref().filter(stale) {
@@ -194,7 +194,7 @@ mod tests {
             follows: Some(Epoch(3)),
             seen: Epoch(3),
             version_refused: false,
-            paused: None,
+            suspended: None,
             proof: Some(fresh()),
             coordinator: Some(CoordinatorProof::Accepted(fresh())),
         }
@@ -218,7 +218,7 @@ mod tests {
             (|f| f.segments_differ = true, "segments_differ"),
             (|f| f.seen = Epoch(4), "old_epoch"),
             (|f| f.promotion.unsealed = Some("7 homes".into()), "full_sync"),
-            (|f| f.paused = Some("maintenance".into()), "paused"),
+            (|f| f.suspended = Some(("paused", "maintenance".into())), "paused"),
             (|f| f.version_refused = true, "version"),
             (|f| f.proof = Some(Proof { age: 31 * SECOND, ..fresh() }), "stale_proof"),
             (|f| f.items_differ = 4, "items_differ"),

@@ -57,6 +57,7 @@ invariants! {
     NoBusyWait: "machine: after a tick the next deadline lies ahead",
     Liveness: "DESIGN 7: with the faults off, calls are answered",
     Converges: "DESIGN 7: with the faults off, one primary, all others streaming and equal",
+    Restraint: "operators: nobody takes over by itself while that is paused, or after too many of late",
     RecordHolds: "PROTOCOL I6: a copy on record is not discarded",
     VerifySound: "DESIGN 7, K9: verification reports nothing that is not so",
     VerifyComplete: "DESIGN 7, R19: damage to a copy is found, named and repaired",

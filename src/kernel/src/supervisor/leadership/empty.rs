@@ -71,16 +71,11 @@ impl Leadership {
     /// A code, and a sentence for people.
     pub fn may_force(&self, now: Instant, facts: &LeadershipFacts) -> Result<(), (&'static str, String)> {
         let refuse = |code, text: String| Err((code, text));
-        let (Some(holder), Some(isr)) = (self.view.holder(), self.view.in_sync()) else {
+        let (Some(holder), Some(_)) = (self.view.holder(), self.view.in_sync()) else {
             return refuse("no_record", "the records of this cluster are not known here".to_owned());
         };
         if facts.role != Role::Standby {
             return refuse("not_standby", format!("this node is {}", facts.role));
-        }
-        if isr.holds(facts.copy) && facts.unfit.is_none() {
-            let text = "this copy is in the in-sync set: it takes over without loss, or `failover` without \
-                        --force makes it";
-            return refuse("not_needed", text.to_owned());
         }
         if !self.alive_has_stopped(now) {
             let text = format!(
@@ -103,7 +98,7 @@ impl Leadership {
         (actor, reason): (&str, String),
         out: &mut Vec<LeadershipAction>,
     ) {
-        let me = self.own_record(facts, cause, &reason, actor);
+        let me = self.own_record(facts, cause, &reason, actor, wall);
         let isr = IsrRecord {
             members: vec![self.own_member(facts.copy)],
             silent: Vec::new(),
@@ -112,7 +107,8 @@ impl Leadership {
             read_ttl_max: self.config.read_ttl_max,
         };
         let history = self.own_history(cause, &reason, actor, wall);
-        let transaction = forced(self.view.base(), self.view.alive.modified(), me, isr, history);
+        let automation = self.automation_seen().filter(|_| cause == EpochCause::ColdStart);
+        let transaction = forced(self.view.base(), self.view.alive.modified(), automation, me, isr, history);
         out.push(LeadershipAction::Warn(cause.as_str(), reason.clone()));
         out.push(LeadershipAction::Stand(reason));
         self.transact(now, Purpose::Takeover, transaction, out);

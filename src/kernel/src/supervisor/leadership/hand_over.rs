@@ -53,6 +53,7 @@ impl Leadership {
             nonce: self.nonce(),
             quiet: true,
             previous: self.view.recorded_epoch(),
+            automatic: self.automatic_changes(EpochCause::Switchover, &order.actor, wall),
         };
         let mut history = self.own_history(EpochCause::Switchover, &order.reason, &order.actor, wall);
         history.node = order.to.node.clone();

@@ -128,6 +128,7 @@ impl Leadership {
             | Purpose::Rehearsal
             | Purpose::HandOver
             | Purpose::HandOverDry
+            | Purpose::Automation
             | Purpose::Withdraw => {}
         }
     }

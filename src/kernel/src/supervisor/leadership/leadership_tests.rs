@@ -29,6 +29,7 @@ fn config(node: &str, mooncake: Option<&str>) -> LeadershipConfig {
         ack: AckMode::Sync,
         read_ttl_max: Duration::from_secs(10),
         cold_start: true,
+        flaps: FlapLimit::OFF,
         seed: 1,
     }
 }
@@ -61,7 +62,7 @@ fn led_by_a(copies: &[u128]) -> RecordStore<Key, Value> {
     let mut a = Leadership::new(config("a", None));
     let mut out = Vec::new();
     let facts = LeadershipFacts { copy: CopyId(1), ..bench(RecordStore::default()).facts };
-    let nothing = store.read(&[Key::Epoch, Key::Isr, Key::Alive, Key::MasterView]);
+    let nothing = store.read(&Key::GROUND);
     a.on(ms(1), WallTime(0), LeadershipEvent::Seen(nothing), &facts, &mut out);
     for action in out {
         if let LeadershipAction::Transact(_, txn) = action {
@@ -139,11 +140,15 @@ impl Bench {
             LeadershipAction::HandedOver(Ok(epoch)) => format!("handed over e{epoch}"),
             LeadershipAction::HandedOver(Err(_)) => "not handed over".into(),
             LeadershipAction::Warn(code, _) => format!("warn {code}"),
+            LeadershipAction::Automated(answer) => format!("{answer:?}"),
+            LeadershipAction::Automation(_, news) => {
+                format!("news {}", format!("{news:?}").split('(').next().unwrap_or_default())
+            }
         }
     }
 
     fn see(&mut self, at: u64) -> Vec<String> {
-        let read = self.store.read(&[Key::Epoch, Key::Isr, Key::Alive, Key::MasterView]);
+        let read = self.store.read(&Key::GROUND);
         self.on(at, LeadershipEvent::Seen(read))
     }
 
@@ -372,7 +377,7 @@ fn a_holder_steps_down_when_any_of_its_transactions_finds_another_epoch() {
             Some(Value::History(history)) => history.clone(),
             other => unreachable!("{other:?}"),
         };
-    b.store.apply(&takeover(base, None, other, history)).expect("no key twice");
+    b.store.apply(&takeover(base, None, None, other, history)).expect("no key twice");
     assert_eq!(b.answer(110), ["step down e3", "follow b at b:2"]);
     // And what it would have renewed is not renewed any more.
     b.facts.role = Role::Standby;
@@ -572,3 +577,6 @@ fn an_operator_may_not_force_what_needs_no_force_or_may_still_be_alive() {
     let sent = b.on(late, LeadershipEvent::Force { actor, reason });
     assert_eq!(sent, ["warn forced_failover", "stand: both hosts burnt", "transact Epoch Alive History Isr"]);
 }
+
+#[path = "automation_tests.rs"]
+mod automation;

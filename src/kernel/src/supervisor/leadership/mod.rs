@@ -4,6 +4,7 @@
 //! The machine sees records and facts, never a service: the node composes it
 //! with the replication machines, the shell carries its transactions out.
 
+mod automation;
 mod empty;
 mod hand_over;
 mod holder;
@@ -11,11 +12,12 @@ mod rehearse;
 mod standby;
 mod view;
 
+pub use automation::{AutomationAnswer, AutomationNews, AutomationOrder};
 pub use view::{HolderView, LeadershipView};
 
 use std::time::Duration;
 
-use super::Role;
+use super::{FlapLimit, Role};
 use crate::coordination::{
     EpochCause, EpochRecord, HistoryId, HistoryRecord, IsrMember, IsrRecord, Key, Outcome, RecordView,
     Records, Revision, Transaction, TransactionOutcome, Value, Versioned,
@@ -66,6 +68,8 @@ pub struct LeadershipConfig {
     pub read_ttl_max: Duration,
     /// Starts empty by itself when every copy on record is proved to be gone.
     pub cold_start: bool,
+    /// Automatic changes of the holder that are too many.
+    pub flaps: FlapLimit,
     /// Seed of nonces, fresh in each process.
     pub seed: u64,
 }
@@ -125,6 +129,8 @@ pub enum LeadershipEvent {
         /// Why.
         reason: String,
     },
+    /// An operator speaks about automatic changes of the holder.
+    Automation(Box<AutomationOrder>),
     /// Time has passed.
     Tick,
 }
@@ -191,6 +197,10 @@ pub enum LeadershipAction {
     /// What came of a hand-over: the epoch that it began (of a dry run, 0), or why
     /// not. Then this node still leads, as far as is known, and may speak again.
     HandedOver(Result<Epoch, String>),
+    /// What came of an operator's word about automatic changes.
+    Automated(AutomationAnswer),
+    /// News of the word on record at this revision.
+    Automation(Revision, AutomationNews),
     /// People should know.
     Warn(&'static str, String),
 }
@@ -210,6 +220,8 @@ enum Purpose {
     HandOverDry,
     /// Kills one that was not answered.
     Withdraw,
+    /// An operator's word about automatic changes.
+    Automation,
 }
 
 /// A transaction on its way.
@@ -262,6 +274,7 @@ pub struct Leadership {
     /// An operator's wish that this node lead: who, and why.
     wish: Option<(String, String)>,
     rehearsed: rehearse::Rehearsed,
+    told: automation::Told,
     /// When the coordinator last answered, and how often it did not.
     answered_at: Option<Instant>,
     /// When the next member is asked after, and how many were.
@@ -298,6 +311,7 @@ impl Leadership {
             waiting: None,
             wish: None,
             rehearsed: rehearse::Rehearsed::default(),
+            told: automation::Told::default(),
             answered_at: None,
             ask_at: now,
             asked: 0,
@@ -373,8 +387,10 @@ impl Leadership {
                 return self.start_empty(now, wall, facts, cause, (&actor, reason), out);
             }
             LeadershipEvent::HandOver(order) => self.hand_over(now, wall, &order, facts, out),
+            LeadershipEvent::Automation(order) => self.set_automation(now, wall, *order, out),
             LeadershipEvent::Tick => {}
         }
+        self.tell_automation(wall, out);
         self.review(now, wall, facts, out);
     }
 
@@ -525,6 +541,10 @@ impl Leadership {
                 self.calls.remove(&id);
                 self.rehearsal_done(now, &call, outcome);
             }
+            Purpose::Automation => {
+                self.calls.remove(&id);
+                self.automation_done(outcome, out);
+            }
             Purpose::Isr(_) | Purpose::Renew | Purpose::Publish | Purpose::History => {
                 self.calls.remove(&id);
                 self.holder_done(now, &call, outcome, out);
@@ -539,6 +559,7 @@ impl Leadership {
             Key::Epoch => self.view.epoch.record.as_ref().map(|r| r.created),
             Key::Isr => self.view.isr.record.as_ref().map(|r| r.created),
             Key::Alive => self.view.alive.record.as_ref().map(|r| r.created),
+            Key::Automation => self.view.automation.record.as_ref().map(|r| r.created),
             Key::MasterView => self.view.master_view.record.as_ref().map(|r| r.created),
             Key::History(_) | Key::Rehearsal(_) => None,
         };
@@ -581,6 +602,7 @@ impl Leadership {
         cause: EpochCause,
         reason: &str,
         actor: &str,
+        wall: WallTime,
     ) -> EpochRecord {
         EpochRecord {
             holder: self.config.node.clone(),
@@ -593,6 +615,7 @@ impl Leadership {
             nonce: self.nonce(),
             quiet: false,
             previous: self.view.recorded_epoch(),
+            automatic: self.automatic_changes(cause, actor, wall),
         }
     }
 

@@ -8,7 +8,7 @@ use crate::coordination::{
 use crate::types::{Epoch, Instant, WallTime, up};
 
 /// Who wants what the machine decides by itself.
-const ACTOR: &str = "supervisor";
+pub(super) const ACTOR: &str = "supervisor";
 
 /// What speaks for a takeover now, or what is still missing.
 enum Case {
@@ -38,7 +38,7 @@ impl Leadership {
         if self.view.epoch.record.is_none() {
             return self.found(now, wall, facts, out);
         }
-        match self.case(now, facts) {
+        match self.case(now, wall, facts) {
             Case::Against(why) => {
                 self.waiting = Some(why);
                 self.rehearse(now, wall, facts, out);
@@ -73,7 +73,7 @@ impl Leadership {
             return;
         }
         let reason = "no node leads this cluster yet";
-        let me = self.own_record(facts, EpochCause::Bootstrap, reason, ACTOR);
+        let me = self.own_record(facts, EpochCause::Bootstrap, reason, ACTOR, wall);
         let isr = IsrRecord {
             members: vec![self.own_member(facts.copy)],
             silent: Vec::new(),
@@ -87,7 +87,7 @@ impl Leadership {
     }
 
     /// PROTOCOL T1.
-    fn case(&self, now: Instant, facts: &LeadershipFacts) -> Case {
+    fn case(&self, now: Instant, wall: WallTime, facts: &LeadershipFacts) -> Case {
         let (Some(holder), Some(isr)) = (self.view.holder(), self.view.in_sync()) else {
             return Case::Against("the records are not complete".to_owned());
         };
@@ -98,7 +98,12 @@ impl Leadership {
             return Case::Against(format!("epoch {seen} was seen, but the record is of epoch {recorded}"));
         }
         if !isr.holds(facts.copy) && !mutant!(NonIsrTakeover) {
-            return self.cold_case(now, facts).map_or_else(Case::Against, Case::Cold);
+            let cold = self.cold_case(now, facts);
+            return match (cold, self.automation(wall).suspended()) {
+                (Ok(_), Some((_, why))) => Case::Against(why),
+                (Ok(reason), None) => Case::Cold(reason),
+                (Err(why), _) => Case::Against(why),
+            };
         }
         if let Some(why) = &facts.unfit {
             return Case::Against(why.clone());
@@ -112,6 +117,10 @@ impl Leadership {
         }
         if let Some((actor, reason)) = wish {
             return Case::For(actor, reason);
+        }
+        // The last word: nothing else is in the way, and people may read it for days.
+        if let Some((_, why)) = self.automation(wall).suspended() {
+            return Case::Against(why);
         }
         let found = if facts.refused {
             format!("{} has closed its stream and refuses a new one", holder.holder)
@@ -143,9 +152,10 @@ impl Leadership {
     ) {
         let is_silent = self.view.in_sync().is_some_and(|isr| isr.silent.contains(&facts.copy));
         let alive = is_silent.then(|| self.view.alive.modified());
-        let me = self.own_record(facts, EpochCause::Failover, &reason, &actor);
+        let automation = self.automation_seen().filter(|_| actor == ACTOR);
+        let me = self.own_record(facts, EpochCause::Failover, &reason, &actor, wall);
         let history = self.own_history(EpochCause::Failover, &reason, &actor, wall);
-        let transaction = takeover(self.view.base(), alive, me, history);
+        let transaction = takeover(self.view.base(), alive, automation, me, history);
         // First of all no more promises to the former holder (PROTOCOL T2).
         out.push(LeadershipAction::Stand(reason));
         self.transact(now, Purpose::Takeover, transaction, out);

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::Leadership;
 use crate::coordination::EpochRecord;
-use crate::types::{CopyId, Epoch, Instant, NodeId};
+use crate::supervisor::Automation;
+use crate::types::{CopyId, Epoch, Instant, NodeId, WallTime};
 
 /// Who leads, says the record.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +33,8 @@ pub struct LeadershipView {
     pub unanswered: u64,
     /// As standby: why it does not take over. The sentence of the last decision.
     pub waiting: Option<String>,
+    /// May nodes change the holder by themselves?
+    pub automation: Automation,
     /// As primary: Mooncake's clients are sent here.
     pub published: bool,
 }
@@ -39,7 +42,7 @@ pub struct LeadershipView {
 impl Leadership {
     /// What operators see.
     #[must_use]
-    pub fn look(&self, now: Instant) -> LeadershipView {
+    pub fn look(&self, now: Instant, wall: WallTime) -> LeadershipView {
         let holder = |r: &EpochRecord| HolderView {
             node: r.holder.clone(),
             address: r.address.clone(),
@@ -52,6 +55,7 @@ impl Leadership {
             answered: self.answered_at.map(|at| now.since(at)),
             unanswered: self.unanswered,
             waiting: self.waiting.clone(),
+            automation: self.automation(wall),
             published: self.holding.as_ref().is_some_and(|h| h.published.is_some()),
         }
     }

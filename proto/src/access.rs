@@ -1,0 +1,140 @@
+//! How a program dials nodes: over TLS or not, and as whom.
+
+use std::path::PathBuf;
+use std::sync::OnceLock;
+
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::service::Interceptor;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
+use tonic::{Request, Status};
+
+/// A connection that shows who it is with each call.
+pub type Channel = InterceptedService<tonic::transport::Channel, Bearer>;
+
+/// Files that say how to dial.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AccessFiles {
+    /// Holds the token of operators and peers.
+    pub token: Option<PathBuf>,
+    /// Certificates of whom we believe; TLS is spoken when it is given.
+    pub ca: Option<PathBuf>,
+    /// Our own certificate, and its key.
+    pub identity: Option<(PathBuf, PathBuf)>,
+}
+
+/// How to dial, and as whom.
+#[derive(Clone, Default)]
+pub struct Access {
+    tls: Option<ClientTlsConfig>,
+    bearer: Bearer,
+}
+
+impl std::fmt::Debug for Access {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (tls, token) = (self.tls.is_some(), self.bearer.0.is_some());
+        f.debug_struct("Access").field("tls", &tls).field("token", &token).finish()
+    }
+}
+
+/// Shows the token, if there is one.
+#[derive(Clone, Default)]
+pub struct Bearer(Option<MetadataValue<Ascii>>);
+
+impl Interceptor for Bearer {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        if let Some(token) = &self.0 {
+            request.metadata_mut().insert("authorization", token.clone());
+        }
+        Ok(request)
+    }
+}
+
+/// Reads a token: one line without white space around it.
+///
+/// # Errors
+/// Names the file, and what was expected.
+pub fn read_token(file: &PathBuf) -> Result<String, String> {
+    let text = std::fs::read_to_string(file).map_err(|e| format!("cannot read {}: {e}", file.display()))?;
+    let token = text.trim();
+    let visible = token.bytes().all(|b| b.is_ascii_graphic());
+    if token.len() < TOKEN_MIN || !visible {
+        return Err(format!(
+            "{} holds no token: expected one line of at least {TOKEN_MIN} visible ASCII characters",
+            file.display()
+        ));
+    }
+    Ok(token.to_owned())
+}
+
+/// Characters of a token: fewer can be guessed.
+const TOKEN_MIN: usize = 16;
+
+impl Access {
+    /// Reads the files.
+    ///
+    /// # Errors
+    /// Names the file, and what is wrong with it.
+    pub fn load(files: &AccessFiles) -> Result<Self, String> {
+        let pem =
+            |file: &PathBuf| std::fs::read(file).map_err(|e| format!("cannot read {}: {e}", file.display()));
+        let ca = files.ca.as_ref().map(pem).transpose()?;
+        let tls = ca.map(|ca| ClientTlsConfig::new().ca_certificate(Certificate::from_pem(ca)));
+        let tls = match (tls, &files.identity) {
+            (Some(tls), Some((certificate, key))) => {
+                Some(tls.identity(Identity::from_pem(pem(certificate)?, pem(key)?)))
+            }
+            (tls, _) => tls,
+        };
+        let token = files.token.as_ref().map(read_token).transpose()?;
+        // Visible ASCII is always a header's value.
+        let bearer = Bearer(token.and_then(|t| format!("Bearer {t}").parse().ok()));
+        Ok(Self { tls, bearer })
+    }
+
+    /// What is dialled at this `host:port`.
+    ///
+    /// # Errors
+    /// When it is no address, or TLS cannot be spoken with what the files hold.
+    pub fn endpoint(&self, address: &str) -> Result<Endpoint, String> {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        let endpoint = Endpoint::from_shared(format!("{scheme}://{address}"))
+            .map_err(|_| format!("`{address}` is not an address: expected host:port"))?;
+        match &self.tls {
+            Some(tls) => endpoint
+                .tls_config(tls.clone())
+                .map_err(|e| format!("TLS cannot be spoken with these certificates: {}", root_cause(&e))),
+            None => Ok(endpoint),
+        }
+    }
+
+    /// Shows who we are on this connection.
+    #[must_use]
+    pub fn sign(&self, channel: tonic::transport::Channel) -> Channel {
+        InterceptedService::new(channel, self.bearer.clone())
+    }
+}
+
+static OWN: OnceLock<Access> = OnceLock::new();
+
+/// Says once how this process dials: its flags say so, for all that it does.
+pub fn set_own(access: Access) {
+    // A second word would come too late for what was dialled already.
+    let _ = OWN.set(access);
+}
+
+/// How this process dials.
+#[must_use]
+pub fn own() -> &'static Access {
+    OWN.get_or_init(Access::default)
+}
+
+/// The innermost cause: "connection refused" rather than "transport error".
+#[must_use]
+pub fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
+}

@@ -1,0 +1,68 @@
+//! Who may order a node about, and follow it.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use standfast_proto::access::AccessFiles;
+
+/// Flags of `serve` about security.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Security")]
+pub struct SecurityArgs {
+    /// File with the token that operators and other nodes show; the same on all
+    /// nodes
+    #[arg(long, value_name = "FILE")]
+    pub operator_token_file: Option<PathBuf>,
+    /// This node's certificate, PEM; gRPC is then served over TLS only
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+    /// Its key, PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+    /// Certificates of the authority, PEM: other nodes are believed by it, and
+    /// operators and nodes may show a certificate of it in place of the token
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub tls_ca: Option<PathBuf>,
+}
+
+/// Where secrets and certificates are.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SecurityConfig {
+    /// The token's file.
+    pub token: Option<PathBuf>,
+    /// Certificate and key.
+    pub identity: Option<(PathBuf, PathBuf)>,
+    /// The authority.
+    pub ca: Option<PathBuf>,
+}
+
+impl SecurityArgs {
+    /// What the flags say.
+    #[must_use]
+    pub fn config(&self) -> SecurityConfig {
+        SecurityConfig {
+            token: self.operator_token_file.clone(),
+            identity: self.tls_cert.clone().zip(self.tls_key.clone()),
+            ca: self.tls_ca.clone(),
+        }
+    }
+}
+
+impl SecurityConfig {
+    /// Operators and peers have to prove who they are.
+    #[must_use]
+    pub fn asks_for_proof(&self) -> bool {
+        self.token.is_some() || self.ca.is_some()
+    }
+
+    /// How this node dials others. Without an authority TLS is believed by its own certificate.
+    #[must_use]
+    pub fn access(&self) -> AccessFiles {
+        let own = self.identity.as_ref().map(|(certificate, _)| certificate.clone());
+        AccessFiles {
+            token: self.token.clone(),
+            ca: self.ca.clone().or(own),
+            identity: self.identity.clone().filter(|_| self.ca.is_some()),
+        }
+    }
+}
