@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use standfast_kernel::coordination::Revision;
 use standfast_kernel::node::{Node, NodeConfig};
 use standfast_kernel::oplog::LogLimits;
-use standfast_kernel::replication::{Identity, ReplicationConfig, ReplicationTimes};
+use standfast_kernel::replication::{Degrade, Identity, ReplicationConfig, ReplicationTimes};
 use standfast_kernel::supervisor::{LeadershipConfig, LeadershipTimes};
 use standfast_kernel::types::{CopyId, Epoch};
 use standfast_proto::access;
@@ -283,6 +283,7 @@ async fn build(config: ServeConfig) -> anyhow::Result<App> {
     let facts = StatusFacts {
         me,
         ack: config.ack,
+        degrade: config.coordinator.as_ref().map(|c| c.degrade),
         mooncake: mooncake_address,
         http: http_address,
         peer: config.peer.clone(),
@@ -513,6 +514,7 @@ fn node_config(config: &ServeConfig, me: Identity, mooncake: Option<String>, see
             verify: config.verify,
             ship: config.ship,
             loss: config.loss,
+            degrade: config.coordinator.as_ref().map_or(Degrade::Available, |c| c.degrade),
         },
         master: config.master.clone(),
         log: LogLimits { bytes: config.log_bytes, ..LogLimits::default() },

@@ -6,7 +6,9 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::Args;
+use standfast_kernel::replication::Degrade;
 use standfast_kernel::supervisor::FlapLimit;
+use standfast_kernel::types::limits;
 
 use super::is_host_port;
 
@@ -57,6 +59,15 @@ pub enum ColdStart {
     Ask,
 }
 
+/// What happens when too few standbys are in sync.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum DegradeMode {
+    /// A standby that is lost leaves the in-sync set, and writes go on without it.
+    Available,
+    /// Writes are refused while fewer than `--min-insync` standbys are in sync.
+    Strict,
+}
+
 /// Flags of `serve` about leadership.
 #[derive(Debug, Clone, Args)]
 pub struct CoordinatorArgs {
@@ -90,6 +101,13 @@ pub struct CoordinatorArgs {
     /// ask waits for `standfast failover --force`
     #[arg(long, value_name = "HOW", default_value = "auto")]
     pub cold_start: ColdStart,
+    /// When a standby is lost: available goes on without it, strict refuses writes
+    /// while fewer than --min-insync standbys are in sync
+    #[arg(long, value_name = "HOW", default_value = "available")]
+    pub degrade: DegradeMode,
+    /// Standbys that must be in sync for --degrade strict to take a write
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub min_insync: u32,
     /// So many automatic failovers within the window stop further ones, until
     /// somebody acknowledges them (`standfast resume`); 0 is no limit
     #[arg(long, value_name = "N", default_value_t = 3)]
@@ -122,6 +140,8 @@ pub struct CoordinatorConfig {
     pub renew: Duration,
     /// Starts empty by itself when every copy on record is gone.
     pub cold_start: bool,
+    /// What happens when a standby is lost.
+    pub degrade: Degrade,
     /// Automatic failovers that are too many.
     pub flaps: FlapLimit,
 }
@@ -146,7 +166,24 @@ impl CoordinatorArgs {
         grant_ms: u64,
         wrong: &mut Vec<String>,
     ) -> Option<CoordinatorConfig> {
-        let CoordinatorUrl::Served(kind, members) = &self.coordinator else { return None };
+        let strict = self.degrade == DegradeMode::Strict;
+        let CoordinatorUrl::Served(kind, members) = &self.coordinator else {
+            if strict {
+                wrong.push(
+                    "--degrade is strict: expected a --coordinator beside it; without one a pair always waits \
+                     for its standby"
+                        .to_owned(),
+                );
+            }
+            return None;
+        };
+        if !(1..=limits::STANDBYS_MAX as u32).contains(&self.min_insync) {
+            wrong.push(format!(
+                "--min-insync is {}: expected 1 to {}",
+                self.min_insync,
+                limits::STANDBYS_MAX
+            ));
+        }
         self.check(heartbeat_ms, grant_ms, wrong);
         let ms = Duration::from_millis;
         Some(CoordinatorConfig {
@@ -158,6 +195,11 @@ impl CoordinatorArgs {
             lease: ms(self.lease_ms),
             renew: ms(self.renew_ms),
             cold_start: self.cold_start == ColdStart::Auto,
+            degrade: if strict {
+                Degrade::Strict { min_insync: self.min_insync }
+            } else {
+                Degrade::Available
+            },
             flaps: FlapLimit {
                 changes: self.failover_limit,
                 window: Duration::from_secs(self.failover_window_s),

@@ -405,6 +405,8 @@ mod tests {
             ("--node a --role primary --webhook h:80", "expected http://host:port/path"),
             ("--node a --role primary --trace-sample ratio:7", "`ratio:7` is no sampling rule"),
             ("--node a --role primary --mooncake 50051", "invalid socket address"),
+            ("--node a --role primary --degrade strict", "--degrade is strict: expected a --coordinator"),
+            ("--node a --coordinator etcd://h:1 --min-insync 0", "--min-insync is 0: expected 1 to 16"),
             ("--node a", "--role is missing"),
             ("--node a --coordinator etcd://h", "etcd://HOST:PORT"),
             ("--node a --coordinator etcd://h:1 --role primary", "--role is given"),

@@ -198,8 +198,9 @@ fn ids_are_unique_and_no_panel_covers_another() {
     assert_eq!(uids.len(), 6);
 }
 
+/// "Dashboard exists": with a data source that only its author has, and no panel about what a takeover would do.
 #[test]
-fn every_data_source_is_a_variable_and_only_the_import_asks_for_one() {
+fn trap_09_every_data_source_is_a_variable_and_only_the_import_asks_for_one() {
     fn sources<'a>(value: &'a Value, found: &mut Vec<&'a Value>) {
         match value {
             Value::Object(map) => {
@@ -222,6 +223,15 @@ fn every_data_source_is_a_variable_and_only_the_import_asks_for_one() {
                 json["templating"]["list"].as_array().expect("a list").iter().map(|v| &v["name"]).collect();
             assert_eq!(names, ["datasource", "traces", "cluster", "node"]);
         }
+    }
+}
+
+#[test]
+fn trap_09_the_first_screen_says_whether_a_takeover_would_keep_the_index() {
+    let asked: Vec<String> =
+        all_boards()[0].panels().flat_map(|panel| panel.targets.iter().map(|t| t.expr.clone())).collect();
+    for name in ["promotable", "replication_lag", "in_sync_copies"] {
+        assert!(asked.iter().any(|expr| expr.contains(name)), "no panel asks for {name}: {asked:#?}");
     }
 }
 

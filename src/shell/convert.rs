@@ -216,21 +216,24 @@ fn record_to_wire(r: InSyncRecord) -> v1::InSyncRecord {
     let members = r.members.into_iter().map(|(copy, node)| v1::InSyncMember {
         copy: copy_id_to_wire(copy),
         node: node.to_string(),
-        silent: false,
+        silent: r.silent.contains(&copy),
     });
     v1::InSyncRecord {
         revision: r.revision,
         members: members.collect(),
         ack_mode: ack_to_wire(r.ack).into(),
-        min_insync: 0,
+        min_insync: r.min_insync,
         read_ttl_max_ms: r.read_ttl_max.as_millis() as u64,
     }
 }
 
 fn record_from_wire(r: v1::InSyncRecord) -> Result<InSyncRecord, BadValue> {
     let member = |m: v1::InSyncMember| Ok((copy_id_from_wire(&m.copy)?, m.node.parse::<NodeId>()?));
+    let silent = r.members.iter().filter(|m| m.silent).map(|m| copy_id_from_wire(&m.copy));
     Ok(InSyncRecord {
         revision: r.revision,
+        silent: silent.collect::<Result<_, BadValue>>()?,
+        min_insync: r.min_insync,
         members: r.members.into_iter().map(member).collect::<Result<_, BadValue>>()?,
         ack: match v1::AckMode::try_from(r.ack_mode) {
             Ok(v1::AckMode::Sync) => AckMode::Sync,

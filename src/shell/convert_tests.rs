@@ -11,6 +11,8 @@ fn record() -> InSyncRecord {
     InSyncRecord {
         revision: 4,
         members: vec![(CopyId(1), node("a")), (CopyId(u128::MAX), node("b"))],
+        silent: vec![CopyId(u128::MAX)],
+        min_insync: 1,
         ack: AckMode::Async,
         read_ttl_max: Duration::from_secs(10),
     }

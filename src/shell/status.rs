@@ -17,8 +17,8 @@ use standfast_kernel::api::Refusal;
 use standfast_kernel::master::EvictionStats;
 use standfast_kernel::node::{NodeView, RoleView};
 use standfast_kernel::replication::{
-    AbsentView, CopyingView, Identity, InSyncRecord, LinkView, PROTOCOL_VERSION, PeerState, PeerView,
-    PrimaryView, StandbyView,
+    AbsentView, CopyingView, Degrade, Identity, InSyncRecord, LinkView, PROTOCOL_VERSION, PeerState,
+    PeerView, PrimaryView, StandbyView,
 };
 use standfast_kernel::store::{MetadataStore, OffsetAllocator};
 use standfast_kernel::supervisor::{Answer, Role};
@@ -30,6 +30,9 @@ use crate::ports::Notifier;
 use crate::telemetry::otel::Tracer;
 use crate::telemetry::{self, Times};
 
+/// A standby that said nothing for so long is called silent.
+const SILENT_AFTER: Duration = Duration::from_secs(1);
+
 /// What never changes while the process lives.
 #[derive(Debug)]
 pub struct StatusFacts {
@@ -37,6 +40,8 @@ pub struct StatusFacts {
     pub me: Identity,
     /// When replies go out.
     pub ack: AckMode,
+    /// What happens when a standby is lost; without a coordinator writes wait for it.
+    pub degrade: Option<Degrade>,
     /// Address of the Mooncake port, if it has one.
     pub mooncake: Option<String>,
     /// Address of the HTTP port, if it has one.
@@ -268,12 +273,18 @@ impl StatusBoard {
         let streamed = |c: &&CopyingView| p.peers.iter().all(|peer| peer.node != c.node);
         let copying = p.copies.iter().filter(streamed).map(|c| full_sync::copying_peer(c, tail));
         status.standbys = connected.chain(absent).chain(copying).collect();
+        let silent =
+            |peer: &v1::Peer| p.record.silent.iter().any(|c| peer.copy.as_deref() == Some(&*c.to_string()));
+        status.standbys.iter_mut().for_each(|peer| peer.silent = silent(peer));
         status.in_sync = Some(in_sync_set(&p.record));
         status.verification = Some(verification::of_primary(&p.recount));
         let gate = &p.gate;
         let may_answer = gate.may_answer(view.at);
         let alone = gate.rights_until == standfast_kernel::types::Instant::MAX;
         let reason = match (may_answer, alone) {
+            (true, _) if gate.admission.degraded => {
+                "it answers reads only: fewer standbys are in sync than --min-insync demands"
+            }
             (true, true) => "alone in the in-sync set: a crash now loses everything",
             (true, false) => "every in-sync standby has promised to let nobody else speak",
             (false, _) if view.at < gate.serve_at => {
@@ -317,7 +328,13 @@ impl StatusBoard {
             next_attempt_in_ms: next_attempt,
             lag: Some(own_lag(s)),
             sealed: s.full_sync.is_none(),
-            progress: s.full_sync.as_ref().map(full_sync::own_progress),
+            // Once homes are there, entries are what it lacks.
+            progress: s
+                .catch_up
+                .as_ref()
+                .filter(|_| !s.in_sync)
+                .map(full_sync::catching_up)
+                .or_else(|| s.full_sync.as_ref().map(full_sync::own_progress)),
             full_syncs: Some(u64::from(s.full_syncs)),
             grant_given_remaining_ms: Some(ms(s.promise_left)).filter(|ms| *ms > 0),
             ..v1::Upstream::default()
@@ -462,7 +479,7 @@ fn in_sync_set(r: &InSyncRecord) -> v1::InSyncSet {
     let members = r.members.iter().map(|(copy, node)| v1::InSyncCopy {
         copy: copy.to_string(),
         node: node.to_string(),
-        silent: false,
+        silent: r.silent.contains(copy),
     });
     v1::InSyncSet {
         members: members.collect(),
@@ -474,7 +491,7 @@ fn in_sync_set(r: &InSyncRecord) -> v1::InSyncSet {
 
 fn connected_peer(p: &PeerView, tail: Seq) -> v1::Peer {
     let (stream, reason) = match p.state {
-        PeerState::Streaming => (v1::StreamState::Streaming, None),
+        PeerState::Streaming => (v1::StreamState::Streaming, silence(p)),
         PeerState::CatchingUp => (v1::StreamState::CatchingUp, None),
         PeerState::Sealing => {
             let why = "replays what came while its copy of the state was made";
@@ -505,8 +522,15 @@ fn connected_peer(p: &PeerView, tail: Seq) -> v1::Peer {
         grant_remaining_ms: Some(ms(p.grant_left)),
         in_sync: p.in_sync,
         quarantined: Some(u64::from(p.quarantined)),
+        progress: p.catch_up.as_ref().filter(|_| !p.in_sync).map(full_sync::catching_up),
         ..v1::Peer::default()
     }
+}
+
+/// Why a connected standby counts for nothing although it lacks nothing.
+fn silence(p: &PeerView) -> Option<String> {
+    let silent = p.grant_left.is_zero() && p.last_contact > SILENT_AFTER;
+    silent.then(|| "its connection is open, but it says nothing: it is stopped or cut off".to_owned())
 }
 
 /// An in-sync copy without a connection: its positions are the last known, its

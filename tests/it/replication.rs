@@ -1,8 +1,12 @@
 //! Standbys that come, die and return while a cluster is at work. `cargo xtask
 //! e2e replication` runs these with as many objects and as often as it is told.
 
+mod degrade;
+mod resets;
+mod watch;
+
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -11,7 +15,7 @@ use standfast_proto::v1::master_client::MasterClient;
 use tokio::time::Instant;
 use tonic::transport::Channel;
 
-use crate::node::{CLIENT, Node, segment};
+use crate::node::{CLIENT, Node, PATIENCE, segment};
 
 /// Objects of a batch.
 const BATCH: u64 = 500;
@@ -78,13 +82,15 @@ async fn in_sync(node: &Node) -> v1::NodeStatus {
 /// A writer that never stops, and how long each of its calls took.
 struct Load {
     stop: Arc<AtomicBool>,
+    calls: Arc<AtomicU64>,
     task: tokio::task::JoinHandle<Vec<Duration>>,
 }
 
 impl Load {
     async fn on(node: &Node) -> Self {
         let (mut client, stop) = (node.master().await, Arc::new(AtomicBool::new(false)));
-        let stopped = Arc::clone(&stop);
+        let (stopped, calls) = (Arc::clone(&stop), Arc::new(AtomicU64::new(0)));
+        let counted = Arc::clone(&calls);
         let task = tokio::spawn(async move {
             let mut took = Vec::new();
             let mut first = 1 << 40;
@@ -92,17 +98,34 @@ impl Load {
                 let begun = Instant::now();
                 put(&mut client, first, 10).await;
                 took.push(begun.elapsed());
+                counted.fetch_add(1, Ordering::Relaxed);
                 first += 10;
             }
             took
         });
-        Self { stop, task }
+        Self { stop, calls, task }
+    }
+
+    /// Waits until so many more calls were answered.
+    async fn has_written(&self, more: u64) {
+        let wanted = self.calls.load(Ordering::Relaxed) + more;
+        let waiting = async {
+            while self.calls.load(Ordering::Relaxed) < wanted {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, waiting).await.expect("writes go on");
+    }
+
+    /// Ends it; how long each call took. None failed.
+    async fn calls(self) -> Vec<Duration> {
+        self.stop.store(true, Ordering::Relaxed);
+        self.task.await.expect("no call failed")
     }
 
     /// Objects written, and the longest of all calls but one in a hundred.
     async fn end(self) -> (u64, Duration) {
-        self.stop.store(true, Ordering::Relaxed);
-        let mut took = self.task.await.expect("no call failed");
+        let mut took = self.calls().await;
         took.sort_unstable();
         (took.len() as u64 * 10, took.get(took.len() * 99 / 100).copied().unwrap_or_default())
     }

@@ -81,7 +81,7 @@ async fn the_end_of_the_log_and_the_slowest_writes_are_listed() {
     assert_eq!(ops, ["PUT_END", "PUT_START"], "of `two`");
     assert_eq!(newest[0].seq, newest[1].seq + 1, "the newest first");
     assert!(
-        newest[0].request.is_some_and(|request| request.replied_ns.is_some()),
+        newest[0].request.as_ref().is_some_and(|request| request.replied_ns.is_some()),
         "in sync mode it has waited"
     );
     let tail = newest[0].tail;

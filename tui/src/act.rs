@@ -90,7 +90,7 @@ pub(crate) enum Stage {
     /// The dry run is under way.
     Asking,
     /// What would happen, and the name as typed so far. No forecast = there is no dry run of this.
-    Confirm { forecast: Option<Forecast>, typed: String, wrong: bool },
+    Confirm { forecast: Option<Box<Forecast>>, typed: String, wrong: bool },
     /// Under way.
     Acting,
     /// Over.
@@ -158,9 +158,9 @@ impl Act {
         };
         self.addr = asked.addr.to_string();
         self.asked = match self.deed.dry() {
-            Dry::None => return Ok((self.to_confirm(None), Vec::new())),
+            Dry::None => return Ok((self.confirming(None), Vec::new())),
             // A standby that is struck takes nobody's place.
-            Dry::Survivor if asked.role() != Role::Primary => return Ok((self.to_confirm(None), Vec::new())),
+            Dry::Survivor if asked.role() != Role::Primary => return Ok((self.confirming(None), Vec::new())),
             Dry::Survivor => survivor(frame)?,
             Dry::Asked => self.addr.clone(),
         };
@@ -170,7 +170,7 @@ impl Act {
         Ok((self, vec![Effect::Plan { deed, addr, target, reason }]))
     }
 
-    fn to_confirm(self, forecast: Option<Forecast>) -> Self {
+    fn confirming(self, forecast: Option<Box<Forecast>>) -> Self {
         Self { stage: Stage::Confirm { forecast, typed: String::new(), wrong: false }, ..self }
     }
 
@@ -219,7 +219,7 @@ impl Act {
         }
         self.stage = match reply {
             Ok(forecast) if forecast.accepted => {
-                Stage::Confirm { forecast: Some(forecast), typed: String::new(), wrong: false }
+                Stage::Confirm { forecast: Some(Box::new(forecast)), typed: String::new(), wrong: false }
             }
             Ok(forecast) => Stage::Ended(Outcome::Refused(forecast.reasons)),
             // A dry run changes nothing, whatever became of it.

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::sync::Arc;
 
-use standfast_proto::v1::StatusUpdate;
+use standfast_proto::v1::{Severity, StatusUpdate};
 
 use crate::look::Look;
 use crate::model::{Model, Setup};
@@ -202,4 +202,24 @@ fn a_hint_in_a_recording_is_not_followed() {
     let mut model = Model::replaying(&setup, Replay::new(Arc::new(recording)), Time(0));
     assert_eq!(update(&mut model, Time(1), Msg::Tick), []);
     assert_eq!(model.live.nodes.len(), 1);
+}
+
+#[test]
+fn what_the_operator_did_is_in_the_recording() {
+    let event = crate::testing::event(0, 40_000, Severity::Info, "failover b: done. b leads.");
+    let mut records = incident();
+    records.insert(80, Record { at_ms: NOON + 40_000, acted: Some(event), ..Record::default() });
+    let (_folder, path) = written(&records, 1 << 20);
+    let recording = Recording::read(&path).expect("a recording");
+    let setup =
+        Setup { connect: vec![], look: Look::default(), rate_ms: 1000, allow_actions: false, lab: false };
+    let mut model = Model::replaying(&setup, Replay::new(Arc::new(recording)), Time(0));
+    let at = |model: &mut Model, wall| {
+        update(model, Time(wall), Msg::Key(Key::Char('9')));
+        screen::text(model)
+    };
+    at(&mut model, 0);
+    assert!(!at(&mut model, 39_000).contains("failover b: done"), "it has not been done yet");
+    let screen = at(&mut model, 41_000);
+    assert!(screen.contains("console") && screen.contains("failover b: done."), "{screen}");
 }

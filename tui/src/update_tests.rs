@@ -352,7 +352,7 @@ fn the_end_of_the_log_is_asked_for_while_it_is_looked_at_and_no_oftener_than_the
     bench.pair_for(3, 0);
     let addrs = vec!["h:1".to_owned(), "h:2".to_owned()];
     let asked = Effect::List { order: TraceOrder::Newest, addrs: addrs.clone() };
-    assert_eq!(bench.keys("3"), [asked.clone()]);
+    assert_eq!(bench.keys("3"), std::slice::from_ref(&asked));
     assert_eq!(bench.take(Msg::Tick), [], "once an interval");
     bench.at += 1_000;
     assert_eq!(bench.take(Msg::Tick), [asked]);

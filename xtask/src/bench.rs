@@ -46,8 +46,12 @@ const CAPACITY: &[(&str, &str, Option<f64>)] = &[
 ];
 
 /// What a third one prints, built to time its locks.
-const HOLDS: &[(&str, &str, Option<f64>)] =
-    &[("eviction_longest_hold_us", "us", Some(100.0)), ("unmount_longest_hold_us", "us", None)];
+const HOLDS: &[(&str, &str, Option<f64>)] = &[
+    ("eviction_longest_hold_us", "us", Some(100.0)),
+    ("unmount_longest_hold_us", "us", None),
+    ("full_sync_longest_hold_us", "us", Some(2_000.0)),
+    ("full_sync_longest_hold_at_10_million_us", "us", None),
+];
 
 /// Runs the benches and writes the figures; prints a table, or one line of JSON.
 pub(crate) fn run(as_json: bool) -> Result<ExitCode> {

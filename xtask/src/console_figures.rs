@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -23,6 +23,8 @@ const NODES: usize = 4;
 const LETTERS: usize = 60;
 /// How long the console is left alone while its processor time is counted.
 const WATCHED: Duration = Duration::from_secs(60);
+/// Pieces of what the console writes that may wait: more than it writes while it is left alone.
+const WRITTEN_MAX: usize = 65_536;
 /// The longest that is waited for a frame: a safety limit.
 const PATIENCE: Duration = Duration::from_secs(30);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -95,7 +97,7 @@ impl Screen {
         drop(console);
         let keys = File::from(pty.master);
         let mut reader = keys.try_clone()?;
-        let (send, written) = channel();
+        let (send, written) = sync_channel(WRITTEN_MAX);
         std::thread::spawn(move || {
             let mut buffer = [0; 65_536];
             // Ends with the console: then the terminal has no other end.

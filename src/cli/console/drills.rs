@@ -21,17 +21,17 @@ pub(in crate::cli) fn by_process(connect: &[String]) -> Drills {
 
 async fn drill(connect: String, act: Confirmed) -> Outcome {
     let Deed::Drill(fault) = act.deed() else {
-        return refused(format!("{} is no drill", act.deed().word()));
+        return refused(&format!("{} is no drill", act.deed().word()));
     };
     let Ok(program) = std::env::current_exe() else {
-        return refused("the program does not know where it is".to_owned());
+        return refused("the program does not know where it is");
     };
     let mut command = Command::new(program);
     command.args(["drill", fault.word(), "--yes", "--node", act.target(), "--reason", act.reason()]);
     command.args(["--connect", &connect]).stdin(Stdio::null());
     match timeout(LIMIT, command.output()).await {
         Ok(Ok(output)) => outcome(&output, act.addr()),
-        Ok(Err(error)) => refused(format!("the drill did not start: {error}")),
+        Ok(Err(error)) => refused(&format!("the drill did not start: {error}")),
         Err(_) => unknown(format!("the drill has not ended within {} s", LIMIT.as_secs()), act.addr()),
     }
 }
@@ -52,8 +52,8 @@ fn outcome(output: &Output, addr: &str) -> Outcome {
     }
 }
 
-fn refused(text: String) -> Outcome {
-    Outcome::Refused(vec![reason(&text, "")])
+fn refused(text: &str) -> Outcome {
+    Outcome::Refused(vec![reason(text, "")])
 }
 
 fn reason(text: &str, cure: &str) -> Reason {

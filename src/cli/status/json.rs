@@ -1,7 +1,10 @@
 //! The status for programs: one line, unknown is null.
 
 use serde_json::{Value, json};
-use standfast_proto::v1::{AckMode, Lag, NodeStatus, Peer, Security, Verdict};
+use standfast_proto::v1::{AckMode, Lag, NodeStatus, Peer, Progress, Security, Verdict};
+use standfast_tui::Found;
+
+use super::super::{pause, text};
 use standfast_tui::Found;
 
 use super::super::{pause, text};
@@ -68,6 +71,7 @@ fn answer(seen: &Seen, status: &NodeStatus) -> Value {
         "commit": positions.and_then(|p| p.commit), "verified": positions.and_then(|p| p.verified),
         "lag": lag(upstream.and_then(|u| u.lag.as_ref())),
         "contact_age_ms": upstream.and_then(|u| u.contact_age_ms),
+        "progress": upstream.and_then(|u| u.progress.as_ref()).map(progress),
         "promotable": promotable, "promotable_reasons": reasons,
         "in_sync": members, "standbys": standbys,
         "crash_loses_all": leadership.and_then(|l| l.crash_loses_all),
@@ -97,6 +101,14 @@ fn peer(peer: &Peer) -> Value {
         "sent": peer.sent, "received": peer.received, "applied": peer.applied, "matched": peer.matched,
         "verified": peer.verified, "lag": lag(peer.lag.as_ref()), "contact_age_ms": peer.contact_age_ms,
         "in_sync": peer.in_sync, "silent": peer.silent, "quarantined": peer.quarantined, "reason": peer.reason,
+        "progress": peer.progress.as_ref().map(progress),
+    })
+}
+
+fn progress(p: &Progress) -> Value {
+    json!({
+        "done": p.done, "total": p.total, "unit": p.unit, "elapsed_ms": p.elapsed_ms, "eta_ms": p.eta_ms,
+        "lock_hold_max_us": p.lock_hold_max_us,
     })
 }
 

@@ -67,7 +67,7 @@ fn survey_of(answers: Vec<Result<NodeStatus, &str>>) -> Survey {
 fn judged(answers: Vec<Result<NodeStatus, &str>>) -> (Exit, String) {
     let survey = survey_of(answers);
     let found = problems(&survey, Some(&survey));
-    let texts: Vec<String> = found.iter().map(|problem| problem.sentence()).collect();
+    let texts: Vec<String> = found.iter().map(standfast_tui::Found::sentence).collect();
     (judge::exit(&survey, &found), texts.join("\n"))
 }
 

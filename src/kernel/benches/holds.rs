@@ -8,20 +8,25 @@
 mod cpu;
 mod load;
 
+use std::hint::black_box;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use standfast_kernel::api::{EndItem, PutItem, ReplicaType, ReplicateConfig, Request};
 use standfast_kernel::master::{EvictionRules, Master, MasterTimes};
 use standfast_kernel::oplog::{LogLimits, OpLogManager};
+use standfast_kernel::store::{CopySession, MetadataStore};
 use standfast_kernel::sync::holds;
-use standfast_kernel::types::{Instant, WallTime};
+use standfast_kernel::types::{Epoch, HomeId, Instant, KeyHash, WallTime, limits};
 
 use load::{NOW, WRITER, key, objects, segment, store};
 
 /// What disturbs us while we hold a lock is not ours: the quietest of so many runs counts.
 const RUNS: usize = 5;
-const BATCH: u64 = 128;
+const BATCH: usize = 128;
+/// Homes of a store of ten million objects that are filled: the others hold as many each.
+const HOMES_FILLED: usize = 8;
 
 fn nanos() -> u64 {
     cpu::spent().as_nanos() as u64
@@ -33,17 +38,37 @@ fn call(master: &Master, request: &Request) {
 
 /// A primary with all objects on one segment.
 fn full() -> Master {
+    filled(&store(), 0..objects())
+}
+
+/// A primary with these objects on one segment.
+fn filled(store: &Arc<MetadataStore>, numbers: impl Iterator<Item = u64>) -> Master {
     let log = OpLogManager::new(LogLimits { entries: 4_096, bytes: 1 << 20, ..LogLimits::default() });
     let eviction = EvictionRules { ratio: 0.05, ..EvictionRules::DEFAULT };
-    let master = load::primary(&store(), log, MasterTimes { eviction, ..MasterTimes::default() }, 1);
-    for first in (0..objects()).step_by(BATCH as usize) {
-        let keys: Vec<Bytes> = (first..objects().min(first + BATCH)).map(key).collect();
+    let master = load::primary(store, log, MasterTimes { eviction, ..MasterTimes::default() }, 1);
+    let mut keys = numbers.map(key).peekable();
+    while keys.peek().is_some() {
+        let keys: Vec<Bytes> = keys.by_ref().take(BATCH).collect();
         let items = keys.iter().map(|key| PutItem { key: key.clone(), size: 100 }).collect();
         call(&master, &Request::PutStart { client: WRITER, config: ReplicateConfig::default(), items });
         let items = keys.into_iter().map(|key| EndItem { key, checksum: None }).collect();
         call(&master, &Request::PutEnd { client: WRITER, items, replica_type: ReplicaType::All });
     }
     master
+}
+
+/// Every home is encoded as a full sync encodes it.
+fn encode(store: &MetadataStore) {
+    let session = CopySession { epoch: Epoch(1), number: 1 };
+    for home in (0..limits::HOMES).filter_map(HomeId::from_index) {
+        let _ = black_box(store.image(home, session));
+    }
+}
+
+/// Of so many objects those whose homes are filled.
+fn of_few_homes(objects: u64) -> impl Iterator<Item = u64> {
+    let home = |n: u64| KeyHash::of(&[b"default\0".as_slice(), &key(n)].concat()).home;
+    (0..objects).filter(move |n| home(*n).index() < HOMES_FILLED)
 }
 
 fn maintain(master: &Master, now: Instant) -> usize {
@@ -62,7 +87,12 @@ fn longest(name: &str, mut run: impl FnMut()) {
 
 fn main() {
     holds::time_with(nanos);
-    let master = full();
+    let copied = store();
+    let master = filled(&copied, 0..objects());
+    longest("full_sync_longest_hold_us", || encode(&copied));
+    let copied = store();
+    drop(filled(&copied, of_few_homes(objects() * 10)));
+    longest("full_sync_longest_hold_at_10_million_us", || encode(&copied));
     let (mut later, mut passes) = (NOW, 0);
     longest("eviction_longest_hold_us", || {
         // A write that fits nowhere asks for room; the pass takes a twentieth.
@@ -74,9 +104,9 @@ fn main() {
             let _ = maintain(&master, later);
         }
     });
-    let mut filled: Vec<Master> = (0..RUNS).map(|_| full()).collect();
+    let mut full_ones: Vec<Master> = (0..RUNS).map(|_| full()).collect();
     longest("unmount_longest_hold_us", || {
-        let Some(master) = filled.pop() else { panic!("one a run") };
+        let Some(master) = full_ones.pop() else { panic!("one a run") };
         call(&master, &Request::UnmountSegment { client: WRITER, segment: segment(1).id });
         let mut idle = 0;
         while idle < 32 {

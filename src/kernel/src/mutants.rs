@@ -99,8 +99,16 @@ mutants! {
     SoloNoLease,
     /// PROTOCOL I2: what a standby lacks counts as committed before it is off the record.
     ShrinkEarly,
+    /// PROTOCOL I8: a strict primary commits what fewer standbys hold than are demanded.
+    StrictAlone,
+    /// PROTOCOL I8a: a copy that has not acknowledged the term record falls silent instead of leaving.
+    SilentUnmatched,
+    /// PROTOCOL G4, A3: who took over as a silent member holds nothing back for what was said until its lease was over.
+    SilentForgotLeases,
     /// PROTOCOL I3: a standby counts only once it is on record.
     GrowLate,
+    /// PROTOCOL C3, I1: who is handed the lead takes the in-sync set for what it last knew of it.
+    LedByOldRecord,
     /// PROTOCOL I4: transactions of a new epoch do not compare the in-sync set.
     TakeNoIsrCmp,
     /// DESIGN 3: a new process starts the cluster empty although copies on record may live.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use standfast_kernel::replication::{CopyView, CopyingView};
+use standfast_kernel::replication::{CatchUpView, CopyView, CopyingView};
 use standfast_kernel::types::{Seq, limits};
 use standfast_proto::v1;
 
@@ -40,6 +40,18 @@ pub(super) fn copying_peer(c: &CopyingView, tail: Seq) -> v1::Peer {
 /// A standby's own full sync.
 pub(super) fn own_progress(view: &CopyView) -> v1::Progress {
     progress(view.done, view.total, view.elapsed.unwrap_or_default())
+}
+
+/// Entries that a copy lacks, on either side: after its homes, or after an absence.
+pub(super) fn catching_up(view: &CatchUpView) -> v1::Progress {
+    v1::Progress {
+        done: view.done,
+        total: Some(view.done + view.lacks),
+        unit: "entries".to_owned(),
+        elapsed_ms: ms(view.elapsed),
+        eta_ms: view.eta().map(ms),
+        ..v1::Progress::default()
+    }
 }
 
 /// All homes hold about as much, so what is left takes as long as what is done, for its number.

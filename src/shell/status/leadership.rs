@@ -1,6 +1,7 @@
 //! Who leads and why, and what the coordinator says.
 
 use standfast_kernel::node::{NodeView, RoleView};
+use standfast_kernel::replication::Degrade;
 use standfast_kernel::supervisor::{HolderView, Role};
 use standfast_proto::v1;
 
@@ -36,11 +37,11 @@ impl StatusBoard {
             holder: self.holder(view),
             ack_mode: ack_to_wire(self.facts.ack).into(),
             // Without a coordinator nobody removes a member by itself.
-            degrade_mode: if view.leadership.is_some() {
-                v1::DegradeMode::Available.into()
-            } else {
-                v1::DegradeMode::Strict.into()
+            degrade_mode: match self.facts.degrade {
+                Some(Degrade::Available) => v1::DegradeMode::Available.into(),
+                Some(Degrade::Strict { .. }) | None => v1::DegradeMode::Strict.into(),
             },
+            min_insync: self.facts.degrade.map_or(0, Degrade::demanded),
             crash_loses_all,
             ..v1::Leadership::default()
         }

@@ -6,7 +6,7 @@ pub(crate) const USAGE: &str = "usage: cargo xtask sim [--seeds N] [--from S] [-
        cargo xtask sim --scenario X --seed S [--trace]
        cargo xtask sim --check-determinism
        cargo xtask sim --mutants [--only NAME]
-scenarios: sync, async, switch, full-sync; drift, long-log, leases, rejoin, trim (directed: at most 20 seeds of a plain run)";
+scenarios: sync, async, switch, leader, leader-async, leader-strict, full-sync; drift, long-log, leases, rejoin, trim (directed: at most 20 seeds of a plain run)";
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Command {

@@ -19,6 +19,7 @@ counters! {
     PromoteWhilePrimaryLives, PromoteWhilePrimaryFrozen, PromoteAfterCrash, PromoteIneligible,
     // What nodes did.
     BecamePrimary, BecameCandidate, SteppedDown, OldPrimaryReturned, JoinedIsr, LeftIsr,
+    Silenced, GrantsAgain,
     PromotionRefused, Redirected, Discarded, CopyAsked, CopyResumed, CopySent, CopySealed, CopyReplayed,
     LogTrimmed, DialRefused, DialTimedOut, LinkUp, PeerClosed, LinkDown,
     EntriesAppended, EntriesApplied, PreemptLogged, FreeLogged, InPlaceLogged, AbandonLogged, ResolveLogged,

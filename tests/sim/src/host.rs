@@ -100,6 +100,7 @@ impl Process {
                 verify: VERIFY,
                 ship: params.ship,
                 loss: params.loss,
+                degrade: params.degrade,
             },
             // The clients of this simulation do not ping yet.
             master: MasterConfig {

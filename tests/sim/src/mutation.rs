@@ -54,16 +54,22 @@ mod hunt {
         Some(match mutant {
             // Nobody publishes here; `kernel/tests/publish.rs` catches these.
             Mutant::PublishNoEpoch | Mutant::RetireAnyView | Mutant::PutOverView => return None,
-            // No member is silent yet: degraded pairs go on without it.
-            Mutant::SilentNoWait => return None,
+            Mutant::StrictAlone => hunt(&[LeaderStrict], &[StrictKept], 100),
+            Mutant::SilentNoWait => {
+                hunt(&[LeaderStrict], &[NoAnswerAfterFence, StaleRead, NoReuseUnderRight], 300)
+            }
             // A primary alone on record has no successor before an operator may start an empty copy (T4):
             // no history can break its lease. Transcripts hold the rule meanwhile.
             Mutant::LeaseFromReply | Mutant::LeaseKeepOnTimeout | Mutant::SoloNoLease => return None,
+            // Too rare here: hundreds of histories go by. Transcripts hold these rules (`primary/shrink_tests.rs`,
+            // `node/lead_tests.rs`).
+            Mutant::SilentUnmatched | Mutant::SilentForgotLeases => return None,
             Mutant::HandOverNotQuiet | Mutant::HandOverTimeoutIsNo => {
                 hunt(&[HandOver], &[NoAnswerAfterFence, StaleRead, PromiseKept], 200)
             }
             Mutant::PauseIgnored | Mutant::FlapsIgnored => hunt(&[Restrained], &[Restraint], 50),
             Mutant::ColdStartUnproved => hunt(&[Leader], &[PromiseKept], 100),
+            Mutant::LedByOldRecord => hunt(&[HandOver], &[Converges, PromiseKept, NoAnswerAfterFence], 300),
             Mutant::HandOverLagging => hunt(&[HandOver], &[PromiseKept], 100),
             Mutant::TakeNoIsrCmp => hunt(&[Leader], &[PromiseKept, NoAnswerAfterFence], 200),
             Mutant::NonIsrTakeover => hunt(&[Leader], &[PromiseKept, NoAnswerAfterFence], 100),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use standfast_kernel::master::MasterTimes;
 use standfast_kernel::oplog::LogLimits;
-use standfast_kernel::replication::{LossBound, ShipConfig, VerifyConfig};
+use standfast_kernel::replication::{Degrade, LossBound, ShipConfig, VerifyConfig};
 use standfast_kernel::supervisor::FlapLimit;
 use standfast_kernel::types::AckMode;
 
@@ -27,6 +27,8 @@ pub(crate) enum Scenario {
     Leader,
     /// The same in async mode.
     LeaderAsync,
+    /// The same; writes wait while no standby is in sync, and the last one stays on record, silent.
+    LeaderStrict,
     /// Directed: the primary hands over all the time, on slow links and under faults; async replies.
     HandOver,
     /// Directed: as leader, with an operator who pauses takeovers, and few of them in a window.
@@ -58,6 +60,7 @@ pub(crate) const STANDARD: &[Scenario] = &[
     Scenario::Switch,
     Scenario::Leader,
     Scenario::LeaderAsync,
+    Scenario::LeaderStrict,
     Scenario::FullSync,
 ];
 /// Those that aim at one rule. A plain run has a few seeds of each: a mutant that only they catch proves
@@ -79,6 +82,7 @@ const ALL: &[Scenario] = &[
     Scenario::Switch,
     Scenario::Leader,
     Scenario::LeaderAsync,
+    Scenario::LeaderStrict,
     Scenario::Drift,
     Scenario::LongLog,
     Scenario::Leases,
@@ -166,6 +170,8 @@ pub(crate) struct Params {
     pub(crate) ship: ShipConfig,
     /// Async only: what a failover may lose.
     pub(crate) loss: LossBound,
+    /// With a coordinator: what happens when a standby is lost.
+    pub(crate) degrade: Degrade,
     /// Bounds of the nodes' logs.
     pub(crate) log: LogLimits,
     /// Longest pause between a few homes of a copy and the next.
@@ -200,6 +206,7 @@ impl Params {
             late_permille: 20,
             ship: ShipConfig::default(),
             loss: LossBound::default(),
+            degrade: Degrade::Available,
             log: LogLimits::default(),
             copy_pause_max: 5 * MS,
             twice_permille: 0,
@@ -223,6 +230,12 @@ impl Params {
             }
             Scenario::Leader | Scenario::LeaderAsync => Self {
                 ack: if scenario == Scenario::Leader { AckMode::Sync } else { AckMode::Async },
+                faults: Fault::COORDINATED.to_vec(),
+                coordinated: true,
+                ..mixed
+            },
+            Scenario::LeaderStrict => Self {
+                degrade: Degrade::Strict { min_insync: 1 },
                 faults: Fault::COORDINATED.to_vec(),
                 coordinated: true,
                 ..mixed
@@ -333,6 +346,7 @@ impl fmt::Display for Scenario {
             Self::Switch => "switch",
             Self::Leader => "leader",
             Self::LeaderAsync => "leader-async",
+            Self::LeaderStrict => "leader-strict",
             Self::Drift => "drift",
             Self::LongLog => "long-log",
             Self::Leases => "leases",

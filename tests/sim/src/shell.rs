@@ -98,6 +98,8 @@ impl World {
         match happening.code {
             "isr_joined" => self.membership(i, Count::JoinedIsr),
             "isr_left" => self.membership(i, Count::LeftIsr),
+            "isr_silent" => self.counters.hit(Count::Silenced),
+            "isr_granting" => self.counters.hit(Count::GrantsAgain),
             "role_changed" => self.role_changed(i),
             "discarded" => return self.new_copy(i),
             "full_sync_sealed" => {
@@ -199,6 +201,9 @@ impl World {
         let committed = self.hosts[i].process.as_ref().and_then(|p| p.shadow.before(gate.commit));
         if let Some(pos) = committed {
             self.promises.committed(pos);
+            if let Some(p) = &self.hosts[i].process {
+                self.held.committed(p.copy, pos, i)?;
+            }
         }
         Ok(())
     }
@@ -241,6 +246,7 @@ impl World {
                 _ => {}
             }
         }
+        self.held.note(process.copy, process.shadow.last());
         Ok(())
     }
 

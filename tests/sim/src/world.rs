@@ -12,7 +12,7 @@ use crate::clock::{Clock, DRIFT_PPM_MAX, MS, SECOND};
 use crate::coordinator::{Coordinator, Parcel};
 use crate::counters::{Count, Counters};
 use crate::host::{Host, Input, Process};
-use crate::invariants::{Fence, Invariant, Ledger, Outcome, Promises, States};
+use crate::invariants::{Fence, Held, Invariant, Ledger, Outcome, Promises, States};
 use crate::links::REFUSED;
 use crate::memory::Memory;
 use crate::nemesis::Healing;
@@ -69,6 +69,7 @@ pub(crate) struct World {
     pub(crate) fence: Fence,
     pub(crate) ledger: Ledger,
     pub(crate) promises: Promises,
+    pub(crate) held: Held,
     pub(crate) states: States,
     pub(crate) counters: Counters,
     pub(crate) trace: Trace,
@@ -108,6 +109,7 @@ impl World {
             fence: Fence::default(),
             ledger: Ledger::default(),
             promises: Promises::new(params.ack),
+            held: Held::new(params.degrade),
             states: States::default(),
             counters: Counters::new(),
             trace: Trace::new(traced),

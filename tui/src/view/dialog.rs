@@ -28,7 +28,7 @@ pub(super) fn lines(scene: &Scene<'_>, act: &Act) -> Vec<Line<'static>> {
             lines.extend(say(Tone::Label, "Dry run: the nodes are asked what would happen ..."));
         }
         Stage::Confirm { forecast, typed, wrong } => {
-            lines.extend(forecast_lines(scene, act, forecast.as_ref()));
+            lines.extend(forecast_lines(scene, act, forecast.as_deref()));
             lines.push(Line::default());
             lines.extend(confirm(scene, act, typed, *wrong));
         }

@@ -29,7 +29,7 @@ pub(super) fn page(scene: &Scene<'_>) -> Page {
     let mut head = log(scene);
     head.push(parts::spark(scene, "writes", "/s", parts::appended));
     head.push(heading(scene, "NEWEST WRITES, HOW LONG IN EACH STAGE"));
-    let (header, rows) = writes(scene, scene.newest.writes());
+    let (header, rows) = writes(scene, &scene.newest.writes());
     let say = |tone, text: &str| vec![Line::from(scene.look.paint(tone, cut(text, scene.columns)))];
     head.extend(scene.newest.complaints().iter().flat_map(|text| say(Tone::Warn, text)));
     let rows = match (scene.is_replay, scene.newest.is_known(), rows.is_empty()) {
@@ -46,7 +46,7 @@ pub(super) fn page(scene: &Scene<'_>) -> Page {
 }
 
 /// Header and rows of a table of writes that the filter shows.
-pub(super) fn writes(scene: &Scene<'_>, writes: Vec<Lookup>) -> (Line<'static>, Vec<Line<'static>>) {
+pub(super) fn writes(scene: &Scene<'_>, writes: &[Lookup]) -> (Line<'static>, Vec<Line<'static>>) {
     let rows: Vec<Row> =
         writes.iter().map(|write| row(scene, write)).filter(|row| scene.filter.shows(&row.text())).collect();
     lay(scene.look, COLUMNS, &rows, scene.columns)

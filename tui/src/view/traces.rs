@@ -34,7 +34,7 @@ fn slowest(scene: &Scene<'_>) -> Vec<Line<'static>> {
     let hint = ":trace SEQ follows one write through the cluster, :trace the newest.";
     let mut rows = vec![say(scene, Tone::Label, hint)];
     rows.extend(scene.slowest.complaints().iter().map(|text| say(scene, Tone::Warn, text)));
-    let (header, writes) = super::oplog::writes(scene, scene.slowest.writes());
+    let (header, writes) = super::oplog::writes(scene, &scene.slowest.writes());
     match (scene.slowest.is_known(), writes.is_empty()) {
         (false, _) => rows.push(say(scene, Tone::Unknown, "? no node has told its slowest writes yet")),
         (true, true) => rows.push(say(scene, Tone::Label, "no node remembers a write that was answered")),

@@ -13,7 +13,7 @@ use crate::run::{Stopwatch, output_json, pause};
 use crate::wheel;
 
 const READY_WITHIN: Duration = Duration::from_secs(20);
-const LOOK_EVERY: Duration = Duration::from_millis(50);
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// A primary and, unless it is alone, its standby.
 pub(super) struct Cluster {
@@ -43,17 +43,33 @@ impl Cluster {
 
     /// Adds a standby and waits until it is in sync.
     pub(super) fn join(&mut self, binary: &Path, flags: &[&str]) -> Result<()> {
+        self.join_seen(binary, flags, |_| {})
+    }
+
+    /// The same; every status until then is shown to `see`.
+    pub(super) fn join_seen(
+        &mut self,
+        binary: &Path,
+        flags: &[&str],
+        mut see: impl FnMut(&Value),
+    ) -> Result<()> {
         let grpc = self.grpc.clone();
         let (b, _) = node(binary, &[&["--node", "b", "--role", "standby", "--peer", &grpc], flags].concat())?;
         self.nodes.push(b);
         self.until(binary, "a standby in sync", |status| {
+            see(status);
             let nodes = status["nodes"].as_array().into_iter().flatten();
             nodes.flat_map(|n| n["standbys"].as_array().into_iter().flatten()).any(|s| s["in_sync"] == true)
         })
     }
 
     /// Waits for a status that is as wanted.
-    pub(super) fn until(&self, binary: &Path, what: &str, wanted: impl Fn(&Value) -> bool) -> Result<()> {
+    pub(super) fn until(
+        &self,
+        binary: &Path,
+        what: &str,
+        mut wanted: impl FnMut(&Value) -> bool,
+    ) -> Result<()> {
         let watch = Stopwatch::start();
         loop {
             if self.ask(binary, &["status"]).is_ok_and(|status| wanted(&status)) {

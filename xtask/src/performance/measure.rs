@@ -3,7 +3,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -11,11 +11,12 @@ use serde_json::{Map, Value, json};
 
 use super::Scale;
 use super::cluster::{Cluster, Stock};
+use super::pipeline;
 use crate::process::Owned;
 use crate::run::{Stopwatch, output_json, pause};
 
 /// Writes a second beside which verification is weighed.
-const PACE: u64 = 50_000;
+pub(super) const PACE: u64 = 50_000;
 const LAB: &[&str] = &["--enable-lab"];
 const WITHOUT_VERIFICATION: &[&str] = &["--verify", "false"];
 const ASYNC: &[&str] = &["--ack", "async"];
@@ -35,10 +36,14 @@ pub(super) fn all(binary: &Path, scale: Scale) -> Result<Map<String, Value>> {
     }
     add("one_writer", writers(binary, scale, 1))?;
     add("writers_64", writers(binary, scale, 64))?;
+    for batch in [32, 128] {
+        add(&format!("delay_{batch}"), pipeline::delay(binary, scale, batch))?;
+    }
+    add("catch_up", pipeline::catch_up(binary, scale))?;
     add("verification", verification(binary, scale))?;
     let mut loaded = Loaded::start(binary, scale)?;
     add("scrape", scrape(&loaded.cluster))?;
-    add("full_sync", loaded.full_sync())?;
+    add("full_sync", loaded.full_sync(scale))?;
     add("repair_of_one_key", loaded.repair(1))?;
     add("repair_of_one_percent", loaded.repair(scale.objects / 100))?;
     drop(loaded);
@@ -51,18 +56,39 @@ pub(super) fn all(binary: &Path, scale: Scale) -> Result<Map<String, Value>> {
 }
 
 /// `standfast bench` on some sides, each a target and its name.
-fn bench(binary: &Path, scale: Scale, sides: &[(&str, String)], words: &[String]) -> Result<Value> {
+pub(super) fn bench(
+    binary: &Path,
+    scale: Scale,
+    sides: &[(&str, String)],
+    words: &[String],
+) -> Result<Value> {
+    let line = output_json(bench_command(binary, scale, sides, words))?;
+    ensure!(line["verdict"] == "ok", "the run is {}: {}", line["verdict"], line["reasons"]);
+    Ok(line)
+}
+
+fn bench_command(binary: &Path, scale: Scale, sides: &[(&str, String)], words: &[String]) -> Command {
     let mut command = Command::new(binary);
     command.args(["bench", "--json", "--allow-busy", "--rounds", &scale.rounds.to_string()]).args(words);
     for (i, (name, target)) in sides.iter().enumerate() {
         command.args([if i == 0 { "--target" } else { "--against" }, &format!("{target},name={name}")]);
     }
-    let line = output_json(command)?;
-    ensure!(line["verdict"] == "ok", "the run is {}: {}", line["verdict"], line["reasons"]);
-    Ok(line)
+    command
 }
 
-fn words(flags: &str) -> Vec<String> {
+/// The same beside something else; its line is read when it has ended.
+pub(super) fn start_bench(
+    binary: &Path,
+    scale: Scale,
+    sides: &[(&str, String)],
+    words: &[String],
+) -> Result<Child> {
+    let mut command = bench_command(binary, scale, sides, words);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    command.spawn().context("cannot start a load")
+}
+
+pub(super) fn words(flags: &str) -> Vec<String> {
     flags.split_whitespace().map(str::to_owned).collect()
 }
 
@@ -128,11 +154,9 @@ impl<'a> Loaded<'a> {
         Ok(Self { binary, cluster, _load: load })
     }
 
-    /// A standby with nothing joins; the time from its start until it is in sync.
-    fn full_sync(&mut self) -> Result<Value> {
-        let watch = Stopwatch::start();
-        self.cluster.join(self.binary, LAB)?;
-        Ok(json!({"in_sync_s": watch.elapsed().as_secs_f64()}))
+    /// A standby with nothing joins; the time from its start until it is in sync, and what others feel of it.
+    fn full_sync(&mut self, scale: Scale) -> Result<Value> {
+        pipeline::full_sync(self.binary, scale, &mut self.cluster, LAB)
     }
 
     /// Damages objects of the standby; the time until all is proved equal again.

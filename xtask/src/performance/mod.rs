@@ -4,6 +4,7 @@
 mod cluster;
 mod measure;
 mod page;
+mod pipeline;
 
 use anyhow::Result;
 use serde_json::{Value, json};

@@ -19,6 +19,7 @@ pub(crate) fn page(document: &Value) -> String {
         document["scale"]["rounds"],
     );
     replication(&mut page, figures);
+    pipeline(&mut page, figures);
     verification(&mut page, figures);
     others(&mut page, figures);
     stock(&mut page, figures);
@@ -50,6 +51,49 @@ fn replication(page: &mut String, figures: &Value) {
     ] {
         table(page, title, &figures[name]);
     }
+}
+
+/// The median of a figure of one side of a run.
+fn of_side(run: &Value, side: &str, name: &str) -> Option<f64> {
+    let mut targets = run["targets"].as_array().into_iter().flatten();
+    targets.find(|target| target["name"] == side)?[name]["median"].as_f64()
+}
+
+fn pipeline(page: &mut String, figures: &Value) {
+    *page += "\n## The pipeline\n\nFrom an entry's append on the primary to its apply on the standby, at 50,000 puts a second:\n\n";
+    *page += "| Keys of a request | samples | p50, ms | p99, ms | goal, ms |\n|---|---|---|---|---|\n";
+    for (batch, goal) in [(32, "0.5"), (128, "1")] {
+        let run = &figures[format!("delay_{batch}")];
+        let (p50, p99) = (number(&run["p50_ms"], 3), number(&run["p99_ms"], 3));
+        let _ = writeln!(page, "| {batch} | {} | {p50} | {p99} | {goal} |", number(&run["samples"], 0));
+    }
+    let run = &figures["replicated_puts_4"];
+    let cpu = |side| of_side(run, side, "server_cpu_us_per_key");
+    let ratio = cpu("async").zip(cpu("alone")).map(|(with, without)| with / without);
+    let catch_up = &figures["catch_up"];
+    // A put is two entries.
+    let peak = of_side(run, "alone", "keys_per_s").map(|puts| puts * 2.0);
+    let against_peak = catch_up["entries_per_s"].as_f64().zip(peak).map(|(rate, peak)| rate / peak);
+    let told = |value: Option<f64>| value.map_or(UNKNOWN.into(), |v| format!("{v:.2}"));
+    let _ = writeln!(
+        page,
+        "\nA standby that lacks {} entries applies {} a second (goal: 1,000,000), {} times as many as a primary alone takes at its \
+         peak (goal: 2). With an async standby a put costs the primary {} times the CPU of one alone, saturated at four \
+         connections (goal: at most 1.35).",
+        number(&catch_up["entries"], 0),
+        number(&catch_up["entries_per_s"], 0),
+        told(against_peak),
+        told(ratio),
+    );
+    let sync = &figures["full_sync"];
+    let _ = writeln!(
+        page,
+        "\nWhile a standby is given a million objects, a put of one key beside 50,000 others takes {} ms at p99, before that {} ms \
+         (goal: at most twice). A home was locked for at most {} us (goal: 2,000).",
+        number(&sync["put_p99_during_ms"], 3),
+        number(&sync["put_p99_before_ms"], 3),
+        number(&sync["lock_hold_max_us"], 0),
+    );
 }
 
 fn verification(page: &mut String, figures: &Value) {
@@ -171,6 +215,18 @@ mod tests {
     use serde_json::json;
 
     use super::page;
+
+    #[test]
+    fn what_a_standby_costs_is_told_against_a_primary_alone() {
+        let side = |name: &str, cpu: f64| json!({"name": name, "keys_per_s": {"median": 100.0}, "server_cpu_us_per_key": {"median": cpu}});
+        let run = json!({"targets": [side("sync", 3.0), side("async", 2.5), side("alone", 2.0)]});
+        let catch_up = json!({"entries": 2_000, "entries_per_s": 500.0});
+        let figures = json!({"replicated_puts_4": run, "catch_up": catch_up});
+        let page = page(&json!({"figures": figures, "scale": {"rounds": 5}}));
+        assert!(page.contains("applies 500 a second (goal: 1,000,000), 2.50 times as many"), "{page}");
+        assert!(page.contains("costs the primary 1.25 times the CPU"), "{page}");
+        assert!(page.contains("takes ? ms at p99, before that ? ms"), "{page}");
+    }
 
     #[test]
     fn both_sides_of_a_ratio_are_shown_and_what_is_unknown_is_said_to_be() {

@@ -67,7 +67,7 @@ impl<'a> Chooser<'a> {
         let Pass { base, counted, step, at, .. } = pass;
         let Step::Count(census) = step else { return true };
         let looked_before = stats.looked_at;
-        while stats.looked_at - looked_before < limits::EVICT_LOOKS_PER_HOLD {
+        while stats.looked_at - looked_before < limits::LOOKS_PER_HOLD as u64 {
             let Some(objects) = shard.next_objects(at) else { return true };
             for object in objects {
                 stats.looked_at += 1;
@@ -96,7 +96,7 @@ impl<'a> Chooser<'a> {
         let mut keys = Vec::new();
         let looked_before = stats.looked_at;
         while keys.len() < wanted.min(limits::EVICT_SLICE)
-            && stats.looked_at - looked_before < limits::EVICT_LOOKS_PER_HOLD
+            && stats.looked_at - looked_before < limits::LOOKS_PER_HOLD as u64
         {
             let Some(objects) = shard.next_objects(at) else { return (keys, true) };
             for object in objects {

@@ -35,7 +35,7 @@ fn a_write_of_a_dead_grouped_key_starts_anew_where_it_is_told_to() {
     b.start(B, "none", 8).expect("replaces what is dead");
     let places = ["follow", "same", "other", "none"].map(|key| b.place(key).2);
     assert_eq!(places, [own("follow"), home(b"G"), home(b"H"), own("none")]);
-    assert_eq!((b.store.routes().len(), b.maintain()), (2, 0), "one purge for the whole group's shard");
+    assert_eq!((b.store.routes().len(), b.maintain()), (2, 0), "each was purged by its write");
     b.replay_agrees();
 }
 
@@ -82,7 +82,44 @@ fn removals_of_many_and_patterns_do_not_count_the_dead() {
     assert_eq!(b.remove_matching("k[0-5]", true), Ok(2));
     assert_eq!(b.clear(A, &["half", "k0"], "host-1"), Vec::<Bytes>::new(), "that copy is gone already");
     assert_eq!(b.remove_all(true), 5);
-    assert_eq!((b.store.recount().objects, b.maintain()), (0, 0), "each shard was purged on the way");
+    assert_eq!(b.store.recount().objects, 3, "the dead that nobody named wait for the sweep");
+    assert!(b.maintain() > 0);
+    assert_eq!((b.store.recount().objects, b.maintain()), (0, 0));
+    b.replay_agrees();
+}
+
+/// A whole group is in one shard. Whatever is done with all of it holds that shard for a slice at a time.
+#[test]
+fn a_full_shard_is_swept_and_cleared_in_slices() {
+    const MEMBERS: usize = 300;
+    let b = short(2);
+    for i in 0..2 * MEMBERS {
+        let host = if i < MEMBERS { "host-1" } else { "host-2" };
+        let config = on(host, grouped("G"));
+        for call in [start(A, &format!("k{i}"), 8, config), end(A, &format!("k{i}"), None)] {
+            assert!(b.master.execute(b.now, WallTime(7), &call).appended);
+        }
+    }
+    let slices = |from: Seq| {
+        let named = b.named_since(from);
+        assert!(named.iter().all(|n| *n < 2 * limits::NAMED_SLICE), "{named:?}");
+        (named.iter().sum::<usize>(), named.len())
+    };
+    assert_eq!(b.unmount(1), Ok(()));
+    let from = b.log.tail();
+    assert!(b.maintain() > 0);
+    let (purged, entries) = slices(from);
+    assert!(purged == MEMBERS && entries >= MEMBERS / (2 * limits::NAMED_SLICE), "{entries} entries");
+    let from = b.log.tail();
+    assert_eq!((b.matching("^k").map(|m| m.len()), b.remove_matching("^k", false)), (Ok(MEMBERS), Ok(0)));
+    assert_eq!((b.remove_all(false), slices(from)), (0, (0, 0)), "the pattern granted leases");
+    let mut b = b;
+    b.sleep(2 * TTL);
+    let from = b.log.tail();
+    assert_eq!(b.remove_all(true), MEMBERS as u64);
+    let (cleared, entries) = (b.named_since(from).iter().sum::<usize>(), b.named_since(from).len());
+    assert!(cleared == MEMBERS && entries >= MEMBERS / (2 * limits::NAMED_SLICE), "{entries} entries");
+    assert_eq!((b.store.recount().objects, b.store.routes().len(), b.maintain()), (0, 0, 0));
     b.replay_agrees();
 }
 

@@ -137,7 +137,7 @@ impl Master {
     /// What eviction, discard and release came to under this master.
     #[must_use]
     pub fn eviction_stats(&self) -> EvictionStats {
-        self.evictor.lock().stats
+        self.upkeep.lock().evictor.stats
     }
 
     /// Whether and since when an object may be evicted. Its order is that of

@@ -4,19 +4,27 @@
 use crate::sync::atomic::Ordering;
 
 use super::Master;
-use super::evict::EvictionStats;
+use super::evict::{EvictionStats, Evictor};
+use super::sweep::PurgeWalk;
 use crate::oplog::{LimboKind, Op, Release};
 use crate::store::{Object, Shard};
 use crate::types::{Epoch, HomeId, Instant, KeyHash, Seq, WallTime, limits};
+
+/// What is remembered between two steps.
+#[derive(Debug, Default)]
+pub(super) struct Upkeep {
+    pub(super) evictor: Evictor,
+    purge: PurgeWalk,
+}
 
 impl Master {
     /// Carries out what is due, a bounded part of it: call it repeatedly, while
     /// the node may answer. Returns how many entries were appended.
     pub fn maintain(&self, now: Instant, wall: WallTime) -> usize {
-        let mut evictor = self.evictor.lock();
-        let mut logged = self.table_timers(now, wall) + self.purge_dead(wall);
+        let Upkeep { evictor, purge } = &mut *self.upkeep.lock();
+        let mut logged = self.table_timers(now, wall) + self.purge_dead(wall, purge);
         logged += self.clean_some(now, wall, &mut evictor.stats) + self.expire_tasks(now, wall);
-        logged + self.evict(now, wall, &mut evictor)
+        logged + self.evict(now, wall, evictor)
     }
 
     /// Visits some shards: discards, frees.

@@ -33,8 +33,8 @@ pub fn logged_by(request: RequestKind) -> &'static [OpType] {
         RequestKind::PutEnd => &[Purge, Resolve, PutEnd],
         RequestKind::PutRevoke => &[Purge, Resolve, OpType::Abandon, OpType::Preempt, PutRevoke],
         RequestKind::Remove => &[Purge, Remove],
-        RequestKind::RemoveByRegex => &[Purge, Remove],
-        RequestKind::RemoveAll => &[Purge, Remove, Clear],
+        RequestKind::RemoveByRegex => &[Remove],
+        RequestKind::RemoveAll => &[Remove, Clear],
         RequestKind::BatchReplicaClear => &[Purge, Remove, DropReplica],
         RequestKind::CopyStart | RequestKind::MoveStart => &[Purge, TransferStart],
         RequestKind::CopyEnd | RequestKind::MoveEnd => &[Purge, TransferEnd, TransferRevoke],
@@ -92,11 +92,11 @@ fn effect(op: OpType) -> (&'static str, &'static str) {
         OpType::Preempt => (OBJECT, "the unfinished write is gone; its regions are in limbo"),
         OpType::Free => (SHARD, "one region leaves limbo and is free"),
         OpType::Purge => {
-            (SHARD, "replicas and limbo regions of a dead mount are dropped, and what is empty then")
+            (SHARD, "replicas of the objects named are dropped, if on a dead mount, and what is empty then")
         }
         OpType::PutRevoke => (OBJECT, "the unfinished write is gone; its regions are free or in limbo"),
         OpType::UpsertInPlace => (OBJECT, "all replicas are being written again, by another writer perhaps"),
-        OpType::Clear => (SHARD, "every complete object of the shard is gone, its regions free"),
+        OpType::Clear => (SHARD, "those of the objects named that are complete are gone, their regions free"),
         OpType::DropReplica => (OBJECT, "one complete replica of several is gone"),
         OpType::Abandon => (KEY, "what this client says next about the key is about a lost write (R21)"),
         OpType::Resolve => (KEY, "that was said, or is too old to be said"),

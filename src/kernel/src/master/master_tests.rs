@@ -234,6 +234,16 @@ impl Bench {
         assert!(got.iter().all(|e| e.pos.epoch == self.master.epoch() && e.wall == WallTime(7)));
     }
 
+    /// How many objects each entry from `from` on names.
+    fn named_since(&self, from: Seq) -> Vec<usize> {
+        let bytes = self.entries_since(from);
+        let named = split_entries(&bytes).map(|e| match decode(e.expect("whole")).expect("own bytes").op {
+            Op::Purge { objects, .. } | Op::Clear { objects, .. } => objects.len(),
+            _ => 0,
+        });
+        named.collect()
+    }
+
     /// A second store that applies the log's entries ends like this one.
     fn replay_agrees(&self) {
         let copy = MetadataStore::new(&"test".parse().expect("a name"));

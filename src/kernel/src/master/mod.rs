@@ -87,7 +87,7 @@ pub struct Master {
     liveness: liveness::Liveness,
     /// A write found no room: evict even below the watermark.
     eviction_needed: AtomicBool,
-    evictor: RankedMutex<evict::Evictor>,
+    upkeep: RankedMutex<expiry::Upkeep>,
     sabotage: Option<Sabotage>,
     ends: AtomicU64,
 }
@@ -133,7 +133,7 @@ impl Master {
             purge: sweep::PurgeRound::default(),
             liveness: liveness::Liveness::new(start.since),
             eviction_needed: AtomicBool::new(false),
-            evictor: Ranked::mutex(Order::MAINTENANCE, evict::Evictor::default()),
+            upkeep: Ranked::mutex(Order::MAINTENANCE, expiry::Upkeep::default()),
             sabotage: start.sabotage,
             ends: AtomicU64::new(0),
         }

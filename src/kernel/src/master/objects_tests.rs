@@ -268,18 +268,21 @@ fn s8_18_remove_all_counts_and_skips_what_is_leased() {
 }
 
 #[test]
-fn a_forced_remove_all_is_one_op_a_shard_for_what_nobody_reads() {
+fn a_forced_remove_all_is_one_op_for_what_nobody_reads_in_a_slice_of_a_shard() {
     let b = bench(1);
-    let (mut shards, all) = (std::collections::BTreeSet::new(), b.free_bytes());
+    let (mut shards, all) = (BTreeMap::<_, Vec<u64>>::new(), b.free_bytes());
     for i in 0..2000 {
         let key = format!("k{i}");
         let _ = b.master.execute(b.now, WallTime(7), &start(A, &key, 8, replicas(1)));
         let _ = b.master.execute(b.now, WallTime(7), &end(A, &key, None));
-        shards.insert(KeyHash::of(&scoped(&key)).home);
+        let hash = KeyHash::of(&scoped(&key));
+        shards.entry(hash.home).or_default().push(hash.map);
     }
     let from = b.log.tail();
     assert_eq!(b.remove_all(true), 2000);
-    let clears: Vec<_> = shards.iter().map(|h| Op::Clear { shard: h.index() as u16 }).collect();
+    shards.values_mut().for_each(|hashes| hashes.sort_unstable());
+    let clear = |(h, objects): (HomeId, _)| Op::Clear { shard: h.index() as u16, objects };
+    let clears: Vec<_> = shards.into_iter().map(clear).collect();
     b.logged(from, &clears);
     assert_eq!(b.free_bytes(), all);
     b.replay_agrees();

@@ -55,10 +55,7 @@ impl Call<'_> {
         let compiled = Pattern::compile(pattern)?;
         let mut keys = Vec::new();
         for home in (0..limits::SHARDS).filter_map(HomeId::from_index) {
-            let table = self.master.store.segments().read();
-            // What is left out may be so because of a death.
-            self.depend(table.mark().applied());
-            keys.append(&mut self.list(home, |o| o.is_readable(&table) && compiled.matches(o)));
+            keys.append(&mut self.list(home, |table, o| o.is_readable(table) && compiled.matches(o)));
             if keys.len() > limits::REGEX_MATCHES_MAX {
                 let text = String::from_utf8_lossy(pattern).into_owned();
                 return Err(invalid("regular expression", &text, "one that matches at most 100000 keys"));

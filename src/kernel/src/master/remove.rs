@@ -6,7 +6,7 @@ use super::call::Call;
 use super::pattern::Pattern;
 use crate::api::Refusal;
 use crate::oplog::Op;
-use crate::store::{Object, SegmentTable, Shard};
+use crate::store::{Cursor, Object, SegmentTable, Shard};
 use crate::types::{HomeId, KeyHash, limits};
 
 impl Call<'_> {
@@ -65,66 +65,104 @@ impl Call<'_> {
     }
 
     /// Removes the objects of one shard that `wanted` picks, in slices between
-    /// which others get the lock. Skips what cannot be removed.
+    /// which others get the locks. Skips what cannot be removed.
     fn remove_where(&mut self, home: HomeId, force: bool, wanted: impl Fn(&Object) -> bool) -> u64 {
-        let table = self.master.store.segments().read();
-        self.drop_dead_in(&table, home);
-        self.remove_listed(&table, home, force, wanted)
+        let keys = self.list(home, |_, o| o.unfinished().is_none() && wanted(o));
+        let mut removed = 0;
+        for slice in keys.chunks(limits::REMOVE_SLICE) {
+            let table = self.master.store.segments().read();
+            let mut shard = self.master.store.shard(home).write();
+            removed +=
+                slice.iter().map(|key| self.remove_listed(&table, home, &mut shard, key, force)).sum::<u64>();
+        }
+        removed
     }
 
+    /// Removes an object that was found by looking at all: how many went. What is
+    /// dead is none, and waits for the sweep.
     fn remove_listed(
         &mut self,
         table: &SegmentTable,
         home: HomeId,
+        shard: &mut Shard,
+        key: &[u8],
         force: bool,
-        wanted: impl Fn(&Object) -> bool,
     ) -> u64 {
-        let keys = self.list(home, |o| o.unfinished().is_none() && wanted(o));
-        let mut removed = 0;
-        for slice in keys.chunks(limits::REMOVE_SLICE) {
-            let mut shard = self.master.store.shard(home).write();
-            for key in slice {
-                let at = KeyHash::of(key).within(home);
-                removed += u64::from(self.remove_at(table, at, &mut shard, key, force).is_ok());
+        let at = KeyHash::of(key).within(home);
+        if shard.get(at, key).is_none_or(|o| !o.sight(table).live) {
+            return 0;
+        }
+        u64::from(self.remove_at(table, at, shard, key, force).is_ok())
+    }
+
+    /// Removes every finished object of one shard, in slices.
+    fn clear_shard(&mut self, home: HomeId) -> u64 {
+        let (mut at, mut removed, mut more) = (Cursor::default(), 0, true);
+        while more {
+            let table = self.master.store.segments().read();
+            let lock = self.master.store.shard(home);
+            let found;
+            (found, more) = lock.read().pick(&mut at, limits::NAMED_SLICE, |o| {
+                (o.unfinished().is_none() && o.sight(&table).live).then(|| o.hash())
+            });
+            if found.is_empty() {
+                self.depend(table.mark().applied());
+            } else {
+                removed += self.clear_some(&table, home, &mut lock.write(), found);
             }
         }
         removed
     }
 
-    /// Removes every finished object of one shard. Those that may be read go one
-    /// by one, because each waits for its own readers; all others in one op.
-    fn clear_shard(&mut self, home: HomeId) -> u64 {
+    /// The same for these objects. Those that may be read go one by one, because
+    /// each waits for its own readers; all others in one op.
+    fn clear_some(
+        &mut self,
+        table: &SegmentTable,
+        home: HomeId,
+        shard: &mut Shard,
+        mut found: Vec<u64>,
+    ) -> u64 {
+        found.sort_unstable();
         let (master, now) = (self.master, self.now);
-        let table = master.store.segments().read();
-        self.drop_dead_in(&table, home);
-        let read = move |o: &Object| o.unfinished().is_none() && master.unread_from(o) > now;
-        let mut removed = self.remove_listed(&table, home, true, read);
-        let mut shard = master.store.shard(home).write();
-        // Read since then: few.
-        for key in keys_of(&shard, read) {
-            let at = KeyHash::of(&key).within(home);
-            removed += u64::from(self.remove_at(&table, at, &mut shard, &key, true).is_ok());
+        let goes = |o: &Object| o.unfinished().is_none() && master.unread_from(o) <= now;
+        let (unread, read): (Vec<u64>, Vec<u64>) =
+            found.into_iter().partition(|hash| shard.with_hash(*hash).all(goes));
+        let keys: Vec<Box<[u8]>> =
+            read.iter().flat_map(|hash| shard.with_hash(*hash)).map(|o| o.key().into()).collect();
+        let mut removed = 0;
+        for key in keys {
+            removed += self.remove_listed(table, home, shard, &key, true);
         }
-        let left = shard.objects().filter(|o| o.unfinished().is_none()).count() as u64;
-        if left > 0 {
-            let op = Op::Clear { shard: home.index() as u16 };
-            let pos = master.log_and_apply(self.wall, op.place(), &mut shard, &op);
+        let gone: usize = unread.iter().map(|hash| shard.with_hash(*hash).count()).sum();
+        if gone > 0 {
+            let op = Op::Clear { shard: home.index() as u16, objects: unread };
+            let pos = master.log_and_apply(self.wall, op.place(), shard, &op);
             self.wrote(pos);
         }
-        removed + left
+        removed + gone as u64
     }
 
-    /// Keys of one shard's objects that `wanted` picks.
-    pub(super) fn list(&mut self, home: HomeId, wanted: impl Fn(&Object) -> bool) -> Vec<Box<[u8]>> {
-        let shard = self.master.store.shard(home).read();
-        self.depend(shard.mark().applied());
-        keys_of(&shard, wanted)
+    /// Keys of one shard's objects that `wanted` picks, in key order: the order in
+    /// which they are found must not reach the log.
+    pub(super) fn list(
+        &mut self,
+        home: HomeId,
+        wanted: impl Fn(&SegmentTable, &Object) -> bool,
+    ) -> Vec<Box<[u8]>> {
+        let (mut keys, mut at, mut more) = (Vec::new(), Cursor::default(), true);
+        while more {
+            let table = self.master.store.segments().read();
+            let shard = self.master.store.shard(home).read();
+            // What is left out may be so because of a death.
+            self.depend(table.mark().applied());
+            self.depend(shard.mark().applied());
+            let mut found;
+            (found, more) =
+                shard.pick(&mut at, usize::MAX, |o| wanted(&table, o).then(|| Box::from(o.key())));
+            keys.append(&mut found);
+        }
+        keys.sort_unstable();
+        keys
     }
-}
-
-/// In key order: the order of the map must not reach the log.
-fn keys_of(shard: &Shard, wanted: impl Fn(&Object) -> bool) -> Vec<Box<[u8]>> {
-    let mut keys: Vec<_> = shard.objects().filter(|o| wanted(o)).map(|o| o.key().into()).collect();
-    keys.sort_unstable();
-    keys
 }

@@ -102,6 +102,16 @@ impl Happening {
         Self::new(Severity::Warning, "isr_left", format!("{node} (copy {copy}) left the in-sync set"))
     }
 
+    pub(super) fn silent(node: &NodeId, copy: CopyId, silent: bool) -> Self {
+        if silent {
+            let text = format!(
+                "{node} (copy {copy}) is silent and stays in the in-sync set: --degrade strict takes no write"
+            );
+            return Self::new(Severity::Warning, "isr_silent", text);
+        }
+        Self::new(Severity::Info, "isr_granting", format!("{node} (copy {copy}) acknowledges again"))
+    }
+
     pub(super) fn detach_asked(node: &NodeId, actor: &str) -> Self {
         Self::new(Severity::Warning, "detach", format!("{actor} detaches {node}"))
     }

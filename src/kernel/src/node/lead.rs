@@ -139,7 +139,10 @@ impl Node {
         self.standby_event(now, StandbyEvent::StopGranting, out);
         let Some(standby) = self.state.standby() else { return };
         self.right_end = self.right_end.max(standby.right_end());
-        if term.quiet {
+        // One that took over as a silent member gave no grants for a while: the
+        // former holder spoke under its lease, until now at most (PROTOCOL G4).
+        let silent = term.isr.silent.contains(&self.config.me.copy) && !mutant!(SilentForgotLeases);
+        if term.quiet || silent {
             self.right_end = self.right_end.max(now);
         }
         let fenced = if mutant!(NoGrantWait) || term.quiet { now } else { self.right_end };
@@ -216,3 +219,7 @@ fn history(node: &NodeId, term: &Term, change: &RoleChange, wall: WallTime) -> H
             .map(|l| HistoryLoss { entries_at_risk: l.last_heard, entries_lost: l.acknowledged }),
     }
 }
+
+#[cfg(test)]
+#[path = "lead_tests.rs"]
+mod tests;

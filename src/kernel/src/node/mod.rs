@@ -562,6 +562,9 @@ impl Node {
                 PrimaryAction::Membership(node, copy, joined) => {
                     out.push(NodeAction::Happened(Happening::membership(&node, copy, joined)));
                 }
+                PrimaryAction::Silent(node, copy, silent) => {
+                    out.push(NodeAction::Happened(Happening::silent(&node, copy, silent)));
+                }
                 PrimaryAction::Propose(isr) => {
                     let wall = self.wall;
                     self.leadership_event(now, wall, LeadershipEvent::Propose(isr), out);

@@ -33,6 +33,7 @@ fn config(name: &str, bootstrap: bool) -> NodeConfig {
             verify: VerifyConfig { enabled: false, ..VerifyConfig::default() },
             ship: crate::replication::ShipConfig::default(),
             loss: crate::replication::LossBound::default(),
+            degrade: crate::replication::Degrade::Available,
         },
         master: MasterConfig::default(),
         log: LogLimits::default(),
@@ -96,6 +97,8 @@ fn beat(epoch: u64, members: &[&str]) -> NodeEvent {
     let record = InSyncRecord {
         revision: 2,
         members: members.iter().map(|m| (copy(m), name_of(m))).collect(),
+        silent: Vec::new(),
+        min_insync: 0,
         ack: AckMode::Sync,
         read_ttl_max: TTL * 2,
     };

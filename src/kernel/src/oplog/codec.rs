@@ -203,16 +203,20 @@ fn encode_body(op: &Op<'_>, out: &mut Vec<u8>) {
             out.extend_from_slice(&since.0.to_le_bytes());
             out.push(*index);
         }
-        Op::Purge { shard, mount } => {
+        Op::Purge { shard, mount, objects } => {
             out.extend_from_slice(&shard.to_le_bytes());
             put_pos(out, mount.0);
+            put_named(out, objects);
         }
         Op::UpsertInPlace { key, client, pending_pin } => {
             put_bytes(out, key);
             put_uuid(out, client.0);
             traits::put_pending_pin(out, *pending_pin);
         }
-        Op::Clear { shard } => out.extend_from_slice(&shard.to_le_bytes()),
+        Op::Clear { shard, objects } => {
+            out.extend_from_slice(&shard.to_le_bytes());
+            put_named(out, objects);
+        }
         Op::DropReplica { key, id, release } => {
             put_bytes(out, key);
             out.extend_from_slice(&id.to_le_bytes());
@@ -259,6 +263,11 @@ fn encode_body(op: &Op<'_>, out: &mut Vec<u8>) {
         }
         Op::TaskPrune { through } => put_pos(out, *through),
     }
+}
+
+fn put_named(out: &mut Vec<u8>, objects: &[u64]) {
+    out.extend_from_slice(&(objects.len() as u16).to_le_bytes());
+    objects.iter().for_each(|hash| out.extend_from_slice(&hash.to_le_bytes()));
 }
 
 fn put_regions(out: &mut Vec<u8>, regions: &[Region]) {
@@ -429,14 +438,14 @@ fn decode_body<'a>(kind: OpType, r: &mut Reader<'a>) -> Result<Op<'a>, DecodeErr
         OpType::Free => {
             Op::Free { shard: r.u16("shard")?, since: Seq(r.u64("limbo seq")?), index: r.u8("limbo index")? }
         }
-        OpType::Purge => Op::Purge { shard: r.u16("shard")?, mount: r.mount()? },
+        OpType::Purge => Op::Purge { shard: r.u16("shard")?, mount: r.mount()?, objects: decode_named(r)? },
         OpType::PutRevoke => Op::PutRevoke { key: r.key()?, release: r.release()? },
         OpType::UpsertInPlace => Op::UpsertInPlace {
             key: r.key()?,
             client: ClientId(r.uuid("client")?),
             pending_pin: traits::pending_pin(r)?,
         },
-        OpType::Clear => Op::Clear { shard: r.u16("shard")? },
+        OpType::Clear => Op::Clear { shard: r.u16("shard")?, objects: decode_named(r)? },
         OpType::DropReplica => {
             Op::DropReplica { key: r.key()?, id: r.u64("replica id")?, release: r.release()? }
         }
@@ -458,6 +467,15 @@ fn decode_body<'a>(kind: OpType, r: &mut Reader<'a>) -> Result<Op<'a>, DecodeErr
         OpType::TaskEnd => task_codec::end(r)?,
         OpType::TaskPrune => Op::TaskPrune { through: r.pos("prune position")? },
     })
+}
+
+fn decode_named(r: &mut Reader<'_>) -> Result<Vec<u64>, DecodeError> {
+    let n = r.u16("number of objects")?;
+    if usize::from(n) > limits::NAMED_MAX {
+        let expected = "at most 1024";
+        return Err(DecodeError::Field { field: "number of objects", value: u64::from(n), expected });
+    }
+    (0..n).map(|_| r.u64("object")).collect()
 }
 
 fn decode_regions(r: &mut Reader<'_>, min: u8) -> Result<SmallVec<[Region; 1]>, DecodeError> {

@@ -65,7 +65,7 @@ fn samples() -> Vec<Op<'static>> {
         Op::PutRevoke { key: b"default\0k", release: Release::Now },
         Op::UpsertInPlace { key: b"default\0k", client, pending_pin: None },
         Op::UpsertInPlace { key: b"default\0k", client, pending_pin: Some(9) },
-        Op::Clear { shard: 1023 },
+        Op::Clear { shard: 1023, objects: vec![7, 1 << 63] },
         Op::DropReplica { key: b"default\0k", id: 514, release: Release::Limbo(LimboKind::Read) },
         Op::Abandon { key: b"default\0k", client },
         Op::Resolve { key: b"default\0k", since: Seq(5) },
@@ -74,7 +74,7 @@ fn samples() -> Vec<Op<'static>> {
         Op::ClientExpired { client },
         Op::GracefulUnmount { mount, grace_ms: 30_000 },
         Op::HoldEnd { mount },
-        Op::Purge { shard: 1023, mount },
+        Op::Purge { shard: 1023, mount, objects: vec![9] },
         Op::Evict { key: b"default\0k", release: Release::Now },
         Op::Discard { key: b"default\0k", release: Release::Now },
         Op::TransferStart {
@@ -172,6 +172,9 @@ fn a_good_checksum_does_not_excuse_bad_fields() {
         let why = decode(&bytes);
         assert!(matches!(why, Err(DecodeError::Field { field: "home", .. })), "{op:?} {why:?}");
     }
+    let many = Op::Clear { shard: 1, objects: vec![0; limits::NAMED_MAX + 1] };
+    let why = decode(&encode(2, 10, &many)).expect_err("too many");
+    assert_eq!(why.to_string(), "number of objects is 1025: expected at most 1024");
     let mut bytes = encode(2, 10, &samples()[5]);
     bytes[6..8].copy_from_slice(&1024u16.to_le_bytes());
     assert!(matches!(decode(&resum(bytes)), Err(DecodeError::Field { field: "home", .. })), "no segment");

@@ -124,13 +124,16 @@ pub enum Op<'a> {
         /// Which of that op's regions.
         index: u8,
     },
-    /// Drops what a shard still holds of a dead mount: replicas, limbo entries,
-    /// and objects without replicas left (PROTOCOL K3).
+    /// Drops replicas on a dead mount, and objects without replicas left
+    /// (PROTOCOL K3). It names the objects, so that a shard is never locked in
+    /// proportion to what is in it.
     Purge {
         /// Shard number.
         shard: u16,
         /// The dead mount.
         mount: MountUid,
+        /// Map hashes of the objects' keys, ascending.
+        objects: Vec<u64>,
     },
     /// The writer of an unfinished write gives it up: the object is gone.
     PutRevoke {
@@ -148,10 +151,12 @@ pub enum Op<'a> {
         /// As [`Traits::pending_pin`].
         pending_pin: Option<u64>,
     },
-    /// Every complete object of this shard is gone, and no right on any of them exists.
+    /// Those of these objects that are finished are gone, and no right on any of them exists.
     Clear {
         /// Shard number.
         shard: u16,
+        /// Map hashes of the objects' keys, ascending.
+        objects: Vec<u64>,
     },
     /// One complete replica of several is gone.
     DropReplica {
@@ -439,7 +444,7 @@ impl Op<'_> {
     #[must_use]
     pub fn place(&self) -> KeyHash {
         match self {
-            Self::Free { shard, .. } | Self::Clear { shard } | Self::Purge { shard, .. } => {
+            Self::Free { shard, .. } | Self::Clear { shard, .. } | Self::Purge { shard, .. } => {
                 let home = HomeId::from_index(usize::from(*shard)).unwrap_or(HomeId::SEGMENTS);
                 KeyHash::keyless(home)
             }

@@ -204,6 +204,10 @@ pub struct InSyncRecord {
     pub revision: u64,
     /// Copies and their nodes, the primary's own first.
     pub members: Vec<(CopyId, NodeId)>,
+    /// Members that neither acknowledge nor grant at present (PROTOCOL I8).
+    pub silent: Vec<CopyId>,
+    /// Standbys that must be in sync for writes to be let in; 0 demands none.
+    pub min_insync: u32,
     /// When replies go out.
     pub ack: AckMode,
     /// Longest read lease that may have been granted (PROTOCOL A3).

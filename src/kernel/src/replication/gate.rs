@@ -29,6 +29,8 @@ pub struct Admission {
     pub full: bool,
     /// A hand-over is under way: its successor lets them in.
     pub closed: bool,
+    /// Fewer standbys grant than are demanded (PROTOCOL I8).
+    pub degraded: bool,
     /// Exclusive: the log's tail may come to here.
     pub tail_max: Seq,
     /// Not after this: the oldest entry that an in-sync standby lacks is too old then.
@@ -37,7 +39,8 @@ pub struct Admission {
 
 impl Admission {
     /// Nothing is in the way.
-    pub const OPEN: Self = Self { full: false, closed: false, tail_max: Seq(u64::MAX), until: Instant::MAX };
+    pub const OPEN: Self =
+        Self { full: false, closed: false, degraded: false, tail_max: Seq(u64::MAX), until: Instant::MAX };
 }
 
 impl Gate {
@@ -52,9 +55,15 @@ impl Gate {
     /// Why no write may be let in at this moment; `None` when one may.
     #[must_use]
     pub fn refuses_writes(&self, tail: Seq, now: Instant) -> Option<&'static str> {
-        let Admission { full, closed, tail_max, until } = self.admission;
+        let Admission { full, closed, degraded, tail_max, until } = self.admission;
         if closed {
             return Some("this primary hands over to a standby: ask again at once");
+        }
+        if degraded {
+            return Some(
+                "fewer standbys are in sync than --min-insync demands, and --degrade strict takes no write \
+                 then; `standfast status` names who is missing",
+            );
         }
         if full {
             return Some(
@@ -112,7 +121,9 @@ mod tests {
         assert_eq!(open.refuses_writes(Seq(8), Instant(149)), None);
         let full = Gate { admission: Admission { full: true, ..admission }, ..open };
         let closed = Gate { admission: Admission { closed: true, ..admission }, ..open };
-        for (gate, tail, now) in [(open, 9, 149), (open, 8, 150), (full, 8, 149), (closed, 8, 149)] {
+        let degraded = Gate { admission: Admission { degraded: true, ..admission }, ..open };
+        let shut = [(full, 8, 149), (closed, 8, 149), (degraded, 8, 149)];
+        for (gate, tail, now) in [(open, 9, 149), (open, 8, 150)].into_iter().chain(shut) {
             assert!(gate.refuses_writes(Seq(tail), Instant(now)).is_some());
         }
     }

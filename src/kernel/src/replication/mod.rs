@@ -3,6 +3,7 @@
 //! [`Gate`] says which answers may leave.
 
 mod applier;
+mod catch_up;
 mod copies;
 mod dump;
 mod frames;
@@ -15,6 +16,7 @@ mod verify;
 mod view;
 
 pub use applier::{OpLogApplier, Quarantined};
+pub use catch_up::CatchUpView;
 pub use dump::{CopyProgress, Dump, HomeSet};
 pub use frames::{
     Ack, BatchFrame, CopyEnd, CopyFrame, CopyRequest, FullSyncReason, Hello, InSyncRecord, PrimaryFrame,
@@ -89,6 +91,34 @@ pub struct ReplicationConfig {
     pub ship: ShipConfig,
     /// In async mode: how much a failover may lose.
     pub loss: LossBound,
+    /// What happens when too few standbys are in sync.
+    pub degrade: Degrade,
+}
+
+/// What a primary with a coordinator does when a standby is lost. Without one it
+/// always waits: nobody but an operator takes a standby off the record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Degrade {
+    /// The standby leaves the record, and writes go on without it (PROTOCOL I7).
+    #[default]
+    Available,
+    /// Writes are refused while fewer standbys than this are in sync and grant; the
+    /// last ones stay on record, silent (PROTOCOL I8).
+    Strict {
+        /// At least 1, at most [`limits::STANDBYS_MAX`].
+        min_insync: u32,
+    },
+}
+
+impl Degrade {
+    /// Standbys that must be in sync and grant for a write to be let in.
+    #[must_use]
+    pub fn demanded(self) -> u32 {
+        match self {
+            Self::Available => 0,
+            Self::Strict { min_insync } => min_insync,
+        }
+    }
 }
 
 /// How entries are gathered into batches and sent.

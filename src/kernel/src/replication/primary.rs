@@ -11,10 +11,12 @@ mod on_record;
 
 mod full_sync;
 mod ship;
+mod shrink;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use super::catch_up::CatchUp;
 use super::copies::Copies;
 use super::dump::Dump;
 use super::frames::{
@@ -74,6 +76,8 @@ pub enum PrimaryAction {
     StepDown(Epoch),
     /// A copy joined (true) or left (false) the in-sync set.
     Membership(NodeId, CopyId, bool),
+    /// A copy fell silent on record (true), or grants again (PROTOCOL I8).
+    Silent(NodeId, CopyId, bool),
     /// Put this in-sync set on record; answered by [`PrimaryEvent::Confirmed`].
     Propose(IsrRecord),
     /// The memory of a home is not what its digest says (true), or is whole again.
@@ -116,6 +120,8 @@ pub struct Primary {
     store: Arc<MetadataStore>,
     log: OpLogManager,
     epoch: Epoch,
+    /// Where its term record stands, or will stand.
+    term: Seq,
     serve_at: Instant,
     peers: BTreeMap<ConnId, Peer>,
     /// Copies of the state that standbys are given.
@@ -167,6 +173,7 @@ struct Peer {
     /// Batches not yet acknowledged: exclusive end, and when it was sent.
     in_flight: VecDeque<(Seq, Instant)>,
     heard: Instant,
+    catch_up: CatchUp,
     quarantined: u32,
     sealed: bool,
     /// The next home of which it is sent a beacon, and when.
@@ -193,6 +200,7 @@ impl Primary {
             store,
             copies: Copies::default(),
             epoch: start.epoch,
+            term: log.tail(),
             serve_at: start.serve_at,
             peers: BTreeMap::new(),
             isr: BTreeMap::new(),
@@ -245,7 +253,7 @@ impl Primary {
     fn admission(&self) -> Admission {
         let LossBound { entries, age } = self.config.loss;
         let (full, closed) = (self.log.marks().is_over, self.closing != Closing::Open);
-        let mut admission = Admission { full, closed, ..Admission::OPEN };
+        let mut admission = Admission { full, closed, degraded: self.is_degraded(), ..Admission::OPEN };
         if self.config.ack == AckMode::Async {
             let matched = self.isr.values().map(|m| m.matched).min();
             admission.tail_max = matched.map_or(Seq(u64::MAX), |m| Seq(m.0.saturating_add(entries)));
@@ -274,6 +282,7 @@ impl Primary {
             sealed: p.sealed,
             verified: p.verified,
             lag_bytes: self.log.bytes_from(p.matched),
+            catch_up: p.catch_up.view(now, p.matched, self.log.tail()),
         });
         let gone = self.isr.iter().filter(|(copy, _)| self.peers.values().all(|p| p.hello.copy != **copy));
         PrimaryView {
@@ -302,6 +311,8 @@ impl Primary {
         InSyncRecord {
             revision: self.revision,
             members: self.on_record.as_ref().map_or_else(here, |r| r.members(self.me.copy)),
+            silent: self.on_record.as_ref().map_or_else(Vec::new, |r| r.confirmed.silent.clone()),
+            min_insync: self.config.degrade.demanded(),
             ack: self.config.ack,
             read_ttl_max: self.config.read_ttl_max,
         }
@@ -354,6 +365,7 @@ impl Primary {
             gathers_since: None,
             in_flight: VecDeque::new(),
             heard: now,
+            catch_up: CatchUp::begin(now, next, self.log.tail()),
             quarantined: 0,
             sealed: hello.unsealed.is_none(),
             beacon: (0, now),
@@ -569,7 +581,11 @@ impl Primary {
         let counting = self.isr.iter().filter(|(copy, _)| self.counts(**copy));
         let matched = counting.map(|(_, m)| m.matched);
         let held = if mutant!(AnyOneAck) { matched.max() } else { matched.min() };
-        self.commit = self.commit.max(held.unwrap_or(tail).min(tail));
+        // Fewer copies than are demanded commit nothing, also when those that are missing
+        // have left the record meanwhile (PROTOCOL I8).
+        if !self.is_degraded() || mutant!(StrictAlone) {
+            self.commit = self.commit.max(held.unwrap_or(tail).min(tail));
+        }
         let gate = self.gate();
         if self.last_gate != Some(gate) {
             self.last_gate = Some(gate);

@@ -3,7 +3,7 @@ use std::time::Duration;
 use super::*;
 use crate::oplog::codec::Prepared;
 use crate::oplog::{LogLimits, Op};
-use crate::replication::{ReplicationTimes, ShipConfig, VerifyConfig};
+use crate::replication::{Degrade, ReplicationTimes, ShipConfig, VerifyConfig};
 use crate::store::CopySession;
 use crate::types::{AckMode, WallTime};
 
@@ -36,6 +36,7 @@ fn bench_over(log: OpLogManager) -> Bench {
         verify: VerifyConfig { enabled: false, ..VerifyConfig::default() },
         ship: ShipConfig::default(),
         loss: LossBound::default(),
+        degrade: Degrade::Available,
     };
     let store = Arc::new(MetadataStore::new(&me.cluster));
     Bench { primary: Primary::new(me, config, store, log.clone(), start), log, now: 1000 }
@@ -157,6 +158,7 @@ fn line(action: &PrimaryAction) -> String {
         PrimaryAction::StepDown(e) => format!("step down: e{e}"),
         PrimaryAction::Membership(n, copy, true) => format!("joined {n}/{}", copy.0),
         PrimaryAction::Membership(n, copy, false) => format!("left {n}/{}", copy.0),
+        PrimaryAction::Silent(n, copy, silent) => format!("{n}/{} silent {silent}", copy.0),
         PrimaryAction::Damaged(home, damaged) => format!("{home} damaged {damaged}"),
         PrimaryAction::Detached(n, was) => format!("detached {n} {} told {}", was.was_member, was.told),
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::applier::{OpLogApplier, Quarantined};
+use super::catch_up::{CatchUp, CatchUpView};
 use super::frames::{
     Ack, BatchFrame, CopyFrame, CopyRequest, Hello, InSyncRecord, PrimaryFrame, StandbyFrame, Start,
     StreamRefusal, Welcome,
@@ -113,6 +114,8 @@ pub struct Standby {
     /// When a frame last showed that nothing was missing here.
     equal_at: Option<Instant>,
     primary: Option<Progress>,
+    /// Since the stream began.
+    catch_up: Option<CatchUp>,
     /// The in-sync set, as last heard from the holder of the highest epoch.
     record: Option<InSyncRecord>,
     quarantine: Vec<Quarantined>,
@@ -175,6 +178,7 @@ impl Standby {
             led_at: None,
             equal_at: None,
             primary: None,
+            catch_up: None,
             record: None,
             quarantine: Vec::new(),
             why_not: None,
@@ -326,9 +330,15 @@ impl Standby {
             why_not: self.why_not.clone(),
             quarantine: self.quarantine.clone(),
             full_sync: self.receive.view(now),
+            catch_up: self.catching_up(now),
             full_syncs: self.receive.sealed_copies(),
             verify: self.verify.view(now),
         }
+    }
+
+    fn catching_up(&self, now: Instant) -> Option<CatchUpView> {
+        let Link::Streaming { .. } = self.link else { return None };
+        self.catch_up?.view(now, self.applier.applied(), self.primary?.tail)
     }
 
     fn greet(&mut self, now: Instant, out: &mut Vec<StandbyAction>) {
@@ -369,6 +379,7 @@ impl Standby {
         match w.start {
             Start::Stream(from) if from == self.applier.applied() || mutant!(NoLogmatch) => {
                 self.link = Link::Streaming { epoch: w.epoch };
+                self.catch_up = None;
                 self.led_at = Some(now);
                 self.failures = 0;
                 self.why_not = None;
@@ -455,6 +466,7 @@ impl Standby {
         }
         (self.heard, self.led_at) = (Some(now), Some(now));
         self.primary = Some(Progress { tail: frame.tail, commit: frame.commit });
+        self.catch_up.get_or_insert(CatchUp::begin(now, self.applier.applied(), frame.tail));
         self.record = frame.record.clone().or(self.record.take());
         let token = frame.token;
         let received = frame.batch.end();

@@ -48,6 +48,7 @@ fn config() -> ReplicationConfig {
         verify: VerifyConfig { enabled: false, ..VerifyConfig::default() },
         ship: crate::replication::ShipConfig::default(),
         loss: crate::replication::LossBound::default(),
+        degrade: crate::replication::Degrade::Available,
     }
 }
 
@@ -83,6 +84,8 @@ fn record(copies: &[u128], ttl: u64) -> InSyncRecord {
     InSyncRecord {
         revision: 2,
         members: copies.iter().map(|c| (CopyId(*c), node("x"))).collect(),
+        silent: Vec::new(),
+        min_insync: 0,
         ack: AckMode::Sync,
         read_ttl_max: Duration::from_secs(ttl),
     }

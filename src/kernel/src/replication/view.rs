@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::applier::Quarantined;
+use super::catch_up::CatchUpView;
 use super::frames::InSyncRecord;
 use super::gate::Gate;
 use super::verify::{RecountView, VerifyView};
@@ -118,6 +119,8 @@ pub struct PeerView {
     pub sealed: bool,
     /// Bytes of the entries that it lacks; `None` when some are trimmed away.
     pub lag_bytes: Option<u64>,
+    /// How far it has caught up; `None` while it lacks nothing.
+    pub catch_up: Option<CatchUpView>,
 }
 
 /// Where a connected standby is in its life.
@@ -166,6 +169,8 @@ pub struct StandbyView {
     pub quarantine: Vec<Quarantined>,
     /// How far its full sync is; `None` while the copy is sealed.
     pub full_sync: Option<CopyView>,
+    /// How far it has caught up; `None` while it lacks nothing, or is not streamed to.
+    pub catch_up: Option<CatchUpView>,
     /// Copies received since the process started.
     pub full_syncs: u32,
 }

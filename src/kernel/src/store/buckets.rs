@@ -121,7 +121,7 @@ impl Shard {
 
     /// Puts these buckets in the place of its own.
     fn adopt(&mut self, theirs: Self, buckets: BucketSet) {
-        self.objects.sweep(|o| in_buckets(buckets, o.hash()), |_| ());
+        self.objects.sweep(|o| in_buckets(buckets, o.hash()));
         self.limbo.retain(|(since, _), _| !in_buckets(buckets, seq_hash(*since)));
         self.attempts.retain(|since| !in_buckets(buckets, seq_hash(since)));
         for object in theirs.objects() {

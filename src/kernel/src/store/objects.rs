@@ -5,6 +5,7 @@
 //! give memory back only when all their objects are gone.
 
 use hashbrown::HashTable;
+use smallvec::SmallVec;
 
 use super::object::{Draft, Object};
 use crate::types::limits;
@@ -254,12 +255,8 @@ impl Objects {
     }
 
     /// Shows every object to `change`, which may change it; takes out those for
-    /// which it returns true, with `last` words about each.
-    pub(super) fn sweep(
-        &mut self,
-        mut change: impl FnMut(&mut Object) -> bool,
-        mut last: impl FnMut(&Object),
-    ) {
+    /// which it returns true.
+    pub(super) fn sweep(&mut self, mut change: impl FnMut(&mut Object) -> bool) {
         let mut at = Cursor::default();
         while let Some(handles) = self.next_handles(&mut at) {
             for handle in handles {
@@ -267,9 +264,29 @@ impl Objects {
                     continue;
                 };
                 if change(object) {
-                    last(object);
                     let hash = object.hash();
                     self.remove(hash, handle);
+                }
+            }
+        }
+    }
+
+    /// Shows the objects with these hashes to `change`, which may change them; takes
+    /// out those for which it returns true, with `last` words about each.
+    pub(super) fn take_out(
+        &mut self,
+        hashes: &[u64],
+        mut change: impl FnMut(&mut Object) -> bool,
+        mut last: impl FnMut(&Object),
+    ) {
+        for hash in hashes {
+            let is_it = |h: &&Handle| self.slabs.get(**h).is_some_and(|o| o.hash() == *hash);
+            let named: SmallVec<[Handle; 2]> = self.table.iter_hash(*hash).filter(is_it).copied().collect();
+            for handle in named {
+                let Some(object) = self.slabs.get_mut(handle) else { continue };
+                if change(object) {
+                    last(object);
+                    self.remove(*hash, handle);
                 }
             }
         }

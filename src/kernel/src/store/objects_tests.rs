@@ -157,7 +157,7 @@ proptest! {
         summed in any::<Option<u64>>(), hard_pin in any::<bool>(), data_type in any::<u8>(),
     ) {
         let mut objects = Objects::new();
-        let replicas: smallvec::SmallVec<[Replica; 1]> = sets[0].iter().copied().collect();
+        let replicas: SmallVec<[Replica; 1]> = sets[0].iter().copied().collect();
         let writer = ClientId(Uuid { first: 1, second: u64::MAX });
         let (started, data_type) = (pos(9), DataType(data_type));
         let new = Draft { writer, size, checksum: summed, started, replicas, data_type, hard_pin, extras: None };

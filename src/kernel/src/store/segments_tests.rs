@@ -132,7 +132,7 @@ fn an_op_that_does_not_fit_is_named_and_changes_nothing() {
 }
 
 #[test]
-fn a_purge_drops_replicas_objects_and_limbo_of_its_mount_only_while_that_is_dead() {
+fn a_purge_drops_replicas_and_objects_of_its_mount_only_while_that_is_dead() {
     let store = MetadataStore::new(&"test".parse().expect("a name"));
     let mut seq = 0;
     let mut apply = |op: &Op<'_>| {
@@ -172,14 +172,24 @@ fn a_purge_drops_replicas_objects_and_limbo_of_its_mount_only_while_that_is_dead
     for op in &ops {
         assert_eq!(apply(op), Ok(()));
     }
-    let purge = |key, mount| Op::Purge { shard: shard(key), mount: uid(mount) };
+    let purge = |key, mount| {
+        let objects = vec![crate::types::KeyHash::of(key).map];
+        Op::Purge { shard: shard(key), mount: uid(mount), objects }
+    };
     assert_eq!(apply(&purge(k, 2)), Err(ApplyError::MountLives(uid(2).0)));
     assert_eq!(apply(&Op::SegmentGone { mount: uid(2) }), Ok(()));
     assert_eq!((apply(&purge(k, 2)), apply(&purge(j, 2))), (Ok(()), Ok(())));
     let left = |store: &MetadataStore| (store.recount().objects, store.recount().limbo);
-    assert_eq!(left(&store), (1, 1), "the other replica and its limbo stay");
-    assert_eq!(apply(&Op::Free { shard: shard(j), since: Seq(6), index: 1 }), Ok(()));
+    assert_eq!(left(&store), (1, 2), "the other replica and all limbo stay");
+    for index in [0, 1] {
+        assert_eq!(
+            apply(&Op::Free { shard: shard(j), since: Seq(6), index }),
+            Ok(()),
+            "also on a dead mount"
+        );
+    }
     assert_eq!(apply(&Op::SegmentGone { mount: uid(3) }), Ok(()));
+    assert_eq!((apply(&purge(j, 3)), left(&store)), (Ok(()), (1, 0)), "what is not named stays");
     assert_eq!((apply(&purge(k, 3)), left(&store)), (Ok(()), (0, 0)));
     assert_eq!(apply(&purge(k, 3)), Ok(()), "nothing is left to drop");
 }

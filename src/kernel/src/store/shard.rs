@@ -12,7 +12,7 @@ use super::object::Draft;
 use super::objects::{Handle, Objects};
 use super::{ApplyError, Attempts, Cursor, Digester, Effect, Effects, HomeMark, Members, Object};
 use crate::oplog::{LimboKind, Op, Release};
-use crate::types::{ClientId, Epoch, Instant, KeyHash, LogPos, Region, Seq, Traits};
+use crate::types::{ClientId, Epoch, Instant, KeyHash, LogPos, Region, Seq, Traits, limits};
 
 /// Regions that an object gives up.
 pub(super) type Regions = SmallVec<[Region; 1]>;
@@ -122,6 +122,23 @@ impl Shard {
         self.objects.next_chunk(at)
     }
 
+    /// Goes on with a walk until `pick` has picked so many of the objects that it was
+    /// shown, or was shown as many as one hold of the lock is for; the last ones may
+    /// add a few. False when there are no more behind them.
+    pub fn pick<T>(
+        &self,
+        at: &mut Cursor,
+        most: usize,
+        mut pick: impl FnMut(&Object) -> Option<T>,
+    ) -> (Vec<T>, bool) {
+        let (mut picked, mut looks) = (Vec::new(), 0);
+        while picked.len() < most && looks < limits::LOOKS_PER_HOLD {
+            let Some(objects) = self.next_objects(at) else { return (picked, false) };
+            picked.extend(objects.inspect(|_| looks += 1).filter_map(&mut pick));
+        }
+        (picked, true)
+    }
+
     /// The members of a group, in the order of their map hashes.
     pub fn group_members<'a>(&'a self, group: &'a [u8]) -> impl Iterator<Item = &'a Object> {
         let is_member = |o: &&Object| o.group().is_some_and(|g| **g == *group);
@@ -192,7 +209,7 @@ impl Shard {
             Op::UpsertInPlace { key, client, pending_pin } => {
                 self.upsert_in_place(at, named(key), *client, *pending_pin)
             }
-            Op::Clear { .. } => Ok(self.clear()),
+            Op::Clear { objects, .. } => Ok(self.clear(objects)),
             Op::DropReplica { key, id, release } => self.drop_replica(at, named(key), *id, *release),
             Op::Abandon { key, client } => {
                 let term = self.attempts.abandon(Seq(at.seq), key, *client, self.digester);
@@ -204,7 +221,7 @@ impl Shard {
                 self.mark.digest = self.mark.digest.wrapping_sub(term);
                 Ok(Effects::new())
             }
-            Op::Purge { mount, .. } => Ok(self.purge(*mount)),
+            Op::Purge { mount, objects, .. } => Ok(self.purge(*mount, objects)),
             Op::Evict { key, release } => self.evict(at, named(key), *release),
             Op::Discard { key, release } => self.discard(at, named(key), *release),
             Op::TransferStart { key, client, kind, source, regions } => {

@@ -248,8 +248,19 @@ fn an_upsert_in_place_and_a_clear_are_in_the_digest() {
     assert_ne!(open, digest_of(&[mount(1), put(K, 0), end(K)]));
     let shard = KeyHash::of(K).home.index() as u16;
     let empty = digest_of(&[mount(1)]);
-    assert_eq!(digest_of(&[mount(1), put(K, 0), end(K), Op::Clear { shard }]), empty);
-    assert_eq!(digest_of(&[mount(1), put(K, 0), Op::Clear { shard }]), digest_of(&[mount(1), put(K, 0)]));
+    let clear = |objects| Op::Clear { shard, objects };
+    let k = KeyHash::of(K).map;
+    assert_eq!(digest_of(&[mount(1), put(K, 0), end(K), clear(vec![k])]), empty);
+    assert_eq!(
+        digest_of(&[mount(1), put(K, 0), clear(vec![k])]),
+        digest_of(&[mount(1), put(K, 0)]),
+        "what is unfinished stays"
+    );
+    assert_eq!(
+        digest_of(&[mount(1), put(K, 0), end(K), clear(vec![k ^ 1])]),
+        digest_of(&[mount(1), put(K, 0), end(K)]),
+        "what is not named stays"
+    );
     let revoke = Op::PutRevoke { key: K, release: Release::Now };
     assert_eq!(digest_of(&[mount(1), put(K, 0), end(K), upsert(1), revoke]), empty);
 }

@@ -1,9 +1,9 @@
 //! Ops on objects beyond put, end and remove.
 
 use super::shard::{Named, Regions, Shard};
-use super::{ApplyError, Effect, Effects, Object};
+use super::{ApplyError, Effects};
 use crate::oplog::Release;
-use crate::types::{ClientId, LogPos, Region, ReplicaStatus};
+use crate::types::{ClientId, LogPos, ReplicaStatus};
 
 impl Shard {
     pub(super) fn upsert_in_place(
@@ -23,23 +23,6 @@ impl Shard {
             object.overwrite(at, writer, pending_pin);
             Ok(Regions::new())
         })
-    }
-
-    /// Lets every finished object go. The regions are released in their own
-    /// order, not in that of the map.
-    pub(super) fn clear(&mut self) -> Effects {
-        let mut regions: Vec<Region> = Vec::with_capacity(self.len());
-        let mut effects = Effects::new();
-        let (digester, digest, members) = (self.digester, &mut self.mark.digest, &mut self.members);
-        let finished = |object: &mut Object| object.unfinished().is_none();
-        self.objects.sweep(finished, |object| {
-            *digest = digest.wrapping_sub(digester.object(object));
-            regions.extend(object.replicas().map(|r| r.region));
-            effects.extend(members.ungroup(object, object.hash()));
-        });
-        regions.sort_unstable_by_key(|r| (r.mount, r.offset));
-        effects.extend(regions.into_iter().map(Effect::Release));
-        effects
     }
 
     pub(super) fn drop_replica(

@@ -70,10 +70,15 @@ pub const STANDBYS_MAX: usize = 16;
 pub const EVENTS_MAX: usize = 256;
 /// Shards that one maintenance step visits.
 pub const MAINTAIN_SHARDS_PER_STEP: usize = 64;
-/// Objects after which one maintenance step looks for no more of dead mounts. At least one shard is visited.
-pub const PURGE_OBJECTS_PER_STEP: usize = 32_768;
-/// PURGE entries that one maintenance step appends.
-pub const PURGES_PER_STEP: usize = 256;
+/// Objects that one maintenance step looks at for replicas on dead mounts.
+pub const PURGE_LOOKS_PER_STEP: usize = 32_768;
+/// What an object that is purged weighs against looking at one.
+pub const PURGE_WEIGHT: usize = 8;
+/// Objects that a PURGE or CLEAR names at least, while there are more: one hold of a
+/// shard's lock, some tens of microseconds. The last that are looked at may add a few.
+pub const NAMED_SLICE: usize = 64;
+/// Objects that a PURGE or CLEAR may name.
+pub const NAMED_MAX: usize = 1024;
 /// Entries of the segment table that one maintenance step appends.
 pub const TABLE_OPS_PER_STEP: usize = 256;
 /// Mounts, dead ones whose bytes still wait included.
@@ -89,8 +94,8 @@ pub const MAINTAIN_FREES_PER_STEP: usize = 512;
 pub const EVICT_VISITS_PER_STEP: usize = 32_768;
 /// What an entry logged in an eviction step weighs against looking at an object.
 pub const EVICT_WEIGHT: usize = 16;
-/// Objects looked at for eviction under one hold of a shard's lock: some tens of microseconds.
-pub const EVICT_LOOKS_PER_HOLD: u64 = 512;
+/// Objects looked at under one hold of a shard's lock: some tens of microseconds.
+pub const LOOKS_PER_HOLD: usize = 512;
 /// Objects evicted under one hold of a shard's lock, and a few, which are as old.
 pub const EVICT_SLICE: usize = 16;
 /// Unfinished writes and transfers that one visit of a shard discards.
@@ -130,6 +135,7 @@ const _: () = assert!(KEY_BYTES_MAX + TENANT_BYTES_MAX + REPLICAS_MAX * 40 + 256
 const _: () = assert!(
     KEY_BYTES_MAX + TENANT_BYTES_MAX + TASK_NAMES_BYTES_MAX + REPLICAS_MAX * 2 + 256 <= ENTRY_BYTES_MAX
 );
+const _: () = assert!(NAMED_MAX * 8 + 256 <= ENTRY_BYTES_MAX && NAMED_SLICE * 2 <= NAMED_MAX);
 const _: () = assert!(TASK_FETCH_MAX * 16 + 256 <= ENTRY_BYTES_MAX);
 const _: () = assert!(ENTRY_BYTES_MAX <= LOG_CHUNK_BYTES && ENTRY_BYTES_MAX <= SHIP_BYTES_MAX);
 const _: () =

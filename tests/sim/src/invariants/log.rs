@@ -137,6 +137,11 @@ impl Shadow {
         }
     }
 
+    /// The last entry read.
+    pub(crate) fn last(&self) -> LogPos {
+        self.last
+    }
+
     /// Reads what was appended since the last time.
     pub(crate) fn follow(
         &mut self,

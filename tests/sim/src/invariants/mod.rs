@@ -6,6 +6,7 @@ mod fence;
 mod log;
 mod promise;
 mod state;
+mod strict;
 
 use std::fmt;
 
@@ -13,6 +14,7 @@ pub(crate) use fence::Fence;
 pub(crate) use log::{Ledger, Shadow};
 pub(crate) use promise::Promises;
 pub(crate) use state::{States, audit};
+pub(crate) use strict::Held;
 
 /// A broken invariant.
 #[derive(Debug, Clone)]
@@ -55,6 +57,7 @@ invariants! {
     NoWrongBytes: "PROTOCOL 14: a read within its lease returns the bytes of the object's own write",
     NoQuarantine: "PROTOCOL I10, K7: what an honest primary sends fits the state that it is sent to",
     NoBusyWait: "machine: after a tick the next deadline lies ahead",
+    StrictKept: "PROTOCOL I8: in strict mode nothing is committed that fewer standbys hold than are demanded",
     Liveness: "DESIGN 7: with the faults off, calls are answered",
     Converges: "DESIGN 7: with the faults off, one primary, all others streaming and equal",
     Restraint: "operators: nobody takes over by itself while that is paused, or after too many of late",

@@ -37,16 +37,16 @@ pub struct RecordStart {
 /// The in-sync set on record.
 #[derive(Debug)]
 pub(super) struct OnRecord {
-    confirmed: IsrRecord,
+    pub(super) confirmed: IsrRecord,
     /// Sent, and neither known to be done nor known to be dead.
-    proposal: Option<IsrRecord>,
+    pub(super) proposal: Option<IsrRecord>,
     lease_until: Instant,
     away: BTreeMap<NodeId, Instant>,
 }
 
 impl OnRecord {
     /// Every set that may be on record now.
-    fn possible(&self) -> impl Iterator<Item = &IsrRecord> {
+    pub(super) fn possible(&self) -> impl Iterator<Item = &IsrRecord> {
         let late = mutant!(GrowLate);
         std::iter::once(&self.confirmed).chain(self.proposal.as_ref().filter(|_| !late))
     }
@@ -108,6 +108,7 @@ impl Primary {
         }
         let (copy, node) = (p.hello.copy, p.hello.node.clone());
         let mut wanted = record.confirmed.clone();
+        wanted.min_insync = self.config.degrade.demanded();
         wanted.members.push(IsrMember { copy, node: node.clone(), address: p.hello.address.clone() });
         record.proposal = Some(wanted.clone());
         if !mutant!(GrowLate) {
@@ -115,24 +116,6 @@ impl Primary {
             self.isr.insert(copy, Member { matched, grant_until, ..Member::unheard(node.clone(), now) });
         }
         self.copies.finish(&node);
-        out.push(PrimaryAction::Propose(wanted));
-    }
-
-    /// PROTOCOL I7: members that are silent for too long, or gone, leave the record.
-    /// They count until that is confirmed (PROTOCOL I2).
-    pub(super) fn shrink(&mut self, now: Instant, out: &mut Vec<PrimaryAction>) {
-        let patience = self.config.times.shrink;
-        let Some(record) = self.on_record.as_mut().filter(|r| r.proposal.is_none()) else { return };
-        let lost = |m: &IsrMember| {
-            self.isr.get(&m.copy).is_some_and(|member| member.gone || now >= member.heard.plus(patience))
-        };
-        if !record.confirmed.members.iter().any(lost) {
-            return;
-        }
-        let mut wanted = record.confirmed.clone();
-        wanted.members.retain(|m| !lost(m));
-        wanted.silent.retain(|copy| wanted.members.iter().any(|m| m.copy == *copy));
-        record.proposal = Some(wanted.clone());
         out.push(PrimaryAction::Propose(wanted));
     }
 
@@ -145,8 +128,12 @@ impl Primary {
         let other = |m: &&IsrMember| m.copy != self.me.copy;
         for joined in record.confirmed.members.iter().filter(other) {
             self.isr.entry(joined.copy).or_insert_with(|| Member::unheard(joined.node.clone(), now));
+            let (was, is) =
+                (before.silent.contains(&joined.copy), record.confirmed.silent.contains(&joined.copy));
             if !before.holds(joined.copy) {
                 out.push(PrimaryAction::Membership(joined.node.clone(), joined.copy, true));
+            } else if was != is {
+                out.push(PrimaryAction::Silent(joined.node.clone(), joined.copy, is));
             }
         }
         let confirmed = &record.confirmed;
@@ -163,13 +150,6 @@ impl Primary {
         if let Some(record) = &mut self.on_record {
             record.lease_until = record.lease_until.max(until);
         }
-    }
-
-    /// When a member has been silent for too long.
-    pub(super) fn shrink_at(&self) -> Option<Instant> {
-        let record = self.on_record.as_ref().filter(|r| r.proposal.is_none())?;
-        let silent = |m: &IsrMember| self.isr.get(&m.copy).map(|x| x.heard.plus(self.config.times.shrink));
-        record.confirmed.members.iter().filter_map(silent).min()
     }
 
     /// What counts under the mutant that takes a proposal for done.

@@ -1,46 +1,23 @@
-//! What a shard still holds of dead mounts, and how it lets go of it (PROTOCOL K3).
-
-use std::collections::BTreeSet;
+//! Ops that name many objects of a shard by the hashes of their keys: what is on a
+//! dead mount goes (PROTOCOL K3), or all that is finished.
 
 use super::Shard;
-use crate::store::{Effects, Object, SegmentTable};
-use crate::types::{MountUid, Region, Seq};
+use crate::store::{Effect, Effects, Object};
+use crate::types::{MountUid, Seq};
 
 impl Shard {
-    /// Dead mounts of which this shard still holds something. Looks at every
-    /// object and limbo entry.
-    #[must_use]
-    pub fn dead_mounts(&self, table: &SegmentTable) -> BTreeSet<MountUid> {
-        let replicas = self.objects.iter().flat_map(|o| o.replicas().map(|r| r.region.mount));
-        let limbo = self.limbo.values().map(|l| l.region.mount);
-        // Neighbours are often on one mount: the last one found alive is not looked up again.
-        let mut alive = None;
-        let mut dead = BTreeSet::new();
-        for uid in replicas.chain(limbo) {
-            if Some(uid) == alive {
-                continue;
-            }
-            if table.is_live(uid) {
-                alive = Some(uid);
-            } else {
-                dead.insert(uid);
-            }
-        }
-        dead
-    }
-
-    /// Drops everything of one mount. Frees nothing: a dead mount has no allocator.
-    pub(super) fn purge(&mut self, mount: MountUid) -> Effects {
-        let on = |region: &Region| region.mount == mount;
+    /// Drops replicas of one mount. Frees nothing: a dead mount has no allocator.
+    /// What waits in limbo there goes on to wait, and is nobody's then, either.
+    pub(super) fn purge(&mut self, mount: MountUid, named: &[u64]) -> Effects {
         let (digester, digest, unfinished) = (self.digester, &mut self.mark.digest, &mut self.unfinished);
         let mut effects = Effects::new();
         let drop = |object: &mut Object| {
-            if !object.replicas().any(|r| on(&r.region)) {
+            if !object.replicas().any(|r| r.region.mount == mount) {
                 return false;
             }
             *digest = digest.wrapping_sub(digester.object(object));
             let before = object.unfinished();
-            object.edit_replicas(|all| all.retain(|r| !on(&r.region)));
+            object.edit_replicas(|all| all.retain(|r| r.region.mount != mount));
             let left = object.replicas().len() > 0;
             if left {
                 *digest = digest.wrapping_add(digester.object(object));
@@ -55,13 +32,19 @@ impl Shard {
             !left
         };
         let members = &mut self.members;
-        self.objects.sweep(drop, |object| effects.extend(members.ungroup(object, object.hash())));
-        self.limbo.retain(|(since, index), limbo| {
-            let dropped = on(&limbo.region);
-            if dropped {
-                *digest = digest.wrapping_sub(digester.limbo(*since, *index, limbo));
-            }
-            !dropped
+        self.objects.take_out(named, drop, |object| effects.extend(members.ungroup(object, object.hash())));
+        effects
+    }
+
+    /// Lets those of the objects go that are finished.
+    pub(super) fn clear(&mut self, named: &[u64]) -> Effects {
+        let mut effects = Effects::new();
+        let (digester, digest, members) = (self.digester, &mut self.mark.digest, &mut self.members);
+        let finished = |object: &mut Object| object.unfinished().is_none();
+        self.objects.take_out(named, finished, |object| {
+            *digest = digest.wrapping_sub(digester.object(object));
+            effects.extend(object.replicas().map(|r| Effect::Release(r.region)));
+            effects.extend(members.ungroup(object, object.hash()));
         });
         effects
     }

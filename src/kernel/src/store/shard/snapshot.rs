@@ -173,7 +173,7 @@ impl Shard {
             }
             false
         };
-        self.objects.sweep(note, |_| ());
+        self.objects.sweep(note);
     }
 
     /// All regions that its objects own and that wait in limbo.

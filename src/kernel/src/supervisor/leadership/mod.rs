@@ -460,6 +460,12 @@ impl Leadership {
         };
         let record = epoch.value;
         let sent = self.sent(record.nonce);
+        // The own takeover compared the in-sync set. Of a hand-over it is only known that
+        // the former holder did: what is known here may be older, and lack a member
+        // whose acknowledgement and promise count (PROTOCOL I1, 5).
+        if sent.is_none() && self.view.isr.at < epoch.modified && !mutant!(LedByOldRecord) {
+            return out.push(LeadershipAction::Read);
+        }
         let asked = sent.as_ref().map_or(now, |call| call.sent);
         let reason = record.reason;
         self.led = epoch.modified.epoch();

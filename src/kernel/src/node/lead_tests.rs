@@ -1,0 +1,136 @@
+//! How a term on record begins.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::super::{Node, NodeAction, NodeConfig, NodeEvent};
+use crate::coordination::{
+    EpochCause, EpochRecord, IsrMember, IsrRecord, Key, Records, Revision, Value, Versioned,
+};
+use crate::machine::Machine;
+use crate::master::{Master, MasterTimes};
+use crate::oplog::LogLimits;
+use crate::replication::{
+    Degrade, Identity, LossBound, ReplicationConfig, ReplicationTimes, ShipConfig, VerifyConfig,
+};
+use crate::supervisor::{LeadershipConfig, LeadershipEvent, LeadershipTimes};
+use crate::types::{AckMode, CopyId, Epoch, Instant, NodeId, WallTime, up};
+
+const TTL: Duration = Duration::from_secs(10);
+const ME: CopyId = CopyId(1);
+
+const fn ms(n: u64) -> Instant {
+    Instant(n * 1_000_000)
+}
+
+fn name(text: &str) -> NodeId {
+    text.parse().expect("a name")
+}
+
+fn node() -> Node {
+    let me = Identity {
+        cluster: "test".parse().expect("a name"),
+        node: name("me"),
+        copy: ME,
+        address: "me:1".into(),
+    };
+    Node::new(NodeConfig {
+        leadership: Some(LeadershipConfig {
+            node: me.node.clone(),
+            address: me.address.clone(),
+            mooncake: None,
+            times: LeadershipTimes::default(),
+            ack: AckMode::Sync,
+            read_ttl_max: TTL,
+            cold_start: true,
+            seed: 1,
+        }),
+        me,
+        replication: ReplicationConfig {
+            times: ReplicationTimes::default(),
+            ack: AckMode::Sync,
+            read_ttl_max: TTL,
+            verify: VerifyConfig { enabled: false, ..VerifyConfig::default() },
+            ship: ShipConfig::default(),
+            loss: LossBound::default(),
+            degrade: Degrade::Strict { min_insync: 1 },
+        },
+        master: MasterTimes::default().into(),
+        log: LogLimits::default(),
+        bootstrap: false,
+        has_peer: true,
+        seed: 1,
+        sabotage: None,
+    })
+}
+
+/// Both copies are on record, with these silent.
+fn in_sync(silent: &[CopyId]) -> Value {
+    let member = |copy, node: &str| IsrMember { copy, node: name(node), address: String::new() };
+    Value::Isr(IsrRecord {
+        members: vec![member(ME, "me"), member(CopyId(2), "other")],
+        silent: silent.to_vec(),
+        ack: AckMode::Sync,
+        min_insync: 1,
+        read_ttl_max: TTL,
+    })
+}
+
+/// The record names this node; another one wrote it.
+fn holder() -> Value {
+    Value::Epoch(EpochRecord {
+        holder: name("me"),
+        copy: ME,
+        address: "me:1".into(),
+        mooncake: None,
+        cause: EpochCause::Failover,
+        actor: "test".into(),
+        reason: "test".into(),
+        nonce: 7,
+        quiet: false,
+        previous: Epoch(3),
+    })
+}
+
+fn seen(at: u64, records: &[(Key, u64, Value)]) -> NodeEvent {
+    let versioned = |revision: u64, value: &Value| {
+        let modified = Revision(revision);
+        Versioned { created: modified, modified, value: value.clone() }
+    };
+    let found = |(key, revision, value): &(Key, u64, Value)| (key.clone(), Some(versioned(*revision, value)));
+    let records = Records { at: Revision(at), records: records.iter().map(found).collect() };
+    NodeEvent::Coordinator(WallTime(0), LeadershipEvent::Seen(records))
+}
+
+/// What comes of an event: the master that serves, and whether the records are read anew.
+fn on(node: &mut Node, at: u64, event: NodeEvent) -> (Option<Arc<Master>>, bool) {
+    let mut out = Vec::new();
+    node.on(ms(at), event, &mut out);
+    let read = out.iter().any(|action| matches!(action, NodeAction::ReadRecords));
+    let master = out.into_iter().find_map(|action| match action {
+        NodeAction::Serve(master) => Some(master),
+        _ => None,
+    });
+    (master, read)
+}
+
+#[test]
+fn a_lead_that_was_handed_over_waits_for_the_in_sync_set_of_its_epoch() {
+    let mut node = node();
+    let (master, _) = on(&mut node, 1_000, seen(5, &[(Key::Isr, 5, in_sync(&[]))]));
+    assert!(master.is_none());
+    let (master, read) = on(&mut node, 1_001, seen(9, &[(Key::Epoch, 9, holder())]));
+    assert!(master.is_none() && read, "the set may have changed between 5 and 9");
+    let (master, _) = on(&mut node, 1_002, seen(10, &[(Key::Isr, 5, in_sync(&[]))]));
+    assert_eq!(master.expect("it has not").epoch(), Epoch(9));
+}
+
+#[test]
+fn who_was_silent_on_record_holds_back_for_what_was_said_until_now() {
+    let both = |silent: &[CopyId]| {
+        let records = [(Key::Isr, 5, in_sync(silent)), (Key::Epoch, 9, holder())];
+        on(&mut node(), 1_000, seen(10, &records)).0.expect("it leads").hold_until()
+    };
+    assert_eq!(both(&[]), Instant(0).plus(up(TTL)), "it granted nobody anything");
+    assert_eq!(both(&[ME]), ms(1_000).plus(up(TTL)));
+}

@@ -1,0 +1,103 @@
+//! Who leaves the in-sync set on record, and who falls silent on it (PROTOCOL
+//! I7, I8): a standby that is lost costs its place, but in strict mode the last
+//! ones that are demanded keep theirs.
+
+use super::on_record::OnRecord;
+use super::{Primary, PrimaryAction};
+use crate::coordination::{IsrMember, IsrRecord};
+use crate::types::Instant;
+
+/// How a member besides the holder is to be on record.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// It grants, or has a while left to do so.
+    Granting,
+    /// It is silent on record, and not known to be lost.
+    Silent,
+    /// It was not heard for too long. It may fall silent if it holds what this
+    /// primary began with: a copy that may hold more than that is a danger to
+    /// those who read from another meanwhile (PROTOCOL I8a).
+    Lost {
+        /// It has acknowledged the term record.
+        matched: bool,
+    },
+    /// Its process is gone, or an operator dismissed it (PROTOCOL I8b).
+    Gone,
+}
+
+impl Primary {
+    /// Proposes the set that is to be on record, where it differs. Who is lost
+    /// counts until that is confirmed (PROTOCOL I2).
+    pub(super) fn shrink(&mut self, now: Instant, out: &mut Vec<PrimaryAction>) {
+        let Some(record) = self.on_record.as_ref().filter(|r| r.proposal.is_none()) else { return };
+        let wanted = self.wanted(now, &record.confirmed);
+        if wanted.members == record.confirmed.members && wanted.silent == record.confirmed.silent {
+            return;
+        }
+        if let Some(record) = &mut self.on_record {
+            record.proposal = Some(wanted.clone());
+        }
+        out.push(PrimaryAction::Propose(wanted));
+    }
+
+    fn wanted(&self, now: Instant, confirmed: &IsrRecord) -> IsrRecord {
+        let standings = confirmed.members.iter().map(|m| self.standing(now, m, confirmed));
+        let standings: Vec<Option<Standing>> = standings.collect();
+        let there = |s: &&Option<Standing>| matches!(s, Some(Standing::Granting | Standing::Silent));
+        let demanded = self.config.degrade.demanded();
+        let mut missing = (demanded as usize).saturating_sub(standings.iter().filter(there).count());
+        let mut wanted =
+            IsrRecord { members: Vec::new(), silent: Vec::new(), min_insync: demanded, ..confirmed.clone() };
+        for (member, standing) in confirmed.members.iter().zip(standings) {
+            match standing {
+                // A holder that is silent on record is so no longer (PROTOCOL I8c).
+                None | Some(Standing::Granting) => {}
+                Some(Standing::Silent) => wanted.silent.push(member.copy),
+                Some(Standing::Lost { matched }) if matched && missing > 0 => {
+                    missing -= 1;
+                    wanted.silent.push(member.copy);
+                }
+                Some(Standing::Lost { .. } | Standing::Gone) => continue,
+            }
+            wanted.members.push(member.clone());
+        }
+        wanted
+    }
+
+    /// `None` for the holder's own copy, and for one that is not counted yet.
+    fn standing(&self, now: Instant, member: &IsrMember, confirmed: &IsrRecord) -> Option<Standing> {
+        let counted = self.isr.get(&member.copy)?;
+        let heard = now < counted.heard.plus(self.config.times.shrink);
+        let silent = confirmed.silent.contains(&member.copy);
+        Some(if counted.gone {
+            Standing::Gone
+        } else if !heard {
+            Standing::Lost { matched: counted.matched > self.term || mutant!(SilentUnmatched) }
+        } else if silent && counted.grant_until <= now {
+            Standing::Silent
+        } else {
+            Standing::Granting
+        })
+    }
+
+    /// When the next member has been silent for too long.
+    pub(super) fn shrink_at(&self) -> Option<Instant> {
+        let record = self.on_record.as_ref().filter(|r| r.proposal.is_none())?;
+        let granting = record.confirmed.members.iter().filter(|m| record.confirmed.holds_granting(m.copy));
+        let lost = |m: &IsrMember| self.isr.get(&m.copy).map(|x| x.heard.plus(self.config.times.shrink));
+        granting.filter_map(lost).min()
+    }
+
+    /// Fewer standbys than are demanded grant under some set that may be on record.
+    pub(super) fn is_degraded(&self) -> bool {
+        let demanded = self.config.degrade.demanded() as usize;
+        let least = |record: &OnRecord| {
+            record.possible().map(|set| set.granting_besides(self.me.copy).count()).min().unwrap_or(0)
+        };
+        self.on_record.as_ref().is_some_and(|record| least(record) < demanded)
+    }
+}
+
+#[cfg(test)]
+#[path = "shrink_tests.rs"]
+mod tests;

@@ -1,0 +1,232 @@
+//! Who leaves the record and who falls silent, as transcripts. Times are in
+//! milliseconds: the heartbeat is 100, T_shrink 250, the grant 500.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::super::{Keeping, PrimaryEvent, PrimaryStart, RecordStart, shard_hash};
+use super::*;
+use crate::machine::Machine;
+use crate::oplog::codec::Prepared;
+use crate::oplog::{LogLimits, Op, OpLogManager};
+use crate::replication::{
+    Ack, Degrade, Hello, Identity, LossBound, PROTOCOL_VERSION, ReplicationConfig, ReplicationTimes,
+    ShipConfig, StandbyFrame, VerifyConfig,
+};
+use crate::store::MetadataStore;
+use crate::types::{AckMode, ConnId, CopyId, Epoch, LogPos, Seq, WallTime};
+
+const ME: u128 = 100;
+
+/// A primary of epoch 3 with a coordinator, whose log held 4 entries when it
+/// began: its term record is the 5th.
+struct Bench {
+    primary: Primary,
+    isr: IsrRecord,
+}
+
+const fn ms(n: u64) -> Instant {
+    Instant(n * 1_000_000)
+}
+
+fn member(copy: u128) -> IsrMember {
+    let node = format!("n{copy}").parse().expect("a name");
+    IsrMember { copy: CopyId(copy), node, address: String::new() }
+}
+
+/// A primary that demands so many standbys, with these copies on record beside its own.
+fn bench(degrade: Degrade, others: &[u128], silent: &[u128]) -> Bench {
+    let me = Identity {
+        cluster: "test".parse().expect("a name"),
+        node: "p".parse().expect("a name"),
+        copy: CopyId(ME),
+        address: "p:1".into(),
+    };
+    let config = ReplicationConfig {
+        times: ReplicationTimes::default(),
+        ack: AckMode::Sync,
+        read_ttl_max: Duration::from_secs(10),
+        verify: VerifyConfig { enabled: false, ..VerifyConfig::default() },
+        ship: ShipConfig::default(),
+        loss: LossBound::default(),
+        degrade,
+    };
+    let log = OpLogManager::new(LogLimits::default());
+    append(&log, 1, 4);
+    let isr = IsrRecord {
+        members: [ME].iter().chain(others).map(|c| member(*c)).collect(),
+        silent: silent.iter().map(|c| CopyId(*c)).collect(),
+        ack: AckMode::Sync,
+        min_insync: degrade.demanded(),
+        read_ttl_max: Duration::from_secs(10),
+    };
+    let record =
+        RecordStart { isr: isr.clone(), lease_until: ms(60_000), commit_known: Seq(5), former: None };
+    let keeping = Keeping::Recorded(Box::new(record));
+    let start = PrimaryStart { epoch: Epoch(3), serve_at: ms(0), now: ms(1_000), keeping };
+    let store = Arc::new(MetadataStore::new(&me.cluster));
+    let primary = Primary::new(me, config, store, log.clone(), start);
+    append(&log, 3, 1);
+    Bench { primary, isr }
+}
+
+fn append(log: &OpLogManager, epoch: u64, n: usize) {
+    for _ in 0..n {
+        let op = Op::TermStart { node: "p".into(), copy: CopyId(ME) };
+        let _ = log.append(Epoch(epoch), Prepared::new(Epoch(epoch), WallTime(0), op.place(), &op));
+    }
+}
+
+impl Bench {
+    /// What is proposed at `at`: members besides the own copy, and who is silent.
+    fn on(&mut self, at: u64, event: PrimaryEvent) -> Vec<(Vec<u128>, Vec<u128>)> {
+        let mut out = Vec::new();
+        self.primary.on(ms(at), event, &mut out);
+        let proposed = out.into_iter().filter_map(|action| match action {
+            PrimaryAction::Propose(isr) => Some(isr),
+            _ => None,
+        });
+        let mut all = Vec::new();
+        for isr in proposed {
+            let others = isr.members.iter().map(|m| m.copy.0).filter(|c| *c != ME).collect();
+            all.push((others, isr.silent.iter().map(|c| c.0).collect()));
+            self.isr = isr;
+        }
+        all
+    }
+
+    fn tick(&mut self, at: u64) -> Vec<(Vec<u128>, Vec<u128>)> {
+        self.on(at, PrimaryEvent::Tick)
+    }
+
+    /// What was proposed last is on record.
+    fn confirm(&mut self, at: u64) {
+        let isr = self.isr.clone();
+        assert!(self.on(at, PrimaryEvent::Confirmed(isr)).is_empty());
+    }
+
+    /// That copy connects and holds everything up to `matched`.
+    fn acks(&mut self, at: u64, copy: u128, matched: u64) -> Vec<(Vec<u128>, Vec<u128>)> {
+        let hello = Hello {
+            cluster: "test".into(),
+            node: format!("n{copy}").parse().expect("a name"),
+            copy: CopyId(copy),
+            last: Some(LogPos { epoch: Epoch(1), seq: 4 }),
+            quarantined: false,
+            unsealed: None,
+            max_epoch: Epoch(3),
+            version: PROTOCOL_VERSION,
+            shard_hash: shard_hash(),
+            address: "n:1".into(),
+        };
+        let conn = ConnId(copy as u64);
+        // A heartbeat first: what is acknowledged was sent.
+        let mut said = self.tick(at);
+        if self.primary.connections().all(|c| c != conn) {
+            said = self.on(at, PrimaryEvent::Frame(conn, StandbyFrame::Hello(hello)));
+        }
+        let ack = Ack {
+            copy: CopyId(copy),
+            epoch: Epoch(3),
+            matched: Seq(matched),
+            token: at * 1_000_000,
+            grant_us: 500_000,
+            quarantined: 0,
+            sealed: true,
+        };
+        said.extend(self.on(at, PrimaryEvent::Frame(conn, StandbyFrame::Ack(ack))));
+        said
+    }
+
+    fn refuses(&self, at: u64) -> bool {
+        let gate = self.primary.gate();
+        gate.refuses_writes(Seq(6), ms(at)).is_some_and(|why| why.contains("--degrade strict"))
+    }
+}
+
+const STRICT: Degrade = Degrade::Strict { min_insync: 1 };
+
+#[test]
+fn an_available_primary_goes_on_without_a_lost_standby() {
+    let mut b = bench(Degrade::Available, &[1], &[]);
+    assert!(b.acks(1_000, 1, 6).is_empty());
+    assert!(b.tick(1_249).is_empty());
+    assert_eq!(b.tick(1_250), [(vec![], vec![])]);
+    assert!(!b.refuses(1_250));
+}
+
+#[test]
+fn a_strict_primary_silences_its_last_standby_and_takes_no_write() {
+    let mut b = bench(STRICT, &[1], &[]);
+    assert!(b.acks(1_000, 1, 6).is_empty());
+    assert!(!b.refuses(1_200));
+    assert_eq!(b.tick(1_250), [(vec![1], vec![1])]);
+    assert!(b.refuses(1_250), "from the proposal on: it may be on record");
+    b.confirm(1_260);
+    assert!(b.refuses(1_260) && b.primary.gate().may_answer(ms(30_000)), "reads go on under the lease");
+    assert!(b.tick(30_000).is_empty(), "it stays where it is");
+    assert_eq!(b.primary.shrink_at(), None, "and nobody is woken for it");
+    append(&b.primary.log, 3, 1);
+    b.tick(30_001);
+    assert_eq!(b.primary.gate().commit, Seq(6), "what it lacks is not committed");
+}
+
+#[test]
+fn a_silent_standby_that_returns_grants_again_once_that_is_on_record() {
+    let mut b = bench(STRICT, &[1], &[]);
+    b.acks(1_000, 1, 6);
+    b.tick(1_250);
+    b.confirm(1_260);
+    assert_eq!(b.acks(2_000, 1, 6), [(vec![1], vec![])]);
+    assert!(b.refuses(2_000));
+    b.confirm(2_010);
+    assert!(!b.refuses(2_010));
+}
+
+#[test]
+fn only_what_acknowledged_the_term_record_falls_silent() {
+    let mut b = bench(STRICT, &[1], &[]);
+    assert!(b.acks(1_000, 1, 5).is_empty(), "everything but the term record");
+    assert_eq!(b.tick(1_250), [(vec![], vec![])]);
+    let mut b = bench(STRICT, &[1], &[1]);
+    assert!(b.tick(1_249).is_empty());
+    assert_eq!(b.tick(1_250), [(vec![], vec![])], "one that a former primary silenced neither");
+}
+
+#[test]
+fn only_as_many_as_are_demanded_fall_silent_and_no_more_once_others_grant() {
+    let mut b = bench(STRICT, &[1, 2], &[]);
+    b.acks(1_000, 1, 6);
+    b.acks(1_000, 2, 6);
+    b.acks(1_200, 2, 6);
+    assert_eq!(b.tick(1_250), [(vec![2], vec![])], "another one grants");
+    b.confirm(1_260);
+    assert_eq!(b.tick(1_450), [(vec![2], vec![2])]);
+    b.confirm(1_460);
+    // Node 1 comes back with the copy that left; node 2 is then needed no more.
+    assert!(b.acks(1_700, 1, 6).is_empty(), "not at once");
+    assert_eq!(b.acks(2_700, 1, 6), [(vec![2, 1], vec![2])]);
+    let on_record = PrimaryEvent::Confirmed(b.isr.clone());
+    assert_eq!(b.on(2_710, on_record), [(vec![1], vec![])]);
+}
+
+#[test]
+fn a_silent_node_that_returns_with_another_copy_is_removed() {
+    let mut b = bench(STRICT, &[1], &[]);
+    b.acks(1_000, 1, 6);
+    b.tick(1_250);
+    b.confirm(1_260);
+    let dismissed = PrimaryEvent::Detach("n1".parse().expect("a name"));
+    assert_eq!(b.on(2_000, dismissed), [(vec![], vec![])]);
+    b.confirm(2_010);
+    assert!(b.refuses(2_010), "and writes wait for a standby");
+    append(&b.primary.log, 3, 1);
+    b.tick(2_011);
+    assert_eq!(b.primary.gate().commit, Seq(6), "what nobody else holds is not committed");
+}
+
+#[test]
+fn a_holder_that_is_silent_on_record_takes_itself_out() {
+    let mut b = bench(STRICT, &[1], &[ME]);
+    assert_eq!(b.tick(1_001), [(vec![1], vec![])]);
+}
