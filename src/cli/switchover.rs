@@ -39,8 +39,13 @@ pub(crate) struct SwitchoverArgs {
     dry_run: bool,
 }
 
+const ABORT_HELP: &str = "\
+Works until the primary has fallen silent: then the coordinator is being asked,
+and what it says stands. The primary goes on, as if nobody had asked.";
+
 /// Flags of `standfast abort`.
 #[derive(Debug, Clone, Args)]
+#[command(after_help = ABORT_HELP)]
 pub(crate) struct AbortArgs {
     /// Why, for the history
     #[arg(long, value_name = "TEXT", default_value = "asked on the command line")]

@@ -34,8 +34,7 @@ async fn a_forced_failover_keeps_to_the_accepted_loss() {
     assert_eq!((code, &line["accepted"]), (Some(0), &true.into()), "{line}");
     b.until("it leads", leads).await;
     assert!(has(&b, "k").await, "it leads with what it has");
-    let (code, _) =
-        crate::leadership::cli(&b.addr, "failover --to b --force --accept-loss all --dry-run --json");
+    let (code, _) = cli(&b.addr, "failover --to b --force --accept-loss all --dry-run --json");
     assert_eq!(code, Some(1), "only a standby can be told to");
 }
 

@@ -40,11 +40,11 @@ pub(crate) const ROOMS: &[Room] = &[
     // monitoring: dashboards and runbooks are written and shown by commands.
     room("cli", &["app", "config", "monitoring", "outbound", "ports", "proto", "telemetry", "tui", "wire"]),
     // kernel::master: what a master may be told is checked where it is defined. kernel::supervisor: how many automatic
-    // failovers are too many. telemetry: what a collector and a
+    // failovers are too many. proto: which files say how a node dials. telemetry: what a collector and a
     // sampling rule are.
     room(
         "config",
-        &["kernel::lab", "kernel::master", "kernel::replication", "kernel::supervisor", "telemetry"],
+        &["kernel::lab", "kernel::master", "kernel::replication", "kernel::supervisor", "proto", "telemetry"],
     ),
     // telemetry: the HTTP door encodes the status as metrics.
     room("inbound", &["kernel::api", "ports", "proto", "shell", "telemetry", "wire"]),

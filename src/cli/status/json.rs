@@ -5,9 +5,6 @@ use standfast_proto::v1::{AckMode, Lag, NodeStatus, Peer, Progress, Security, Ve
 use standfast_tui::Found;
 
 use super::super::{pause, text};
-use standfast_tui::Found;
-
-use super::super::{pause, text};
 use super::judge;
 use super::{Seen, Survey};
 

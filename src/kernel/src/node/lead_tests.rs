@@ -43,6 +43,7 @@ fn node() -> Node {
             ack: AckMode::Sync,
             read_ttl_max: TTL,
             cold_start: true,
+            flaps: crate::supervisor::FlapLimit::OFF,
             seed: 1,
         }),
         me,
@@ -88,6 +89,7 @@ fn holder() -> Value {
         reason: "test".into(),
         nonce: 7,
         quiet: false,
+        automatic: Vec::new(),
         previous: Epoch(3),
     })
 }
