@@ -1,6 +1,8 @@
 //! Drills for the console: `standfast drill` as a process of this binary, so that whatever ends the console does not
 //! leave a struck node behind.
 
+use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::{Output, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,16 +12,32 @@ use standfast_tui::{Confirmed, Deed, Drills, Outcome};
 use tokio::process::Command;
 use tokio::time::timeout;
 
+use super::super::ClientArgs;
+
 /// Another node has to lead within half of it.
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// Strikes processes of this machine that are nodes of the cluster found at `connect`.
-pub(in crate::cli) fn by_process(connect: &[String]) -> Drills {
-    let connect = connect.join(",");
-    Drills(Arc::new(move |act| Box::pin(drill(connect.clone(), act))))
+pub(in crate::cli) fn by_process(client: &ClientArgs) -> Drills {
+    let flags = flags(client);
+    Drills(Arc::new(move |act| Box::pin(drill(flags.clone(), act))))
 }
 
-async fn drill(connect: String, act: Confirmed) -> Outcome {
+/// How this process finds the nodes, and what it shows them, for one that it starts.
+fn flags(client: &ClientArgs) -> Vec<OsString> {
+    let connect = Some(OsString::from(client.connect.join(",")));
+    let file = |path: &Option<PathBuf>| path.as_ref().map(|path| path.clone().into_os_string());
+    let all = [
+        ("--connect", connect),
+        ("--token-file", file(&client.token_file)),
+        ("--ca", file(&client.ca)),
+        ("--cert", file(&client.cert)),
+        ("--key", file(&client.key)),
+    ];
+    all.into_iter().filter_map(|(flag, value)| Some([flag.into(), value?])).flatten().collect()
+}
+
+async fn drill(flags: Vec<OsString>, act: Confirmed) -> Outcome {
     let Deed::Drill(fault) = act.deed() else {
         return refused(&format!("{} is no drill", act.deed().word()));
     };
@@ -28,7 +46,7 @@ async fn drill(connect: String, act: Confirmed) -> Outcome {
     };
     let mut command = Command::new(program);
     command.args(["drill", fault.word(), "--yes", "--node", act.target(), "--reason", act.reason()]);
-    command.args(["--connect", &connect]).stdin(Stdio::null());
+    command.args(flags).stdin(Stdio::null());
     match timeout(LIMIT, command.output()).await {
         Ok(Ok(output)) => outcome(&output, act.addr()),
         Ok(Err(error)) => refused(&format!("the drill did not start: {error}")),
@@ -74,6 +92,16 @@ mod tests {
     fn ended(code: i32, stdout: &str, stderr: &str) -> Outcome {
         let status = ExitStatus::from_raw(code << 8);
         outcome(&Output { status, stdout: stdout.into(), stderr: stderr.into() }, "h:1")
+    }
+
+    #[test]
+    fn a_drill_shows_what_this_process_shows() {
+        let client = ClientArgs {
+            connect: vec!["h:1".into(), "h:2".into()],
+            ca: Some("ca.pem".into()),
+            ..ClientArgs::default()
+        };
+        assert_eq!(flags(&client), ["--connect", "h:1,h:2", "--ca", "ca.pem"]);
     }
 
     #[test]

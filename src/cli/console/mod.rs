@@ -120,7 +120,7 @@ fn options(client: &ClientArgs, args: &ConsoleArgs, env: &dyn Fn(&str) -> Option
             lab: false,
         },
         actor: actor(),
-        drills: args.allow_actions.then(|| drills::by_process(&client.connect)),
+        drills: args.allow_actions.then(|| drills::by_process(client)),
         record: args.record.clone(),
         record_bytes_max: args.record_limit << 20,
         replay: args.replay.clone(),

@@ -10,6 +10,7 @@ use standfast_tui::{Options, Setup};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
+use super::super::ClientArgs;
 use super::super::console;
 use super::super::console::drills;
 use super::super::exit::{Exit, Failure};
@@ -135,9 +136,10 @@ impl Run {
 
 fn options(connect: Vec<String>) -> Options {
     let look = console::look(None, false, Some("test"), &|name| std::env::var(name).ok());
+    let client = ClientArgs { connect, ..ClientArgs::default() };
     Options {
-        drills: Some(drills::by_process(&connect)),
-        setup: Setup { connect, look, rate_ms: RATE_MS, allow_actions: true, lab: true },
+        drills: Some(drills::by_process(&client)),
+        setup: Setup { connect: client.connect, look, rate_ms: RATE_MS, allow_actions: true, lab: true },
         actor: operate::actor(),
         record: None,
         record_bytes_max: standfast_tui::RECORD_BYTES_MAX,
