@@ -2,11 +2,12 @@
 
 use clap::Args;
 use serde_json::{Value, json};
+use standfast_tui::Found;
 
 use super::ClientArgs;
 use super::exit::{Exit, Failure};
 use super::operate::show;
-use super::status::{Problem, Survey, diagnose};
+use super::status::{Survey, diagnose};
 use super::text::wrap;
 
 const DOCTOR_HELP: &str = "\
@@ -38,7 +39,7 @@ struct Diagnosis {
 }
 
 impl Diagnosis {
-    fn of(found: &Survey, problems: &[Problem], exit: Exit, connect: &str) -> Self {
+    fn of(found: &Survey, problems: &[Found], exit: Exit, connect: &str) -> Self {
         let verdict = match exit {
             Exit::Ok => "well",
             Exit::Unreachable => "unreachable",
@@ -53,7 +54,7 @@ impl Diagnosis {
         let cure = problems.iter().map(|p| &p.cure).find(|cure| !cure.is_empty());
         let look = || format!("standfast status --connect {connect}");
         let next = Some(cure.cloned().unwrap_or_else(look));
-        Self { verdict, sentence: worst.text.clone(), next, others: problems.len() - 1 }
+        Self { verdict, sentence: worst.sentence(), next, others: problems.len() - 1 }
     }
 
     fn line(&self) -> Value {
@@ -82,10 +83,18 @@ mod tests {
 
     #[test]
     fn the_worst_comes_with_the_first_cure_there_is() {
-        let problem = |text: &str, cure: &str| Problem { text: text.into(), cure: cure.into() };
-        let problems = [problem("b does not stream", ""), problem("b is paused", "standfast resume")];
+        let problem = |text: &str, cure: &str| Found {
+            node: "b".into(),
+            code: "test".into(),
+            severity: standfast_proto::v1::Severity::Warning,
+            text: text.into(),
+            since_unix_us: None,
+            cure: cure.into(),
+            runbook: String::new(),
+        };
+        let problems = [problem("does not stream", ""), problem("is paused", "standfast resume")];
         let said = Diagnosis::of(&Survey::default(), &problems, Exit::Bad, "h:1");
-        assert_eq!(said.lines()[0], "b does not stream. One more thing is wrong.");
+        assert_eq!(said.lines()[0], "b: does not stream. One more thing is wrong.");
         assert_eq!(said.lines()[2], "Next: standfast resume");
         assert_eq!((said.line()["verdict"].clone(), said.line()["others"].clone()), (json!("ill"), json!(1)));
         let said = Diagnosis::of(&Survey::default(), &problems[..1], Exit::Bad, "h:1");

@@ -45,6 +45,20 @@ impl WriteTraces {
         self.with_entry(trace, seq)
     }
 
+    /// The last `limit` writes of the log, the newest first.
+    #[must_use]
+    pub fn newest(&self, limit: usize, now: Instant, wall: WallTime) -> Vec<v1::WriteTrace> {
+        let tail = self.log.tail().0;
+        let first = tail.saturating_sub(limit as u64).max(1);
+        (first..tail).rev().map(|seq| self.of(Seq(seq), now, wall)).collect()
+    }
+
+    /// The slowest requests that are remembered, each by one of its entries.
+    #[must_use]
+    pub fn slowest(&self, limit: usize, now: Instant, wall: WallTime) -> Vec<v1::WriteTrace> {
+        self.recorder.slowest(limit).into_iter().map(|seq| self.of(seq, now, wall)).collect()
+    }
+
     /// Adds what the log holds of it.
     fn with_entry(&self, mut trace: v1::WriteTrace, seq: Seq) -> v1::WriteTrace {
         let Some(batch) = self.log.get_entries_since(seq, 1, 1).filter(|b| b.count > 0) else { return trace };

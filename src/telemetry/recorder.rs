@@ -178,6 +178,22 @@ impl Recorder {
         (slot.seq.load(Ordering::Relaxed) == seq.0).then_some(stages)
     }
 
+    /// One entry of each of the `max` answered requests that took longest, the slowest first. Looks at all that is
+    /// remembered: for people, not for the write path.
+    #[must_use]
+    pub fn slowest(&self, max: usize) -> Vec<Seq> {
+        let answered = self.slots.iter().filter_map(|slot| {
+            let seq = Seq(slot.seq.load(Ordering::Relaxed));
+            let stages = self.request(seq)?;
+            Some((stages.replied?.since(stages.received), stages.received, seq))
+        });
+        let mut all: Vec<_> = answered.collect();
+        all.sort_unstable_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)).then(a.2.cmp(&b.2)));
+        // A request of many entries is one.
+        all.dedup_by_key(|(took, received, _)| (*took, *received));
+        all.into_iter().take(max).map(|(_, _, seq)| seq).collect()
+    }
+
     fn keep(&self, batch: BatchStages) {
         let mut batches = self.batches.lock();
         if batches.len() == BATCHES_MAX {

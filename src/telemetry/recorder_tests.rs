@@ -37,6 +37,19 @@ fn a_write_is_found_by_each_of_its_seqs_until_it_is_overwritten() {
 }
 
 #[test]
+fn the_slowest_requests_are_named_once_each_and_one_that_waits_is_not_judged() {
+    let r = Recorder::default();
+    for (seqs, from, took) in [(1..4, 100, Some(50)), (4..5, 200, Some(900)), (5..6, 300, None)] {
+        r.appended(&runs(seqs.clone()), &stages(from));
+        if let Some(took) = took {
+            r.replied(&runs(seqs), Instant(from + took));
+        }
+    }
+    assert_eq!(r.slowest(9), [Seq(4), Seq(1)], "three entries of one request are one row");
+    assert_eq!(r.slowest(1), [Seq(4)]);
+}
+
+#[test]
 fn batches_are_stamped_as_they_pass() {
     let r = Recorder::default();
     let (one, two) = (ConnId(1), ConnId(2));

@@ -110,7 +110,8 @@ struct Screen {
 
 impl Screen {
     fn of(recording: Recording) -> Self {
-        let setup = Setup { connect: vec![], look: Look::default(), rate_ms: RATE, allow_actions: false };
+        let setup =
+            Setup { connect: vec![], look: Look::default(), rate_ms: RATE, allow_actions: false, lab: false };
         let mut screen =
             Self { model: Model::replaying(&setup, Replay::new(Arc::new(recording)), Time(0)), wall: 0 };
         screen.pass(0);

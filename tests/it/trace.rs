@@ -56,3 +56,49 @@ async fn a_write_is_followed_through_both_nodes_in_order() {
     let (code, _, said) = trace(&a, 999_999);
     assert!(code == 1 && said.contains("not assigned yet"), "{code} {said}");
 }
+
+#[tokio::test]
+async fn the_end_of_the_log_and_the_slowest_writes_are_listed() {
+    use standfast_proto::v1::recorder_client::RecorderClient;
+    use standfast_proto::v1::{ListTracesRequest, TraceOrder};
+
+    let (a, b) = Node::pair("").await;
+    let mut client = a.master().await;
+    client.mount_segment(segment(1, 1 << 20)).await.expect("mounted");
+    for key in ["one", "two"] {
+        client.put_start(start(&[key])).await.expect("started");
+        client.put_end(end(&[key])).await.expect("ended");
+    }
+    let list = async |node: &Node, order: TraceOrder, limit| {
+        let channel =
+            tonic::transport::Endpoint::from_shared(format!("http://{}", node.addr)).expect("valid");
+        let mut recorder = RecorderClient::new(channel.connect().await.expect("connected"));
+        let reply = recorder.list_traces(ListTracesRequest { order: order.into(), limit }).await;
+        reply.map(|reply| reply.into_inner().traces)
+    };
+    let newest = list(&a, TraceOrder::Newest, 2).await.expect("listed");
+    let ops: Vec<&str> = newest.iter().filter_map(|trace| trace.op.as_deref()).collect();
+    assert_eq!(ops, ["PUT_END", "PUT_START"], "of `two`");
+    assert_eq!(newest[0].seq, newest[1].seq + 1, "the newest first");
+    assert!(
+        newest[0].request.as_ref().is_some_and(|request| request.replied_ns.is_some()),
+        "in sync mode it has waited"
+    );
+    let tail = newest[0].tail;
+    b.until("applied", |s| s.positions.as_ref().is_some_and(|p| p.applied == tail)).await;
+    let on_standby = list(&b, TraceOrder::Newest, 1).await.expect("listed");
+    assert_eq!((on_standby.len(), on_standby[0].seq), (1, tail - 1));
+    assert!(on_standby[0].batches[0].applied_ns.is_some(), "it tells its own part");
+
+    let slowest = list(&a, TraceOrder::Slowest, 200).await.expect("listed");
+    let took = |trace: &standfast_proto::v1::WriteTrace| {
+        let request = trace.request.as_ref().expect("decided here");
+        request.replied_ns.expect("answered") - request.received_ns
+    };
+    assert!(slowest.len() >= 4 && slowest.windows(2).all(|w| took(&w[0]) >= took(&w[1])), "{slowest:?}");
+    assert_eq!(list(&b, TraceOrder::Slowest, 9).await.expect("listed"), [], "a standby decides nothing");
+    for (order, limit) in [(TraceOrder::Newest, 0), (TraceOrder::Newest, 201), (TraceOrder::Unspecified, 1)] {
+        let refused = list(&a, order, limit).await.expect_err("bad input");
+        assert!(refused.message().contains("expected"), "{refused}");
+    }
+}

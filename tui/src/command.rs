@@ -1,6 +1,6 @@
 //! What `:` takes. One table drives dispatch, help and docs/console.md.
 
-use crate::act::Deed;
+use crate::deed::{Deed, Fault};
 use crate::look::{Theme, Tone};
 use crate::model::{Model, RATES};
 use crate::msg::Effect;
@@ -36,10 +36,35 @@ pub(crate) const COMMANDS: &[Command] = &[
     Command { name: "trace", args: "[SEQ]", help: "Follows one write through the cluster", run: trace },
     Command { name: "speed", args: "FACTOR", help: "Speed of a replay, 0.25 to 64", run: speed },
     Command {
+        name: "switchover",
+        args: "[NODE [REASON]]",
+        help: "The primary hands over, as W does",
+        run: |model, args| deed(model, Deed::Switchover, args),
+    },
+    Command {
         name: "failover",
         args: "[NODE [REASON]]",
         help: "Promotes a standby, as F does",
         run: |model, args| deed(model, Deed::Failover, args),
+    },
+    Command {
+        name: "repair",
+        args: "[NODE [REASON]]",
+        help: "Overwrites what differs on a standby, as R does",
+        run: |model, args| deed(model, Deed::Repair, args),
+    },
+    Command { name: "drill", args: "FAULT [NODE [REASON]]", help: "kill stop partition", run: drill },
+    Command {
+        name: "pause",
+        args: "[REASON]",
+        help: "No standby takes over by itself for an hour",
+        run: |model, args| act(model, Deed::Pause, "", args),
+    },
+    Command {
+        name: "resume",
+        args: "[REASON]",
+        help: "Ends the pause; acknowledges automatic failovers",
+        run: |model, args| act(model, Deed::Resume, "", args),
     },
     Command {
         name: "detach",
@@ -138,10 +163,9 @@ fn trace(model: &mut Model, args: &str) -> Done {
     let seq = if args.is_empty() { newest() } else { args.parse().ok() };
     let seq =
         seq.ok_or_else(|| format!("`{args}` is no seq: expected a number, or nothing for the newest write"))?;
-    let fresh = model.live.nodes.iter().filter(|node| node.is_fresh(model.live.at));
-    let addrs: Vec<String> = fresh.map(|node| node.addr.to_string()).collect();
+    let addrs = model.answering();
     model.trace = Some(Lookup::new(seq, addrs.clone()));
-    model.view = VIEWS.iter().position(|view| view.name == "traces").unwrap_or(model.view);
+    model.show("traces");
     Ok(vec![Effect::Trace { seq, addrs }])
 }
 
@@ -156,4 +180,11 @@ fn speed(model: &mut Model, args: &str) -> Done {
 fn deed(model: &mut Model, deed: Deed, args: &str) -> Done {
     let (node, reason) = args.split_once(' ').unwrap_or((args, ""));
     act(model, deed, node, reason.trim())
+}
+
+fn drill(model: &mut Model, args: &str) -> Done {
+    let (word, rest) = args.split_once(' ').unwrap_or((args, ""));
+    let fault = Fault::ALL.into_iter().find(|fault| fault.word() == word);
+    let fault = fault.ok_or_else(|| format!("`{word}` is no fault; there are kill, stop, partition"))?;
+    deed(model, Deed::Drill(fault), rest.trim())
 }

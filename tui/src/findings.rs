@@ -12,18 +12,21 @@ use crate::time::Time;
 
 /// Something that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Found {
+pub struct Found {
     /// The node that it is about; empty when it is about all.
-    pub(crate) node: String,
-    pub(crate) code: String,
-    pub(crate) severity: Severity,
-    pub(crate) text: String,
-    /// By the node's wall clock. Absent = see [`Since`].
-    pub(crate) since_unix_us: Option<i64>,
+    pub node: String,
+    /// A stable word.
+    pub code: String,
+    /// How bad it is.
+    pub severity: Severity,
+    /// What: goes on after the node's name.
+    pub text: String,
+    /// By the node's wall clock. Absent = see `Since`.
+    pub since_unix_us: Option<i64>,
     /// The next command to type. Empty = none is known.
-    pub(crate) cure: String,
+    pub cure: String,
     /// Name of a page. Empty = none.
-    pub(crate) runbook: String,
+    pub runbook: String,
 }
 
 impl Found {
@@ -41,6 +44,12 @@ impl Found {
 
     fn cure(self, cure: impl Into<String>) -> Self {
         Self { cure: cure.into(), ..self }
+    }
+
+    /// The whole sentence, with the node that it is about.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        if self.node.is_empty() { self.text.clone() } else { format!("{}: {}", self.node, self.text) }
     }
 
     pub(crate) fn tone(&self) -> Tone {
@@ -120,7 +129,7 @@ fn leadership(frame: &Frame) -> Vec<Found> {
     let finding = Found::new("", "no_primary", Severity::Critical, "no primary answers: nobody serves");
     vec![match fresh().find(is_ready) {
         Some(node) => finding.cure(format!(
-            "F here, or standfast failover --to {0} --connect {1} (unless {0} was detached, or another node promoted, \
+            "standfast failover --to {0} --connect {1} (unless {0} was detached, or another node promoted, \
              while it could not be reached: that it cannot know)",
             node.name(),
             node.addr
@@ -228,28 +237,34 @@ fn not_promotable(name: &str, status: &NodeStatus, found: &mut Vec<Found>) {
 /// Copies whose digests differ. A node reads its homes one after the other, so a difference counts only between two
 /// that stood still at one position since the frame before.
 fn differing(frame: &Frame, before: &Frame) -> Vec<Found> {
-    let reading = |node: &Node| {
-        let store = node.status()?.store.as_ref()?;
-        Some((store.digest_at?, store.digest.clone()?))
-    };
-    let still: Vec<(&Node, (u64, String))> = frame
-        .nodes
-        .iter()
-        .filter(|node| node.is_fresh(frame.at))
-        .filter_map(|node| {
-            let now = reading(node)?;
-            let was = before.at_addr(&node.addr).and_then(reading)?;
-            (was == now).then_some((node, now))
+    let still = |node: &Node| before.at_addr(&node.addr).is_some_and(|was| reading(was) == reading(node));
+    let pairs = unequal(frame).into_iter().filter(|(a, b, _)| still(a) && still(b));
+    pairs
+        .map(|(a, b, at)| {
+            let text = format!("differs from {} at position {at}", b.name());
+            Found::new(a.name(), "digests_differ", Severity::Critical, text)
         })
-        .collect();
-    let mut found = Vec::new();
-    for (i, (a, (at, digest))) in still.iter().enumerate() {
-        for (b, (other_at, other)) in &still[i + 1..] {
-            if at == other_at && digest != other {
-                let text = format!("{} and {} differ at position {at}", a.name(), b.name());
-                found.push(Found::new(b.name(), "digests_differ", Severity::Critical, text));
+        .collect()
+}
+
+/// Position, digest, and whether that was computed from scratch.
+fn reading(node: &Node) -> Option<(u64, &str, bool)> {
+    let store = node.status()?.store.as_ref()?;
+    let digest = store.recount.as_ref().or(store.digest.as_ref())?;
+    Some((store.digest_at?, digest, store.recount.is_some()))
+}
+
+/// Pairs of nodes whose digests differ at one position, by one reading of each.
+pub(crate) fn unequal(frame: &Frame) -> Vec<(&Node, &Node, u64)> {
+    let fresh = frame.nodes.iter().filter(|node| node.is_fresh(frame.at));
+    let all: Vec<_> = fresh.filter_map(|node| Some((node, reading(node)?))).collect();
+    let mut pairs = Vec::new();
+    for (i, (a, (at, digest, scratch))) in all.iter().enumerate() {
+        for (b, (other_at, other, other_scratch)) in &all[i + 1..] {
+            if (at, scratch) == (other_at, other_scratch) && digest != other {
+                pairs.push((*a, *b, *at));
             }
         }
     }
-    found
+    pairs
 }

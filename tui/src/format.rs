@@ -26,6 +26,14 @@ pub(crate) fn micros(value: Option<u64>) -> String {
     }
 }
 
+/// Nanoseconds as a short duration that keeps microseconds, or `?`.
+pub(crate) fn nanos(value: Option<u64>) -> String {
+    match value {
+        Some(ns @ 0..1_000_000) => format!("{} us", ns / 1000),
+        value => micros(value.map(|ns| ns / 1000)),
+    }
+}
+
 /// Microseconds as seconds with three digits, or `?`.
 pub(crate) fn seconds(value: Option<u64>) -> String {
     value
@@ -130,6 +138,11 @@ mod tests {
         ] {
             assert_eq!(micros(Some(us)), want);
         }
+        assert_eq!(
+            (nanos(Some(900_000)), nanos(Some(1_250_000))),
+            ("900 us".to_owned(), "1.2 ms".to_owned())
+        );
+        assert_eq!(nanos(None), "?");
         assert_eq!(bytes(Some(1536)), "1.5 KiB");
         assert_eq!(figure(Some(123_456.0)), "123k");
     }

@@ -9,6 +9,9 @@ use crate::time::Time;
 /// Events kept at most.
 pub(crate) const EVENTS_MAX: usize = 2000;
 
+/// Where events stand that are the operator's own acts.
+pub(crate) const CONSOLE: &str = "console";
+
 /// An event, and when the console heard of it.
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
@@ -41,9 +44,18 @@ impl Journal {
             }
         }
         for entry in fresh {
-            let at = self.entries.partition_point(|e| e.event.at_unix_us <= entry.event.at_unix_us);
-            self.entries.insert(at, entry);
+            self.keep(entry);
         }
+    }
+
+    /// What was done here, by the operator.
+    pub(crate) fn own(&mut self, heard: Time, event: Event) {
+        self.keep(Entry { heard, node: CONSOLE.to_owned(), event });
+    }
+
+    fn keep(&mut self, entry: Entry) {
+        let at = self.entries.partition_point(|e| e.event.at_unix_us <= entry.event.at_unix_us);
+        self.entries.insert(at, entry);
         while self.entries.len() > EVENTS_MAX {
             self.entries.pop_front();
         }

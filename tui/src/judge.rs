@@ -1,7 +1,9 @@
 //! The five answers of the first screen: who leads, may one fail over, how far behind, how much would be lost, and
 //! through where are the copies known to be equal.
 
-use standfast_proto::v1::{AckMode, Lag, Leadership, LinkState, NodeStatus, Rehearsal, Verdict};
+use standfast_proto::v1::{
+    AckMode, Automation, Lag, Leadership, LinkState, NodeStatus, Rehearsal, StreamState, Verdict,
+};
 
 use crate::format::{micros, millis, number};
 use crate::frame::{Frame, Node};
@@ -32,6 +34,8 @@ pub(crate) struct Answers {
     pub(crate) lose_entries: Option<u64>,
     /// The copies were compared and found equal through here.
     pub(crate) verified: Option<u64>,
+    /// Something on that standby is known to differ all the same.
+    pub(crate) differs: bool,
 }
 
 /// Judges `frame` as of its own time.
@@ -54,6 +58,7 @@ pub(crate) fn answers(frame: &Frame) -> Answers {
         lose_keys: loss.and_then(|loss| loss.keys).or(keeps_all.then_some(0)),
         lose_entries: loss.and_then(|loss| loss.entries),
         verified: fresh_target.and_then(|node| verified(frame, node)),
+        differs: fresh_target.and_then(Node::status).is_some_and(differs),
     }
 }
 
@@ -93,7 +98,8 @@ pub(crate) fn lag_tone(lag: &Lag) -> Tone {
 }
 
 /// Whether the node could be promoted, by its own rehearsal.
-pub(crate) fn verdict(status: &NodeStatus) -> Verdict {
+#[must_use]
+pub fn verdict(status: &NodeStatus) -> Verdict {
     status.rehearsal.as_ref().map_or(Verdict::Unknown, Rehearsal::verdict)
 }
 
@@ -165,8 +171,11 @@ fn without_standby(frame: &Frame) -> (Option<bool>, String, Option<&Node>) {
     }
     let absent = primary.status().and_then(|status| status.standbys.first());
     let why = match absent {
-        Some(peer) if peer.link() == LinkState::Up => {
+        Some(peer) if peer.link() == LinkState::Up && peer.stream() == StreamState::Streaming => {
             format!("standby {} cannot be asked from here", peer.node)
+        }
+        Some(peer) if peer.link() == LinkState::Up => {
+            format!("standby {} is back, but has not caught up", peer.node)
         }
         Some(peer) => {
             let age = peer.contact_age_ms.map_or(String::new(), |ms| format!(" for {}", millis(Some(ms))));
@@ -203,4 +212,25 @@ pub(crate) fn lag_text(lag: &Lag) -> String {
 /// `12 in 34 ms`, for tables.
 pub(crate) fn lag_short(lag: &Lag) -> String {
     format!("{} / {}", number(lag.entries), micros(lag.age_us))
+}
+
+/// What the newest answer says of automatic failovers. Absent = no coordinator, or no node answers.
+pub(crate) fn automation(frame: &Frame) -> Option<&Automation> {
+    let all = frame.primary().into_iter().chain(frame.nodes.iter());
+    let fresh = all.filter(|node| node.is_fresh(frame.at)).filter_map(Node::status);
+    fresh.filter_map(|status| status.automation.as_ref()).next()
+}
+
+/// Whether no node takes over by itself now.
+pub(crate) fn paused(frame: &Frame) -> bool {
+    automation(frame).is_some_and(|automation| automation.suspended)
+}
+
+/// Whether the copy of this node is known to differ from what it should be.
+pub(crate) fn differs(status: &NodeStatus) -> bool {
+    status.verification.as_ref().is_some_and(|v| {
+        v.mismatched_keys.is_some_and(|n| n > 0)
+            || v.homes_unequal.is_some_and(|n| n > 0)
+            || v.recount_equal == Some(false)
+    })
 }

@@ -1,5 +1,6 @@
 //! The keys: one table that drives dispatch, the footer, the help and docs/console.md.
 
+use crate::deed::{Deed, Fault};
 use crate::msg::Key;
 
 /// What a key does.
@@ -23,14 +24,14 @@ pub(crate) enum Action {
     Ascii,
     SaveText,
     SaveJson,
+    Copy,
     Up,
     Down,
     PageUp,
     PageDown,
     Top,
     Bottom,
-    Failover,
-    Detach,
+    Deed(Deed),
     SpeedDown,
     SpeedUp,
     PreviousMark,
@@ -43,6 +44,8 @@ pub(crate) enum When {
     Always,
     /// With `--allow-actions`.
     Acting,
+    /// In front of a cluster that may be damaged: in `standfast demo`.
+    Lab,
     /// With `--replay`.
     Replay,
 }
@@ -74,19 +77,36 @@ const fn only(when: When, binding: Binding) -> Binding {
     Binding { when, ..binding }
 }
 
+const fn deed(
+    keys: &'static [Key],
+    shown: &'static str,
+    deed: Deed,
+    short: &'static str,
+    help: &'static str,
+) -> Binding {
+    Binding { keys, shown, action: Action::Deed(deed), when: When::Acting, short, help }
+}
+
 /// The table, in the order of the footer. The digits of the views are added from the table of views.
 pub(crate) const BINDINGS: &[Binding] = &[
     bind(&[Key::Char('?')], "?", Action::Help, "help", "What every key does"),
     bind(&[Key::Char('q')], "q", Action::Quit, "quit", "Ends the console; closes what is open first"),
     bind(&[Key::Tab], "Tab", Action::NextView, "view", "The next view"),
-    only(
-        When::Acting,
-        bind(&[Key::Char('F')], "F", Action::Failover, "fail over", "Promotes a standby: dry run first"),
+    deed(
+        &[Key::Char('K')],
+        "K",
+        Deed::Drill(Fault::Kill),
+        "kill",
+        "A drill: kills the primary and measures the outage",
     ),
+    deed(&[Key::Char('W')], "W", Deed::Switchover, "switch", "The primary hands over, nothing is lost"),
+    deed(&[Key::Char('F')], "F", Deed::Failover, "failover", "Promotes a standby when the primary is gone"),
     only(
-        When::Acting,
-        bind(&[Key::Char('D')], "D", Action::Detach, "detach", "Takes a standby out of the in-sync set"),
+        When::Lab,
+        deed(&[Key::Char('C')], "C", Deed::Corrupt, "corrupt", "Flips a bit in a standby's memory"),
     ),
+    deed(&[Key::Char('R')], "R", Deed::Repair, "repair", "Overwrites what differs on a standby"),
+    deed(&[Key::Char('D')], "D", Deed::Detach, "", "Takes a standby out of the in-sync set"),
     only(
         When::Replay,
         bind(&[Key::Char('}')], "}", Action::NextMark, "next failover", "Seeks to the next failover"),
@@ -104,6 +124,8 @@ pub(crate) const BINDINGS: &[Binding] = &[
     bind(&[Key::Char(']')], "]", Action::Newer, "forward", "Forward in time, at last to the present"),
     bind(&[Key::Char('s')], "s", Action::SaveText, "save", "Writes the screen to a text file"),
     bind(&[Key::Char('S')], "S", Action::SaveJson, "", "Writes the state to a file, as one line of JSON"),
+    deed(&[Key::Char('P')], "P", Deed::Pause, "", "Pauses automatic failover for an hour, or ends the pause"),
+    bind(&[Key::Char('y')], "y", Action::Copy, "", "Copies the screen to the terminal's clipboard"),
     bind(&[Key::Char('+'), Key::Char('=')], "+", Action::Faster, "", "Asks the nodes twice as often"),
     bind(&[Key::Char('-')], "-", Action::Slower, "", "Asks the nodes half as often"),
     bind(&[Key::Char('z')], "z", Action::Range, "", "The next time range of the graphs"),
@@ -162,9 +184,10 @@ mod tests {
 
     #[test]
     fn a_read_only_console_has_no_key_that_acts() {
-        let read_only = |when| when != When::Acting;
-        assert_eq!(find(Key::Char('F'), read_only), None);
-        assert_eq!(find(Key::Char('D'), read_only), None);
+        let read_only = |when| matches!(when, When::Always | When::Replay);
+        for key in ['K', 'W', 'F', 'R', 'D', 'P'] {
+            assert_eq!(find(Key::Char(key), read_only), None);
+        }
         assert_eq!(find(Key::Char(' '), read_only), Some(Action::Pause));
     }
 }

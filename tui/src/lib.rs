@@ -12,8 +12,10 @@
 
 mod act;
 mod backoff;
+mod calls;
 mod command;
 mod conn;
+mod deed;
 mod filter;
 mod findings;
 mod format;
@@ -24,6 +26,7 @@ mod journal;
 mod json;
 mod judge;
 mod keys;
+mod listing;
 mod look;
 #[cfg(test)]
 mod manual_tests;
@@ -35,6 +38,7 @@ mod replay;
 #[cfg(test)]
 mod replay_tests;
 mod run;
+mod sighting;
 mod table;
 mod terminal;
 #[cfg(test)]
@@ -46,14 +50,18 @@ mod update;
 mod update_tests;
 mod view;
 
-pub use act::{Confirmed, Deed};
+pub use act::{Confirmed, Forecast};
+pub use deed::{Deed, Fault};
+pub use findings::Found;
 pub use json::{Health, health, line as json_line};
+pub use judge::verdict;
 pub use look::{Environment, Look, Theme};
 pub use model::{Model, RATES, Retained, Setup};
 pub use msg::{Effect, Key, Msg, Outcome, Recorded};
 pub use record::{BYTES_MAX as RECORD_BYTES_MAX, Mark, ReadError, Record, Recorder, Recording};
 pub use replay::Replay;
-pub use run::{Options, RunError, headless, once, run};
+pub use run::{Drilled, Drills, Options, RunError, headless, once, run};
+pub use sighting::{Sighting, found, seem_to_differ};
 pub use time::Time;
 pub use update::update;
 pub use view::screen::text as screen_text;

@@ -9,13 +9,13 @@ use crate::keys::{BINDINGS, When};
 use crate::look::Look;
 use crate::model::{Model, Setup};
 use crate::msg::{Key, Msg};
-use crate::record::Recording;
+use crate::record::{Record, Recording};
 use crate::replay::Replay;
 use crate::time::Time;
 use crate::update::update;
 use crate::view::{VIEWS, screen};
 
-/// A recording of two real nodes of which the primary is killed and the other promoted.
+/// A recording of the two nodes of a demo: the standby is damaged and repaired, then the primary is killed.
 fn recording() -> Recording {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/failover.rec");
     Recording::read(&path).expect("the recording is checked in")
@@ -23,7 +23,8 @@ fn recording() -> Recording {
 
 /// The screen at `at`, after these keys.
 fn screen_at(at: Time, keys: &str) -> String {
-    let setup = Setup { connect: vec![], look: Look::default(), rate_ms: 1000, allow_actions: false };
+    let setup =
+        Setup { connect: vec![], look: Look::default(), rate_ms: 1000, allow_actions: false, lab: false };
     let replay = Replay::new(Arc::new(recording()));
     let begin = replay.at();
     let mut model = Model::replaying(&setup, replay, Time(0));
@@ -38,12 +39,17 @@ fn screen_at(at: Time, keys: &str) -> String {
     format!("```text\n{}```\n", screen::text(&model))
 }
 
-/// Moments of the recording: before the kill, before the promotion, at the end.
-fn moments() -> [Time; 3] {
+/// Moments of the recording: all is well, something differs, the other node has taken over, the end.
+fn moments() -> [Time; 4] {
     let recording = recording();
-    let lost = recording.records.iter().find(|record| record.lost.is_some()).expect("the primary is lost");
+    let differs = |record: &Record| {
+        let status = record.update.as_ref().and_then(|update| update.status.as_ref());
+        status.is_some_and(crate::judge::differs)
+    };
+    let damaged = recording.records.iter().find(|record| differs(record)).expect("the standby is damaged");
     let promoted = recording.marks.first().expect("the other is promoted").at;
-    [Time(lost.at_ms).minus(500), promoted.minus(500), recording.end()]
+    let damaged = Time(damaged.at_ms);
+    [damaged.minus(500), damaged.plus(1200), promoted.plus(1200), recording.end()]
 }
 
 fn views() -> String {
@@ -56,6 +62,7 @@ fn keys() -> String {
         let when = match binding.when {
             When::Always => "",
             When::Acting => ", with `--allow-actions`",
+            When::Lab => ", in `standfast demo`",
             When::Replay => ", with `--replay`",
         };
         let shown: Vec<String> = binding.shown.split(' ').map(|key| format!("`{key}`")).collect();
@@ -87,18 +94,22 @@ fn filled(page: &str, parts: &[(&str, String)]) -> String {
 fn the_page_shows_what_the_program_does() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/console.md");
     let page = std::fs::read_to_string(&path).expect("the page is there");
-    let [healthy, dead, promoted] = moments();
+    let [healthy, damaged, promoted, end] = moments();
     let parts = [
         ("screen healthy", screen_at(healthy, "")),
-        ("screen dead", screen_at(dead, "")),
-        ("screen failover", screen_at(promoted, "5")),
+        ("screen damaged", screen_at(damaged, "")),
+        ("screen differences", screen_at(damaged, "4")),
+        ("screen promoted", screen_at(promoted, "")),
+        ("screen failover", screen_at(end, "5")),
         ("views", views()),
         ("keys", keys()),
         ("commands", commands()),
     ];
     assert!(parts[0].1.contains("FAILOVER SAFE yes"), "{}", parts[0].1);
-    assert!(parts[1].1.contains("no primary answers"), "{}", parts[1].1);
-    assert!(parts[2].1.contains("epoch 2 failover"), "{}", parts[2].1);
+    assert!(parts[1].1.contains("FAILOVER SAFE no"), "{}", parts[1].1);
+    assert!(parts[2].1.contains("WRONG"), "{}", parts[2].1);
+    assert!(parts[3].1.contains("PRIMARY b"), "{}", parts[3].1);
+    assert!(parts[4].1.contains("failover drill a"), "{}", parts[4].1);
     let wanted = filled(&page, &parts);
     if std::env::var_os("STANDFAST_BLESS").is_some() {
         std::fs::write(&path, &wanted).expect("the page can be written");

@@ -2,12 +2,15 @@
 
 use std::collections::BTreeSet;
 
+use standfast_proto::v1::TraceOrder;
+
 use crate::act::Act;
 use crate::filter::Filter;
 use crate::findings::Since;
 use crate::frame::Frame;
 use crate::history::History;
 use crate::journal::Journal;
+use crate::listing::Listing;
 use crate::look::{Look, Tone};
 use crate::msg::Recorded;
 use crate::replay::Replay;
@@ -23,6 +26,9 @@ pub(crate) const RANGES: [u64; 4] = [60_000, 300_000, 900_000, 3_600_000];
 pub const RATES: std::ops::RangeInclusive<u64> = 100..=60_000;
 /// How long a notice stays.
 const NOTICE_MS: u64 = 10_000;
+
+/// In front of a cluster to play with.
+const GREETING: &str = "Yours to play with: K kills the primary, C damages the standby, R repairs it";
 
 /// What lies over the view.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -82,6 +88,8 @@ pub struct Setup {
     pub rate_ms: u64,
     /// Whether the operator may act.
     pub allow_actions: bool,
+    /// Whether the cluster may be damaged, to see what comes of it.
+    pub lab: bool,
 }
 
 /// The state of the console.
@@ -107,10 +115,14 @@ pub struct Model {
     pub(crate) range_ms: u64,
     pub(crate) rate_ms: u64,
     pub(crate) allow_actions: bool,
+    pub(crate) lab: bool,
     pub(crate) replay: Option<Replay>,
     pub(crate) recorded: Option<Recorded>,
     /// The write that was looked up last.
     pub(crate) trace: Option<Lookup>,
+    /// The end of the log, and the slowest writes.
+    pub(crate) newest: Listing,
+    pub(crate) slowest: Listing,
     /// Columns and rows.
     pub(crate) size: (u16, u16),
     /// Other addresses of nodes that are known already.
@@ -122,6 +134,7 @@ impl Model {
     #[must_use]
     pub fn new(setup: &Setup, now: Time) -> Self {
         let nodes = setup.connect.iter().take(NODES_MAX);
+        let greeting = setup.lab.then(|| Notice { wall: now, tone: Tone::Focus, text: GREETING.to_owned() });
         let nodes = nodes.map(|addr| crate::frame::Node::new(addr.as_str().into(), setup.rate_ms)).collect();
         Self {
             now,
@@ -134,14 +147,17 @@ impl Model {
             view: 0,
             gazes: vec![Gaze::default(); VIEWS.len()],
             dialog: Dialog::None,
-            notice: None,
+            notice: greeting,
             look: setup.look,
             range_ms: RANGES[0],
             rate_ms: setup.rate_ms,
             allow_actions: setup.allow_actions,
+            lab: setup.lab,
             replay: None,
             recorded: None,
             trace: None,
+            newest: Listing::new(TraceOrder::Newest),
+            slowest: Listing::new(TraceOrder::Slowest),
             size: (80, 24),
             aliases: BTreeSet::new(),
         }
@@ -150,7 +166,7 @@ impl Model {
     /// A console that shows a recording.
     #[must_use]
     pub fn replaying(setup: &Setup, replay: Replay, wall: Time) -> Self {
-        let setup = Setup { connect: Vec::new(), allow_actions: false, ..setup.clone() };
+        let setup = Setup { connect: Vec::new(), allow_actions: false, lab: false, ..setup.clone() };
         let at = replay.at();
         Self { wall, replay: Some(replay), ..Self::new(&setup, at) }
     }
@@ -171,6 +187,17 @@ impl Model {
     #[must_use]
     pub fn is_settled(&self) -> bool {
         self.live.nodes.iter().all(|node| node.link != crate::frame::Link::Connecting)
+    }
+
+    /// Addresses of the nodes that answer.
+    pub(crate) fn answering(&self) -> Vec<String> {
+        let fresh = self.live.nodes.iter().filter(|node| node.is_fresh(self.live.at));
+        fresh.map(|node| node.addr.to_string()).collect()
+    }
+
+    /// Shows the view of that name.
+    pub(crate) fn show(&mut self, name: &str) {
+        self.view = VIEWS.iter().position(|view| view.name == name).unwrap_or(self.view);
     }
 
     pub(crate) fn gaze(&self) -> &Gaze {

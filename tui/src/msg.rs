@@ -1,8 +1,9 @@
 //! What may happen to the console, and what it asks to be done.
 
-use standfast_proto::v1::{DetachReply, PromoteReply, Reason, StatusUpdate, WriteTrace};
+use standfast_proto::v1::{Reason, StatusUpdate, TraceOrder, WriteTrace};
 
-use crate::act::Confirmed;
+use crate::act::{Confirmed, Forecast};
+use crate::deed::Deed;
 
 /// A key, as far as the console knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,13 +65,20 @@ pub enum Msg {
     },
     /// What a dry run came to.
     Planned {
+        /// What would be done.
+        deed: Deed,
         /// Whom we asked.
         addr: String,
         /// An error says why nobody knows.
-        reply: Result<PromoteReply, String>,
+        reply: Result<Forecast, String>,
     },
     /// What an act came to.
-    Acted(Outcome),
+    Acted {
+        /// What was done.
+        act: Confirmed,
+        /// What came of it.
+        outcome: Outcome,
+    },
     /// What a node's flight recorder tells of one write.
     Traced {
         /// The write.
@@ -79,6 +87,15 @@ pub enum Msg {
         addr: String,
         /// An error says why nobody knows.
         answer: Result<Box<WriteTrace>, String>,
+    },
+    /// What a node's flight recorder lists.
+    Listed {
+        /// Of what.
+        order: TraceOrder,
+        /// Whom we asked.
+        addr: String,
+        /// An error says why nobody knows.
+        answer: Result<Vec<WriteTrace>, String>,
     },
     /// A file was written, or why not.
     Saved(Result<String, String>),
@@ -100,10 +117,8 @@ pub struct Recorded {
 /// What became of an act.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
-    /// The node is the primary.
-    Promoted(PromoteReply),
-    /// The standby is out of the in-sync set.
-    Detached(DetachReply),
+    /// It was done: sentences that say what has changed.
+    Done(Vec<String>),
     /// Nothing was done.
     Refused(Vec<Reason>),
     /// Nobody knows whether it took effect.
@@ -113,6 +128,21 @@ pub enum Outcome {
         /// The next command to type.
         cure: String,
     },
+}
+
+impl Outcome {
+    /// All of it in a sentence, for the record.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        match self {
+            Self::Done(said) => format!("done. {}", said.join(" ")),
+            Self::Refused(reasons) => {
+                let texts: Vec<&str> = reasons.iter().map(|reason| &*reason.text).collect();
+                format!("refused, nothing was changed. {}", texts.join("; "))
+            }
+            Self::Unknown { why, .. } => format!("unknown whether it took effect. {why}"),
+        }
+    }
 }
 
 /// What `update` asks the outside to do.
@@ -126,10 +156,14 @@ pub enum Effect {
     Forget(String),
     /// Ask all nodes at this interval, in milliseconds.
     Rate(u64),
-    /// Run a promotion of the node at this address up to the point of no return.
+    /// Ask what a deed would come to. Changes nothing.
     Plan {
-        /// The standby's address.
+        /// What would be done.
+        deed: Deed,
+        /// Whom to ask.
         addr: String,
+        /// Name of the node that it is about.
+        target: String,
         /// For the audit.
         reason: String,
     },
@@ -142,6 +176,15 @@ pub enum Effect {
         /// Addresses.
         addrs: Vec<String>,
     },
+    /// Ask the flight recorders of these nodes for many writes.
+    List {
+        /// Which.
+        order: TraceOrder,
+        /// Addresses.
+        addrs: Vec<String>,
+    },
+    /// Hand the screen to the terminal's clipboard.
+    Copy,
     /// Write the screen as text.
     SaveText(String),
     /// Write the state as one line of JSON.

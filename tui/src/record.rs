@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use prost::Message;
 use serde_json::{Value, json};
-use standfast_proto::v1::{Role, StatusUpdate};
+use standfast_proto::v1::{Event, Role, StatusUpdate};
 
 use crate::time::Time;
 
@@ -36,6 +36,9 @@ pub struct Record {
     /// Or why the connection ended.
     #[prost(string, optional, tag = "4")]
     pub lost: Option<String>,
+    /// Or what the operator did, and what came of it.
+    #[prost(message, optional, tag = "5")]
+    pub acted: Option<Event>,
 }
 
 /// Why a file is no recording.

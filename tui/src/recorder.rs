@@ -38,12 +38,15 @@ impl Recording {
 
     /// Keeps what a recording holds of `msg`.
     pub(crate) fn keep(&self, at: Time, msg: &Msg) {
-        let (addr, update, lost) = match msg {
-            Msg::Said { addr, update } => (addr, Some((**update).clone()), None),
-            Msg::Lost { addr, why, .. } => (addr, None, Some(why.clone())),
+        let blank = Record { at_ms: at.0, ..Record::default() };
+        let record = match msg {
+            Msg::Said { addr, update } => {
+                Record { addr: addr.clone(), update: Some((**update).clone()), ..blank }
+            }
+            Msg::Lost { addr, why, .. } => Record { addr: addr.clone(), lost: Some(why.clone()), ..blank },
+            Msg::Acted { act, outcome } => Record { acted: Some(act.event(at, outcome)), ..blank },
             _ => return,
         };
-        let record = Record { at_ms: at.0, addr: addr.clone(), update, lost };
         if self.records.try_send(record).is_err() {
             self.state.dropped.fetch_add(1, Ordering::Relaxed);
         }

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::sync::Arc;
 
-use standfast_proto::v1::StatusUpdate;
+use standfast_proto::v1::{Severity, StatusUpdate};
 
 use crate::look::Look;
 use crate::model::{Model, Setup};
@@ -17,7 +17,7 @@ use crate::view::screen;
 
 fn record(at: u64, addr: &str, status: standfast_proto::v1::NodeStatus) -> Record {
     let update = StatusUpdate { number: 1, interval_ms: 1000, status: Some(status) };
-    Record { at_ms: NOON + at, addr: addr.into(), update: Some(update), lost: None }
+    Record { at_ms: NOON + at, addr: addr.into(), update: Some(update), ..Record::default() }
 }
 
 /// 60 s of a pair; at 30 s a dies and b leads epoch 2.
@@ -30,7 +30,7 @@ fn incident() -> Vec<Record> {
             records.push(record(at, "h:2", standby("b", 1, 100 + second, at)));
         } else {
             let lost = Some("Connection refused".to_owned());
-            records.push(Record { at_ms: NOON + at, addr: "h:1".into(), update: None, lost });
+            records.push(Record { at_ms: NOON + at, addr: "h:1".into(), lost, ..Record::default() });
             records.push(record(at, "h:2", primary("b", 2, 100 + second, at, &[])));
         }
     }
@@ -115,8 +115,13 @@ impl Theatre {
     fn open() -> Self {
         let (_folder, path) = written(&incident(), 1 << 20);
         let recording = Recording::read(&path).expect("a recording");
-        let setup =
-            Setup { connect: vec!["h:9".into()], look: Look::default(), rate_ms: 1000, allow_actions: true };
+        let setup = Setup {
+            connect: vec!["h:9".into()],
+            look: Look::default(),
+            rate_ms: 1000,
+            allow_actions: true,
+            lab: true,
+        };
         // The wall clock is of another year.
         let wall = NOON + 1_000_000_000_000;
         let mut theatre =
@@ -192,8 +197,29 @@ fn a_hint_in_a_recording_is_not_followed() {
     status.upstream = Some(standfast_proto::v1::Upstream { addr: Some("h:7".into()), ..Default::default() });
     let (_folder, path) = written(&[record(0, "h:1", status)], 1 << 20);
     let recording = Recording::read(&path).expect("a recording");
-    let setup = Setup { connect: vec![], look: Look::default(), rate_ms: 1000, allow_actions: false };
+    let setup =
+        Setup { connect: vec![], look: Look::default(), rate_ms: 1000, allow_actions: false, lab: false };
     let mut model = Model::replaying(&setup, Replay::new(Arc::new(recording)), Time(0));
     assert_eq!(update(&mut model, Time(1), Msg::Tick), []);
     assert_eq!(model.live.nodes.len(), 1);
+}
+
+#[test]
+fn what_the_operator_did_is_in_the_recording() {
+    let event = crate::testing::event(0, 40_000, Severity::Info, "failover b: done. b leads.");
+    let mut records = incident();
+    records.insert(80, Record { at_ms: NOON + 40_000, acted: Some(event), ..Record::default() });
+    let (_folder, path) = written(&records, 1 << 20);
+    let recording = Recording::read(&path).expect("a recording");
+    let setup =
+        Setup { connect: vec![], look: Look::default(), rate_ms: 1000, allow_actions: false, lab: false };
+    let mut model = Model::replaying(&setup, Replay::new(Arc::new(recording)), Time(0));
+    let at = |model: &mut Model, wall| {
+        update(model, Time(wall), Msg::Key(Key::Char('9')));
+        screen::text(model)
+    };
+    at(&mut model, 0);
+    assert!(!at(&mut model, 39_000).contains("failover b: done"), "it has not been done yet");
+    let screen = at(&mut model, 41_000);
+    assert!(screen.contains("console") && screen.contains("failover b: done."), "{screen}");
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,13 +13,17 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_stream::StreamExt;
 
+use crate::act::Confirmed;
+use crate::calls;
 use crate::conn;
+use crate::deed::Deed;
+use crate::listing::LISTED;
 use crate::model::{Model, Setup};
-use crate::msg::{Effect, Msg};
+use crate::msg::{Effect, Msg, Outcome};
 use crate::record::{ReadError, Recorder, Recording};
 use crate::recorder;
 use crate::replay::Replay;
-use crate::terminal::{Screen, messages};
+use crate::terminal::{self, Screen, messages};
 use crate::time::Time;
 use crate::update::update;
 use crate::view::screen;
@@ -34,6 +39,19 @@ const GATHER: Duration = Duration::from_millis(50);
 /// For the nodes of a single look to answer.
 const ONCE_LIMIT: Duration = Duration::from_secs(3);
 
+/// What is said of a drill when it is over.
+pub type Drilled = Pin<Box<dyn Future<Output = Outcome> + Send>>;
+
+/// Strikes processes: what no call of the contract can do.
+#[derive(Clone)]
+pub struct Drills(pub Arc<dyn Fn(Confirmed) -> Drilled + Send + Sync>);
+
+impl std::fmt::Debug for Drills {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Drills")
+    }
+}
+
 /// What the console is to do.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -41,6 +59,8 @@ pub struct Options {
     pub setup: Setup,
     /// Who acts, for audit and history.
     pub actor: String,
+    /// Who makes drills. Absent = nobody here can.
+    pub drills: Option<Drills>,
     /// A recording to make.
     pub record: Option<PathBuf>,
     /// Its size at most, in bytes.
@@ -86,6 +106,7 @@ struct Console {
     clock: Clock,
     model: Model,
     actor: String,
+    drills: Option<Drills>,
     inbox: mpsc::Receiver<Msg>,
     post: mpsc::Sender<Msg>,
     rate: watch::Sender<u64>,
@@ -119,6 +140,7 @@ impl Console {
             clock,
             model,
             actor: options.actor.clone(),
+            drills: options.drills.clone(),
             inbox,
             post,
             rate,
@@ -169,23 +191,39 @@ impl Console {
                     self.rate.send_replace(ms);
                 }
                 // The console may end before they do; then nobody waits for the answer.
-                Effect::Plan { addr, reason } => {
+                Effect::Plan { deed, addr, target, reason } => {
                     spawn_for(post, async move {
-                        let reply = conn::plan(&addr, &actor, &reason).await;
-                        Msg::Planned { addr, reply }
+                        let reply = calls::plan(deed, &addr, &target, &actor, &reason).await;
+                        Msg::Planned { deed, addr, reply }
                     });
                 }
-                Effect::Act(confirmed) => {
-                    spawn_for(post, async move { Msg::Acted(conn::act(&confirmed, &actor).await) });
+                Effect::Act(act) => {
+                    let drills = self.drills.clone();
+                    spawn_for(post, async move {
+                        let outcome = match (act.deed(), drills) {
+                            (Deed::Drill(_), Some(drills)) => (drills.0)(act.clone()).await,
+                            _ => calls::act(&act, &actor).await,
+                        };
+                        Msg::Acted { act, outcome }
+                    });
                 }
                 Effect::Trace { seq, addrs } => {
                     for addr in addrs {
                         spawn_for(post.clone(), async move {
-                            let answer = conn::trace(&addr, seq).await;
+                            let answer = calls::trace(&addr, seq).await;
                             Msg::Traced { seq, addr, answer }
                         });
                     }
                 }
+                Effect::List { order, addrs } => {
+                    for addr in addrs {
+                        spawn_for(post.clone(), async move {
+                            let answer = calls::list(&addr, order, LISTED).await;
+                            Msg::Listed { order, addr, answer }
+                        });
+                    }
+                }
+                Effect::Copy => terminal::copy(&screen::text(&self.model)),
                 Effect::SaveText(path) => self.save(path, screen::text(&self.model)),
                 Effect::SaveJson(path) => {
                     let line = format!("{}\n", crate::json::line(&self.model));

@@ -2,6 +2,7 @@
 
 use std::io::{self, Stdout, stdout};
 
+use crossterm::clipboard::CopyToClipboard;
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use crossterm::{cursor, execute, terminal};
 use ratatui::Terminal;
@@ -68,6 +69,12 @@ fn give_back() {
     // A terminal that is gone needs nothing.
     let _ = execute!(stdout(), terminal::LeaveAlternateScreen, cursor::Show);
     let _ = terminal::disable_raw_mode();
+}
+
+/// Hands `text` to the terminal's clipboard (OSC 52).
+pub(crate) fn copy(text: &str) {
+    // A terminal that is gone needs nothing.
+    let _ = execute!(stdout(), CopyToClipboard::to_clipboard_from(text));
 }
 
 /// What an event of the terminal means to the console.

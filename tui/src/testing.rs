@@ -1,12 +1,14 @@
 //! A cluster made up for tests, and an operator in front of it.
 
 use standfast_proto::v1::{
-    AckMode, ClientCounts, Event, Identity, InSyncCopy, InSyncSet, Lag, Leadership, LinkState, Loss,
-    NodeStatus, Peer, Phase, Positions, PromoteReply, PromotionPlan, Reason, Rehearsal, Rights, Role,
+    AckMode, ClientCounts, Counter, Event, Identity, InSyncCopy, InSyncSet, Lag, Leadership, LinkState, Log,
+    Loss, Mismatch, NodeStatus, Peer, Phase, Positions, PromotionPlan, Reason, Rehearsal, Rights, Role,
     RoleChange, RoleChangeKind, SegmentStatus, Severity, StatusUpdate, Store, StreamState, Timestamp,
-    Upstream, Verdict,
+    Upstream, Verdict, Verification,
 };
 
+use crate::act::Forecast;
+use crate::deed::Deed;
 use crate::look::Look;
 use crate::model::{Model, Setup};
 use crate::msg::{Effect, Key, Msg};
@@ -84,8 +86,46 @@ pub(crate) fn primary(name: &str, epoch: u64, tail: u64, at: u64, standbys: &[(&
     NodeStatus {
         standbys: standbys.iter().map(peer).collect(),
         in_sync: Some(InSyncSet { members: members.collect(), ..InSyncSet::default() }),
+        log: Some(Log {
+            entries: tail - 1,
+            bytes: tail * 300,
+            max_entries: 1_000_000,
+            max_bytes: 1 << 30,
+            ..Log::default()
+        }),
         rights: Some(Rights { may_answer: true, reason: "granted".into(), ..Rights::default() }),
         ..node(name, Role::Primary, epoch, tail, at)
+    }
+}
+
+/// A copy that is right, and was wrong once.
+fn verified(at: u64, through: u64) -> Verification {
+    let counter = |label: &str, value| Counter { label: label.into(), value };
+    let found = (NOON + at) as i64 * 1000;
+    Verification {
+        verified: Some(through),
+        last_success_age_ms: Some(800),
+        last_run_duration_ms: Some(12),
+        lag_entries: Some(40),
+        homes_equal: Some(1025),
+        homes_unequal: Some(0),
+        homes_inconclusive: Some(0),
+        mismatched_keys: Some(0),
+        ranges: vec![counter("equal", 8200), counter("unequal", 1), counter("inconclusive", 3)],
+        mismatches: vec![counter("missing", 0), counter("field", 1)],
+        repairs: vec![counter("repaired", 1), counter("failed", 0)],
+        recent: vec![Mismatch {
+            home: 412,
+            key: Some(b"default/model/layer-7".to_vec().into()),
+            kind: "field".into(),
+            text: "size 4096 here, 4097 on the primary".into(),
+            found_unix_us: found,
+            repaired_unix_us: Some(found + 1_400),
+            seq: Some(871),
+        }],
+        recount_age_ms: Some(4_000),
+        recount_equal: Some(true),
+        ..Verification::default()
     }
 }
 
@@ -109,6 +149,7 @@ pub(crate) fn standby(name: &str, epoch: u64, tail: u64, at: u64) -> NodeStatus 
             contact_age_ms: Some(20),
             ..Upstream::default()
         }),
+        verification: Some(verified(0, tail.saturating_sub(40))),
         ..node(name, Role::Standby, epoch, tail, at)
     }
 }
@@ -171,7 +212,7 @@ impl Bench {
 
     pub(crate) fn asking(allow_actions: bool, connect: &[&str]) -> Self {
         let connect = connect.iter().map(|addr| (*addr).to_owned()).collect();
-        let setup = Setup { connect, look: Look::default(), rate_ms: 1000, allow_actions };
+        let setup = Setup { connect, look: Look::default(), rate_ms: 1000, allow_actions, lab: false };
         Self { model: Model::new(&setup, Time(NOON)), at: 0 }
     }
 
@@ -195,8 +236,8 @@ impl Bench {
     }
 
     /// A dry run has come back.
-    pub(crate) fn planned(&mut self, addr: &str, reply: Result<PromoteReply, String>) {
-        self.take(Msg::Planned { addr: addr.into(), reply });
+    pub(crate) fn planned(&mut self, deed: Deed, addr: &str, reply: Result<Forecast, String>) {
+        self.take(Msg::Planned { deed, addr: addr.into(), reply });
     }
 
     pub(crate) fn key(&mut self, key: Key) -> Vec<Effect> {

@@ -26,7 +26,55 @@ pub(crate) struct Span {
     pub(crate) error_ns: Option<u64>,
 }
 
+/// A batch sent so long after the reply kept nobody waiting: a standby that came back is sent much again.
+const RESENT_NS: u64 = 1_000_000_000;
+
+/// How long a write took in each stage, in nanoseconds. Absent = has not ended, was not seen, or is forgotten.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Stages {
+    pub(crate) decide: Option<u64>,
+    pub(crate) append: Option<u64>,
+    /// From appended to sent to the slowest standby.
+    pub(crate) send: Option<u64>,
+    /// From received to applied, on the slowest standby.
+    pub(crate) apply: Option<u64>,
+    /// From sent to acknowledged, by the slowest standby.
+    pub(crate) ack: Option<u64>,
+    /// From the request to its reply.
+    pub(crate) in_all: Option<u64>,
+}
+
 impl Lookup {
+    /// How long it took where. No clocks are compared: each part is of one node.
+    pub(crate) fn stages(&self) -> Stages {
+        let Some(decider) = self.decider() else {
+            return Stages { apply: self.applied(), ..Stages::default() };
+        };
+        let between = |from: Option<u64>, until: Option<u64>| until?.checked_sub(from?);
+        let request = decider.request.as_ref();
+        let replied = request.and_then(|r| r.replied_ns);
+        let awaited = |batch: &&BatchStages| {
+            replied.zip(batch.sent_ns).is_none_or(|(replied, sent)| sent <= replied.saturating_add(RESENT_NS))
+        };
+        let slowest = |time: &dyn Fn(&BatchStages) -> Option<u64>| {
+            decider.batches.iter().filter(awaited).filter_map(time).max()
+        };
+        let appended = request.map(|r| r.appended_ns);
+        Stages {
+            decide: request.and_then(|r| between(Some(r.received_ns), Some(r.decided_ns))),
+            append: request.and_then(|r| between(Some(r.decided_ns), Some(r.appended_ns))),
+            send: slowest(&|batch| between(appended, batch.sent_ns)),
+            apply: self.applied(),
+            ack: slowest(&|batch| between(batch.sent_ns, batch.acked_ns)),
+            in_all: request.and_then(|r| between(Some(r.received_ns), r.replied_ns)),
+        }
+    }
+
+    fn applied(&self) -> Option<u64> {
+        let batches = self.answers.values().flatten().flat_map(|trace| &trace.batches);
+        batches.filter_map(|batch| batch.applied_ns?.checked_sub(batch.received_ns?)).max()
+    }
+
     pub(crate) fn new(seq: u64, asked: Vec<String>) -> Self {
         Self { seq, asked, answers: BTreeMap::new() }
     }
@@ -164,6 +212,19 @@ pub(crate) mod tests {
             ]
         );
         assert_eq!(spans[4].error_ns, Some(40_000), "taken from another clock");
+    }
+
+    #[test]
+    fn each_stage_is_timed_by_one_clock() {
+        let stages = lookup().stages();
+        assert_eq!((stages.decide, stages.append, stages.send), (Some(10_000), Some(30_000), Some(60_000)));
+        assert_eq!((stages.apply, stages.ack, stages.in_all), (Some(200_000), Some(700_000), Some(900_000)));
+        let mut waiting = lookup();
+        waiting.answers.remove("h:2");
+        if let Some(Ok(a)) = waiting.answers.get_mut("h:1") {
+            a.request.as_mut().expect("has one").replied_ns = None;
+        }
+        assert_eq!((waiting.stages().apply, waiting.stages().in_all), (None, None), "unknown is no 0");
     }
 
     #[test]

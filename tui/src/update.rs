@@ -1,9 +1,13 @@
 //! The one place where the model changes: a function of the model, the time and a message.
 
-use crate::act::{Act, Deed};
+use standfast_proto::v1::TraceOrder;
+
+use crate::act::{Act, Confirmed};
 use crate::command;
+use crate::deed::Deed;
 use crate::filter::Filter;
 use crate::intake;
+use crate::judge;
 use crate::keys::{self, Action, When};
 use crate::look::Tone;
 use crate::model::{Dialog, Model, Prompt, RANGES, RATES};
@@ -26,7 +30,7 @@ pub fn update(model: &mut Model, wall: Time, msg: Msg) -> Vec<Effect> {
             catch_up(model);
         }
     }
-    let effects = match msg {
+    let mut effects = match msg {
         Msg::Tick => Vec::new(),
         Msg::Key(key) => on_key(model, key),
         Msg::Resize(columns, rows) => {
@@ -38,20 +42,28 @@ pub fn update(model: &mut Model, wall: Time, msg: Msg) -> Vec<Effect> {
             intake::lost(model, &addr, &why, attempts, retry_in_ms);
             Vec::new()
         }
-        Msg::Planned { addr, reply } => {
+        Msg::Planned { deed, addr, reply } => {
             if let Dialog::Act(act) = &mut model.dialog {
-                act.planned(&addr, reply);
+                act.planned(deed, &addr, reply);
             }
             Vec::new()
         }
-        Msg::Acted(outcome) => {
-            acted(model, outcome);
+        Msg::Acted { act, outcome } => {
+            acted(model, &act, outcome);
             Vec::new()
         }
         Msg::Traced { seq, addr, answer } => {
             // It may be about a write that was looked up before.
             if let Some(lookup) = model.trace.as_mut().filter(|lookup| lookup.seq == seq) {
                 lookup.answers.insert(addr, answer.map(|trace| *trace));
+            }
+            Vec::new()
+        }
+        Msg::Listed { order, addr, answer } => {
+            let listing = if order == TraceOrder::Slowest { &mut model.slowest } else { &mut model.newest };
+            // While the screen is held, it is.
+            if model.hold.is_none() {
+                listing.answered(addr, answer);
             }
             Vec::new()
         }
@@ -69,7 +81,27 @@ pub fn update(model: &mut Model, wall: Time, msg: Msg) -> Vec<Effect> {
         }
     };
     intake::sample(model);
+    effects.extend(list(model));
     effects
+}
+
+/// Asks for the list that is looked at, once an interval: nobody else pays for it.
+fn list(model: &mut Model) -> Option<Effect> {
+    if model.replay.is_some() || model.hold.is_some() {
+        return None;
+    }
+    let addrs = model.answering();
+    let listing = match VIEWS[model.view].name {
+        "oplog" => &mut model.newest,
+        "traces" => &mut model.slowest,
+        _ => return None,
+    };
+    let due = listing.asked_at.is_none_or(|at| model.now.since(at) >= model.rate_ms);
+    if !due || addrs.is_empty() {
+        return None;
+    }
+    listing.ask(model.now, &addrs);
+    Some(Effect::List { order: listing.order, addrs })
 }
 
 fn set_now(model: &mut Model, now: Time) {
@@ -88,25 +120,25 @@ fn catch_up(model: &mut Model) {
             drop(intake::said(model, &record.addr, update));
         } else if let Some(why) = record.lost {
             intake::lost(model, &record.addr, &why, 1, 0);
+        } else if let Some(event) = record.acted {
+            model.journal.own(Time(record.at_ms), event);
         }
         intake::sample(model);
     }
     set_now(model, at);
 }
 
-fn acted(model: &mut Model, outcome: Outcome) {
-    let tone = match outcome {
-        Outcome::Promoted(_) | Outcome::Detached(_) => Tone::Ok,
-        Outcome::Refused(_) | Outcome::Unknown { .. } => Tone::Crit,
+/// What came of an act is echoed, and stays among the events.
+fn acted(model: &mut Model, confirmed: &Confirmed, outcome: Outcome) {
+    let (tone, word) = match outcome {
+        Outcome::Done(_) => (Tone::Ok, "done"),
+        Outcome::Refused(_) => (Tone::Crit, "refused"),
+        Outcome::Unknown { .. } => (Tone::Crit, "unknown"),
     };
+    model.say(tone, format!("{} {}: {word}", confirmed.deed().word(), confirmed.target()));
+    model.journal.own(model.wall, confirmed.event(model.wall, &outcome));
     if let Dialog::Act(act) = &mut model.dialog {
-        let word = match tone {
-            Tone::Ok => "done",
-            _ => "not done, or unknown",
-        };
-        let said = format!("{} {}: {word}", act.deed.word(), act.target);
         act.acted(outcome);
-        model.say(tone, said);
     }
 }
 
@@ -163,18 +195,20 @@ fn on_prompt_key(model: &mut Model, kind: Prompt, mut text: String, key: Key) ->
 }
 
 fn on_view_key(model: &mut Model, key: Key) -> Vec<Effect> {
-    let (acting, replay) = (model.allow_actions, model.replay.is_some());
+    let (acting, lab, replay) = (model.allow_actions, model.lab, model.replay.is_some());
     let holds = |when: When| match when {
         When::Always => true,
         When::Acting => acting,
+        When::Lab => acting && lab,
         When::Replay => replay,
     };
     let action = keys::find(key, holds);
-    if action.is_none()
-        && matches!(keys::find(key, |when| when != When::Replay), Some(Action::Failover | Action::Detach))
-    {
-        let why =
-            if replay { "a recording cannot be acted upon" } else { "read-only: start with --allow-actions" };
+    if action.is_none() && matches!(keys::find(key, |when| when != When::Replay), Some(Action::Deed(_))) {
+        let why = match (replay, acting) {
+            (true, _) => "a recording cannot be acted upon",
+            (false, false) => "read-only: start with --allow-actions",
+            (false, true) => "only a cluster of the demo may be damaged",
+        };
         model.say(Tone::Warn, why);
     }
     action.map_or_else(Vec::new, |action| perform(model, action))
@@ -210,6 +244,11 @@ fn perform(model: &mut Model, action: Action) -> Vec<Effect> {
             model.say(Tone::Plain, format!("theme {}", model.look.theme.word()));
         }
         Action::Ascii => model.look.ascii = !model.look.ascii,
+        Action::Copy => {
+            // Nothing tells whether the terminal did.
+            model.say(Tone::Plain, "copied, if the terminal allows it");
+            return vec![Effect::Copy];
+        }
         Action::SaveText => return vec![Effect::SaveText(command::file(model, "", "txt"))],
         Action::SaveJson => return vec![Effect::SaveJson(command::file(model, "", "json"))],
         Action::Up => scroll(model, |row, _| row.saturating_sub(1)),
@@ -218,8 +257,8 @@ fn perform(model: &mut Model, action: Action) -> Vec<Effect> {
         Action::PageDown => scroll(model, |row, page| row + page),
         Action::Top => scroll(model, |_, _| 0),
         Action::Bottom => scroll(model, |_, _| usize::MAX),
-        Action::Failover | Action::Detach => {
-            let deed = if action == Action::Failover { Deed::Failover } else { Deed::Detach };
+        Action::Deed(deed) => {
+            let deed = if deed == Deed::Pause && judge::paused(&model.live) { Deed::Resume } else { deed };
             return act(model, deed, "", "").unwrap_or_else(|why| {
                 model.say(Tone::Crit, why);
                 Vec::new()

@@ -1,8 +1,9 @@
 //! Transcripts: what happens, and what the console then shows and asks for.
 
-use standfast_proto::v1::{PromoteReply, Role, Severity};
+use standfast_proto::v1::{Role, Severity, TraceOrder};
 
-use crate::act::{Deed, Stage};
+use crate::act::{Confirmed, Forecast, Stage};
+use crate::deed::{Deed, Fault};
 use crate::history::{BYTES_MAX, FRAMES_MAX};
 use crate::journal::EVENTS_MAX;
 use crate::model::{Dialog, NODES_MAX};
@@ -14,9 +15,22 @@ fn line<'a>(screen: &'a str, start: &str) -> &'a str {
     screen.lines().find(|line| line.starts_with(start)).unwrap_or_default()
 }
 
-fn accepted() -> PromoteReply {
+fn accepted() -> Forecast {
     let plan = standby("b", 1, 1000, 0).rehearsal.and_then(|rehearsal| rehearsal.plan);
-    PromoteReply { accepted: true, plan, ..PromoteReply::default() }
+    Forecast { accepted: true, plan, ..Forecast::default() }
+}
+
+/// The dry run of a promotion of `target`.
+fn dry_run(addr: &str, target: &str, reason: &str) -> Effect {
+    Effect::Plan { deed: Deed::Failover, addr: addr.into(), target: target.into(), reason: reason.into() }
+}
+
+/// Types the cluster's name; returns what is then done.
+fn confirm(bench: &mut Bench) -> Confirmed {
+    bench.keys("kv");
+    let effects = bench.key(Key::Enter);
+    let [Effect::Act(confirmed)] = &effects[..] else { panic!("{effects:?}") };
+    confirmed.clone()
 }
 
 #[test]
@@ -192,6 +206,7 @@ fn commands_are_found_by_their_beginning_and_explain_themselves() {
         assert_eq!(typed(&mut bench, bad), []);
         assert!(bench.screen(80, 24).contains(says), "{bad}: {}", bench.screen(80, 24));
     }
+    assert_eq!(bench.keys("y"), [Effect::Copy]);
     assert_eq!(bench.keys("+"), [Effect::Rate(125)]);
     assert_eq!(bench.keys("--"), [Effect::Rate(250), Effect::Rate(500)]);
 }
@@ -210,10 +225,10 @@ fn nothing_is_done_before_the_dry_run_and_the_whole_name() {
     let mut bench = Bench::new(true);
     bench.pair_for(3, 0);
     let effects = bench.keys("F");
-    assert_eq!(effects, [Effect::Plan { addr: "h:2".into(), reason: "asked in the console".into() }]);
+    assert_eq!(effects, [dry_run("h:2", "b", "asked in the console")]);
     assert_eq!(bench.keys("kv"), [], "typed before the dry run came back");
     assert_eq!(bench.key(Key::Enter), []);
-    bench.planned("h:2", Ok(accepted()));
+    bench.planned(Deed::Failover, "h:2", Ok(accepted()));
     assert!(bench.screen(80, 24).contains("WOULD LOSE            0 keys"));
     for wrong in ["", "k", "KV", "kvv"] {
         bench.keys(wrong);
@@ -230,7 +245,8 @@ fn nothing_is_done_before_the_dry_run_and_the_whole_name() {
     assert_eq!(bench.key(Key::Enter), [], "Enter twice acts once");
     bench.key(Key::Esc);
     assert!(matches!(&bench.model.dialog, Dialog::Act(act) if act.stage == Stage::Acting), "it waits");
-    bench.take(Msg::Acted(Outcome::Promoted(PromoteReply { epoch: Some(2), ..accepted() })));
+    let act = confirmed.clone();
+    bench.take(Msg::Acted { act, outcome: Outcome::Done(vec!["b is the primary of epoch 2.".into()]) });
     assert!(bench.screen(80, 24).contains("b is the primary of epoch 2."));
     bench.key(Key::Enter);
     assert_eq!(bench.model.dialog, Dialog::None);
@@ -242,10 +258,10 @@ fn a_refused_dry_run_ends_with_the_next_command() {
     bench.pair_for(3, 0);
     bench.keys(":failover b rack 3 is down");
     let effects = bench.key(Key::Enter);
-    assert_eq!(effects, [Effect::Plan { addr: "h:2".into(), reason: "rack 3 is down".into() }]);
+    assert_eq!(effects, [dry_run("h:2", "b", "rack 3 is down")]);
     let reasons =
         crate::testing::refusing(standby("b", 1, 1, 0), "not in sync").rehearsal.expect("one").reasons;
-    bench.planned("h:2", Ok(PromoteReply { reasons, ..PromoteReply::default() }));
+    bench.planned(Deed::Failover, "h:2", Ok(Forecast { reasons, ..Forecast::default() }));
     let screen = bench.screen(80, 24);
     assert!(
         screen.contains("REFUSED: nothing was changed") && screen.contains("next: standfast status"),
@@ -254,7 +270,7 @@ fn a_refused_dry_run_ends_with_the_next_command() {
     assert_eq!(bench.keys("kv"), []);
     bench.key(Key::Enter);
     bench.keys("F");
-    bench.planned("h:2", Err("reset".into()));
+    bench.planned(Deed::Failover, "h:2", Err("reset".into()));
     assert!(
         bench.screen(80, 24).contains("dry_run_failed: reset"),
         "a dry run changes nothing, whatever came of it"
@@ -266,11 +282,10 @@ fn an_unknown_outcome_is_not_called_a_failure() {
     let mut bench = Bench::new(true);
     bench.pair_for(3, 0);
     bench.keys("F");
-    bench.planned("h:2", Ok(accepted()));
-    bench.keys("kv");
-    bench.key(Key::Enter);
+    bench.planned(Deed::Failover, "h:2", Ok(accepted()));
+    let act = confirm(&mut bench);
     let cure = "standfast status --connect h:2".to_owned();
-    bench.take(Msg::Acted(Outcome::Unknown { why: "reset".into(), cure }));
+    bench.take(Msg::Acted { act, outcome: Outcome::Unknown { why: "reset".into(), cure } });
     let screen = bench.screen(80, 24);
     assert!(screen.contains("UNKNOWN whether it took effect: reset"), "{screen}");
     assert!(!screen.to_lowercase().contains("failed"), "{screen}");
@@ -295,10 +310,10 @@ fn of_several_standbys_one_is_chosen() {
     bench.key(Key::Down);
     bench.key(Key::Down);
     let effects = bench.key(Key::Enter);
-    assert_eq!(effects, [Effect::Plan { addr: "h:3".into(), reason: "asked in the console".into() }]);
-    bench.planned("h:2", Ok(accepted()));
-    assert!(bench.screen(80, 24).contains("Dry run: the node is asked"), "that was another node's answer");
-    bench.planned("h:3", Ok(accepted()));
+    assert_eq!(effects, [dry_run("h:3", "c", "asked in the console")]);
+    bench.planned(Deed::Failover, "h:2", Ok(accepted()));
+    assert!(bench.screen(80, 24).contains("Dry run: the nodes are asked"), "that was another node's answer");
+    bench.planned(Deed::Failover, "h:3", Ok(accepted()));
     assert!(bench.screen(80, 24).contains("DRY RUN accepted"));
     bench.key(Key::Esc);
     bench.keys("D");
@@ -317,7 +332,8 @@ fn a_write_is_asked_for_at_every_node_that_answers() {
     bench.pair_for(3, 0);
     bench.keys(":trace");
     let addrs = vec!["h:1".to_owned(), "h:2".to_owned()];
-    assert_eq!(bench.key(Key::Enter), [Effect::Trace { seq: 1239, addrs: addrs.clone() }], "the newest");
+    let effects = bench.key(Key::Enter);
+    assert_eq!(effects[0], Effect::Trace { seq: 1239, addrs: addrs.clone() }, "the newest");
     bench.keys(":trace 8");
     assert_eq!(bench.key(Key::Enter), [Effect::Trace { seq: 8, addrs }]);
     let late = Msg::Traced { seq: 1239, addr: "h:1".into(), answer: Err("late".into()) };
@@ -328,6 +344,120 @@ fn a_write_is_asked_for_at_every_node_that_answers() {
     bench.keys(":trace x");
     assert_eq!(bench.key(Key::Enter), []);
     assert!(bench.screen(80, 24).contains("`x` is no seq"));
+}
+
+#[test]
+fn the_end_of_the_log_is_asked_for_while_it_is_looked_at_and_no_oftener_than_the_rest() {
+    let mut bench = Bench::new(false);
+    bench.pair_for(3, 0);
+    let addrs = vec!["h:1".to_owned(), "h:2".to_owned()];
+    let asked = Effect::List { order: TraceOrder::Newest, addrs: addrs.clone() };
+    assert_eq!(bench.keys("3"), std::slice::from_ref(&asked));
+    assert_eq!(bench.take(Msg::Tick), [], "once an interval");
+    bench.at += 1_000;
+    assert_eq!(bench.take(Msg::Tick), [asked]);
+    bench.keys(" ");
+    bench.at += 1_000;
+    assert_eq!(bench.take(Msg::Tick), [], "the screen is held");
+    bench.keys(" 7");
+    bench.at += 1_000;
+    let slowest = Effect::List { order: TraceOrder::Slowest, addrs };
+    bench.said("h:1", primary("a", 1, 1100, bench.at, &[("b", 0)]));
+    bench.said("h:2", standby("b", 1, 1100, bench.at));
+    bench.at += 1_000;
+    assert_eq!(bench.take(Msg::Tick), [slowest]);
+    bench.keys("1");
+    bench.at += 1_000;
+    assert_eq!(bench.take(Msg::Tick), []);
+}
+
+#[test]
+fn a_switchover_is_judged_and_then_ordered_of_the_primary_and_stays_among_the_events() {
+    let mut bench = Bench::new(true);
+    bench.pair_for(3, 0);
+    let asked = Effect::Plan {
+        deed: Deed::Switchover,
+        addr: "h:1".into(),
+        target: "b".into(),
+        reason: "new kernel".into(),
+    };
+    bench.keys(":switchover b new kernel");
+    assert_eq!(bench.key(Key::Enter), [asked]);
+    let forecast = Forecast { accepted: true, to: Some("b".into()), ..Forecast::default() };
+    bench.planned(Deed::Failover, "h:1", Ok(forecast.clone()));
+    assert!(bench.screen(80, 24).contains("Dry run: the nodes are asked"), "that was about something else");
+    bench.planned(Deed::Switchover, "h:1", Ok(forecast));
+    let screen = bench.screen(80, 24);
+    assert!(screen.contains("a → b") && screen.contains("WOULD LOSE            0 keys"), "{screen}");
+    let act = confirm(&mut bench);
+    assert_eq!((act.deed(), act.target(), act.addr()), (Deed::Switchover, "b", "h:1"));
+    bench.take(Msg::Acted { act, outcome: Outcome::Done(vec!["b leads.".into()]) });
+    let screen = bench.screen(80, 24);
+    assert!(screen.contains("b leads.") && screen.contains("reason given: new kernel"), "{screen}");
+    bench.key(Key::Enter);
+    bench.keys("9");
+    let screen = bench.screen(200, 50);
+    assert!(screen.contains("switchover b: done. b leads. Reason given: new kernel"), "{screen}");
+}
+
+#[test]
+fn a_primary_is_struck_only_when_a_standby_would_take_over() {
+    let mut bench = Bench::new(true);
+    bench.said("h:1", primary("a", 1, 1000, 0, &[]));
+    assert_eq!(bench.keys("K"), []);
+    assert!(bench.screen(80, 24).contains("not struck: no standby could take over"));
+    bench.pair_for(3, 0);
+    let asked = Effect::Plan {
+        deed: Deed::Drill(Fault::Kill),
+        addr: "h:2".into(),
+        target: "a".into(),
+        reason: "asked in the console".into(),
+    };
+    assert_eq!(bench.keys("K"), [asked], "the survivor says what would be lost");
+    bench.planned(Deed::Drill(Fault::Kill), "h:2", Ok(accepted()));
+    let screen = bench.screen(80, 24);
+    assert!(screen.contains("DRILL: kill a") && screen.contains("takes over            b"), "{screen}");
+    assert_eq!(confirm(&mut bench).target(), "a");
+}
+
+#[test]
+fn only_a_demo_can_be_damaged_and_only_what_differs_is_repaired() {
+    let mut bench = Bench::new(true);
+    bench.pair_for(3, 0);
+    assert_eq!(bench.keys("C"), []);
+    assert!(bench.screen(80, 24).contains("only a cluster of the demo may be damaged"));
+    bench.keys("R");
+    assert!(bench.screen(80, 24).contains("there is nothing to repair"));
+    bench.model.lab = true;
+    bench.keys("C");
+    let act = confirm(&mut bench);
+    assert_eq!((act.deed(), act.addr()), (Deed::Corrupt, "h:2"));
+}
+
+#[test]
+fn one_key_pauses_automatic_failover_and_ends_the_pause() {
+    let mut bench = Bench::new(true);
+    bench.pair_for(3, 0);
+    bench.keys("P");
+    assert!(bench.screen(80, 24).contains("PAUSE automatic failover"), "{}", bench.screen(80, 24));
+    let act = confirm(&mut bench);
+    assert_eq!((act.deed(), act.addr()), (Deed::Pause, "h:1"));
+    bench.take(Msg::Acted { act, outcome: Outcome::Done(vec!["paused".into()]) });
+    bench.key(Key::Enter);
+    let mut a = primary("a", 1, 1300, bench.at, &[("b", 0)]);
+    a.automation = Some(standfast_proto::v1::Automation {
+        suspended: true,
+        reason: "ana asked: kernel update".into(),
+        ..Default::default()
+    });
+    bench.said("h:1", a);
+    bench.keys("P");
+    let screen = bench.screen(80, 24);
+    assert!(
+        screen.contains("RESUME automatic failover") && screen.contains("ana asked: kernel update"),
+        "{screen}"
+    );
+    assert_eq!(confirm(&mut bench).deed(), Deed::Resume);
 }
 
 /// A day at one update a second from four nodes, with an event a second.

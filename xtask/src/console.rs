@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
+use crate::console_demo;
 use crate::process::{self, MARK};
 use crate::run;
 use crate::tmux::Terminal;
@@ -18,18 +19,27 @@ pub(crate) struct Case {
     variables: &'static [(&'static str, &'static str)],
     flags: &'static [&'static str],
     check: fn(&Terminal) -> Result<()>,
+    /// Everything that a newcomer may do in the demo, not only its first screen.
+    whole: bool,
 }
 
 pub(crate) const CASES: &[Case] = &[
-    Case { name: "colour", variables: &[("LANG", "C.UTF-8")], flags: &[], check: has_colour },
+    Case { name: "colour", variables: &[("LANG", "C.UTF-8")], flags: &[], check: has_colour, whole: true },
     Case {
         name: "no-colour",
         variables: &[("LANG", "C.UTF-8"), ("NO_COLOR", "1")],
         flags: &[],
         check: has_no_colour,
+        whole: false,
     },
-    Case { name: "ascii", variables: &[("LANG", "C.UTF-8")], flags: &["--ascii"], check: is_ascii },
-    Case { name: "plain-locale", variables: &[("LC_ALL", "C")], flags: &[], check: is_ascii },
+    Case {
+        name: "ascii",
+        variables: &[("LANG", "C.UTF-8")],
+        flags: &["--ascii"],
+        check: is_ascii,
+        whole: false,
+    },
+    Case { name: "plain-locale", variables: &[("LC_ALL", "C")], flags: &[], check: is_ascii, whole: false },
 ];
 
 const CLUSTER: &str = "e2e";
@@ -37,10 +47,17 @@ const CLUSTER: &str = "e2e";
 /// Plays the case once; returns what was wrong.
 pub(crate) fn play(binary: &Path, case: &Case) -> Result<Vec<String>> {
     let mark = format!("console-{}-{}", case.name, std::process::id());
-    let mut reasons = match fail_over(binary, case, &mark) {
-        Ok(()) => Vec::new(),
-        Err(error) => vec![format!("{error:#}")],
+    let variables = [case.variables, &[(MARK, &*mark)]].concat();
+    let demo = || {
+        // The demo knows no flag for it: the locale says it.
+        if case.flags.is_empty() {
+            console_demo::play(binary, case.name, &variables, case.check, case.whole)
+        } else {
+            Ok(())
+        }
     };
+    let played = fail_over(binary, case, &mark).and_then(|()| demo());
+    let mut reasons: Vec<String> = played.err().map(|error| format!("{error:#}")).into_iter().collect();
     for pid in process::survivors(&mark, &[]) {
         reasons.push(format!("process {pid} outlived the case"));
     }
@@ -69,9 +86,11 @@ fn fail_over(binary: &Path, case: &Case, mark: &str) -> Result<()> {
     (case.check)(&terminal)?;
     for (key, shown) in [
         ("2", "assigned"),
+        ("3", "NEWEST WRITES"),
+        ("4", "COPIES"),
         ("5", "MAY BE PROMOTED"),
         ("6", "SEGMENTS"),
-        ("7", ":trace SEQ"),
+        ("7", "SLOWEST WRITES"),
         ("9", "TIME"),
         ("?", "KEYS"),
     ] {
@@ -141,13 +160,13 @@ fn is_ascii(terminal: &Terminal) -> Result<()> {
 }
 
 /// A node as a process; it ends with this value.
-struct Node {
+pub(crate) struct Node {
     process: Child,
-    address: String,
+    pub(crate) address: String,
 }
 
 impl Node {
-    fn start(binary: &Path, mark: &str, flags: &[&str]) -> Result<Self> {
+    pub(crate) fn start(binary: &Path, mark: &str, flags: &[&str]) -> Result<Self> {
         let mut serve = Command::new(binary);
         serve.args(["serve", "--cluster", CLUSTER, "--grpc", "127.0.0.1:0"]).args(flags).env(MARK, mark);
         serve.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());

@@ -5,6 +5,8 @@
 mod bench;
 mod codegen;
 mod console;
+mod console_demo;
+mod console_figures;
 mod coverage;
 mod dashboards;
 mod duration;

@@ -11,8 +11,8 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use crate::performance;
 use crate::run::root;
+use crate::{console_figures, performance};
 
 /// The pages there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -23,6 +23,8 @@ pub(crate) enum Page {
     Chaos,
     /// What replication, verification and the doors cost
     Performance,
+    /// How fast the console draws, and what it costs to leave it open
+    Console,
 }
 
 /// As long as the acceptance wants; what was made for another time comes by `--from`.
@@ -35,6 +37,7 @@ impl Page {
             Self::Chaos => "chaos",
             Self::Failover => "failover",
             Self::Performance => "performance",
+            Self::Console => "console",
         }
     }
 
@@ -43,6 +46,7 @@ impl Page {
             Self::Chaos => crate::failover::chaos::measure(CHAOS, CHAOS_SEED),
             Self::Failover => crate::e2e::failover_report(runs.unwrap_or(30)),
             Self::Performance => performance::measure(runs.unwrap_or(5)),
+            Self::Console => console_figures::measure(runs.unwrap_or(3)),
         }
     }
 
@@ -51,6 +55,7 @@ impl Page {
             Self::Chaos => chaos::page(line),
             Self::Failover => failover::page(line),
             Self::Performance => Ok(performance::page(line)),
+            Self::Console => Ok(console_figures::page(line)),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
+use crate::console_demo::{Word, shows};
 use crate::run::{self, Stopwatch, pause};
 
 const PACKAGE: &str = "tmux";
@@ -96,6 +97,18 @@ impl Terminal {
                 return Ok(screen);
             }
             ensure!(watch.elapsed() < PATIENCE, "never on the screen: {wanted:?}; it shows\n{screen}");
+            pause(LOOK_EVERY);
+        }
+    }
+
+    /// Looks until each line that begins so goes on so.
+    pub(crate) fn until_lines(&self, wanted: &[(&str, &[Word])]) -> Result<String> {
+        let watch = Stopwatch::start();
+        loop {
+            let screen = self.screen();
+            let missing = wanted.iter().find(|(start, words)| !shows(&screen, start, words));
+            let Some((start, _)) = missing else { return Ok(screen) };
+            ensure!(watch.elapsed() < PATIENCE, "the line `{start}` is never as wanted; it shows\n{screen}");
             pause(LOOK_EVERY);
         }
     }

@@ -5609,6 +5609,19 @@ pub mod admin_server {
     }
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListTracesRequest {
+    #[prost(enumeration = "TraceOrder", tag = "1")]
+    pub order: i32,
+    /// From 1 to 200.
+    #[prost(uint32, tag = "2")]
+    pub limit: u32,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListTracesReply {
+    #[prost(message, repeated, tag = "1")]
+    pub traces: ::prost::alloc::vec::Vec<WriteTrace>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetTraceRequest {
     #[prost(uint64, tag = "1")]
     pub seq: u64,
@@ -5711,6 +5724,38 @@ pub struct ClockOffset {
     pub samples: u32,
     #[prost(uint64, tag = "5")]
     pub age_ms: u64,
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum TraceOrder {
+    Unspecified = 0,
+    /// The end of the log, the newest first.
+    Newest = 1,
+    /// The requests that this node decided and answered, the slowest first, each
+    /// by one of its entries.
+    Slowest = 2,
+}
+impl TraceOrder {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "TRACE_ORDER_UNSPECIFIED",
+            Self::Newest => "TRACE_ORDER_NEWEST",
+            Self::Slowest => "TRACE_ORDER_SLOWEST",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "TRACE_ORDER_UNSPECIFIED" => Some(Self::Unspecified),
+            "TRACE_ORDER_NEWEST" => Some(Self::Newest),
+            "TRACE_ORDER_SLOWEST" => Some(Self::Slowest),
+            _ => None,
+        }
+    }
 }
 /// Generated client implementations.
 pub mod recorder_client {
@@ -5830,6 +5875,31 @@ pub mod recorder_client {
                 .insert(GrpcMethod::new("standfast.v1.Recorder", "GetTrace"));
             self.inner.unary(req, path, codec).await
         }
+        /// Several writes at once.
+        pub async fn list_traces(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListTracesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListTracesReply>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/standfast.v1.Recorder/ListTraces",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("standfast.v1.Recorder", "ListTraces"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -5849,6 +5919,11 @@ pub mod recorder_server {
             &self,
             request: tonic::Request<super::GetTraceRequest>,
         ) -> std::result::Result<tonic::Response<super::WriteTrace>, tonic::Status>;
+        /// Several writes at once.
+        async fn list_traces(
+            &self,
+            request: tonic::Request<super::ListTracesRequest>,
+        ) -> std::result::Result<tonic::Response<super::ListTracesReply>, tonic::Status>;
     }
     /// What the flight recorder of a node knows of one write. Ask every node of the
     /// cluster: each tells its own part, in its own time.
@@ -5960,6 +6035,51 @@ pub mod recorder_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = GetTraceSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/standfast.v1.Recorder/ListTraces" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListTracesSvc<T: Recorder>(pub Arc<T>);
+                    impl<
+                        T: Recorder,
+                    > tonic::server::UnaryService<super::ListTracesRequest>
+                    for ListTracesSvc<T> {
+                        type Response = super::ListTracesReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListTracesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Recorder>::list_traces(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListTracesSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -63,6 +63,8 @@ pub(super) struct Plan {
     pub(super) sabotage: Option<Sabotage>,
     /// Its memory is to be damaged.
     pub(super) corrupt: bool,
+    /// A person sits in front of it.
+    pub(super) hands_on: bool,
     /// It is to outlive the demo, should that come to its end.
     pub(super) keep: bool,
     /// It serves Mooncake's own clients, in a cluster of their own.
@@ -210,6 +212,7 @@ fn command(plan: &Plan) -> std::io::Result<Command> {
     if plan.corrupt {
         command.args(["--enable-lab", "--verify-recount-ms", "1000"]);
     }
+    command.args(super::hands_on::flags(plan));
     Ok(command)
 }
 

@@ -1,13 +1,14 @@
 //! `standfast demo`: two real processes, a load that checks every byte, a kill -9, and a verdict from what was
-//! measured.
+//! measured. On a terminal a person does the killing, in the console; else a script does.
 
 mod cluster;
 mod compare;
 mod corrupt;
+mod hands_on;
 mod monitor;
 mod mooncake;
-mod panel;
 mod script;
+mod stage;
 mod takeover;
 mod verdict;
 
@@ -20,15 +21,21 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::exit::{Exit, Failure};
 use super::{ClientArgs, duration, text};
 use crate::telemetry::otel::Collector;
-use panel::Stage;
 use script::Run;
+use stage::Stage;
 use verdict::Measured;
 
 /// What has to happen in a run does not fit into less.
 const DURATION_MIN: Duration = Duration::from_secs(4);
 const DURATION_MAX: Duration = Duration::from_secs(3600);
 
+/// Of the script, unless said otherwise.
+const DURATION: Duration = Duration::from_secs(20);
+
 const AFTER_HELP: &str = "\
+On a terminal, without flags, it opens the console: kill, switch over, corrupt
+and repair by keyboard; `q` ends it. Else a script kills the primary.
+
 Examples:
   standfast demo
   standfast demo --headless --duration 20s --json
@@ -43,10 +50,10 @@ Exit code 0 when the verdict is `ok`, else 1.";
 #[derive(Debug, Clone, Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct DemoArgs {
-    /// How long the load runs
-    #[arg(long, value_name = "TIME", default_value = "20s", value_parser = duration::parse)]
-    duration: Duration,
-    /// No panel: a line for each thing that happens
+    /// The script, with a load of this length; 20s unless given
+    #[arg(long, value_name = "TIME", value_parser = duration::parse)]
+    duration: Option<Duration>,
+    /// The script, also on a terminal
     #[arg(long)]
     headless: bool,
     /// When replies go out: after the standby has it, or at once
@@ -115,24 +122,42 @@ impl Sabotage {
     }
 }
 
+impl DemoArgs {
+    /// How long the script's load runs.
+    fn duration(&self) -> Duration {
+        self.duration.unwrap_or(DURATION)
+    }
+
+    /// Whether nothing asks for the script.
+    fn is_plain(&self) -> bool {
+        let asked = self.duration.is_some() || self.headless || self.no_failover || self.corrupt || self.mooncake;
+        !asked && self.sabotage.is_none()
+    }
+}
+
 /// Runs the demo and prints its verdict.
 pub(crate) async fn run(client: &ClientArgs, args: DemoArgs) -> Result<Exit, Failure> {
-    if !(DURATION_MIN..=DURATION_MAX).contains(&args.duration) {
-        let text = format!("--duration is {} s: expected 4s to 60m", args.duration.as_secs_f64());
+    if !(DURATION_MIN..=DURATION_MAX).contains(&args.duration()) {
+        let text = format!("--duration is {} s: expected 4s to 60m", args.duration().as_secs_f64());
         return Err(Failure::new(Exit::Usage, text));
     }
-    let stage = Arc::new(Stage::new(args.duration, !args.headless));
+    let hands_on = args.is_plain() && !client.json && hands_on::has_terminal();
     let measured = Measured {
         is_async: args.ack == Ack::Async,
         // Programs read it back as a double.
         seed: rand::random::<u64>() >> 11,
-        failover_wanted: !args.no_failover,
+        failover_wanted: !args.no_failover && !hands_on,
+        hands_on,
+        duration_s: args.duration().as_secs_f64(),
         ..Measured::default()
     };
-    let mut run = Run::new(args, Arc::clone(&stage), measured);
+    let mut run = Run::new(args, Arc::new(Stage::new()), measured);
     // Whichever ends first: dropping the play ends its nodes.
     let signal = tokio::select! {
-        played = run.play() => { run.ended(played); None }
+        played = async { if hands_on { Box::pin(run.let_play()).await } else { Box::pin(run.play()).await } } => {
+            run.ended(played);
+            None
+        }
         signal = interrupted() => Some(signal?),
     };
     if let Some(signal) = signal {
@@ -145,9 +170,6 @@ pub(crate) async fn run(client: &ClientArgs, args: DemoArgs) -> Result<Exit, Fai
     } else {
         verdict::summary(&measured, &verdict)
     };
-    if client.json && stage.is_live() {
-        text::tell(&verdict::summary(&measured, &verdict));
-    }
     // Whoever closed stdout still gets the exit code.
     drop(text::print(&lines));
     Ok(verdict.exit())

@@ -1,4 +1,4 @@
-//! Follows both nodes' status while the demo runs: for the panel, and for the lag.
+//! Follows both nodes' status while the demo runs: for the lag, and who leads.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -20,7 +20,7 @@ use super::compare::{Compared, compare};
 use super::corrupt::{self, CorruptFacts};
 use super::monitor::{self, Board};
 use super::mooncake;
-use super::panel::{self, Stage};
+use super::stage::Stage;
 use super::takeover::{self, AWAY};
 use super::verdict::{FailoverFacts, Measured, NodeFacts};
 
@@ -42,20 +42,20 @@ const PRIMARY: usize = 0;
 /// A run and what it has measured so far.
 pub(super) struct Run {
     args: DemoArgs,
-    stage: Arc<Stage>,
-    measured: Measured,
-    world: Option<Arc<World>>,
-    board: Arc<Board>,
-    loaded: Duration,
+    pub(super) stage: Arc<Stage>,
+    pub(super) measured: Measured,
+    pub(super) world: Option<Arc<World>>,
+    pub(super) board: Arc<Board>,
+    pub(super) loaded: Duration,
 }
 
 /// The primary, the standby that takes its place, and who decides between them.
-struct Pair {
-    a: Node,
-    b: Node,
+pub(super) struct Pair {
+    pub(super) a: Node,
+    pub(super) b: Node,
     witness: Witness,
-    /// How `a` is started again.
-    again: Plan,
+    /// How each of them is started again.
+    pub(super) again: [Plan; 2],
     /// `a` was killed and is not back.
     a_is_away: bool,
 }
@@ -76,7 +76,6 @@ impl Run {
     pub(super) fn measured(mut self) -> Measured {
         let m = &mut self.measured;
         m.lag_ms = self.board.lag_ms();
-        m.duration_s = self.args.duration.as_secs_f64();
         let Some(world) = self.world else { return self.measured };
         let counts = &world.ledger.counts;
         m.puts_acked = read(&counts.puts_acked);
@@ -101,7 +100,7 @@ impl Run {
 
     /// Starts the nodes and plays all acts. Dropping the future ends the nodes and all clients.
     pub(super) async fn play(&mut self) -> Result<(), Failure> {
-        let mut pair = self.start().await?;
+        let mut pair = self.start(false).await?;
         let addrs = vec![pair.a.addr.clone(), pair.b.addr.clone()];
         let world = Arc::new(World::new(KEYS, addrs));
         self.world = Some(Arc::clone(&world));
@@ -110,22 +109,15 @@ impl Run {
             tasks.spawn(monitor::watch(Arc::clone(&self.board), nr, node.addr.clone()));
         }
         tasks.spawn(stay_alive(Arc::clone(&world)));
-        let (stage, board) = (Arc::clone(&self.stage), Arc::clone(&self.board));
-        let live = stage.is_live();
-        let names = vec![pair.a.name, pair.b.name];
-        // In this task, so that the terminal is restored before the verdict is printed.
-        let panel = panel::show(stage, board, Arc::clone(&world), names);
-        tokio::select! {
-            acted = self.acts(&mut pair, &world) => acted?,
-            never = async { if live { panel.await; } std::future::pending().await } => never,
-        }
+        self.acts(&mut pair, &world).await?;
         if self.args.keep {
             self.keep(&mut pair);
         }
         Ok(())
     }
 
-    async fn start(&mut self) -> Result<Pair, Failure> {
+    /// Starts the witness and both nodes.
+    pub(super) async fn start(&mut self, hands_on: bool) -> Result<Pair, Failure> {
         let DemoArgs { ack, sabotage, corrupt, keep, ref otlp, .. } = self.args;
         let witness = Witness::start(keep).await?;
         let plan = Plan {
@@ -135,6 +127,7 @@ impl Run {
             ack,
             sabotage: sabotage.filter(|sabotage| sabotage.strikes_the_primary()),
             corrupt,
+            hands_on,
             keep,
             mooncake: false,
             otlp: otlp.as_ref().map(|collector| collector.as_str().to_owned()),
@@ -149,7 +142,12 @@ impl Run {
             a.pid, a.addr, b.pid, b.addr
         ));
         // The same address: clients and nodes know it.
-        let again = Plan { grpc: a.addr.clone(), sabotage: None, ..plan };
+        let again = [&a, &b].map(|node| Plan {
+            name: node.name,
+            grpc: node.addr.clone(),
+            sabotage: None,
+            ..plan.clone()
+        });
         Ok(Pair { a, b, witness, again, a_is_away: false })
     }
 
@@ -161,10 +159,10 @@ impl Run {
             mount(&mut lender, world).await?;
         }
         let began = Instant::now();
-        let at = |share: f64| began + self.args.duration.mul_f64(share);
+        let at = |share: f64| began + self.args.duration().mul_f64(share);
         let mut wheel = JoinSet::new();
         if self.args.mooncake {
-            let plan = Plan { corrupt: false, keep: false, ..pair.again.clone() };
+            let plan = Plan { corrupt: false, keep: false, ..pair.again[0].clone() };
             let kill_at = (!self.args.no_failover).then(|| at(KILL_AT));
             wheel.spawn(mooncake::play(plan, kill_at, at(1.0)));
         }
@@ -229,7 +227,7 @@ impl Run {
     }
 
     /// Pauses the load and compares both copies at one position. Returns how long that took.
-    async fn compare(&mut self, primary: &Node, standby: &Node, world: &World) -> Duration {
+    pub(super) async fn compare(&mut self, primary: &Node, standby: &Node, world: &World) -> Duration {
         let began = Instant::now();
         let _paused = world.gate.write().await;
         self.stage.say("load paused: comparing both copies");
@@ -296,7 +294,7 @@ impl Run {
     /// Starts the killed node again. Returns how long it took to be in sync, in milliseconds.
     async fn rejoin(&mut self, pair: &mut Pair) -> Result<f64, Failure> {
         let began = Instant::now();
-        pair.a = Node::start(&pair.again).await?;
+        pair.a = Node::start(&pair.again[0]).await?;
         pair.a_is_away = false;
         self.stage.say(format!("a (pid {}) is started again", pair.a.pid));
         takeover::in_sync(&pair.b, &pair.a).await?;
@@ -316,7 +314,7 @@ impl Run {
         Some(from.elapsed().as_secs_f64() * 1e3)
     }
 
-    async fn stop(&mut self, world: &World, clients: &mut JoinSet<()>) {
+    pub(super) async fn stop(&mut self, world: &World, clients: &mut JoinSet<()>) {
         world.stop.store(true, Ordering::Relaxed);
         let until = Instant::now() + STOP_LIMIT;
         loop {

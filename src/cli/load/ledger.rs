@@ -62,7 +62,7 @@ struct Key {
     was_acked: AtomicBool,
 }
 
-/// Counters that the panel shows and the verdict uses.
+/// Counters that the verdict uses.
 #[derive(Default)]
 pub(crate) struct Counts {
     pub(crate) puts_acked: AtomicU64,

@@ -2,20 +2,24 @@
 
 use serde_json::{Value, json};
 use standfast_proto::v1::{AckMode, Lag, NodeStatus, Peer, Progress, Security, Verdict};
+use standfast_tui::Found;
 
 use super::super::{pause, text};
-use super::judge::{self, Problem};
+use super::judge;
 use super::{Seen, Survey};
 
 /// `{"schema":1, ...}`.
-pub(super) fn line(survey: &Survey, problems: &[Problem]) -> Value {
+pub(super) fn line(survey: &Survey, problems: &[Found]) -> Value {
     let verdict = match (survey.answered().next(), problems) {
         (None, _) => "unreachable",
         (Some(_), []) => "ok",
         (Some(_), _) => "degraded",
     };
-    let problems: Vec<Value> =
-        problems.iter().map(|problem| json!({"text": problem.text, "cure": given(&problem.cure)})).collect();
+    let problem = |found: &Found| {
+        json!({"text": found.sentence(), "cure": given(&found.cure), "code": found.code,
+            "node": given(&found.node), "runbook": given(&found.runbook)})
+    };
+    let problems: Vec<Value> = problems.iter().map(problem).collect();
     let nodes: Vec<Value> = survey.nodes.iter().map(node).collect();
     json!({"schema": 1, "verdict": verdict, "problems": problems, "nodes": nodes})
 }

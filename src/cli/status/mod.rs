@@ -12,12 +12,12 @@ use std::time::Duration;
 
 use clap::Args;
 use crossterm::{cursor, queue, terminal};
+use standfast_tui::Found;
 use tokio::time::Instant;
 
 use super::ClientArgs;
 use super::exit::{Exit, Failure};
 use super::text;
-pub(super) use judge::Problem;
 pub(super) use survey::{Seen, Survey, survey};
 
 /// Time between two readings of `--watch`.
@@ -66,9 +66,9 @@ pub(crate) async fn run(client: &ClientArgs, args: &StatusArgs) -> Result<Exit, 
 }
 
 /// Looks once, and again where one look is not enough to judge.
-async fn examine(client: &ClientArgs, recount: bool) -> (Survey, Vec<Problem>) {
+async fn examine(client: &ClientArgs, recount: bool) -> (Survey, Vec<Found>) {
     let found = survey(&client.connect, recount).await;
-    if judge::differing(&found).is_empty() {
+    if !judge::differ(&found) {
         let problems = judge::problems(&found, None);
         return (found, problems);
     }
@@ -80,7 +80,7 @@ async fn examine(client: &ClientArgs, recount: bool) -> (Survey, Vec<Problem>) {
 }
 
 /// What was seen, what is wrong with it, the worst first, and how a command that says so ends.
-pub(super) async fn diagnose(client: &ClientArgs) -> (Survey, Vec<Problem>, Exit) {
+pub(super) async fn diagnose(client: &ClientArgs) -> (Survey, Vec<Found>, Exit) {
     let (found, problems) = examine(client, false).await;
     let exit = judge::exit(&found, &problems);
     (found, problems, exit)

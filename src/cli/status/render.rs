@@ -3,15 +3,16 @@
 use std::time::Duration;
 
 use standfast_proto::v1::{Lag, NodeStatus, Peer, Role, Verdict};
+use standfast_tui::Found;
 use tokio::time::Instant;
 
 use super::super::duration;
 use super::super::text::{self, UNKNOWN, cut, micros, narrow, number, wrap};
-use super::judge::{self, Problem};
+use super::judge;
 use super::{STALE_AFTER, Seen, Survey};
 
 /// Everything, in lines of at most 80 columns.
-pub(super) fn block(survey: &Survey, problems: &[Problem], now: Instant) -> Vec<String> {
+pub(super) fn block(survey: &Survey, problems: &[Found], now: Instant) -> Vec<String> {
     let mut lines = Vec::new();
     if let Some((_, status)) = survey.answered().next() {
         lines.push(headline(status));
@@ -30,7 +31,7 @@ pub(super) fn block(survey: &Survey, problems: &[Problem], now: Instant) -> Vec<
         }
     }
     lines.push(verdict_line(survey, problems));
-    lines.extend(problems.iter().flat_map(Problem::lines));
+    lines.extend(problems.iter().flat_map(judge::lines));
     lines
 }
 
@@ -143,7 +144,7 @@ fn pipeline(seen: &Seen, status: &NodeStatus, peer: &Peer) -> Vec<String> {
     wrap(&line, 4)
 }
 
-fn verdict_line(survey: &Survey, problems: &[Problem]) -> String {
+fn verdict_line(survey: &Survey, problems: &[Found]) -> String {
     if survey.answered().next().is_none() {
         return "UNREACHABLE: no node answers".to_owned();
     }

@@ -67,7 +67,7 @@ fn survey_of(answers: Vec<Result<NodeStatus, &str>>) -> Survey {
 fn judged(answers: Vec<Result<NodeStatus, &str>>) -> (Exit, String) {
     let survey = survey_of(answers);
     let found = problems(&survey, Some(&survey));
-    let texts: Vec<&str> = found.iter().map(|problem| &*problem.text).collect();
+    let texts: Vec<String> = found.iter().map(standfast_tui::Found::sentence).collect();
     (judge::exit(&survey, &found), texts.join("\n"))
 }
 
@@ -90,17 +90,17 @@ fn each_thing_that_is_wrong_is_named() {
     };
     for (answers, exit, text) in [
         (vec![], Exit::Unreachable, ""),
-        (vec![Err("refused")], Exit::Unreachable, "h:0 does not answer: refused"),
-        (vec![Ok(primary()), Ok(standby()), Err("refused")], Exit::Bad, "h:2 does not answer: refused"),
+        (vec![Err("refused")], Exit::Unreachable, "h:0: has never answered: refused"),
+        (vec![Ok(primary()), Ok(standby()), Err("refused")], Exit::Bad, "h:2: has never answered: refused"),
         (vec![Ok(standby())], Exit::Bad, "no primary answers"),
         (vec![Ok(primary()), Ok(node("c", Role::Primary, 2))], Exit::Bad, "a (epoch 1), c (epoch 2)"),
-        (vec![Ok(peer(|p| p.link = LinkState::Down.into()))], Exit::Bad, "standby b is not connected"),
+        (vec![Ok(peer(|p| p.link = LinkState::Down.into()))], Exit::Bad, "b: is not connected"),
         (
             vec![Ok(peer(|p| p.stream = Some(StreamState::CatchingUp.into())))],
             Exit::Bad,
-            "standby b is connected but does not stream",
+            "b: is connected but does not stream",
         ),
-        (vec![Ok(peer(|p| p.in_sync = false))], Exit::Bad, "standby b streams but is not in sync"),
+        (vec![Ok(peer(|p| p.in_sync = false))], Exit::Bad, "b: streams but is not in sync"),
         (
             vec![Ok(primary()), Ok(on_standby(|s| s.rehearsal = None))],
             Exit::Bad,
@@ -112,7 +112,7 @@ fn each_thing_that_is_wrong_is_named() {
                 Ok(on_standby(|s| s.quarantine = Some(Quarantine { count: 2, entries: vec![] }))),
             ],
             Exit::Bad,
-            "b has set aside 2 entries",
+            "b: has set aside entries (2)",
         ),
         (
             vec![
@@ -151,7 +151,9 @@ fn digests_count_only_where_both_copies_stood_still() {
         survey_of(vec![Ok(primary()), Ok(status)])
     };
     let differ = |survey: &Survey, before: Option<&Survey>| {
-        problems(survey, before).iter().any(|problem| problem.text == "a and b differ at position 101")
+        problems(survey, before)
+            .iter()
+            .any(|problem| problem.sentence() == "a: differs from b at position 101")
     };
     let (unequal, elsewhere) = (with(101, "d2"), with(100, "d2"));
     assert!(differ(&unequal, Some(&unequal)));

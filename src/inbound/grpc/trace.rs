@@ -10,6 +10,9 @@ use tonic::{Request, Response, Status};
 use crate::ports::Clock;
 use crate::shell::WriteTraces;
 
+/// Writes told of in one answer.
+const LISTED_MAX: u32 = 200;
+
 /// The flight recorder over gRPC.
 pub(super) struct TraceDoor<C> {
     pub(super) traces: WriteTraces,
@@ -25,5 +28,26 @@ impl<C: Clock> RecorderApi for TraceDoor<C> {
             return Err(v1::Refusal::new(v1::RefusalCode::InvalidArgument, text).into());
         }
         Ok(Response::new(self.traces.of(Seq(seq), self.clock.now(), self.clock.wall())))
+    }
+
+    async fn list_traces(
+        &self,
+        r: Request<v1::ListTracesRequest>,
+    ) -> Result<Response<v1::ListTracesReply>, Status> {
+        let request = r.into_inner();
+        let refused = |text: String| v1::Refusal::new(v1::RefusalCode::InvalidArgument, text).into();
+        let limit = match request.limit {
+            limit @ 1..=LISTED_MAX => limit as usize,
+            other => return Err(refused(format!("limit is {other}: expected 1 to {LISTED_MAX}"))),
+        };
+        let (now, wall) = (self.clock.now(), self.clock.wall());
+        let traces = match request.order() {
+            v1::TraceOrder::Newest => self.traces.newest(limit, now, wall),
+            v1::TraceOrder::Slowest => self.traces.slowest(limit, now, wall),
+            v1::TraceOrder::Unspecified => {
+                return Err(refused("order is missing: expected newest or slowest".to_owned()));
+            }
+        };
+        Ok(Response::new(v1::ListTracesReply { traces }))
     }
 }

@@ -26,7 +26,7 @@ pub(super) fn page(scene: &Scene<'_>) -> Page {
         rows.extend(row_change(scene, change));
     }
     rows.push(Line::default());
-    rows.push(heading(scene, "RTO AND RPO OF FAILOVERS"));
+    rows.push(heading(scene, "RTO AND RPO"));
     rows.extend(objectives(scene, &history));
     Page { head: Vec::new(), rows }
 }
@@ -84,22 +84,17 @@ fn candidates(scene: &Scene<'_>) -> Vec<Line<'static>> {
     std::iter::once(header).chain(rows).chain(reasons).collect()
 }
 
-/// The role changes that any node has on record, oldest first.
+/// The role changes and drills that any node has on record, oldest first. Of a row that several nodes tell, the one
+/// that was revised most counts.
 fn history(scene: &Scene<'_>) -> Vec<RoleChange> {
     let mut rows: BTreeMap<(i64, u64, String), RoleChange> = BTreeMap::new();
     for change in scene.frame.nodes.iter().filter_map(Node::status).flat_map(|status| &status.history) {
-        let key = (change.started_unix_us, change.epoch, change.to_node.clone());
-        let better = rows.get(&key).is_none_or(|known| filled(change) > filled(known));
-        if better {
+        let key = (change.started_unix_us, change.epoch, change.id.clone());
+        if rows.get(&key).is_none_or(|known| change.revision > known.revision) {
             rows.insert(key, change.clone());
         }
     }
     rows.into_values().collect()
-}
-
-/// How much a row says.
-fn filled(change: &RoleChange) -> usize {
-    change.phases.len() + usize::from(change.outage_us.is_some()) + usize::from(change.rejoin_us.is_some())
 }
 
 fn kind(kind: RoleChangeKind) -> &'static str {
@@ -143,6 +138,9 @@ fn row_change(scene: &Scene<'_>, change: &RoleChange) -> Vec<Line<'static>> {
         number(lost.keys),
         number(risk.entries),
     );
+    if let Some(outage) = change.client_outage_us {
+        text.push_str(&format!("   a client saw {}", micros(Some(outage))));
+    }
     if let Some(rejoin) = change.rejoin_us {
         text.push_str(&format!("   rejoined after {}", micros(Some(rejoin))));
     }
@@ -197,8 +195,10 @@ fn phases(scene: &Scene<'_>, change: &RoleChange) -> Vec<Line<'static>> {
 }
 
 const UNEXPLAINED: &str = "outside of the phases";
+/// The phase that ends the outage; what follows it is no part of it.
+const LAST: &str = "first_answer";
 
-/// Phases in order, with what lies between and after them, up to the end of the outage.
+/// Phases of the outage in order, with what lies between and after them, up to its end.
 pub(super) fn parts(change: &RoleChange) -> Vec<(String, u64)> {
     let mut parts: Vec<(String, u64)> = Vec::new();
     let mut at = 0;
@@ -210,6 +210,9 @@ pub(super) fn parts(change: &RoleChange) -> Vec<(String, u64)> {
         let end = phase.start_us.saturating_add(phase.duration_us);
         parts.push((phase.name.clone(), end.saturating_sub(at.max(phase.start_us))));
         at = at.max(end);
+        if phase.name == LAST {
+            break;
+        }
     }
     if let Some(rest) = change.outage_us.and_then(|outage| outage.checked_sub(at)).filter(|rest| *rest > 0) {
         parts.push((UNEXPLAINED.to_owned(), rest));
@@ -227,29 +230,37 @@ const OBJECTIVES: &[Column] = &[
     right("UNKNOWN", 3, 7),
 ];
 
-/// What failovers took and cost, by kind. RTO is the outage as a client saw it, else at least the phases' time.
+/// What role changes took and cost, by kind; drills are a kind of their own. RTO is the outage as a client saw it, else
+/// as the new primary knows it, else at least the phases' time.
 fn objectives(scene: &Scene<'_>, history: &[RoleChange]) -> Vec<Line<'static>> {
     let kinds = [RoleChangeKind::Failover, RoleChangeKind::Switchover, RoleChangeKind::Forced];
-    let mut rows = Vec::new();
+    let mut groups: Vec<(&str, Vec<&RoleChange>)> = Vec::new();
+    let ended = || history.iter().filter(|change| change.succeeded == Some(true));
     for wanted in kinds {
-        let of: Vec<&RoleChange> =
-            history.iter().filter(|c| c.kind() == wanted && !c.drill && c.succeeded == Some(true)).collect();
+        groups.push((kind(wanted), ended().filter(|c| c.kind() == wanted && !c.drill).collect()));
+    }
+    groups.push(("drill", ended().filter(|change| change.drill).collect()));
+    let mut rows = Vec::new();
+    for (name, of) in groups {
         let Some(last) = of.last() else { continue };
+        let seen = |change: &RoleChange| change.client_outage_us.or(change.outage_us);
         let rto = |change: &RoleChange| {
-            change.outage_us.unwrap_or_else(|| parts(change).iter().map(|(_, us)| us).sum())
+            seen(change).unwrap_or_else(|| parts(change).iter().map(|(_, us)| us).sum())
         };
-        let rto_text =
-            |us: u64, exact: bool| format!("{}{}", if exact { "" } else { ">= " }, micros(Some(us)));
+        let rto_text = |change: &RoleChange| {
+            let at_least = if seen(change).is_some() { "" } else { ">= " };
+            format!("{at_least}{}", micros(Some(rto(change))))
+        };
         let rpo = |change: &RoleChange| change.lost.as_ref().and_then(|lost| lost.entries);
         let worst = of.iter().max_by_key(|change| rto(change)).unwrap_or(last);
         let unknown = of.iter().filter(|change| rpo(change).is_none()).count();
         let plain = |text: String| (text, Tone::Plain);
         let entries = |value: Option<u64>| format!("{} entries", number(value));
         rows.push(Row::new(vec![
-            plain(kind(wanted).to_owned()),
+            plain(name.to_owned()),
             plain(of.len().to_string()),
-            plain(rto_text(rto(last), last.outage_us.is_some())),
-            plain(rto_text(rto(worst), worst.outage_us.is_some())),
+            plain(rto_text(last)),
+            plain(rto_text(worst)),
             plain(entries(rpo(last))),
             plain(entries(of.iter().filter_map(|change| rpo(change)).max())),
             plain(unknown.to_string()),

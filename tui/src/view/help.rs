@@ -32,6 +32,7 @@ pub(super) fn lines(look: &Look, columns: usize) -> Vec<Line<'static>> {
         let note = match binding.when {
             When::Always => "",
             When::Acting => " (with --allow-actions)",
+            When::Lab => " (in the demo)",
             When::Replay => " (with --replay)",
         };
         lines.extend(row(binding.shown, &format!("{}{note}", binding.help)));

@@ -6,11 +6,13 @@ mod events;
 mod failover;
 mod findings;
 mod help;
+mod oplog;
 mod overview;
 mod parts;
 mod replication;
 pub(crate) mod screen;
 mod traces;
+mod verification;
 #[cfg(test)]
 mod view_tests;
 
@@ -22,6 +24,7 @@ use crate::findings::Since;
 use crate::frame::Frame;
 use crate::history::History;
 use crate::journal::Journal;
+use crate::listing::Listing;
 use crate::look::Look;
 use crate::model::Model;
 use crate::trace::Lookup;
@@ -32,6 +35,8 @@ pub(crate) struct View {
     pub(crate) key: char,
     pub(crate) name: &'static str,
     pub(crate) title: &'static str,
+    /// Where there is little room.
+    pub(crate) short: &'static str,
     /// One sentence, for the help and docs/console.md.
     pub(crate) about: &'static str,
     page: fn(&Scene<'_>) -> Page,
@@ -46,6 +51,9 @@ pub(crate) struct Scene<'a> {
     pub(crate) look: &'a Look,
     pub(crate) filter: &'a Filter,
     pub(crate) trace: Option<&'a Lookup>,
+    pub(crate) newest: &'a Listing,
+    pub(crate) slowest: &'a Listing,
+    pub(crate) is_replay: bool,
     pub(crate) range_ms: u64,
     pub(crate) columns: usize,
 }
@@ -57,12 +65,12 @@ pub(crate) struct Page {
     pub(crate) rows: Vec<Line<'static>>,
 }
 
-/// The digits are those of the design; 3 (op log) and 4 (verification) come with their data.
 pub(crate) const VIEWS: &[View] = &[
     View {
         key: '1',
         name: "overview",
         title: "Overview",
+        short: "Main",
         about: "Who leads, may I fail over, how far behind, what would be lost, what is wrong",
         page: overview::page,
     },
@@ -70,13 +78,31 @@ pub(crate) const VIEWS: &[View] = &[
         key: '2',
         name: "replication",
         title: "Replication",
+        short: "Repl",
         about: "The pipeline of each standby, its lag in entries, bytes and time, and their past",
         page: replication::page,
+    },
+    View {
+        key: '3',
+        name: "oplog",
+        title: "OpLog",
+        short: "OpLog",
+        about: "The end of the log as it grows, and how long each write took in each stage",
+        page: oplog::page,
+    },
+    View {
+        key: '4',
+        name: "verification",
+        title: "Verification",
+        short: "Verify",
+        about: "How far the copies are known to be equal, what differs, what was repaired",
+        page: verification::page,
     },
     View {
         key: '5',
         name: "failover",
         title: "Failover",
+        short: "Failover",
         about: "Who could be promoted and why not; past role changes by phase; RTO and RPO",
         page: failover::page,
     },
@@ -84,6 +110,7 @@ pub(crate) const VIEWS: &[View] = &[
         key: '6',
         name: "clients",
         title: "Clients",
+        short: "Clients",
         about: "Clients and their segments: lent, used, away",
         page: clients::page,
     },
@@ -91,13 +118,15 @@ pub(crate) const VIEWS: &[View] = &[
         key: '7',
         name: "traces",
         title: "Traces",
-        about: "One write by its seq, as a waterfall across the nodes",
+        short: "Trace",
+        about: "The slowest writes; one by its seq, as a waterfall across the nodes",
         page: traces::page,
     },
     View {
         key: '8',
         name: "findings",
         title: "Findings",
+        short: "Findings",
         about: "What is wrong, since when, and what to type next",
         page: findings::page,
     },
@@ -105,6 +134,7 @@ pub(crate) const VIEWS: &[View] = &[
         key: '9',
         name: "events",
         title: "Events",
+        short: "Events",
         about: "What happened, a column for each node",
         page: events::page,
     },
@@ -121,6 +151,9 @@ impl<'a> Scene<'a> {
             look: &model.look,
             filter: &model.gaze().filter,
             trace: model.trace.as_ref(),
+            newest: &model.newest,
+            slowest: &model.slowest,
+            is_replay: model.replay.is_some(),
             range_ms: model.range_ms,
             columns,
         }

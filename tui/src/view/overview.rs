@@ -83,7 +83,11 @@ fn five(scene: &Scene<'_>, answers: &Answers) -> Vec<Line<'static>> {
         Some(_) => Tone::Warn,
     };
     lines.push(judged(scene, tone, "WOULD LOSE ", &format!("{} keys{told}", number(answers.lose_keys))));
-    lines.push(judged(scene, known(answers.verified.is_some()), "VERIFIED ", &number(answers.verified)));
+    let (tone, but) = match answers.differs {
+        true => (Tone::Crit, "   but something differs: 4 shows what"),
+        false => (known(answers.verified.is_some()), ""),
+    };
+    lines.push(judged(scene, tone, "VERIFIED ", &format!("{}{but}", number(answers.verified))));
     lines
 }
 
@@ -170,8 +174,7 @@ fn wrong(scene: &Scene<'_>, found: &[Found]) -> Vec<Line<'static>> {
     let mut lines = vec![heading(scene, &format!("FINDINGS {}", found.len()))];
     for finding in found.iter().take(FINDINGS_SHOWN) {
         let tone = finding.tone();
-        let about = if finding.node.is_empty() { String::new() } else { format!("{} ", finding.node) };
-        let text = cut(&format!("{about}{}", finding.text), scene.columns.saturating_sub(7));
+        let text = cut(&finding.sentence(), scene.columns.saturating_sub(7));
         let mark = format!("{:<6}", scene.look.badge(tone).replace("UNKNOWN", "?"));
         lines.push(Line::from(vec![
             scene.look.paint(tone, mark),

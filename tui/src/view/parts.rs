@@ -66,7 +66,7 @@ pub(crate) fn spark(
     unit: &str,
     value: impl Fn(Option<&Frame>, &Frame) -> Option<f64>,
 ) -> Line<'static> {
-    let (label_room, tail_room) = (8, 28);
+    let (label_room, tail_room) = (8, 29 + unit.len());
     let columns = scene.columns.saturating_sub(label_room + tail_room + 2).max(8);
     let values = scene.history.series(scene.frame.at, scene.range_ms, columns, value);
     let minutes = scene.range_ms / 60_000;
@@ -103,6 +103,22 @@ pub(crate) fn appended(before: Option<&Frame>, frame: &Frame) -> Option<f64> {
     let ((tail, at), (tail_was, at_was)) = (reading(now)?, reading(was)?);
     let seconds = at.checked_sub(at_was).filter(|us| *us > 0)? as f64 / 1e6;
     Some(tail.checked_sub(tail_was)? as f64 / seconds)
+}
+
+/// A key in at most `room` columns; of a longer one the end, which tells keys apart.
+pub(crate) fn key(bytes: &[u8], room: usize) -> String {
+    // The tenant is set off by a character that no terminal shows.
+    let text: String =
+        String::from_utf8_lossy(bytes).chars().map(|c| if c.is_control() { ':' } else { c }).collect();
+    let mut kept: Vec<char> = Vec::new();
+    for c in text.chars().rev() {
+        if kept.len() + 1 >= room && width(&text) > room {
+            kept.push('~');
+            break;
+        }
+        kept.push(c);
+    }
+    cut(&kept.into_iter().rev().collect::<String>(), room)
 }
 
 /// A label and its value; a label may be empty.

@@ -13,7 +13,7 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use super::parts::clip;
-use super::{Scene, VIEWS, dialog, help, page};
+use super::{Scene, VIEWS, View, dialog, help, page};
 use crate::act::Stage;
 use crate::format::{cut, millis, plural, width};
 use crate::keys::{BINDINGS, When};
@@ -142,18 +142,23 @@ fn header(model: &Model, columns: usize) -> Line<'static> {
     Line::from(left)
 }
 
+/// The views: in full, shorter, or as digits, whatever there is room for.
 fn tabs(model: &Model, columns: usize) -> Line<'static> {
-    let whole: usize = VIEWS.iter().map(|view| view.title.len() + 4).sum::<usize>() - 2;
+    let widest = |title: fn(&View) -> &'static str, gap: usize| {
+        VIEWS.iter().map(|view| 2 + title(view).len() + gap).sum::<usize>() - gap
+    };
+    let full = widest(|view| view.title, 2) <= columns;
+    let short = widest(|view| view.short, 1) <= columns;
     let mut spans = Vec::new();
     for (nr, view) in VIEWS.iter().enumerate() {
         let current = nr == model.view;
-        let text = if whole <= columns || current {
-            format!("{} {}", view.key, view.title)
-        } else {
-            view.key.to_string()
+        let text = match (full, short || current) {
+            (true, _) => format!("{} {}", view.key, view.title),
+            (false, true) => format!("{} {}", view.key, view.short),
+            (false, false) => view.key.to_string(),
         };
         spans.push(model.look.paint(if current { Tone::Focus } else { Tone::Label }, text));
-        spans.push(Span::raw("  "));
+        spans.push(Span::raw(if full || !short { "  " } else { " " }));
     }
     clip(Line::from(spans), columns)
 }
@@ -194,6 +199,7 @@ fn footer(model: &Model, columns: usize) -> Line<'static> {
     let holds = |when: When| match when {
         When::Always => true,
         When::Acting => model.allow_actions,
+        When::Lab => model.allow_actions && model.lab,
         When::Replay => model.replay.is_some(),
     };
     let typing = match &model.dialog {

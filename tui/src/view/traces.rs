@@ -1,11 +1,11 @@
-//! 7 Traces: one write by its seq, as a waterfall across the nodes.
+//! 7 Traces: the slowest writes; one by its seq, as a waterfall across the nodes.
 
 use ratatui::text::Line;
 use standfast_proto::v1::WriteTrace;
 
 use super::parts::{heading, pair, role};
 use super::{Page, Scene};
-use crate::format::{cut, micros, number, width};
+use crate::format::{cut, nanos, width};
 use crate::look::Tone;
 use crate::time::rfc3339_us;
 use crate::trace::{Lookup, Span};
@@ -16,20 +16,38 @@ const LABEL: usize = 24;
 const TAIL: usize = 18;
 
 pub(super) fn page(scene: &Scene<'_>) -> Page {
-    let say = |tone, text: String| Line::from(scene.look.paint(tone, cut(&text, scene.columns)));
-    let Some(lookup) = scene.trace else {
-        let rows = vec![
-            say(
-                Tone::Plain,
-                "Type :trace SEQ to follow one write through the cluster, :trace for the newest.".to_owned(),
-            ),
-            say(
-                Tone::Label,
-                "Each node keeps the newest writes only; a seq may have left its recorder.".to_owned(),
-            ),
-        ];
-        return Page { head: Vec::new(), rows };
-    };
+    let mut rows = scene.trace.map_or_else(Vec::new, |lookup| write(scene, lookup));
+    rows.push(heading(scene, "SLOWEST WRITES"));
+    rows.extend(slowest(scene));
+    Page { head: Vec::new(), rows }
+}
+
+fn say(scene: &Scene<'_>, tone: Tone, text: &str) -> Line<'static> {
+    Line::from(scene.look.paint(tone, cut(text, scene.columns)))
+}
+
+/// Those that the nodes remember; one request is one row.
+fn slowest(scene: &Scene<'_>) -> Vec<Line<'static>> {
+    if scene.is_replay {
+        return vec![say(scene, Tone::Label, "a recording holds no traces")];
+    }
+    let hint = ":trace SEQ follows one write through the cluster, :trace the newest.";
+    let mut rows = vec![say(scene, Tone::Label, hint)];
+    rows.extend(scene.slowest.complaints().iter().map(|text| say(scene, Tone::Warn, text)));
+    let (header, writes) = super::oplog::writes(scene, &scene.slowest.writes());
+    match (scene.slowest.is_known(), writes.is_empty()) {
+        (false, _) => rows.push(say(scene, Tone::Unknown, "? no node has told its slowest writes yet")),
+        (true, true) => rows.push(say(scene, Tone::Label, "no node remembers a write that was answered")),
+        (true, false) => {
+            rows.push(header);
+            rows.extend(writes);
+        }
+    }
+    rows
+}
+
+/// The write that was looked up.
+fn write(scene: &Scene<'_>, lookup: &Lookup) -> Vec<Line<'static>> {
     let mut rows = vec![heading(scene, &format!("WRITE {}", lookup.seq))];
     rows.extend(about(scene, lookup));
     rows.push(Line::default());
@@ -37,19 +55,18 @@ pub(super) fn page(scene: &Scene<'_>) -> Page {
     if spans.is_empty() {
         let waiting = lookup.answers.len() < lookup.asked.len();
         let text = if waiting { "waiting for the nodes ..." } else { "no node has the stages of this write" };
-        rows.push(say(Tone::Unknown, text.to_owned()));
+        rows.push(say(scene, Tone::Unknown, text));
     }
     rows.extend(waterfall(scene, &spans));
-    rows.push(Line::default());
-    rows.push(heading(scene, "WHO WAS ASKED"));
     for addr in &lookup.asked {
         rows.push(match lookup.answers.get(addr) {
-            None => say(Tone::Unknown, format!("{addr}  ? not answered yet")),
-            Some(Err(why)) => say(Tone::Warn, format!("{addr}  {why}")),
-            Some(Ok(trace)) => say(Tone::Plain, format!("{addr}  {}", knows(trace))),
+            None => say(scene, Tone::Unknown, &format!("{addr}  ? not answered yet")),
+            Some(Err(why)) => say(scene, Tone::Warn, &format!("{addr}  {why}")),
+            Some(Ok(trace)) => say(scene, Tone::Label, &format!("{addr}  {}", knows(trace))),
         });
     }
-    Page { head: Vec::new(), rows }
+    rows.push(Line::default());
+    rows
 }
 
 /// What the log says of the entry.
@@ -64,7 +81,7 @@ fn about(scene: &Scene<'_>, lookup: &Lookup) -> Vec<Line<'static>> {
     let pieces = vec![
         piece("op", known(&|trace| trace.op.clone())),
         piece("epoch", known(&|trace| trace.epoch.map(|epoch| epoch.to_string()))),
-        piece("key", known(&|trace| trace.key.as_ref().map(|key| cut(&String::from_utf8_lossy(key), 40)))),
+        piece("key", known(&|trace| trace.key.as_ref().map(|key| super::parts::key(key, 40)))),
         piece("call", known(&|trace| trace.request.as_ref().map(|request| request.call.clone()))),
         piece("door", known(&|trace| trace.request.as_ref().map(|request| request.door.clone()))),
         piece("appended", known(&|trace| trace.appended_unix_us.map(rfc3339_us))),
@@ -97,35 +114,20 @@ fn waterfall(scene: &Scene<'_>, spans: &[Span]) -> Vec<Line<'static>> {
         let from = column(span.from);
         let full = span.until.map_or(1, |until| column(until).saturating_sub(from).max(1));
         let bar = format!("{}{}", " ".repeat(from), scene.look.full().repeat(full));
-        let took =
-            span.until.map(|until| u64::try_from((until - span.from).max(0) / 1000).unwrap_or(u64::MAX));
-        let error = span.error_ns.map_or(String::new(), |ns| format!(" +-{}", micros_fine(Some(ns / 1000))));
+        let took = span.until.map(|until| u64::try_from((until - span.from).max(0)).unwrap_or(u64::MAX));
+        let error = span.error_ns.map_or(String::new(), |ns| format!(" +-{}", nanos(Some(ns))));
         let tone = if span.until.is_some() { Tone::Primary } else { Tone::Unknown };
         lines.push(Line::from(vec![
             scene.look.paint(Tone::Label, format!("{label}{pad}  ")),
             scene.look.paint(tone, format!("{bar:<columns$}")),
-            scene.look.paint(Tone::Plain, format!(" {}{error}", micros_fine(took))),
+            scene.look.paint(Tone::Plain, format!(" {}{error}", nanos(took))),
         ]));
     }
     if !spans.is_empty() {
-        let whole = u64::try_from(whole / 1000).ok();
+        let whole = u64::try_from(whole).ok();
         lines.push(Line::from(
-            scene.look.paint(Tone::Label, format!("{:LABEL$}  in all {}", "", micros_fine(whole))),
+            scene.look.paint(Tone::Label, format!("{:LABEL$}  in all {}", "", nanos(whole))),
         ));
     }
     lines
-}
-
-/// Microseconds where milliseconds would be 0.
-fn micros_fine(us: Option<u64>) -> String {
-    match us {
-        Some(us @ 0..1000) => format!("{us} us"),
-        us => {
-            if us.is_some() {
-                micros(us)
-            } else {
-                number(None)
-            }
-        }
-    }
 }

@@ -4,11 +4,13 @@ use std::path::Path;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use standfast_proto::v1::{LinkState, Role, RoleChange, Severity};
+use standfast_proto::v1::{LinkState, Phase, Role, RoleChange, Severity, TraceOrder, WriteTrace};
 
-use super::{VIEWS, failover, screen};
+use super::{VIEWS, failover, parts, screen};
+use crate::act::Forecast;
+use crate::deed::Deed;
 use crate::look::{Environment, Theme};
-use crate::msg::Key;
+use crate::msg::{Key, Msg};
 use crate::testing::{Bench, event, failover as change, node, primary, refusing, standby};
 
 const SIZES: [(u16, u16); 4] = [(60, 20), (80, 24), (120, 40), (200, 50)];
@@ -112,8 +114,8 @@ fn the_dialog_shows_the_dry_run_before_it_asks_for_the_name() {
     bench.pair_for(3, 0);
     bench.keys("F");
     let plan = standby("b", 1, 1000, 0).rehearsal.expect("has one").plan;
-    let reply = standfast_proto::v1::PromoteReply { accepted: true, plan, ..Default::default() };
-    bench.planned("h:2", Ok(reply));
+    let forecast = Forecast { accepted: true, plan, ..Forecast::default() };
+    bench.planned(Deed::Failover, "h:2", Ok(forecast));
     bench.keys("k");
     golden("dialog-failover", &mut bench, &SIZES);
     bench.key(Key::Esc);
@@ -173,6 +175,66 @@ fn a_write_is_drawn_across_the_nodes() {
     golden("traces-write", &mut bench, &SIZES);
     bench.model.look.ascii = true;
     assert!(bench.screen(80, 24).is_ascii());
+}
+
+/// The nodes have told their newest and slowest writes.
+fn listed() -> Bench {
+    let mut bench = pair();
+    let told = crate::trace::tests::lookup().answers;
+    for order in [TraceOrder::Newest, TraceOrder::Slowest] {
+        for (addr, answer) in &told {
+            let told = answer.clone().expect("told");
+            let answer = Ok((6..=8).map(|seq| WriteTrace { seq, ..told.clone() }).collect());
+            bench.take(Msg::Listed { order, addr: addr.clone(), answer });
+        }
+        bench.take(Msg::Listed { order, addr: "h:3".into(), answer: Err("it runs another version".into()) });
+    }
+    bench
+}
+
+#[test]
+fn the_end_of_the_log_shows_how_long_each_stage_took() {
+    let mut bench = listed();
+    bench.keys("3");
+    golden("oplog-live", &mut bench, &SIZES);
+    bench.keys("7");
+    golden("traces-slowest", &mut bench, &SIZES);
+    bench.model.look.ascii = true;
+    assert!(bench.screen(80, 24).is_ascii());
+}
+
+#[test]
+fn a_copy_that_differs_is_seen_and_then_repaired() {
+    let mut bench = Bench::new(true);
+    bench.pair_for(3, 0);
+    let mut b = standby("b", 1, 1000, bench.at);
+    let v = b.verification.as_mut().expect("has one");
+    v.mismatched_keys = Some(1);
+    v.recent[0].repaired_unix_us = None;
+    bench.said("h:2", b);
+    bench.keys("4");
+    golden("verification-differs", &mut bench, &SIZES);
+    let effects = bench.keys("R");
+    assert_eq!(effects, [], "there is no dry run of it: what is known is shown");
+    golden("dialog-repair", &mut bench, &[(80, 24)]);
+}
+
+#[test]
+fn of_a_long_key_the_end_is_shown() {
+    assert_eq!(parts::key(b"default\0model/layer-7", 40), "default:model/layer-7");
+    assert_eq!(parts::key(b"default\0model/layer-7", 8), "~layer-7");
+}
+
+#[test]
+fn a_phase_after_the_first_answer_is_no_part_of_the_outage() {
+    let phase = |name: &str, start_us, duration_us| Phase { name: name.into(), start_us, duration_us };
+    let answered = RoleChange {
+        phases: vec![phase("detect", 0, 5), phase("first_answer", 5, 3), phase("publish", 8, 9)],
+        outage_us: Some(8),
+        ..RoleChange::default()
+    };
+    let parts = failover::parts(&answered);
+    assert_eq!(parts.iter().map(|(_, us)| us).sum::<u64>(), 8, "{parts:?}");
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! `standfast console`: flags and the terminal's habits; the console itself is the crate `standfast-tui`.
 
+pub(super) mod drills;
+
 use std::io::IsTerminal;
 use std::path::PathBuf;
 
@@ -18,7 +20,7 @@ use super::text;
 const AFTER_HELP: &str = "\
 Examples:
   standfast console --connect 10.0.0.1:50052
-  standfast console --allow-actions     F fails over, D detaches
+  standfast console --allow-actions     W hands over, F fails over, R repairs
   standfast console --record night.rec --headless
   standfast console --replay night.rec  [ ] seek, } next failover, < > speed
   standfast console --once --json       the same answers for a script
@@ -31,7 +33,8 @@ is wrong, 3 when no node answers.";
 #[derive(Debug, Clone, Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct ConsoleArgs {
-    /// Let the operator fail over and detach; asks for the cluster's name each time
+    /// Let the operator act: switch over, fail over, drill, repair; asks for the
+    /// cluster's name each time
     #[arg(long)]
     allow_actions: bool,
     /// Look once, print it and end
@@ -107,8 +110,32 @@ fn failure(error: &RunError) -> Failure {
 }
 
 fn options(client: &ClientArgs, args: &ConsoleArgs, env: &dyn Fn(&str) -> Option<String>) -> Options {
+    let look = look(args.theme.as_deref(), args.ascii, args.environment.as_deref(), env);
+    Options {
+        setup: Setup {
+            connect: client.connect.clone(),
+            look,
+            rate_ms: args.rate,
+            allow_actions: args.allow_actions,
+            lab: false,
+        },
+        actor: actor(),
+        drills: args.allow_actions.then(|| drills::by_process(client)),
+        record: args.record.clone(),
+        record_bytes_max: args.record_limit << 20,
+        replay: args.replay.clone(),
+    }
+}
+
+/// What the terminal can show, unless a flag says otherwise.
+pub(super) fn look(
+    theme: Option<&str>,
+    ascii: bool,
+    environment: Option<&str>,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Look {
     let set = |name: &str| env(name).filter(|value| !value.is_empty());
-    let theme = match (&args.theme, set("NO_COLOR")) {
+    let theme = match (theme, set("NO_COLOR")) {
         (Some(word), _) => Theme::of_word(word).unwrap_or_default(),
         (None, Some(_)) => Theme::Mono,
         (None, None) => Theme::default(),
@@ -116,22 +143,10 @@ fn options(client: &ClientArgs, args: &ConsoleArgs, env: &dyn Fn(&str) -> Option
     // The first that is set counts, as for every program.
     let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(set).unwrap_or_default().to_lowercase();
     let unicode = locale.contains("utf-8") || locale.contains("utf8");
-    let look = Look {
+    Look {
         theme,
-        ascii: args.ascii || !unicode,
-        environment: args.environment.as_deref().and_then(Environment::of_word).unwrap_or_default(),
-    };
-    Options {
-        setup: Setup {
-            connect: client.connect.clone(),
-            look,
-            rate_ms: args.rate,
-            allow_actions: args.allow_actions,
-        },
-        actor: actor(),
-        record: args.record.clone(),
-        record_bytes_max: args.record_limit << 20,
-        replay: args.replay.clone(),
+        ascii: ascii || !unicode,
+        environment: environment.and_then(Environment::of_word).unwrap_or_default(),
     }
 }
 
