@@ -91,8 +91,7 @@ fn corrupt_and_repair(terminal: &Terminal) -> Result<()> {
     // The load may have rewritten the object before anybody looked: then its home still differs.
     terminal.until(&["DIFFERENCES", "WRONG"])?;
     act(terminal, "R", &["REPAIR b", "keys that differ"], &["b overwrites"])?;
-    let screen = terminal.until(&["DIFFERENCES", "repairs"])?;
-    ensure!(!screen.contains("repairs none"), "what was repaired is counted\n{screen}");
+    // The copy is equal again: one may fail over to it.
     terminal.press(&["1"])?;
     terminal.until(&["FAILOVER SAFE yes: b"])?;
     Ok(())
