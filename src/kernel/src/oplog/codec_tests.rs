@@ -127,7 +127,7 @@ fn every_kind_round_trips() {
     assert_eq!(kinds.len(), OpType::ALL.len(), "a kind without a sample");
 }
 
-/// Nodes of different builds exchange these bytes: a change needs a new version.
+/// Nodes of different builds exchange these bytes: from the first release on a change needs a new version.
 #[test]
 fn golden_bytes() {
     let got: Vec<String> = samples().iter().map(|op| hex(&encode(2, 10, op))).collect();
