@@ -130,7 +130,8 @@ impl DemoArgs {
 
     /// Whether nothing asks for the script.
     fn is_plain(&self) -> bool {
-        let asked = self.duration.is_some() || self.headless || self.no_failover || self.corrupt || self.mooncake;
+        let asked =
+            self.duration.is_some() || self.headless || self.no_failover || self.corrupt || self.mooncake;
         !asked && self.sabotage.is_none()
     }
 }

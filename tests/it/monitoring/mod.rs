@@ -2,6 +2,7 @@
 
 mod console;
 mod files;
+mod planted;
 mod prometheus;
 mod push;
 mod states;
@@ -189,6 +190,10 @@ async fn alerts_fire_panels_have_data_and_runbooks_say_what_is_seen() {
         }
         if clusters.contains_key("healthy") {
             beside_the_broken_the_healthy_is_silent(&prometheus).await;
+        }
+        if clusters.contains_key("paused") {
+            let told = prometheus.query(&firing("StandbyNotPromotable", "paused")).await;
+            assert!(told.is_empty(), "a planned pause pages: {told:?}");
         }
         texts_are_filled_in(&prometheus).await;
         // Each panel has data in some state.
