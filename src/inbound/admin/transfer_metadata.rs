@@ -37,18 +37,18 @@ pub async fn serve_metadata<C: Clock>(
 }
 
 /// The key as it is spelled: engines compare it undecoded.
-fn key_of(query: Option<String>) -> Result<Bytes, Response> {
+fn key_of(query: Option<String>) -> Option<Bytes> {
     let query = query.unwrap_or_default();
     let key = query.split('&').find_map(|pair| pair.strip_prefix("key=")).filter(|key| !key.is_empty());
-    let missing = || (StatusCode::BAD_REQUEST, "Missing key parameter").into_response();
-    key.map(|key| Bytes::copy_from_slice(key.as_bytes())).ok_or_else(missing)
+    key.map(|key| Bytes::copy_from_slice(key.as_bytes()))
+}
+
+fn keyless() -> Response {
+    (StatusCode::BAD_REQUEST, "Missing key parameter").into_response()
 }
 
 async fn tell<C: Clock>(State(hall): Hall<C>, RawQuery(query): RawQuery) -> Response {
-    let key = match key_of(query) {
-        Ok(key) => key,
-        Err(answer) => return answer,
-    };
+    let Some(key) = key_of(query) else { return keyless() };
     match hall.call(Door::Http, Call::GetMetadata { key }).await {
         Ok(Done::GetMetadata(Ok(value))) => {
             ([(header::CONTENT_TYPE, "application/json")], value).into_response()
@@ -60,10 +60,7 @@ async fn tell<C: Clock>(State(hall): Hall<C>, RawQuery(query): RawQuery) -> Resp
 }
 
 async fn put<C: Clock>(State(hall): Hall<C>, RawQuery(query): RawQuery, value: Bytes) -> Response {
-    let key = match key_of(query) {
-        Ok(key) => key,
-        Err(answer) => return answer,
-    };
+    let Some(key) = key_of(query) else { return keyless() };
     match hall.call(Door::Http, Call::PutMetadata { key, value }).await {
         Ok(Done::PutMetadata(Ok(MetadataPut::Updated))) => "metadata updated".into_response(),
         Ok(Done::PutMetadata(Ok(MetadataPut::Unchanged))) => "metadata unchanged".into_response(),
@@ -77,10 +74,7 @@ async fn put<C: Clock>(State(hall): Hall<C>, RawQuery(query): RawQuery, value: B
 }
 
 async fn remove<C: Clock>(State(hall): Hall<C>, RawQuery(query): RawQuery) -> Response {
-    let key = match key_of(query) {
-        Ok(key) => key,
-        Err(answer) => return answer,
-    };
+    let Some(key) = key_of(query) else { return keyless() };
     match hall.call(Door::Http, Call::RemoveMetadata { key }).await {
         Ok(Done::RemoveMetadata(Ok(()))) => "metadata deleted".into_response(),
         Ok(Done::RemoveMetadata(Err(refusal))) => refused(&refusal),
@@ -106,12 +100,12 @@ mod tests {
 
     #[test]
     fn a_key_is_taken_as_it_is_spelled() {
-        let key = |query: &str| key_of(Some(query.to_owned())).ok();
+        let key = |query: &str| key_of(Some(query.to_owned()));
         assert_eq!(key("key=mooncake%2Fram%2Fh%3A1"), Some("mooncake%2Fram%2Fh%3A1".into()));
         assert_eq!(key("x=1&key=a=b&y"), Some("a=b".into()));
         for none in ["", "key=", "key", "monkey=1"] {
             assert_eq!(key(none), None, "{none}");
         }
-        assert!(key_of(None).is_err());
+        assert!(key_of(None).is_none());
     }
 }

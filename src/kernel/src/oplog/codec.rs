@@ -263,7 +263,7 @@ fn encode_body(op: &Op<'_>, out: &mut Vec<u8>) {
         }
         Op::TaskPrune { through } => put_pos(out, *through),
         Op::MetadataPart { key, part, last, bytes } => {
-            metadata_codec::put_part(out, key, *part, *last, bytes)
+            metadata_codec::put_part(out, key, *part, *last, bytes);
         }
         Op::MetadataRemove { key } => put_bytes(out, key),
     }
