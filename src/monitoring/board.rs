@@ -189,6 +189,7 @@ fn annotations() -> Value {
             "Drill",
             false
         ),
+        mark("Pauses", "yellow", "standfast_paused{@cluster} == 1", "Automatic failover is paused", false),
         mark(
             "Starts and upgrades",
             "purple",

@@ -115,6 +115,11 @@ settings! {
     stalled: Seconds(30u64), "300 heartbeats: the standby is gone or does not apply.";
     // Coordination.
     arbiter_for: Seconds(60u64), "Many renewals of a lease; the restart of one member of etcd takes less.";
+    paused_for: Seconds(7200u64), "Planned work on a pair is over by then.";
+    stopped_for: Seconds(60u64), "Whoever brings it about, in a drill, acknowledges it in less.";
+    // Security.
+    certificate: Seconds(1_209_600u64), "Two weeks: one renewal may fail and be repaired. `standfast status` warns from then on, too.";
+    open_for: Seconds(3600u64), "Trying something out is over by then.";
     // Verification.
     verify_age: Seconds(60u64), "30 cycles of 2 s: nothing is being compared any more.";
     verify_for: Seconds(300u64), "A full sync and the first cycle after it are over by then.";

@@ -163,6 +163,8 @@ fn of_node(node: &Node, status: &NodeStatus, found: &mut Vec<Found>) {
         cure: finding.cure.clone(),
         runbook: finding.runbook.clone(),
     }));
+    // Before what its rehearsal says of the same, which is less.
+    found.extend(set_aside(name, status));
     match node.role() {
         Role::Primary => of_primary(node, status, found),
         Role::Standby => not_promotable(name, status, found),
@@ -172,12 +174,17 @@ fn of_node(node: &Node, status: &NodeStatus, found: &mut Vec<Found>) {
             found.push(Found::new(name, "no_role", Severity::Warning, "neither leads nor follows"));
         }
     }
-    if let Some(quarantine) = status.quarantine.as_ref().filter(|q| q.count > 0) {
-        let first =
-            quarantine.entries.first().map_or(String::new(), |e| format!(": entry {}, {}", e.seq, e.text));
-        let text = format!("has set aside entries ({}){first}", quarantine.count);
-        found.push(Found::new(name, "quarantine", Severity::Critical, text));
-    }
+}
+
+/// What it has set aside, with the cure that its rehearsal knows.
+fn set_aside(name: &str, status: &NodeStatus) -> Option<Found> {
+    let quarantine = status.quarantine.as_ref().filter(|q| q.count > 0)?;
+    let first =
+        quarantine.entries.first().map_or(String::new(), |e| format!(": entry {}, {}", e.seq, e.text));
+    let text = format!("has set aside entries ({}){first}", quarantine.count);
+    let mut reasons = status.rehearsal.iter().flat_map(|r| &r.reasons);
+    let cure = reasons.find(|r| r.code == "quarantine").map_or("", |r| &*r.cure);
+    Some(Found::new(name, "quarantine", Severity::Critical, text).cure(cure))
 }
 
 fn of_primary(node: &Node, status: &NodeStatus, found: &mut Vec<Found>) {

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use standfast_proto::v1::{
     Finding, Identity, InSyncCopy, InSyncSet, Lag, Leadership, LinkState, NodeStatus, Peer, Positions,
-    Quarantine, Reason, Rehearsal, Role, Severity, Store, StreamState, Upstream, Verdict,
+    Quarantine, QuarantinedEntry, Reason, Rehearsal, Role, Severity, Store, StreamState, Upstream, Verdict,
 };
 use tokio::time::Instant;
 
@@ -141,6 +141,20 @@ fn a_refusal_of_the_rehearsal_keeps_its_cure() {
         Some(Rehearsal { verdict: Verdict::No.into(), reasons: vec![reason], ..Rehearsal::default() });
     let found = problems(&survey_of(vec![Ok(primary()), Ok(status)]), None);
     assert_eq!((found.len(), &*found[0].cure), (1, "standfast wait"));
+}
+
+#[test]
+fn what_is_set_aside_is_named_and_critical_whatever_the_rehearsal_says_of_it() {
+    let mut status = standby();
+    let reason = Reason { code: "quarantine".into(), text: "a hole".into(), cure: "detach b".into() };
+    status.rehearsal =
+        Some(Rehearsal { verdict: Verdict::No.into(), reasons: vec![reason], ..Rehearsal::default() });
+    let entry = QuarantinedEntry { seq: 7, text: "no such key".into(), ..QuarantinedEntry::default() };
+    status.quarantine = Some(Quarantine { count: 1, entries: vec![entry] });
+    let found = problems(&survey_of(vec![Ok(primary()), Ok(status)]), None);
+    let said = (found.len(), &*found[0].text, found[0].severity, &*found[0].cure);
+    let named = "has set aside entries (1): entry 7, no such key";
+    assert_eq!(said, (1, named, Severity::Critical, "detach b"));
 }
 
 #[test]

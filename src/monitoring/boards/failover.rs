@@ -1,7 +1,7 @@
 //! Could a standby take over, how long did it take, and what was lost.
 
 use crate::monitoring::board::{Board, row};
-use crate::monitoring::panel::{BAD, Kind, OK, PLAIN, Panel};
+use crate::monitoring::panel::{BAD, Kind, OK, PLAIN, Panel, WARN};
 use crate::monitoring::settings::Settings;
 
 pub(super) fn board(s: &Settings) -> Board {
@@ -11,7 +11,7 @@ pub(super) fn board(s: &Settings) -> Board {
         about: "Could a standby take over now, and how did the last role change go?",
         rows: vec![
             row("Readiness", readiness(s)),
-            row("The coordinator", coordinator()),
+            row("Automatic failover", automatic()),
             row("The last role change", last()),
             row("Roles over time", roles()),
         ],
@@ -50,13 +50,25 @@ fn readiness(s: &Settings) -> Vec<Panel> {
     ]
 }
 
-fn coordinator() -> Vec<Panel> {
+fn automatic() -> Vec<Panel> {
     vec![
         Panel::new(Kind::Timeline, "Coordinator", "Does each node reach the coordinator? Without it nobody takes over by itself; what is served goes on.")
             .healthy("up; a cluster without a coordinator has no line", "ArbiterDown")
             .ask("standfast_arbiter_up{@node}", "{{instance}}")
             .word(0, "down", BAD)
             .word(1, "up", OK),
+        Panel::new(Kind::Timeline, "Automatic failover", "Has somebody paused it, or has it stopped because the primary moved too often?")
+            .healthy("on; a cluster without a coordinator has no line", "FailoverStopped")
+            .ask("standfast_paused{@node} + 2 * standfast_automatic_failover_stopped{@node}", "{{instance}}")
+            .word(0, "on", OK)
+            .word(1, "paused", WARN)
+            .word(2, "stopped", BAD)
+            .word(3, "paused and stopped", BAD),
+        Panel::new(Kind::Graph, "Time left of the pause", "For how long will it stay paused? It ends by itself.")
+            .unit("s")
+            .size(12, 6)
+            .healthy("absent", "PausedTooLong")
+            .ask("standfast_pause_remaining_seconds{@node}", "{{instance}}"),
         Panel::new(Kind::Graph, "Answers of the coordinator, 99 %", "How long does the coordinator take to answer each node?")
             .unit("s")
             .size(12, 6)

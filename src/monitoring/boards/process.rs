@@ -1,7 +1,7 @@
 //! What each process uses, and whether it can keep its own time.
 
 use crate::monitoring::board::{Board, row};
-use crate::monitoring::panel::{Kind, Panel};
+use crate::monitoring::panel::{Kind, OK, Panel, WARN};
 use crate::monitoring::settings::Settings;
 
 pub(super) fn board(s: &Settings) -> Board {
@@ -9,7 +9,12 @@ pub(super) fn board(s: &Settings) -> Board {
         name: "process",
         title: "Standfast / Process",
         about: "What does each process use, is its loop on time, and is anything lost on the way to its observers?",
-        rows: vec![row("Resources", resources(s)), row("Time", time(s)), row("Observers", observers())],
+        rows: vec![
+            row("Resources", resources(s)),
+            row("Time", time(s)),
+            row("Observers", observers()),
+            row("Security", security(s)),
+        ],
     }
 }
 
@@ -96,5 +101,29 @@ fn observers() -> Vec<Panel> {
                 "rate(standfast_spans_dropped_total{@node}[$__rate_interval])",
                 "{{instance}} lost: {{why}}",
             ),
+    ]
+}
+
+fn security(s: &Settings) -> Vec<Panel> {
+    vec![
+        Panel::new(
+            Kind::Graph,
+            "Certificate",
+            "How long is the certificate of each gRPC port still good? Absent where the port speaks no TLS.",
+        )
+        .unit("s")
+        .signed()
+        .healthy("more than 14 days", "CertificateExpires")
+        .at_least(s.certificate.number())
+        .ask("standfast_tls_certificate_not_after_timestamp_seconds{@node} - time()", "{{instance}}"),
+        Panel::new(
+            Kind::Timeline,
+            "Orders",
+            "Does each node ask for a token or a certificate before it takes orders of another machine?",
+        )
+        .healthy("yes", "PortOpen")
+        .ask("standfast_port_open{@node}", "{{instance}}")
+        .word(0, "yes", OK)
+        .word(1, "no: open to all", WARN),
     ]
 }

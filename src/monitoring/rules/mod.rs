@@ -6,6 +6,7 @@ mod process;
 mod promtool;
 mod recording;
 mod replication;
+mod security;
 mod serving;
 mod verification;
 
@@ -86,6 +87,7 @@ pub fn groups(s: &Settings) -> Vec<Group> {
         Group { name: "standfast-verification", alerts: verification::alerts(s) },
         Group { name: "standfast-clients", alerts: clients::alerts(s) },
         Group { name: "standfast-process", alerts: process::alerts(s) },
+        Group { name: "standfast-security", alerts: security::alerts(s) },
     ]
 }
 

@@ -10,19 +10,26 @@ pub(super) fn alerts(s: &Settings) -> Vec<Alert> {
     let promotable = |values: &str| {
         vec![on("a", "standfast_promotable", "", "0x60"), on("b", "standfast_promotable", "", values)]
     };
+    let paused = vec![
+        on("b", "standfast_paused", "", "0x10 1x50"),
+        on("b", "standfast_automatic_failover_stopped", "", "0x60"),
+    ];
     let copies = |n: u32| with(vec![on("a", "standfast_in_sync_copies", "", format!("{n}x60"))]);
     let aside = |n: u32| vec![on("b", "standfast_quarantined_entries", "", format!("{n}x60"))];
     vec![
         Alert {
             name: "StandbyNotPromotable",
             severity: Severity::Page,
-            expr: "cluster:standfast_promotable:max == 0".to_owned(),
+            // Where nobody may take over by himself, another alert says so, and nothing is wrong with the standby.
+            expr: "cluster:standfast_promotable:max == 0\n  unless on (cluster) \
+                   max by (cluster) (standfast_paused + standfast_automatic_failover_stopped) > 0"
+                .to_owned(),
             hold: s.not_promotable.clone(),
             summary: "No standby could take over now.",
             text: "In cluster {{ $labels.cluster }} no node would accept a promotion.",
             board: "failover",
             settings: &["not_promotable"],
-            silent: promotable("1x60"),
+            silent: [promotable("1x10 0x50"), paused].concat(),
             firing: promotable("1x10 0x50"),
         },
         Alert {

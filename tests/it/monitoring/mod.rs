@@ -2,6 +2,7 @@
 
 mod console;
 mod files;
+mod planted;
 mod prometheus;
 mod push;
 mod states;
@@ -168,7 +169,7 @@ fn every_page_is_tested_in_the_state_in_which_its_alert_fires() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "starts some 40 nodes, a third of them at once: a step of its own in `cargo xtask verify`"]
+#[ignore = "starts some 50 nodes, a third of them at once: a step of its own in `cargo xtask verify`"]
 async fn alerts_fire_panels_have_data_and_runbooks_say_what_is_seen() {
     if !present(&["prometheus"]) {
         return;
@@ -189,6 +190,10 @@ async fn alerts_fire_panels_have_data_and_runbooks_say_what_is_seen() {
         }
         if clusters.contains_key("healthy") {
             beside_the_broken_the_healthy_is_silent(&prometheus).await;
+        }
+        if clusters.contains_key("paused") {
+            let told = prometheus.query(&firing("StandbyNotPromotable", "paused")).await;
+            assert!(told.is_empty(), "a planned pause pages: {told:?}");
         }
         texts_are_filled_in(&prometheus).await;
         // Each panel has data in some state.

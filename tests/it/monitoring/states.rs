@@ -1,18 +1,16 @@
 //! Clusters, and how each is brought into the state in which alerts fire.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use standfast::outbound::{BootClock, HistoryFile};
-use standfast::ports::{Archive, Clock};
 use standfast_proto::v1;
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
+use super::planted;
 use super::prometheus::{Prometheus, Target};
 use crate::coordinator::{Server, Witness};
 use crate::node::{CLIENT, Node, PATIENCE, end, segment, start};
@@ -62,13 +60,16 @@ pub(crate) const STATES: &[State] = &[
     state("versions", &["VersionSkew"]),
     state("clocks", &["ClockSkew"]),
     state("coordinator-away", &["ArbiterDown"]),
+    state("paused", &["PausedTooLong"]),
+    state("stopped", &["FailoverStopped"]),
+    state("insecure", &["CertificateExpires", "PortOpen"]),
 ];
 
 /// Long enough that no client expires by itself, and no promise on a machine that runs so many nodes.
 const FLAGS: &str =
     "--enable-lab --verify-cycle-ms 500 --verify-recount-ms 1000 --grant-ms 2500 --client-ttl-ms 600000";
 /// States of clusters that a coordinator leads.
-const LED: &[&str] = &["led", "drill", "coordinator-away", "gone"];
+const LED: &[&str] = &["led", "drill", "coordinator-away", "gone", "paused", "stopped"];
 /// With one, beside many other nodes: nothing short.
 const PATIENT_FLAGS: &str = "--enable-lab --verify-cycle-ms 500 --verify-recount-ms 1000 --client-ttl-ms 600000 \
      --shrink-ms 1500 --grant-ms 2500 --takeover-ms 2500 --coordinator-timeout-ms 2000 --lease-ms 15000";
@@ -89,7 +90,7 @@ pub(crate) struct Cluster {
     held: Vec<TcpStream>,
     witness: Option<Witness>,
     /// Where nodes keep files.
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Cluster {
@@ -99,10 +100,15 @@ impl Cluster {
         let folder = tempfile::tempdir().expect("a folder");
         let history = folder.path().join("history");
         let witness = LED.contains(&name).then(Witness::start);
-        let mut cluster =
-            Self { name, nodes, addresses, load: None, held: Vec::new(), witness, _folder: folder };
+        let mut cluster = Self { name, nodes, addresses, load: None, held: Vec::new(), witness, folder };
         if cluster.witness.is_some() {
             cluster.start_led().await;
+            return cluster;
+        }
+        if name == "insecure" {
+            let flags = planted::certificate(cluster.folder.path());
+            cluster
+                .put("a", Node::start_at("0.0.0.0:0", &format!("--node a --role primary {flags} {FLAGS}")));
             return cluster;
         }
         let otlp = format!("--otlp {NOBODY} --trace-sample always");
@@ -110,7 +116,7 @@ impl Cluster {
             "failover" => (otlp.clone(), format!("{otlp} --webhook {NOBODY}/")),
             "expired" => ("--client-ttl-ms 4000".into(), "--client-ttl-ms 4000".into()),
             "lost" => {
-                plant_loss(&history);
+                planted::loss(&history);
                 (String::new(), format!("--history {}", history.display()))
             }
             "memory" => (String::new(), "--lab-report memory-limit-mib=8".into()),
@@ -167,7 +173,8 @@ impl Cluster {
 
     fn led_flags(&self) -> String {
         let flags = if ["led", "gone"].contains(&self.name) { LED_FLAGS } else { PATIENT_FLAGS };
-        format!("--coordinator {} {flags}", self.witness.as_ref().expect("there is one").url())
+        let limit = if self.name == "stopped" { "--failover-limit 1" } else { "" };
+        format!("--coordinator {} {flags} {limit}", self.witness.as_ref().expect("there is one").url())
     }
 
     /// A client mounts memory, and again when it is told to, as all clients are once.
@@ -243,6 +250,8 @@ impl Cluster {
             "late" => self.stutter().await,
             "files" => self.hold_files().await,
             "drill" => self.drill().await,
+            "paused" => self.cli("pause --for 2h --reason test"),
+            "stopped" => self.lose_the_primary().await,
             "coordinator-away" => self.witness.as_mut().expect("there is one").kill(),
             "aside" => self.set_aside().await,
             "gone" => self.begin_anew().await,
@@ -258,6 +267,19 @@ impl Cluster {
         self.put("a", Node::start(&format!("--node a --role standby --peer {peer} {FLAGS}")));
         self.in_sync("a").await;
         self.load = Some(load(self.node("b")).await);
+    }
+
+    /// The other one takes over by itself, and the lost one comes back.
+    async fn lose_the_primary(&mut self) {
+        self.kill("a");
+        self.node("b")
+            .until("it leads", |s| s.leadership.as_ref().is_some_and(|l| l.role() == v1::Role::Primary))
+            .await;
+        let flags = self.led_flags();
+        self.put("a", Node::start(&format!("--node a {flags}")));
+        let connected =
+            |s: &v1::NodeStatus| s.upstream.as_ref().is_some_and(|u| u.link() == v1::LinkState::Up);
+        self.node("a").until("it is back", connected).await;
     }
 
     async fn corrupt(&self, node: &str) {
@@ -427,34 +449,6 @@ async fn fill(node: &Node) -> JoinHandle<()> {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     })
-}
-
-/// Into the file of a node's history: a role change a minute ago that has lost something.
-fn plant_loss(path: &Path) {
-    let (history, _) = HistoryFile::open(path).expect("a file");
-    let ago = BootClock.wall().0 as i64 - 60_000_000;
-    history.keep(v1::RoleChange {
-        id: format!("1-b-{ago}"),
-        revision: 1,
-        epoch: 1,
-        kind: v1::RoleChangeKind::Failover.into(),
-        cause: "operator".into(),
-        reason: "a is down".into(),
-        actor: "test".into(),
-        from_node: Some("a".into()),
-        to_node: "b".into(),
-        started_unix_us: ago,
-        phases: vec![v1::Phase { name: "promote".into(), start_us: 0, duration_us: 500_000 }],
-        outage_us: Some(500_000),
-        lost: Some(v1::Loss { entries: Some(7), ..Default::default() }),
-        succeeded: Some(true),
-        ..Default::default()
-    });
-    drop(history);
-    // Its thread ends when the last row is written, and lets the file go.
-    while HistoryFile::open(path).map_or(true, |(_, rows)| rows.is_empty()) {
-        std::thread::yield_now();
-    }
 }
 
 fn bytes(round: u64) -> tonic::codegen::Bytes {
