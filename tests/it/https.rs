@@ -104,7 +104,11 @@ async fn whom_nobody_vouches_for_is_told_nothing() {
     let collector = Collector::start_tls(foreign.identity()).await;
     let flags = format!("--log-format json --webhook {hook} --otlp {} --trace-sample always", collector.url);
     let a = ours.node(Some(&log), &flags);
-    a.master().await.mount_segment(segment(1, 1 << 20)).await.expect("mounted");
+    let mut master = a.master().await;
+    // It may not have the right to answer yet.
+    while let Err(status) = master.mount_segment(segment(1, 1 << 20)).await {
+        assert_eq!(status.code(), tonic::Code::Unavailable, "{status}");
+    }
     for lost in
         ["standfast_notifications_total{result=\"failed\"}", "standfast_spans_dropped_total{why=\"refused\"}"]
     {

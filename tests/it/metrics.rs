@@ -14,6 +14,7 @@ use tokio::net::TcpListener;
 use crate::cable::Cable;
 use crate::collector::Collector;
 use crate::coordinator::{Server, Witness};
+use crate::leadership::{cli, cluster, leads};
 use crate::logs::posted;
 use crate::mooncake::{Client, ME, TENANT, exist, mount, plain, put_end, put_start};
 use crate::node::{Node, end, get, refusal, segment, start};
@@ -162,14 +163,24 @@ async fn unknown_outcome(a: &Node, b: &Node) -> Scrape {
     waiting
 }
 
-/// The coordinator is seen from where there is one: up, and then gone.
+/// The coordinator is seen from where there is one: up, and then gone; failover is paused, and then stopped.
 async fn with_a_coordinator() -> Vec<Scrape> {
     let mut witness = Witness::start();
-    let led = Node::start(&format!("--node l --coordinator {}", witness.url()));
-    let is = |up: f64| move |s: &Scrape| s.value("standfast_arbiter_up") == Some(up);
-    let up = until(&led, "the coordinator answers", is(1.0)).await;
+    let (led, standby) = cluster(&witness.url(), "--failover-limit 1").await;
+    let is = |name: &'static str, value: f64| move |s: &Scrape| s.value(name) == Some(value);
+    let mut seen = vec![until(&standby, "the coordinator answers", is("standfast_arbiter_up", 1.0)).await];
+    assert_eq!(cli(&standby.addr, "pause --for 1h --reason test --json").0, Some(0));
+    seen.push(until(&standby, "failover is paused", is("standfast_paused", 1.0)).await);
+    assert_eq!(cli(&standby.addr, "resume --reason test --json").0, Some(0));
+    seen.push(until(&standby, "it goes on", is("standfast_paused", 0.0)).await);
+    led.signal(Signal::SIGKILL);
+    standby.until("the standby leads", leads).await;
+    // One automatic failover is too many here.
+    let stopped = is("standfast_automatic_failover_stopped", 1.0);
+    seen.push(until(&standby, "no further one", stopped).await);
     witness.kill();
-    vec![up, until(&led, "the coordinator is gone", is(0.0)).await]
+    seen.push(until(&standby, "the coordinator is gone", is("standfast_arbiter_up", 0.0)).await);
+    seen
 }
 
 /// The old primary comes back with nothing, and is given a copy of the state.

@@ -68,7 +68,7 @@ async fn next(news: &mut mpsc::Receiver<News>, wanted: impl Fn(&News) -> bool) -
 }
 
 fn is_whole(news: &News) -> bool {
-    matches!(news, News::Seen(records) if records.records.len() == 4)
+    matches!(news, News::Seen(records) if records.records.len() == Key::GROUND.len())
 }
 
 /// Repeats a renewal until it is committed: what an answer missed is told by the next compare.

@@ -563,13 +563,12 @@ fn a_holder_that_is_gone_leads_to_the_members_that_may_not_be() {
 }
 
 #[test]
-fn an_operator_may_not_force_what_needs_no_force_or_may_still_be_alive() {
+fn an_operator_may_not_force_what_may_still_be_alive() {
     let late = 101 + up(LeadershipTimes::default().lease).as_millis() as u64;
     let mut b = bench(led_by_a(&[1, 2]));
     b.knows_of_a();
     b.see(100);
     let code = |b: &Bench, at| b.machine.may_force(ms(at), &b.facts).map_err(|(code, _)| code);
-    assert_eq!(code(&b, late), Err("not_needed"));
     b.facts.copy = CopyId(7);
     assert_eq!(code(&b, late - 1), Err("holder_alive"));
     assert_eq!(code(&b, late), Ok(()));
