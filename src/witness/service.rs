@@ -17,7 +17,7 @@ use super::state::{Refused, Witness};
 const ANSWERS_MAX: usize = 64;
 /// Watches of one stream.
 const WATCHES_MAX: usize = 16;
-/// What etcd answers a question for progress with: it belongs to no watch.
+/// What etcd answers a question for progress and a watch that it refuses with: it belongs to no watch.
 const NO_WATCH: i64 = -1;
 
 /// Serves one witness.
@@ -253,8 +253,16 @@ impl Watches {
         match request.request_union {
             Some(RequestUnion::CreateRequest(create)) => {
                 if self.list.len() >= WATCHES_MAX {
-                    let full = format!("one stream has at most {WATCHES_MAX} watches");
-                    return self.send(Err(Status::resource_exhausted(full))).await;
+                    // As etcd refuses a watch: the others of the stream go on.
+                    let refused = pb::WatchResponse {
+                        header: header(now),
+                        watch_id: NO_WATCH,
+                        created: true,
+                        canceled: true,
+                        cancel_reason: format!("one stream has at most {WATCHES_MAX} watches"),
+                        ..Default::default()
+                    };
+                    return self.send(Ok(refused)).await;
                 }
                 let (id, from) = (self.next_id, u64::try_from(create.start_revision).unwrap_or(0));
                 self.next_id += 1;
@@ -271,7 +279,12 @@ impl Watches {
                 self.tell().await
             }
             Some(RequestUnion::CancelRequest(cancel)) => {
+                let before = self.list.len();
                 self.list.retain(|w| w.id != cancel.watch_id);
+                if self.list.len() == before {
+                    // It has ended already, and its client was told so: etcd is silent, too.
+                    return Ok(());
+                }
                 let cancelled = pb::WatchResponse {
                     header: header(now),
                     watch_id: cancel.watch_id,

@@ -12,9 +12,9 @@ use standfast_proto::etcdserverpb::kv_client::KvClient;
 use tokio::sync::mpsc;
 
 use super::cases::{committed, found, isr, seen_until, view};
-use super::connect;
 use super::proxy::Proxy;
 use super::servers::{Etcd, Server, Witness};
+use super::{connect, on_both};
 use crate::node::PATIENCE;
 
 /// Of one call. Tests wait for it to pass, so it is short.
@@ -22,26 +22,6 @@ const DEADLINE: Duration = Duration::from_millis(400);
 
 /// Each case has a server of its own.
 const CLUSTER: &str = "kv";
-
-/// Runs a case on a witness and, where there is one, on an etcd.
-macro_rules! on_both {
-    ($($case:ident),+ $(,)?) => {
-        mod witness {
-            $(#[tokio::test(flavor = "multi_thread")]
-            async fn $case() {
-                super::$case(super::Witness::start()).await;
-            })+
-        }
-        mod etcd {
-            $(#[tokio::test(flavor = "multi_thread")]
-            async fn $case() {
-                if let Some(etcd) = super::Etcd::start_or_skip().await {
-                    super::$case(etcd).await;
-                }
-            })+
-        }
-    };
-}
 
 on_both!(
     records_and_watches_survive_a_kill,

@@ -8,6 +8,7 @@ mod memory;
 mod proxy;
 mod random;
 mod servers;
+mod watches;
 
 use standfast::outbound::{CoordinatorOptions, EtcdCoordinator};
 use std::time::Duration;
@@ -26,6 +27,27 @@ pub(crate) fn connect(cluster: &str, endpoints: &[&str], call_deadline: Duration
     };
     EtcdCoordinator::new(cluster.parse().expect("valid"), options)
 }
+
+/// Runs a case on a witness and, where there is one, on an etcd.
+macro_rules! on_both {
+    ($($case:ident),+ $(,)?) => {
+        mod witness {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $case() {
+                super::$case(super::Witness::start()).await;
+            })+
+        }
+        mod etcd {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $case() {
+                if let Some(etcd) = super::Etcd::start_or_skip().await {
+                    super::$case(etcd).await;
+                }
+            })+
+        }
+    };
+}
+pub(crate) use on_both;
 
 /// Each case on a cluster of its own.
 macro_rules! all_cases {
