@@ -16,7 +16,7 @@ use crate::world::World;
 pub(crate) struct Announced {
     /// Its last entry then.
     last: LogPos,
-    /// Objects of its copy, as its status counts them.
+    /// Objects of its copy, but for those of dead memory: a new primary clears these away at once.
     objects: usize,
     segments: usize,
     /// Readable ones that this simulation knows of, with their checksums.
@@ -54,7 +54,8 @@ impl World {
         };
         let readable = (0..self.params.keys).filter_map(|key| readable(&key)).collect();
         let shards = (0..HomeId::SEGMENTS.index()).filter_map(HomeId::from_index);
-        let objects = shards.map(|home| store.shard(home).read().len()).sum();
+        let lives = |home| store.shard(home).read().objects().filter(|o| o.sight(&table).live).count();
+        let objects = shards.map(lives).sum();
         Some(Announced { last, objects, segments: table.mounts().count(), readable })
     }
 
