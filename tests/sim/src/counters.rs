@@ -41,6 +41,16 @@ counters! {
     DamageReported, PlantedInDigest, PlantedInMemory, PromotionChecked, AnnouncedServed, StateCompared, AuditDone, MemoryReused, CallsLinearized,
 }
 
+/// What only directed scenarios bring about: their own count.
+const OF_DIRECTED: &[Count] = &[
+    Count::AllLost,
+    Count::LeftAlone,
+    Count::EmptyStart,
+    Count::PausedByOperator,
+    Count::ResumedByOperator,
+    Count::TakeoverWithinLimit,
+];
+
 #[derive(Debug, Clone)]
 pub(crate) struct Counters([u64; NAMES.len()]);
 
@@ -64,6 +74,13 @@ impl Counters {
     pub(crate) fn merge(&mut self, other: &Self) {
         for (sum, n) in self.0.iter_mut().zip(&other.0) {
             *sum += n;
+        }
+    }
+
+    /// Of a directed history: of all else it may not make up for what the mixed ones never do.
+    pub(crate) fn merge_directed(&mut self, other: &Self) {
+        for count in OF_DIRECTED {
+            self.add(*count, other.get(*count));
         }
     }
 

@@ -50,7 +50,9 @@ fn plan(mutant: Mutant) -> Result<Hunt, &'static str> {
         Mutant::SilentUnmatched => return Err("src/kernel/src/replication/primary/shrink_tests.rs"),
         Mutant::SilentForgotLeases => return Err("src/kernel/src/node/lead_tests.rs"),
         Mutant::PauseIgnored | Mutant::FlapsIgnored => hunt(&[Restrained], &[Restraint], 50),
-        Mutant::LedByOldRecord => hunt(&[HandOver], &[Converges, PromiseKept, NoAnswerAfterFence], 300),
+        Mutant::LedByOldRecord => {
+            hunt(&[HandOver], &[Converges, PromiseKept, NoAnswerAfterFence, Linearizable], 600)
+        }
         Mutant::LeaseKeepOnTimeout | Mutant::SoloNoLease | Mutant::ForcedAtOnce => {
             hunt(&[Forced], &[NoAnswerAfterFence], 50)
         }
@@ -68,9 +70,9 @@ fn plan(mutant: Mutant) -> Result<Hunt, &'static str> {
             hunt(&[Leases, Switch], &[NoReuseUnderRight, NoWrongBytes], 100)
         }
         Mutant::HandOverNotQuiet | Mutant::HandOverTimeoutIsNo => {
-            hunt(&[HandOver], &[NoAnswerAfterFence, StaleRead, PromiseKept], 200)
+            hunt(&[HandOver], &[NoAnswerAfterFence, StaleRead, PromiseKept, Linearizable], 200)
         }
-        Mutant::ColdStartUnproved => hunt(&[ColdStart], &[EmptyStartProved], 30),
+        Mutant::ColdStartUnproved => hunt(&[ColdStart], &[EmptyStartProved], 100),
         Mutant::HandOverLagging => hunt(&[HandOver], &[PromiseKept], 100),
         Mutant::TakeNoIsrCmp => hunt(&[Leader], &[PromiseKept, NoAnswerAfterFence], 200),
         Mutant::NonIsrTakeover => hunt(&[Leader], &[PromiseKept, NoAnswerAfterFence], 100),
@@ -103,7 +105,7 @@ fn plan(mutant: Mutant) -> Result<Hunt, &'static str> {
         Mutant::LimboNow => hunt(&[Switch, Leases], &[NoReuseUnderRight, NoWrongBytes], 100),
         Mutant::LateTail => hunt(&[FullSync], LACKING, 100),
         Mutant::NoSkip => hunt(&[FullSync], COPIES, 100),
-        Mutant::UnsealedResume | Mutant::FsSessionsMix => hunt(&[FullSync], COPIES, 300),
+        Mutant::UnsealedResume | Mutant::FsSessionsMix => hunt(&[FullSync], COPIES, 1000),
         Mutant::NoSeal => hunt(&[FullSync], COPIES, 200),
         Mutant::IncrementalBeforeSeal => hunt(&[FullSync], COPIES, 100),
         Mutant::WipeSameInc => hunt(&[FullSync], &[ContiguousApply], 50),

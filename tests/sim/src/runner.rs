@@ -79,9 +79,10 @@ fn seeds_of(scenarios: &[(Scenario, u64)], from: u64) -> (u64, u64) {
             |seed| history(*scenario, seed, false),
             |seed, ended| {
                 virtual_ns += ended.virtual_ns;
-                // The directed ones may not make up for what the mixed ones never do.
                 if STANDARD.contains(scenario) || scenarios.len() == 1 {
                     total.merge(&ended.counters);
+                } else {
+                    total.merge_directed(&ended.counters);
                 }
                 if report(*scenario, seed, &ended) { passed += 1 } else { failed += 1 }
             },
