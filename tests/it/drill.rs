@@ -6,11 +6,8 @@ use serde_json::Value;
 use standfast_proto::v1;
 
 use crate::coordinator::{Server, Witness};
+use crate::leadership::leads;
 use crate::node::{Node, segment};
-
-fn leads(s: &v1::NodeStatus) -> bool {
-    s.leadership.as_ref().is_some_and(|l| l.role() == v1::Role::Primary)
-}
 
 /// The primary counts on a standby.
 fn is_followed(s: &v1::NodeStatus) -> bool {

@@ -9,6 +9,7 @@ use standfast_proto::v1;
 use standfast_proto::v1::status_client::StatusClient;
 
 use crate::coordinator::{Server, Witness};
+use crate::leadership::{in_sync, leads};
 use crate::node::{Node, PATIENCE};
 
 /// A node of the cluster that keeps its history in that folder.
@@ -45,30 +46,32 @@ async fn until_known(
     known.map_err(|_| format!("never: {what}")).expect("in time")
 }
 
-fn leads(s: &v1::NodeStatus) -> bool {
-    s.leadership.as_ref().is_some_and(|l| l.role() == v1::Role::Primary)
+/// A primary, and its standby in sync.
+async fn pair(witness: &Witness, folder: &Path) -> (Node, Node) {
+    let a = start("a", witness, folder);
+    a.until("it leads", leads).await;
+    let b = start("b", witness, folder);
+    b.until("it is in sync", in_sync).await;
+    (a, b)
 }
 
-fn in_sync(s: &v1::NodeStatus) -> bool {
-    s.rehearsal.as_ref().is_some_and(|r| r.verdict() == v1::Verdict::Yes)
+/// Only an answer to a client ends an outage.
+async fn answers(node: &Node) {
+    let asking =
+        async { while node.master().await.get_replica_list(crate::node::get(&["k"])).await.is_err() {} };
+    tokio::time::timeout(PATIENCE, asking).await.expect("it answers");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_history_survives_kill_9_and_is_known_to_both_nodes() {
     let folder = tempfile::tempdir().expect("a folder");
     let witness = Witness::start();
-    let a = start("a", &witness, folder.path());
-    a.until("it leads", leads).await;
-    let b = start("b", &witness, folder.path());
-    b.until("it is in sync", in_sync).await;
+    let (a, b) = pair(&witness, folder.path()).await;
     until_known(&b, "the founding, from its peer", |rows| rows.len() == 1).await;
     // As kill -9.
     drop(a);
     b.until("the standby leads", leads).await;
-    // Only an answer to a client ends the outage.
-    let asking =
-        async { while b.master().await.get_replica_list(crate::node::get(&["k"])).await.is_err() {} };
-    tokio::time::timeout(PATIENCE, asking).await.expect("it answers");
+    answers(&b).await;
     let done = |rows: &[v1::RoleChange]| rows.last().is_some_and(|row| row.outage_us.is_some());
     let takeover = until_known(&b, "a complete row", done).await.remove(1);
     let names: Vec<&str> = takeover.phases.iter().map(|p| &*p.name).collect();
@@ -110,10 +113,7 @@ async fn the_history_survives_kill_9_and_is_known_to_both_nodes() {
 async fn trap_05_an_outage_ends_at_a_client_and_not_at_the_server() {
     let folder = tempfile::tempdir().expect("a folder");
     let witness = Witness::start();
-    let a = start("a", &witness, folder.path());
-    a.until("it leads", leads).await;
-    let b = start("b", &witness, folder.path());
-    b.until("it is in sync", in_sync).await;
+    let (a, b) = pair(&witness, folder.path()).await;
     drop(a);
     b.until("the standby leads", leads).await;
     let its_own = |rows: &[v1::RoleChange]| rows.last().is_some_and(|row| row.to_node == "b");
@@ -121,9 +121,7 @@ async fn trap_05_an_outage_ends_at_a_client_and_not_at_the_server() {
     assert_eq!(led.outage_us, None, "nobody was answered: {led:?}");
     let server: u64 = led.phases.iter().map(|phase| phase.duration_us).sum();
 
-    let asking =
-        async { while b.master().await.get_replica_list(crate::node::get(&["k"])).await.is_err() {} };
-    tokio::time::timeout(PATIENCE, asking).await.expect("it answers");
+    answers(&b).await;
     let done = |rows: &[v1::RoleChange]| rows.last().is_some_and(|row| row.outage_us.is_some());
     let felt = until_known(&b, "the end of the outage", done).await.pop().expect("just seen");
     assert!(felt.phases.iter().any(|phase| phase.name == "first_answer"), "{felt:?}");

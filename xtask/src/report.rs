@@ -83,3 +83,12 @@ pub(crate) fn run(page: Page, runs: Option<u32>, from: Option<PathBuf>) -> Resul
     println!("wrote docs/reports/{}.md", page.name());
     Ok(if line["failed"] == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
+
+/// Unknown is a question mark.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Null => "?".to_owned(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}

@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 use anyhow::{Result, ensure};
 use serde_json::Value;
 
+use super::shown;
+
 const HEAD: &str = "\
 # Chaos, measured
 
@@ -75,15 +77,6 @@ pub(super) fn page(line: &Value) -> Result<String> {
 
 fn joined(reasons: &Value) -> String {
     reasons.as_array().into_iter().flatten().map(shown).collect::<Vec<_>>().join("; ")
-}
-
-/// Unknown is a question mark.
-fn shown(value: &Value) -> String {
-    match value {
-        Value::Null => "?".to_owned(),
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    }
 }
 
 fn ms(value: &Value) -> String {

@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 use anyhow::{Result, ensure};
 use serde_json::Value;
 
+use super::shown;
+
 const HEAD: &str = "\
 # Failover, measured
 
@@ -117,15 +119,6 @@ fn list(value: &Value) -> impl Iterator<Item = &Value> {
 
 fn joined(reasons: &Value) -> String {
     list(reasons).map(shown).collect::<Vec<_>>().join("; ").replace('|', "/")
-}
-
-/// Unknown is a question mark.
-fn shown(value: &Value) -> String {
-    match value {
-        Value::Null => "?".to_owned(),
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    }
 }
 
 fn ms(value: &Value) -> String {

@@ -133,7 +133,7 @@ impl Call<'_> {
     /// A write meets only what lives: for an object that names a dead mount the
     /// sweep comes early.
     pub(super) fn drop_dead(&mut self, table: &SegmentTable, homes: &mut Homes<'_>, key: &[u8]) {
-        let Some(object) = homes.object(key).filter(|o| o.sight(table).dead) else { return };
+        let Some(object) = homes.object(key) else { return };
         let (dead, home, hash) = (object.dead_mounts(table), homes.at.home, homes.at.map);
         for mount in &dead {
             let pos = self.master.purge_named(self.wall, home, homes.here(), *mount, vec![hash]);

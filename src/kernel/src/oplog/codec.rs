@@ -42,9 +42,7 @@ pub struct OpLogEntry<'a> {
     pub pos: LogPos,
     /// When the primary decided it.
     pub wall: WallTime,
-    /// Map hash of the key, or 0.
-    pub prefix_hash: u64,
-    /// All bits of that hash: names the key in digests.
+    /// Hash of the key, or 0: names it in digests. Its low half is the `prefix_hash`.
     pub name: u128,
     /// The home that it changes.
     pub home: HomeId,
@@ -367,7 +365,7 @@ pub fn decode(entry: &[u8]) -> Result<OpLogEntry<'_>, DecodeError> {
         return Err(DecodeError::LeftOver(r.bytes.len()));
     }
     let name = check_place(&op, home, prefix_hash)?;
-    Ok(OpLogEntry { pos: LogPos::new(epoch, seq), wall, prefix_hash, name, home, op })
+    Ok(OpLogEntry { pos: LogPos::new(epoch, seq), wall, name, home, op })
 }
 
 /// An op must be where its key or its shard puts it. Returns what names its key.

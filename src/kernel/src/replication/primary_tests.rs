@@ -19,14 +19,12 @@ fn bench() -> Bench {
     bench_over(OpLogManager::new(LogLimits::default()))
 }
 
-fn bench_over(log: OpLogManager) -> Bench {
-    append(&log, 1, 4);
-    append(&log, 3, 2);
-    let start = PrimaryStart { epoch: Epoch(3), serve_at: ms(1000), now: ms(0), keeping: Keeping::Manual };
+/// A primary with this copy of the state, and its settings: sync, without verification.
+pub(super) fn given(copy: u128, degrade: Degrade) -> (Identity, ReplicationConfig) {
     let me = Identity {
         cluster: "test".parse().expect("a name"),
         node: node("p"),
-        copy: CopyId(100),
+        copy: CopyId(copy),
         address: "p:1".into(),
     };
     let config = ReplicationConfig {
@@ -36,8 +34,16 @@ fn bench_over(log: OpLogManager) -> Bench {
         verify: VerifyConfig { enabled: false, ..VerifyConfig::default() },
         ship: ShipConfig::default(),
         loss: LossBound::default(),
-        degrade: Degrade::Available,
+        degrade,
     };
+    (me, config)
+}
+
+fn bench_over(log: OpLogManager) -> Bench {
+    append(&log, 1, 4);
+    append(&log, 3, 2);
+    let start = PrimaryStart { epoch: Epoch(3), serve_at: ms(1000), now: ms(0), keeping: Keeping::Manual };
+    let (me, config) = given(100, Degrade::Available);
     let store = Arc::new(MetadataStore::new(&me.cluster));
     Bench { primary: Primary::new(me, config, store, log.clone(), start), log, now: 1000 }
 }

@@ -84,17 +84,14 @@ impl MetadataStore {
                 Some(group) => own.within(HomeId::of_group(group)),
             };
             // Nearly all keys are in no group: one lock.
-            if own.home == at.home && own.home == target.home {
-                let held = smallvec::smallvec![(own.home, self.shard(own.home).write())];
-                if self.routes().place(own, key) == at {
-                    return Homes { held, own, at, target, follows: group.is_none() };
-                }
-                continue;
-            }
-            let mut homes: SmallVec<[HomeId; 3]> = [own.home, at.home, target.home].into();
-            homes.sort_unstable();
-            homes.dedup();
-            let held = homes.into_iter().map(|home| (home, self.shard(home).write())).collect();
+            let held = if own.home == at.home && own.home == target.home {
+                smallvec::smallvec![(own.home, self.shard(own.home).write())]
+            } else {
+                let mut homes: SmallVec<[HomeId; 3]> = [own.home, at.home, target.home].into();
+                homes.sort_unstable();
+                homes.dedup();
+                homes.into_iter().map(|home| (home, self.shard(home).write())).collect()
+            };
             if self.routes().place(own, key) == at {
                 return Homes { held, own, at, target, follows: group.is_none() };
             }

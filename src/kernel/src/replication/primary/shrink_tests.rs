@@ -4,15 +4,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::super::tests::given;
 use super::super::{Keeping, PrimaryEvent, PrimaryStart, RecordStart, shard_hash};
 use super::*;
 use crate::machine::Machine;
 use crate::oplog::codec::Prepared;
 use crate::oplog::{LogLimits, Op, OpLogManager};
-use crate::replication::{
-    Ack, Degrade, Hello, Identity, LossBound, PROTOCOL_VERSION, ReplicationConfig, ReplicationTimes,
-    ShipConfig, StandbyFrame, VerifyConfig,
-};
+use crate::replication::{Ack, Degrade, Hello, PROTOCOL_VERSION, StandbyFrame};
 use crate::store::MetadataStore;
 use crate::types::{AckMode, ConnId, CopyId, Epoch, LogPos, Seq, WallTime};
 
@@ -36,21 +34,7 @@ fn member(copy: u128) -> IsrMember {
 
 /// A primary that demands so many standbys, with these copies on record beside its own.
 fn bench(degrade: Degrade, others: &[u128], silent: &[u128]) -> Bench {
-    let me = Identity {
-        cluster: "test".parse().expect("a name"),
-        node: "p".parse().expect("a name"),
-        copy: CopyId(ME),
-        address: "p:1".into(),
-    };
-    let config = ReplicationConfig {
-        times: ReplicationTimes::default(),
-        ack: AckMode::Sync,
-        read_ttl_max: Duration::from_secs(10),
-        verify: VerifyConfig { enabled: false, ..VerifyConfig::default() },
-        ship: ShipConfig::default(),
-        loss: LossBound::default(),
-        degrade,
-    };
+    let (me, config) = given(ME, degrade);
     let log = OpLogManager::new(LogLimits::default());
     append(&log, 1, 4);
     let isr = IsrRecord {
