@@ -8,6 +8,7 @@ use crate::format::{millis, number};
 use crate::frame::{Frame, Link, Node};
 use crate::judge::{newest_epoch, verdict};
 use crate::look::Tone;
+use crate::page::About;
 use crate::time::Time;
 
 /// Something that is wrong.
@@ -50,6 +51,12 @@ impl Found {
     #[must_use]
     pub fn sentence(&self) -> String {
         if self.node.is_empty() { self.text.clone() } else { format!("{}: {}", self.node, self.text) }
+    }
+
+    /// What can be selected of it.
+    pub(crate) fn about(&self) -> About {
+        let Self { node, code, runbook, .. } = self.clone();
+        About::Finding { node, code, runbook }
     }
 
     pub(crate) fn tone(&self) -> Tone {
