@@ -57,7 +57,7 @@ mod view;
 
 pub use act::{Confirmed, Forecast};
 pub use deed::{Deed, Fault};
-pub use findings::Found;
+pub use findings::{Found, PAGES};
 pub use json::{Health, health, line as json_line};
 pub use judge::{Objection, verdict};
 pub use keys::Keys;

@@ -46,8 +46,13 @@ pub(crate) fn select(model: &mut Model, forward: bool) {
 pub(crate) fn open(model: &mut Model) -> Vec<Effect> {
     // What has gone from the page can no longer be meant.
     let (page, _) = page_shown(model);
-    let there = model.gaze().selected.clone().filter(|selected| page.things().contains(&selected));
-    match there {
+    let things = page.things();
+    let selected = model.gaze().selected.clone().filter(|selected| things.contains(&selected));
+    // Where nothing else can be meant, the worst finding is.
+    let worst = || {
+        things.first().filter(|thing| matches!(thing, About::Finding { .. })).map(|thing| (*thing).clone())
+    };
+    match selected.or_else(worst) {
         None => {
             let (up, down) = (model.keys.of(Action::Up), model.keys.of(Action::Down));
             model.say(Tone::Plain, format!("nothing is selected: {up} and {down} select a row"));

@@ -64,6 +64,12 @@ fn down_selects_row_by_row_and_enter_opens_the_runbook() {
     bench.key(Key::Esc);
     bench.key(Key::Esc);
     assert_eq!(bench.model.gaze().selected, None, "Esc drops the notice, then the selection");
+    bench.keys("8");
+    assert_eq!(
+        bench.key(Key::Enter),
+        [Effect::Runbook("ReplicationLagHigh".into())],
+        "the worst, if none is selected"
+    );
     bench.take(Msg::Runbook { name: "None".into(), text: None });
     assert!(bench.screen(80, 24).contains("this program has no page `None`"));
 }

@@ -218,6 +218,14 @@ mod tests {
     }
 
     #[test]
+    fn each_page_that_a_finding_leads_to_exists() {
+        for (code, page) in standfast_tui::PAGES {
+            let text = (runbook_pages().0)(page).unwrap_or_default();
+            assert!(text.starts_with(&format!("# {page}\n")), "{code} leads to `{page}`");
+        }
+    }
+
+    #[test]
     fn flags_that_contradict_each_other_are_refused() {
         for bad in [
             &["--record", "a", "--replay", "b"][..],
