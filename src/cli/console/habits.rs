@@ -149,6 +149,15 @@ mod tests {
     }
 
     #[test]
+    fn the_file_in_the_manual_is_valid() {
+        let page = include_str!("../../../docs/console.md");
+        let (_, rest) = page.split_once("```toml\n").expect("an example");
+        let habits = parse(rest.split("```").next().unwrap_or_default()).expect("valid");
+        assert_eq!((habits.theme.as_deref(), habits.mouse), (Some("colour-blind"), Some(true)));
+        assert_ne!(habits.keys, Keys::default());
+    }
+
+    #[test]
     fn all_that_is_wrong_is_named_with_what_was_expected() {
         let text =
             "theme = \"pink\"\nrunbooks = \"wiki\"\n[keys]\nhelp = \"F13\"\nkil = \"x\"\nsave = \"q\"\n";

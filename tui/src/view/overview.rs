@@ -24,9 +24,11 @@ pub(super) fn page(scene: &Scene<'_>) -> Page {
         rows.push(Drawn::default());
         rows.extend(nodes(scene));
         rows.push(Drawn::default());
-        rows.extend(plain(graphs(scene, &answers)));
-        rows.push(Drawn::default());
-        rows.extend(wrong(scene, &found));
+        let graphs: Vec<Drawn> = plain(graphs(scene, &answers)).collect();
+        let wrong = wrong(scene, &found);
+        // What is wrong must be seen on the smallest screen, whatever else is not.
+        let parts = if found.is_empty() { [graphs, wrong] } else { [wrong, graphs] };
+        rows.extend(parts.join(&Drawn::default()));
         return Page { head: Vec::new(), rows };
     }
     let mut rows: Vec<Drawn> = plain(five(scene, &answers)).collect();
