@@ -71,7 +71,7 @@ fn fail_over(binary: &Path, case: &Case, mark: &str) -> Result<()> {
     let program = binary.to_str().context("the binary's path is no text")?;
     // A file of its own: whoever runs the test may have one, too.
     let mut config = tempfile::NamedTempFile::new().context("no file can be made")?;
-    config.write_all(b"[keys]\nhelp = [\"?\", \"h\"]\nsort = \"o\"\nopen = \"Enter\"\n")?;
+    config.write_all(b"mouse = true\n[keys]\nhelp = [\"?\", \"h\"]\nsort = \"o\"\nopen = \"Enter\"\n")?;
     let config = config.path().to_str().context("the file's path is no text")?;
     let mut console =
         vec![program, "console", "--connect", &a.address, "--allow-actions", "--config", config];
@@ -135,7 +135,7 @@ fn fail_over(binary: &Path, case: &Case, mark: &str) -> Result<()> {
     Ok(())
 }
 
-/// Keys of the file, and the mouse: a click on a view, on a table's title, and on a row.
+/// Keys and the mouse as the file says: a click on a view, on a table's title, and on a row.
 fn move_about(terminal: &Terminal) -> Result<()> {
     terminal.press(&["h"])?;
     terminal.until(&["What every key does"])?;

@@ -66,9 +66,9 @@ pub(crate) struct ConsoleArgs {
     /// Only characters that every terminal has; else the locale decides
     #[arg(long)]
     ascii: bool,
-    /// Leave the mouse to the terminal; else select text with Shift and the mouse
+    /// Listen to the mouse; the terminal's own selection then needs Shift
     #[arg(long)]
-    no_mouse: bool,
+    mouse: bool,
     /// Where the folder runbooks/ is published: names of pages become links, in
     /// terminals that have them
     #[arg(long, value_name = "URL", value_parser = habits::web_address)]
@@ -145,7 +145,7 @@ fn options(
             allow_actions: args.allow_actions,
             lab: false,
             keys: habits.keys,
-            mouse: !args.no_mouse && habits.mouse != Some(false),
+            mouse: args.mouse || habits.mouse == Some(true),
             runbooks,
         },
         runbooks: runbook_pages(),

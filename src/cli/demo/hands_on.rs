@@ -145,7 +145,7 @@ fn options(connect: Vec<String>) -> Options {
             rate_ms: RATE_MS,
             allow_actions: true,
             lab: true,
-            mouse: true,
+            mouse: false,
             ..Setup::default()
         },
         runbooks: console::runbook_pages(),
