@@ -296,7 +296,9 @@ impl Cluster {
             "procedure-etcd-dead" => self.kill("a"),
             "procedure-etcd-back" => {
                 self.witness.as_mut().expect("there is one").restart().await;
-                self.leads("b").await;
+                // It leads before its own last promise is over; it answers then.
+                let answers = |s: &v1::NodeStatus| s.rights.as_ref().is_some_and(|r| r.may_answer);
+                self.node("b").until("it answers", answers).await;
             }
             "procedure-upgrade-standby" => self.replace("b").await,
             "procedure-upgrade-old" => self.replace("a").await,
