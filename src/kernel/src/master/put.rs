@@ -83,9 +83,9 @@ impl Call<'_> {
 
     /// Takes what is in the way of a new write out of it, or refuses.
     fn make_way(&mut self, table: &SegmentTable, homes: &mut Homes<'_>, key: &[u8]) -> Result<(), Refusal> {
-        self.drop_dead(table, homes, key);
+        let Some(slot) = self.drop_dead(table, homes, key) else { return Ok(()) };
         let mark = homes.here().mark();
-        let Some(object) = homes.object(key) else { return Ok(()) };
+        let Some(object) = homes.here().at(slot) else { return Ok(()) };
         self.depend(mark.applied());
         if self.may_preempt(table, object) {
             let due = self.written_until(object);

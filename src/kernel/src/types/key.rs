@@ -101,7 +101,15 @@ impl KeyHash {
 #[must_use]
 #[inline(always)]
 pub fn scoped_key(tenant: &[u8], key: &[u8]) -> SmallVec<[u8; 128]> {
-    let mut scoped = SmallVec::with_capacity(tenant.len() + 1 + key.len());
+    let (at, len) = (tenant.len() + 1, tenant.len() + 1 + key.len());
+    let mut scoped = [0; 128];
+    if len <= scoped.len() {
+        // Room that is there already is filled without asking for it.
+        scoped[..at - 1].copy_from_slice(tenant);
+        scoped[at..len].copy_from_slice(key);
+        return SmallVec::from_buf_and_len(scoped, len);
+    }
+    let mut scoped = SmallVec::with_capacity(len);
     scoped.extend_from_slice(tenant);
     scoped.push(0);
     scoped.extend_from_slice(key);
