@@ -329,7 +329,7 @@ catalog! {
         .absent("without a coordinator");
 
     // Own health.
-    LOCK_HOLD = histogram("standfast_lock_hold_seconds", "For how long a part of the state was locked to encode it for a full sync: the longest lock that there is.")
+    LOCK_HOLD = histogram("standfast_lock_hold_seconds", "For how long a part of the state was locked to encode it for a full sync; other locks are not timed.")
         .healthy("99 % below 0.005");
     LOOP_DELAY = histogram("standfast_loop_delay_seconds", "How late the timer of the node's loop fired.")
         .healthy("99 % below 0.1");
