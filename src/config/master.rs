@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use clap::Args;
-use standfast_kernel::master::{ClientTimes, EvictionRules, MasterConfig, MasterTimes, Placement, TaskRules};
+use standfast_kernel::master::{
+    ClientTimes, EvictionRules, MasterConfig, MasterTimes, Placement, TaskRules, WindowRules,
+};
 
 /// A day, in milliseconds.
 const DAY_MS: u64 = 24 * 3_600_000;
@@ -126,6 +128,7 @@ impl MasterArgs {
             clients: ClientTimes { ttl: Some(ms(self.client_ttl_ms)), ..ClientTimes::default() },
             placement: self.placement,
             metadata_cleanup: self.transfer_metadata_cleanup,
+            windows: Some(WindowRules::default()),
             ..MasterConfig::default()
         }
     }

@@ -95,19 +95,19 @@ impl Term {
 
     /// Keeps a reply that may not leave yet.
     fn wait(&self, executed: &Executed, clock: &dyn Clock) -> Wait {
-        let Executed { depends_on, byte_critical, .. } = *executed;
+        let Executed { depends_on, bytes_depend_on, .. } = *executed;
         // The gate is read under the mutex: a commit that comes after this
         // reading finds the reply in the queue.
         let mut pending = self.pending.lock();
         let gate = *self.gate.read();
-        if gate.may_answer(clock.now()) && gate.committed(depends_on, byte_critical, self.log.tail()) {
+        if gate.may_answer(clock.now()) && gate.committed(depends_on, bytes_depend_on, self.log.tail()) {
             return Wait::Now;
         }
         if pending.len() >= PENDING_SWEEP {
             pending.retain(|reply| !reply.is_closed());
         }
         let (tx, rx) = oneshot::channel();
-        pending.add(depends_on, byte_critical, tx);
+        pending.add(depends_on, bytes_depend_on, tx);
         Wait::Later(rx)
     }
 

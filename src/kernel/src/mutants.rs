@@ -87,6 +87,14 @@ mutants! {
     AttemptsForgot,
     /// PROTOCOL A6: in async mode an address is handed out before it is committed.
     AsyncPutStartNoCommit,
+    /// PROTOCOL A6: bytes of a window are told of before the GRANT that names them is committed.
+    ReuseBeforeCommit,
+    /// PROTOCOL A6: what an earlier primary may have handed out unknown to the new one is free at once.
+    WindowUnquar,
+    /// PROTOCOL A6: a second failover forgets what the first one quarantined.
+    QuarNotLogged,
+    /// PROTOCOL A6: a write is told of before it is committed that an earlier object of its key is gone.
+    VacatedForgot,
     /// PROTOCOL K2: a replica is readable while its segment *id* is mounted.
     SegidNotUid,
     /// PROTOCOL S5: where replay begins is read after the homes were copied.

@@ -82,8 +82,10 @@ impl Order {
     pub const SEGMENTS: Self = Self(1 << 16);
     /// Derived indexes: allocators.
     pub const DERIVED: Self = Self(3 << 16);
+    /// What a primary hands out from in async mode: taken after the allocators.
+    pub const WINDOWS: Self = Self((3 << 16) + 1);
     /// Group routes: derived, too, and taken after the allocators.
-    pub const ROUTES: Self = Self((3 << 16) + 1);
+    pub const ROUTES: Self = Self((3 << 16) + 2);
     /// The op log: a leaf, O(1) work under it.
     pub const LOG: Self = Self(4 << 16);
 

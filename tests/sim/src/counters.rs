@@ -23,7 +23,7 @@ counters! {
     PromotionRefused, Redirected, Discarded, CopyAsked, CopyResumed, CopySent, CopySealed, CopyReplayed,
     LogTrimmed, DialRefused, DialTimedOut, LinkUp, PeerClosed, LinkDown,
     EntriesAppended, EntriesApplied, PreemptLogged, FreeLogged, InPlaceLogged, AbandonLogged, ResolveLogged,
-    EvictLogged, DiscardLogged, SegmentGoneLogged, PurgeLogged, HoldEndLogged,
+    EvictLogged, DiscardLogged, SegmentGoneLogged, PurgeLogged, HoldEndLogged, GrantLogged, HandedOutEarly,
     // What the coordinator went through, and what came of it.
     AllLost, LeftAlone, EmptyStart,
     CoordinatorCut, CoordinatorAway, CoordinatorSlow, CoordinatorTimeout, CommittedLate,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use standfast_kernel::api::Response;
-use standfast_kernel::master::{ClientTimes, Master, MasterConfig};
+use standfast_kernel::master::{ClientTimes, Master, MasterConfig, WindowRules};
 use standfast_kernel::node::{Node, NodeConfig, NodeEvent};
 use standfast_kernel::replication::{
     CopyFrame, Dump, Gate, Identity, PendingReplies, PrimaryFrame, ReplicationConfig, ReplicationTimes,
@@ -108,6 +108,8 @@ impl Process {
             // The clients of this simulation do not ping yet.
             master: MasterConfig {
                 clients: ClientTimes { ttl: None, ..ClientTimes::default() },
+                // Some cells of each segment.
+                windows: Some(WindowRules { share: 4, every_min: 2, ..WindowRules::default() }),
                 ..TIMES.into()
             },
             log: params.log,

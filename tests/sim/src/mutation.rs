@@ -115,6 +115,12 @@ fn plan(mutant: Mutant) -> Result<Hunt, &'static str> {
         Mutant::FreeNowPreempt => hunt(&[Sync], &[NoReuseUnderRight, NoWrongBytes], 50),
         Mutant::ReadNoCommit => hunt(&[Sync, Switch], &[PromiseKept, StaleRead], 100),
         Mutant::AsyncPutStartNoCommit => hunt(&[Async], &[PromiseKept, NoReuseUnderRight, NoWrongBytes], 100),
+        Mutant::ReuseBeforeCommit => {
+            hunt(&[Async, LeaderAsync], &[PromiseKept, NoReuseUnderRight, NoWrongBytes], 200)
+        }
+        Mutant::WindowUnquar => hunt(&[Async, LeaderAsync], &[NoReuseUnderRight, NoWrongBytes], 200),
+        // Rare by chance: lossy failovers of a master alone hold the rules.
+        Mutant::QuarNotLogged | Mutant::VacatedForgot => return Err("src/kernel/src/master/window_tests.rs"),
     })
 }
 

@@ -7,7 +7,7 @@ use standfast_kernel::node::{Happening, NodeAction, NodeEvent, RoleChange};
 use standfast_kernel::oplog::OpType;
 use standfast_kernel::replication::Gate;
 use standfast_kernel::supervisor::Role;
-use standfast_kernel::types::{HomeId, KeyHash, LogPos, Seq, scoped_key};
+use standfast_kernel::types::{AckMode, HomeId, KeyHash, LogPos, Seq, scoped_key};
 
 use crate::client::{Answer, Reply, Req, key_number};
 use crate::counters::Count;
@@ -180,7 +180,7 @@ impl World {
             self.counters.hit(Count::LedByHandOver);
         }
         self.promises.forget_lost(&log);
-        if self.params.ack == standfast_kernel::types::AckMode::Async && change.kind != "switchover" {
+        if self.params.ack == AckMode::Async && change.kind != "switchover" {
             self.calls.lossy_term(change.epoch, crate::invariants::Ask::Rollback, self.params.keys);
         }
         crate::invariants::audit(process.node.store(), i)?;
@@ -264,6 +264,7 @@ impl World {
                 OpType::SegmentGone => self.counters.hit(Count::SegmentGoneLogged),
                 OpType::Purge => self.counters.hit(Count::PurgeLogged),
                 OpType::HoldEnd => self.counters.hit(Count::HoldEndLogged),
+                OpType::Grant => self.counters.hit(Count::GrantLogged),
                 _ => {}
             }
         }
@@ -303,10 +304,15 @@ impl World {
         let (home, saw) = positions(process, &req.request, &executed.response);
         let epoch = master.epoch();
         self.note(At::Node(i), || format!("{} of client {}", req.request.name(), req.client));
+        // Bytes of a window: the write itself may be lost, and nobody is given them then.
+        let early = executed.bytes_depend_on > Seq::FIRST && executed.bytes_depend_on < executed.depends_on;
+        let byte_critical = hands_out_bytes(&executed.response) && !early;
+        if early && gate.ack == AckMode::Async && executed.bytes_depend_on <= gate.commit {
+            self.counters.hit(Count::HandedOutEarly);
+        }
         let Some(process) = &mut self.hosts[i].process else { return Ok(()) };
-        let byte_critical = hands_out_bytes(&executed.response);
         let waiting = Waiting { req, response: executed.response, epoch, saw, home, byte_critical };
-        process.pending.add(executed.depends_on, executed.byte_critical, waiting);
+        process.pending.add(executed.depends_on, executed.bytes_depend_on, waiting);
         self.release(i)
     }
 

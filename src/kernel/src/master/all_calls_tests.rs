@@ -207,7 +207,8 @@ impl History {
         let tasks = TaskRules { ended_max: 1, pending_timeout, ..TaskRules::DEFAULT };
         let eviction = EvictionRules { ratio: 0.2, high_watermark: 0.8, soft_pinned: true };
         let times = MasterTimes { eviction, tasks, ..TIMES };
-        let config = MasterConfig { clients: CLIENTS, metadata_cleanup: true, ..times.into() };
+        let windows = Some(WindowRules { share: 4, every_min: 3, ..WindowRules::default() });
+        let config = MasterConfig { clients: CLIENTS, metadata_cleanup: true, windows, ..times.into() };
         let store = Arc::new(MetadataStore::new(&"test".parse().expect("a name")));
         let log = OpLogManager::new(LogLimits::default());
         let start =
@@ -386,7 +387,7 @@ fn entries_of_another_history_change_nothing_where_they_do_not_fit() {
         let bytes = other.b.entries_since(Seq::FIRST);
         for entry in split_entries(&bytes) {
             let mut entry = decode(entry.expect("whole")).expect("own bytes");
-            if matches!(entry.op.kind(), OpType::PutStart | OpType::TransferStart) {
+            if matches!(entry.op.kind(), OpType::PutStart | OpType::TransferStart | OpType::Grant) {
                 continue;
             }
             entry.pos = LogPos { epoch: Epoch(1_000), seq: tail + entry.pos.seq };

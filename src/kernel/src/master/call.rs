@@ -13,7 +13,8 @@ use crate::oplog::codec::Prepared;
 use crate::oplog::{LimboKind, Op, Release};
 use crate::store::{Object, Replica, SegmentTable, Shard, apply_to_segments};
 use crate::types::{
-    CopyId, Epoch, Instant, KeyHash, LogPos, ReplicaStatus, Seq, SeqRuns, WallTime, limits, scoped_key,
+    CopyId, Epoch, Instant, KeyHash, LogPos, MountUid, ReplicaStatus, Seq, SeqRuns, WallTime, limits,
+    scoped_key,
 };
 
 /// One request on its way.
@@ -25,6 +26,10 @@ pub(super) struct Call<'m> {
     pub(super) depends_on: Seq,
     /// The answer hands out or moves bytes (PROTOCOL A6).
     pub(super) byte_critical: bool,
+    /// Exclusive: the same, and this must be committed first. No more than `depends_on`.
+    pub(super) bytes_depend_on: Seq,
+    /// Mounts whose windows are half used.
+    pub(super) low: SmallVec<[MountUid; 1]>,
     pub(super) entries: SeqRuns,
 }
 
@@ -33,7 +38,16 @@ pub(super) type Scoped = SmallVec<[u8; 128]>;
 
 impl<'m> Call<'m> {
     pub(super) fn new(master: &'m Master, now: Instant, wall: WallTime) -> Self {
-        Self { master, now, wall, depends_on: Seq::FIRST, byte_critical: false, entries: SeqRuns::default() }
+        Self {
+            master,
+            now,
+            wall,
+            depends_on: Seq::FIRST,
+            byte_critical: false,
+            bytes_depend_on: Seq::FIRST,
+            low: SmallVec::new(),
+            entries: SeqRuns::default(),
+        }
     }
 
     pub(super) fn depend(&mut self, mark: Seq) {
@@ -73,7 +87,11 @@ impl Master {
 
     /// Appends one entry; the caller holds its home's write lock.
     pub(super) fn append(&self, wall: WallTime, place: KeyHash, op: &Op<'_>) -> LogPos {
-        self.log.append(self.epoch, Prepared::new(self.epoch, wall, place, op))
+        let pos = self.log.append(self.epoch, Prepared::new(self.epoch, wall, place, op));
+        if let Some(windows) = &self.windows {
+            windows.vacated().note(op, place.map, pos);
+        }
+        pos
     }
 
     /// Appends and applies an op that frees bytes or moves none. The allocator

@@ -3,7 +3,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::{EvictionRules, TaskRules};
+use super::{EvictionRules, TaskRules, WindowRules};
 use crate::api::StorageConfig;
 use crate::types::BadValue;
 
@@ -134,6 +134,9 @@ pub struct MasterConfig {
     pub storage: StorageConfig,
     /// Whether the transfer metadata of a lender's segments goes when the lender is expired.
     pub metadata_cleanup: bool,
+    /// What writes may be told of before a standby knows of them. `None`: nothing. A node in
+    /// sync mode makes it none.
+    pub windows: Option<WindowRules>,
 }
 
 impl From<MasterTimes> for MasterConfig {

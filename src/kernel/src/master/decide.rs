@@ -14,8 +14,10 @@ impl Master {
     pub fn execute(&self, now: Instant, wall: WallTime, request: &Request) -> Executed {
         let mut call = Call::new(self, now, wall);
         let response = refuse_large(request).unwrap_or_else(|| call.decide(request));
-        let Call { depends_on, byte_critical, entries, .. } = call;
-        Executed { response, depends_on, byte_critical, appended: !entries.is_empty(), entries }
+        call.widen();
+        let Call { depends_on, bytes_depend_on, byte_critical, entries, .. } = call;
+        let bytes_depend_on = if byte_critical { depends_on } else { bytes_depend_on };
+        Executed { response, depends_on, bytes_depend_on, appended: !entries.is_empty(), entries }
     }
 }
 

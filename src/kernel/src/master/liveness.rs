@@ -31,6 +31,7 @@ enum Timer {
     Expire(ClientId),
     Unmount(MountUid),
     EndHold(MountUid),
+    EndQuarantine(MountUid),
 }
 
 impl Master {
@@ -70,8 +71,10 @@ impl Master {
         let held = table.mounts().filter(|m| m.held);
         let holds = held.map(|m| (self.hold_end_at(m.hold_due()), Timer::EndHold(m.uid)));
         let departed = table.departed().map(|d| (self.hold_end_at(d.due()), Timer::EndHold(d.uid)));
+        let granted = |(uid, g)| Some((self.quarantine_end_of(g)?, Timer::EndQuarantine(uid)));
+        let quarantines = table.grants().all().filter_map(granted);
         let (mut due, mut next) = (Vec::new(), Instant::MAX);
-        for (at, timer) in clients.chain(grace).chain(holds).chain(departed) {
+        for (at, timer) in clients.chain(grace).chain(holds).chain(departed).chain(quarantines) {
             if at <= now && due.len() < limits::TABLE_OPS_PER_STEP {
                 due.push(timer);
             } else {
@@ -102,6 +105,14 @@ impl Master {
                 let over = table.hold_due(uid).is_some_and(|due| self.hold_end_at(due) <= now);
                 if over {
                     self.log_to_table(wall, table, &Op::HoldEnd { mount: uid });
+                }
+                over
+            }
+            Timer::EndQuarantine(uid) => {
+                let end = table.grants().of(uid).and_then(|g| self.quarantine_end_of(g));
+                let over = end.is_some_and(|end| end <= now);
+                if over {
+                    self.end_quarantine(wall, table, uid);
                 }
                 over
             }

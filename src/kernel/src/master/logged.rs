@@ -15,7 +15,7 @@ macro_rules! starting {
 }
 
 /// The entries that a request may log, in the order in which it may log them.
-/// A refused request logs nothing, or only what clears the dead away.
+/// A refused request logs nothing, or only what clears the dead away and makes room.
 #[must_use]
 pub fn logged_by(request: RequestKind) -> &'static [OpType] {
     use OpType::{
@@ -29,8 +29,8 @@ pub fn logged_by(request: RequestKind) -> &'static [OpType] {
         RequestKind::UnmountSegment => &[SegmentGone],
         RequestKind::GracefulUnmountSegment => &[GracefulUnmount],
         // It replaces what only lenders hold that are away (R12).
-        RequestKind::PutStart => starting!(Remove, PutStart),
-        RequestKind::UpsertStart => starting!(Remove, UpsertInPlace, PutStart),
+        RequestKind::PutStart => starting!(Remove, PutStart, Grant),
+        RequestKind::UpsertStart => starting!(Remove, UpsertInPlace, PutStart, Grant),
         RequestKind::PutEnd => &[Purge, Resolve, PutEnd],
         RequestKind::PutRevoke => &[Purge, Resolve, OpType::Abandon, OpType::Preempt, PutRevoke],
         RequestKind::Remove => &[Purge, Remove],
@@ -65,6 +65,7 @@ pub const MAINTENANCE: &[OpType] = &[
     OpType::MetadataRemove,
     OpType::ClientExpired,
     OpType::HoldEnd,
+    OpType::Grant,
     OpType::Purge,
     OpType::Free,
     OpType::Resolve,
@@ -90,6 +91,9 @@ fn effect(op: OpType) -> (&'static str, &'static str) {
         OpType::ClientExpired => (TABLE, "the client and all its mounts are gone"),
         OpType::GracefulUnmount => (TABLE, "nothing more is placed in the mount; its grace is recorded"),
         OpType::HoldEnd => (TABLE, "a held mount may be used; a departed one is forgotten"),
+        OpType::Grant => {
+            (TABLE, "which free bytes may be handed out before it is committed to whom; what may have been")
+        }
         OpType::PutStart => {
             (OBJECT, "the object exists, unfinished, and owns its regions; it joins its group")
         }

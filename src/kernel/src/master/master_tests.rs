@@ -363,6 +363,8 @@ mod task_queue;
 mod transfers;
 #[path = "upsert_tests.rs"]
 mod upsert;
+#[path = "window_tests.rs"]
+mod windows;
 
 #[test]
 fn bad_input_is_refused_and_changes_nothing() {
@@ -508,7 +510,8 @@ fn answers_depend_on_what_they_saw() {
     let b = bench(1);
     let check = |request: Request, want: u64, critical: bool| {
         let done = b.run(&request);
-        assert_eq!((done.depends_on, done.byte_critical), (Seq(want), critical), "{request:?}");
+        let bytes = if critical { Seq(want) } else { Seq::FIRST };
+        assert_eq!((done.depends_on, done.bytes_depend_on), (Seq(want), bytes), "{request:?}");
     };
     let one = ReplicateConfig::default;
     assert_eq!(b.log.tail(), Seq(3));

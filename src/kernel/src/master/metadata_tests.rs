@@ -47,9 +47,10 @@ fn a_value_is_told_replaced_and_taken_back() {
 fn a_change_waits_for_the_in_sync_set_in_async_mode_too() {
     let b = bench(0);
     let key = || Bytes::from_static(RAM.as_bytes());
-    assert!(b.run(&Request::PutMetadata { key: key(), value: "x".into() }).byte_critical);
-    assert!(!b.run(&Request::GetMetadata { key: key() }).byte_critical);
-    assert!(b.run(&Request::RemoveMetadata { key: key() }).byte_critical);
+    let waits = |r: &Request| b.run(r).bytes_depend_on == b.log.tail();
+    assert!(waits(&Request::PutMetadata { key: key(), value: "x".into() }));
+    assert!(!waits(&Request::GetMetadata { key: key() }));
+    assert!(waits(&Request::RemoveMetadata { key: key() }));
 }
 
 #[test]

@@ -30,11 +30,13 @@ mod task_payload;
 mod transfer;
 mod unmount;
 mod upsert;
+mod window;
 
 pub use config::{ClientTimes, MasterConfig, MasterTimes, Placement};
 pub use evict::{Evictability, EvictionRules, EvictionStats};
 pub use logged::{MAINTENANCE, logged_by, oplog_table};
 pub use task::TaskRules;
+pub use window::WindowRules;
 
 use crate::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use std::sync::Arc;
@@ -55,9 +57,9 @@ pub struct Executed {
     pub response: Response,
     /// Exclusive: everything before it must be committed.
     pub depends_on: Seq,
-    /// True when the answer hands out or moves bytes: it waits for the in-sync
-    /// set even in async mode (PROTOCOL A6).
-    pub byte_critical: bool,
+    /// Exclusive: everything before it must be committed even in async mode, because the
+    /// answer hands out or moves bytes (PROTOCOL A6). [`Seq::FIRST`] where it does not.
+    pub bytes_depend_on: Seq,
     /// True when entries were appended.
     pub appended: bool,
     /// Which.
@@ -76,6 +78,8 @@ pub struct Master {
     placement: Placement,
     storage: StorageConfig,
     metadata_cleanup: bool,
+    /// In async mode.
+    windows: Option<window::Windows>,
     /// When it began to decide.
     since: Instant,
     /// Until then every inherited object counts as leased (PROTOCOL A3).
@@ -118,7 +122,7 @@ impl Master {
         config: impl Into<MasterConfig>,
         start: &MasterStart,
     ) -> Self {
-        let MasterConfig { times, clients, placement, storage, metadata_cleanup } = config.into();
+        let MasterConfig { times, clients, placement, storage, metadata_cleanup, windows } = config.into();
         let hold_until = if mutant!(NoHold) { start.since } else { start.hold_until };
         Self {
             epoch: start.epoch,
@@ -129,6 +133,7 @@ impl Master {
             placement,
             storage,
             metadata_cleanup,
+            windows: windows.map(window::Windows::new),
             since: start.since,
             hold_until,
             rng: AtomicU64::new(start.seed),

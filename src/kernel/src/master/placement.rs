@@ -5,10 +5,11 @@ use std::cmp::Reverse;
 
 use smallvec::SmallVec;
 
+use super::window::{self, OfMounts};
 use super::{Master, Placement};
 use crate::api::ReplicateConfig;
 use crate::store::{Allocators, OffsetAllocator, Pool, SegmentTable};
-use crate::types::{ClientId, Instant, Region, limits};
+use crate::types::{ClientId, Instant, MountUid, Region, Seq, limits};
 
 /// What is to be placed.
 #[derive(Debug, Clone, Copy)]
@@ -24,6 +25,15 @@ pub(super) struct Wish<'a> {
     pub(super) now: Instant,
 }
 
+/// What was placed.
+pub(super) struct Placed {
+    pub(super) regions: SmallVec<[Region; 1]>,
+    /// All of it is of windows, and may be told of once everything before is committed.
+    pub(super) safe_from: Option<Seq>,
+    /// Mounts whose windows are half used.
+    pub(super) low: SmallVec<[MountUid; 1]>,
+}
+
 /// Replicas placed so far, each on another segment name.
 struct Placing<'a> {
     table: &'a SegmentTable,
@@ -31,24 +41,26 @@ struct Placing<'a> {
     reserved: u64,
     wanted: usize,
     random: u64,
-    regions: SmallVec<[Region; 1]>,
+    /// In async mode.
+    windows: Option<&'a mut OfMounts>,
+    placed: Placed,
     used: SmallVec<[&'a str; 4]>,
 }
 
 impl Master {
     /// Places up to `replica_num` replicas: preferred names in order, then as
     /// configured. Best effort: empty only when nothing could be placed. Changes
-    /// nothing but notes on the mounts that something in them is handed out.
-    pub(super) fn place(
-        &self,
-        table: &SegmentTable,
-        allocators: &Allocators,
-        wish: &Wish<'_>,
-    ) -> SmallVec<[Region; 1]> {
-        let Some(reserved) = OffsetAllocator::reserved_for(wish.size) else { return SmallVec::new() };
-        let (regions, used) = (SmallVec::new(), SmallVec::new());
+    /// nothing but notes on the mounts that something in them is handed out, and
+    /// windows: what is placed is to be logged.
+    pub(super) fn place(&self, table: &SegmentTable, allocators: &Allocators, wish: &Wish<'_>) -> Placed {
+        let mut windows = self.windows.as_ref().map(|w| w.of_mounts().lock());
+        let windows = windows.as_deref_mut();
+        let safe_from = windows.is_some().then_some(Seq::FIRST);
+        let placed = Placed { regions: SmallVec::new(), safe_from, low: SmallVec::new() };
+        let Some(reserved) = OffsetAllocator::reserved_for(wish.size) else { return placed };
         let (wanted, random) = (wish.config.replica_num as usize, self.random());
-        let mut placing = Placing { table, allocators, reserved, wanted, random, regions, used };
+        let used = SmallVec::new();
+        let mut placing = Placing { table, allocators, reserved, wanted, random, windows, placed, used };
         placing.preferred(wish.config.preferred());
         match self.placement {
             // What is to be together begins near its writer.
@@ -58,12 +70,12 @@ impl Master {
             Placement::LocalFirst => placing.near(wish),
         }
         placing.walk();
-        for region in &placing.regions {
+        for region in &placing.placed.regions {
             if let Some(mount) = table.mount(region.mount) {
                 mount.hand_out(wish.now);
             }
         }
-        placing.regions
+        placing.placed
     }
 
     /// Places one replica on a segment name: its mounts in turn from a random
@@ -81,7 +93,7 @@ impl Master {
         let n = pool.mounts().len();
         let turn = (self.random() % n as u64) as usize;
         let region = pool.mounts().cycle().skip(turn).take(n).find_map(|mount| {
-            let offset = allocators.get(mount)?.find(reserved)?;
+            let offset = allocators.get(mount)?.free().find(reserved)?;
             Some(Region { mount, offset, reserved })
         })?;
         table.mount(region.mount)?.hand_out(now);
@@ -100,7 +112,7 @@ impl Master {
 
 impl<'a> Placing<'a> {
     fn missing(&self) -> usize {
-        self.wanted - self.regions.len()
+        self.wanted - self.placed.regions.len()
     }
 
     /// Tries one name: its mounts from a random one on.
@@ -110,14 +122,25 @@ impl<'a> Placing<'a> {
         }
         let n = pool.mounts().len();
         let turn = (self.random % n as u64) as usize;
-        let found = pool.mounts().cycle().skip(turn).take(n).find_map(|mount| {
-            let offset = self.allocators.get(mount)?.find(self.reserved)?;
-            Some(Region { mount, offset, reserved: self.reserved })
-        });
-        if let Some(region) = found {
-            self.regions.push(region);
+        let region = pool.mounts().cycle().skip(turn).take(n).find_map(|mount| self.region_in(mount));
+        if let Some(region) = region {
+            self.placed.regions.push(region);
             self.used.push(&pool.name);
         }
+    }
+
+    /// A region of the mount's window, else any.
+    fn region_in(&mut self, mount: MountUid) -> Option<Region> {
+        let (space, reserved) = (self.allocators.get(mount)?, self.reserved);
+        let windows = self.windows.as_deref_mut();
+        let early =
+            windows.and_then(|w| window::take(w, &mut self.placed.low, (mount, space.size()), reserved));
+        let (offset, safe_from) = match early {
+            Some((offset, from)) => (offset, self.placed.safe_from.map(|f| f.max(from))),
+            None => (space.free().find(reserved)?, None),
+        };
+        self.placed.safe_from = safe_from;
+        Some(Region { mount, offset, reserved })
     }
 
     fn preferred(&mut self, names: &[String]) {

@@ -12,7 +12,7 @@ use super::placement::Wish;
 use crate::api::{PutItem, Refusal, ReplicaDescriptors, ReplicateConfig};
 use crate::oplog::{LimboKind, Op, Release};
 use crate::store::{Homes, Object, SegmentTable};
-use crate::types::{ClientId, Instant, Traits};
+use crate::types::{ClientId, Instant, KeyHash, LogPos, Seq, Traits};
 
 /// Where to write, or why not.
 type Started = Result<ReplicaDescriptors, Refusal>;
@@ -119,7 +119,9 @@ impl Call<'_> {
         let master = self.master;
         let mut allocators = master.store.allocators().lock();
         let wish = Wish { config, size, writer: client, spread: homes.own.map, now: self.now };
-        let regions = master.place(table, &allocators, &wish);
+        let placed = master.place(table, &allocators, &wish);
+        self.low.extend(placed.low);
+        let regions = placed.regions;
         if regions.is_empty() {
             self.need_eviction(table, config.replica_num);
             // Decided on every allocator, hence on the whole log (PROTOCOL G7).
@@ -135,7 +137,7 @@ impl Call<'_> {
             group: group.unwrap_or(from.group.as_deref().unwrap_or_default()),
         };
         let (place, op) = (homes.target, Op::PutStart { key, client, size, regions, traits });
-        let shard = homes.shard(place);
+        let (own, shard) = (homes.own, homes.shard(place));
         let pos = master.append(self.wall, place, &op);
         let applied = shard
             .apply(pos, place.name(), &op)
@@ -143,11 +145,21 @@ impl Call<'_> {
         invariant!(applied.is_ok(), "a placed write did not apply: {applied:?} {op:?}");
         drop(allocators);
         self.wrote(pos);
-        self.byte_critical |= !mutant!(AsyncPutStartNoCommit);
+        if !mutant!(AsyncPutStartNoCommit) {
+            self.hand_out_from(placed.safe_from, own, pos);
+        }
         let Some(object) = shard.get(place, key) else { return Err(Refusal::ObjectNotFound) };
         object.begin(self.now);
         object.pin_until(pinned_until);
         Ok(describe(table, object, |_| true))
+    }
+
+    /// Notes what must be committed before the answer leaves: the write itself, unless all
+    /// its bytes are of windows. Then that they are, and that the key was free (PROTOCOL A6).
+    fn hand_out_from(&mut self, safe_from: Option<Seq>, own: KeyHash, pos: LogPos) {
+        let windows = self.master.windows.as_ref();
+        let early = windows.zip(safe_from).map(|(w, from)| from.max(w.vacated().of(own.map)));
+        self.bytes_depend_on = self.bytes_depend_on.max(early.unwrap_or(pos.end()));
     }
 
     /// An unfinished write may be taken over after a while, and at once when

@@ -312,9 +312,9 @@ fn handing_out_bytes_is_byte_critical_and_positions_are_those_read() {
     let (source, targets) = ("host-1".to_owned(), vec!["host-2".to_owned()]);
     let copy = Request::CopyStart { client: A, key: key("k"), source, targets };
     let done = b.run(&copy);
-    assert!(done.byte_critical && done.depends_on == b.log.tail());
+    assert!(done.bytes_depend_on == done.depends_on && done.depends_on == b.log.tail());
     let again = b.run(&copy);
-    assert!(!again.byte_critical && again.depends_on == done.depends_on);
+    assert!(again.bytes_depend_on == Seq::FIRST && again.depends_on == done.depends_on);
     b.put("j", 8);
     let end = b.run(&Request::CopyEnd { client: B, key: key("k") });
     assert_eq!(end.depends_on, done.depends_on, "not on what happened elsewhere");

@@ -35,7 +35,7 @@ use crate::store::MetadataStore;
 use crate::supervisor::{
     CallId, Cause, Leadership, LeadershipConfig, LeadershipEvent, Reason, Role, Verdict,
 };
-use crate::types::{ConnId, CopyId, Epoch, Instant, NodeId, WallTime};
+use crate::types::{AckMode, ConnId, CopyId, Epoch, Instant, NodeId, WallTime};
 use lead::TermStart;
 use operate::Switching;
 use role_state::{Candidate, RoleState};
@@ -312,8 +312,9 @@ impl Node {
         let sabotage = self.config.sabotage;
         let start = crate::master::MasterStart { epoch, since: now, hold_until, seed, sabotage };
         let (store, log) = (Arc::clone(&self.store), self.log.clone());
-        let master =
-            Arc::new(Master::new(Arc::clone(&store), log.clone(), self.config.master.clone(), &start));
+        let mut config = self.config.master.clone();
+        config.windows = config.windows.filter(|_| self.config.replication.ack == AckMode::Async);
+        let master = Arc::new(Master::new(Arc::clone(&store), log.clone(), config, &start));
         let start = crate::replication::PrimaryStart { epoch, serve_at, now, keeping };
         let (me, replication) = (self.config.me.clone(), self.config.replication.clone());
         let primary = Primary::new(me, replication, store, log, start);

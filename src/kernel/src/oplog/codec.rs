@@ -25,8 +25,8 @@ use smallvec::SmallVec;
 use super::op::{LimboKind, Op, OpType, Release};
 use super::{metadata_codec, task_codec};
 use crate::types::{
-    ClientId, CopyId, Epoch, HomeId, KeyHash, LogPos, MountUid, Region, SegmentId, SegmentSpec, Seq, Uuid,
-    WallTime, limits,
+    ByteRange, ClientId, CopyId, Epoch, HomeId, KeyHash, LogPos, MountUid, Region, SegmentId, SegmentSpec,
+    Seq, Uuid, WallTime, limits,
 };
 
 /// Version of the layout above.
@@ -174,6 +174,11 @@ fn encode_body(op: &Op<'_>, out: &mut Vec<u8>) {
             put_pos(out, mount.0);
             out.extend_from_slice(&grace_ms.to_le_bytes());
         }
+        Op::Grant { mount, open, quarantined } => {
+            put_pos(out, mount.0);
+            put_ranges(out, open);
+            put_ranges(out, quarantined);
+        }
         Op::PutStart { key, client, size, regions, traits } => {
             put_bytes(out, key);
             put_uuid(out, client.0);
@@ -278,6 +283,14 @@ fn put_regions(out: &mut Vec<u8>, regions: &[Region]) {
         put_pos(out, r.mount.0);
         out.extend_from_slice(&r.offset.to_le_bytes());
         out.extend_from_slice(&r.reserved.to_le_bytes());
+    }
+}
+
+pub(crate) fn put_ranges(out: &mut Vec<u8>, ranges: &[ByteRange]) {
+    out.extend_from_slice(&(ranges.len() as u16).to_le_bytes());
+    for range in ranges {
+        out.extend_from_slice(&range.offset.to_le_bytes());
+        out.extend_from_slice(&range.len.to_le_bytes());
     }
 }
 
@@ -407,6 +420,7 @@ fn decode_body<'a>(kind: OpType, r: &mut Reader<'a>) -> Result<Op<'a>, DecodeErr
         },
         OpType::SegmentGone => Op::SegmentGone { mount: r.mount()? },
         OpType::HoldEnd => Op::HoldEnd { mount: r.mount()? },
+        OpType::Grant => Op::Grant { mount: r.mount()?, open: r.ranges()?, quarantined: r.ranges()? },
         OpType::ClientOk => Op::ClientOk {
             client: ClientId(r.uuid("client")?),
             host: Cow::Borrowed(r.text("host", limits::ENDPOINT_BYTES_MAX)?),
@@ -577,6 +591,15 @@ impl<'a> Reader<'a> {
 
     pub(crate) fn mount(&mut self) -> Result<MountUid, DecodeError> {
         Ok(MountUid(self.pos("mount")?))
+    }
+
+    pub(crate) fn ranges(&mut self) -> Result<Vec<ByteRange>, DecodeError> {
+        let n = self.u16("number of ranges")?;
+        if usize::from(n) > limits::GRANT_RANGES_MAX {
+            let (field, expected) = ("number of ranges", "at most 960");
+            return Err(DecodeError::Field { field, value: u64::from(n), expected });
+        }
+        (0..n).map(|_| Ok(ByteRange { offset: self.u64("offset")?, len: self.u64("length")? })).collect()
     }
 
     pub(crate) fn bytes_up_to(&mut self, max: usize, field: &'static str) -> Result<&'a [u8], DecodeError> {

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 use smallvec::smallvec;
 
 use super::*;
-use crate::types::{DataType, TaskId, TaskStatus, Traits, TransferKind};
+use crate::types::{ByteRange, DataType, TaskId, TaskStatus, Traits, TransferKind};
 
 fn encode(epoch: u64, seq: u64, op: &Op<'_>) -> Vec<u8> {
     let mut out = Vec::new();
@@ -74,6 +74,11 @@ fn samples() -> Vec<Op<'static>> {
         Op::ClientExpired { client },
         Op::GracefulUnmount { mount, grace_ms: 30_000 },
         Op::HoldEnd { mount },
+        Op::Grant {
+            mount,
+            open: vec![ByteRange { offset: 64, len: 192 }],
+            quarantined: vec![ByteRange { offset: 0, len: 64 }, ByteRange { offset: 512, len: 8 }],
+        },
         Op::Purge { shard: 1023, mount, objects: vec![9] },
         Op::Evict { key: b"default\0k", release: Release::Now },
         Op::Discard { key: b"default\0k", release: Release::Now },

@@ -6,8 +6,8 @@ use std::borrow::Cow;
 use smallvec::SmallVec;
 
 use crate::types::{
-    ClientId, CopyId, HomeId, KeyHash, LogPos, MountUid, Region, SegmentSpec, Seq, TaskId, TaskStatus,
-    Traits, TransferKind, WallTime,
+    ByteRange, ClientId, CopyId, HomeId, KeyHash, LogPos, MountUid, Region, SegmentSpec, Seq, TaskId,
+    TaskStatus, Traits, TransferKind, WallTime,
 };
 
 /// Why a region waits before it may be used again (PROTOCOL A1).
@@ -80,6 +80,17 @@ pub enum Op<'a> {
     HoldEnd {
         /// The mount.
         mount: MountUid,
+    },
+    /// Replaces what is recorded of a mount's free bytes: those that a primary may hand
+    /// out before a standby knows to whom, and those that an earlier one may have (PROTOCOL
+    /// A6). With neither, nothing is recorded any more. Home: segment table.
+    Grant {
+        /// The mount.
+        mount: MountUid,
+        /// What this primary hands out from; nobody owns any of it.
+        open: Vec<ByteRange>,
+        /// What nobody hands out from: writers of an earlier primary may be in there.
+        quarantined: Vec<ByteRange>,
     },
     /// A write begins: the object exists, in flight, and owns these regions.
     PutStart {
@@ -299,6 +310,8 @@ pub enum OpType {
     GracefulUnmount = 6,
     /// [`Op::HoldEnd`]
     HoldEnd = 7,
+    /// [`Op::Grant`]
+    Grant = 8,
     /// [`Op::PutStart`]
     PutStart = 16,
     /// [`Op::PutEnd`]
@@ -349,7 +362,7 @@ pub enum OpType {
 
 impl OpType {
     /// All kinds.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 31] = [
         Self::TermStart,
         Self::MountSegment,
         Self::SegmentGone,
@@ -357,6 +370,7 @@ impl OpType {
         Self::ClientExpired,
         Self::GracefulUnmount,
         Self::HoldEnd,
+        Self::Grant,
         Self::PutStart,
         Self::PutEnd,
         Self::Remove,
@@ -399,6 +413,7 @@ impl OpType {
             Self::ClientExpired => "CLIENT_EXPIRED",
             Self::GracefulUnmount => "GRACEFUL_UNMOUNT",
             Self::HoldEnd => "HOLD_END",
+            Self::Grant => "GRANT",
             Self::PutStart => "PUT_START",
             Self::PutEnd => "PUT_END",
             Self::Remove => "REMOVE",
@@ -438,6 +453,7 @@ impl Op<'_> {
             Self::ClientExpired { .. } => OpType::ClientExpired,
             Self::GracefulUnmount { .. } => OpType::GracefulUnmount,
             Self::HoldEnd { .. } => OpType::HoldEnd,
+            Self::Grant { .. } => OpType::Grant,
             Self::PutStart { .. } => OpType::PutStart,
             Self::PutEnd { .. } => OpType::PutEnd,
             Self::Remove { .. } => OpType::Remove,
@@ -484,6 +500,7 @@ impl Op<'_> {
             | Self::ClientExpired { .. }
             | Self::GracefulUnmount { .. }
             | Self::HoldEnd { .. }
+            | Self::Grant { .. }
             | Self::PutStart { .. }
             | Self::PutEnd { .. }
             | Self::Remove { .. }
@@ -541,6 +558,7 @@ impl Op<'_> {
             | Self::ClientExpired { .. }
             | Self::GracefulUnmount { .. }
             | Self::HoldEnd { .. }
+            | Self::Grant { .. }
             | Self::Free { .. }
             | Self::Clear { .. }
             | Self::Purge { .. }
@@ -576,6 +594,7 @@ impl Op<'_> {
             | Self::ClientExpired { .. }
             | Self::GracefulUnmount { .. }
             | Self::HoldEnd { .. }
+            | Self::Grant { .. }
             | Self::Purge { .. }
             | Self::PutStart { .. }
             | Self::Free { .. }

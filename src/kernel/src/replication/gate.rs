@@ -83,20 +83,22 @@ impl Gate {
             .then_some("an in-sync standby lacks as much as a failover may lose; `standfast status` names it")
     }
 
-    /// The exclusive mark up to which replies may leave, given the log's tail.
+    /// The exclusive mark up to which replies may leave that hand out no bytes, given the log's tail.
     #[must_use]
-    pub fn commit_for(&self, byte_critical: bool, tail: Seq) -> Seq {
+    pub fn commit_for(&self, tail: Seq) -> Seq {
         match self.ack {
             AckMode::Sync if mutant!(TailIsCommit) => tail,
-            AckMode::Async if !byte_critical => tail,
-            AckMode::Sync | AckMode::Async => self.commit,
+            AckMode::Async => tail,
+            AckMode::Sync => self.commit,
         }
     }
 
-    /// True when a reply that depends on everything before `depends_on` is safe.
+    /// True when a reply that depends on everything before `depends_on` is safe, and that hands out
+    /// or moves bytes by what is before `bytes_depend_on`. The latter is committed in either mode.
     #[must_use]
-    pub fn committed(&self, depends_on: Seq, byte_critical: bool, tail: Seq) -> bool {
-        depends_on <= self.commit_for(byte_critical, tail)
+    pub fn committed(&self, depends_on: Seq, bytes_depend_on: Seq, tail: Seq) -> bool {
+        let bytes = self.ack == AckMode::Sync || bytes_depend_on <= self.commit;
+        bytes && depends_on <= self.commit_for(tail)
     }
 }
 
@@ -139,14 +141,15 @@ mod tests {
     #[test]
     fn async_waits_only_for_what_moves_bytes() {
         let cases = [
-            (AckMode::Sync, false, false),
-            (AckMode::Sync, true, false),
-            (AckMode::Async, false, true),
-            (AckMode::Async, true, false),
+            (AckMode::Sync, 0, false),
+            (AckMode::Sync, 6, false),
+            (AckMode::Async, 0, true),
+            (AckMode::Async, 5, true),
+            (AckMode::Async, 6, false),
         ];
-        for (ack, critical, leaves) in cases {
-            assert_eq!(gate(ack).committed(Seq(6), critical, Seq(9)), leaves, "{ack} {critical}");
-            assert!(gate(ack).committed(Seq(5), critical, Seq(9)));
+        for (ack, bytes, leaves) in cases {
+            assert_eq!(gate(ack).committed(Seq(6), Seq(bytes), Seq(9)), leaves, "{ack} {bytes}");
+            assert!(gate(ack).committed(Seq(5), Seq(bytes.min(5)), Seq(9)));
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::types::{Instant, Seq};
 /// Replies ordered by the position that they depend on.
 #[derive(Debug)]
 pub struct PendingReplies<T> {
-    waiting: BTreeMap<(Seq, u64), (bool, T)>,
+    waiting: BTreeMap<(Seq, u64), (Seq, T)>,
     next: u64,
 }
 
@@ -20,8 +20,8 @@ impl<T> Default for PendingReplies<T> {
 
 impl<T> PendingReplies<T> {
     /// Keeps a reply until [`release`](Self::release) lets it go.
-    pub fn add(&mut self, depends_on: Seq, byte_critical: bool, reply: T) {
-        self.waiting.insert((depends_on, self.next), (byte_critical, reply));
+    pub fn add(&mut self, depends_on: Seq, bytes_depend_on: Seq, reply: T) {
+        self.waiting.insert((depends_on, self.next), (bytes_depend_on, reply));
         self.next += 1;
     }
 
@@ -31,15 +31,14 @@ impl<T> PendingReplies<T> {
         if self.waiting.is_empty() || !gate.may_answer(now) {
             return Vec::new();
         }
-        let upto = gate.commit_for(false, tail);
-        let all_upto = gate.commit_for(true, tail);
+        let upto = gate.commit_for(tail);
         let rest = self.waiting.split_off(&(Seq(upto.0 + 1), 0));
         let mut out = Vec::new();
-        for ((seq, n), (critical, reply)) in std::mem::replace(&mut self.waiting, rest) {
-            if critical && seq > all_upto {
-                self.waiting.insert((seq, n), (critical, reply));
-            } else {
+        for ((seq, n), (bytes, reply)) in std::mem::replace(&mut self.waiting, rest) {
+            if gate.committed(seq, bytes, tail) {
                 out.push(reply);
+            } else {
+                self.waiting.insert((seq, n), (bytes, reply));
             }
         }
         out

@@ -19,7 +19,8 @@ fn waiting(replies: &[(u64, bool)]) -> PendingReplies<String> {
     let mut pending = PendingReplies::default();
     for (i, (depends_on, critical)) in replies.iter().enumerate() {
         let mark = if *critical { "!" } else { "" };
-        pending.add(Seq(*depends_on), *critical, format!("{depends_on}{mark}#{i}"));
+        let bytes = Seq(if *critical { *depends_on } else { 0 });
+        pending.add(Seq(*depends_on), bytes, format!("{depends_on}{mark}#{i}"));
     }
     pending
 }

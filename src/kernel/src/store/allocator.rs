@@ -1,16 +1,13 @@
-//! Which bytes of each mount are free. Derived: a function of the regions that
-//! objects and limbo own, so no digest covers it.
+//! Which bytes of a mount may be allocated from.
 //!
 //! Two-level bins over *free* extents only; a live allocation costs nothing
 //! here, because the object knows its region.
 
-use std::collections::BTreeMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
 use hashbrown::HashMap;
 
-use super::Effect;
-use crate::types::{MountUid, Region};
+use crate::types::ByteRange;
 
 /// Bits of a bin's mantissa: eight bins between two powers of two.
 const MANTISSA_BITS: u32 = 3;
@@ -146,6 +143,30 @@ impl OffsetAllocator {
             a.insert(free_from, size - free_from);
         }
         Ok(a)
+    }
+
+    /// Only these are free, and stay apart although they touch.
+    #[must_use]
+    pub fn with_free(size: u64, free: &[ByteRange]) -> Self {
+        let mut a = Self { size, ..Self::new(0) };
+        free.iter().for_each(|r| a.insert(r.offset, r.len));
+        a
+    }
+
+    /// The largest free extents, at most `max` of them and `bytes` together: the front
+    /// of the last one.
+    #[must_use]
+    pub fn largest(&self, max: usize, mut bytes: u64) -> Vec<ByteRange> {
+        let mut found = Vec::new();
+        for id in self.bins.iter().rev().flatten() {
+            if found.len() == max || bytes == 0 {
+                break;
+            }
+            let Extent { start, len, .. } = self.extents[*id as usize];
+            found.push(ByteRange { offset: start, len: len.min(bytes) });
+            bytes -= len.min(bytes);
+        }
+        found
     }
 
     /// What is reserved for a value of `size` bytes: rounded up to a bin size,
@@ -330,82 +351,6 @@ impl OffsetAllocator {
             self.by_start.iter().map(|(s, id)| (*s, self.extents[*id as usize].len)).collect();
         all.sort_unstable();
         all
-    }
-}
-
-/// The allocators of all mounts, in mount order.
-#[derive(Debug, Default)]
-pub struct Allocators {
-    by_mount: BTreeMap<MountUid, OffsetAllocator>,
-}
-
-impl Allocators {
-    pub(super) fn of(by_mount: BTreeMap<MountUid, OffsetAllocator>) -> Self {
-        Self { by_mount }
-    }
-
-    /// The allocator of a mount.
-    #[must_use]
-    pub fn get(&self, uid: MountUid) -> Option<&OffsetAllocator> {
-        self.by_mount.get(&uid)
-    }
-
-    /// All of them, in mount order.
-    pub fn iter(&self) -> impl Iterator<Item = (MountUid, &OffsetAllocator)> {
-        self.by_mount.iter().map(|(uid, a)| (*uid, a))
-    }
-
-    /// Takes all these regions, or none.
-    ///
-    /// # Errors
-    /// When one of them is not free; nothing is changed then.
-    pub fn carve_all(&mut self, regions: &[Region]) -> Result<(), RegionError> {
-        for (i, r) in regions.iter().enumerate() {
-            let allocator = self.by_mount.get_mut(&r.mount).ok_or(RegionError::NoMount(r.mount.0));
-            if let Err(why) = allocator.and_then(|a| a.carve(r.offset, r.reserved)) {
-                self.release_all(&regions[..i]);
-                return Err(why);
-            }
-        }
-        Ok(())
-    }
-
-    /// Gives back what [`carve_all`](Self::carve_all) took.
-    pub fn release_all(&mut self, regions: &[Region]) {
-        for r in regions {
-            let given = self.by_mount.get_mut(&r.mount).map(|a| a.release(r.offset, r.reserved));
-            invariant!(given == Some(Ok(())), "a region that was just taken cannot be given back: {r:?}");
-        }
-    }
-
-    /// Carries out what an op says. What is freed on a dead mount is nobody's
-    /// any more (PROTOCOL K4).
-    ///
-    /// # Errors
-    /// When a region does not fit; earlier effects of the op stay.
-    pub fn perform(&mut self, effects: &[Effect]) -> Result<(), RegionError> {
-        for effect in effects {
-            match effect {
-                Effect::Open(uid, size) => {
-                    self.by_mount.insert(*uid, OffsetAllocator::new(*size));
-                }
-                Effect::Close(uid) => {
-                    self.by_mount.remove(uid);
-                }
-                Effect::Carve(r) => {
-                    let allocator = self.by_mount.get_mut(&r.mount).ok_or(RegionError::NoMount(r.mount.0))?;
-                    allocator.carve(r.offset, r.reserved)?;
-                }
-                Effect::Release(r) => {
-                    if let Some(allocator) = self.by_mount.get_mut(&r.mount) {
-                        allocator.release(r.offset, r.reserved)?;
-                    }
-                }
-                // Group routes are another index.
-                Effect::Route(..) | Effect::Unroute(_) => {}
-            }
-        }
-        Ok(())
     }
 }
 

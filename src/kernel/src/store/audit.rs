@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::owned::Owned;
-use super::{MetadataStore, OffsetAllocator, RegionError};
+use super::{MetadataStore, RegionError, Space};
 use crate::types::{HomeId, Region, Seq, limits};
 
 /// Counts of the whole store, taken home by home. Homes may move meanwhile:
@@ -139,7 +139,7 @@ impl MetadataStore {
             return Err(AuditError::DeadAllocators(dead));
         }
         for (uid, fresh) in rebuilt {
-            let derived = allocators.get(uid).map(OffsetAllocator::free_extents);
+            let derived = allocators.get(uid).map(Space::free_extents);
             if derived.as_deref() != Some(&fresh.free_extents()) {
                 return Err(AuditError::Allocator(uid.0));
             }

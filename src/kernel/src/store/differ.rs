@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 
 use super::buckets::{Content, HomeImage, in_buckets, may_be_at};
-use super::{Attempt, Client, Departed, Limbo, MetadataStore, Mount, Object, SegmentTable, Shard, Task};
+use super::{
+    Attempt, Client, Departed, Granted, Limbo, MetadataStore, Mount, Object, SegmentTable, Shard, Task,
+};
 use crate::types::{KeyHash, Region, Seq};
 
 /// One item that differs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
-    /// What it is: `object`, `limbo`, `abandoned write`, `mount`, `dead mount`, `client`, `task`, `metadata`.
+    /// What it is: `object`, `limbo`, `abandoned write`, `mount`, `grant`, `dead mount`, `client`, `task`, `metadata`.
     pub what: &'static str,
     /// Its name: a scoped key, or what the table knows it by.
     pub name: Vec<u8>,
@@ -148,6 +150,10 @@ impl SegmentTable {
         for m in self.mounts() {
             items.insert(("mount", m.uid.0.to_string().into()), (d.mount(m), Box::new(move || mount(m))));
         }
+        for (uid, g) in self.grants().all() {
+            let term = d.granted(uid, g);
+            items.insert(("grant", uid.0.to_string().into()), (term, Box::new(move || granted(g))));
+        }
         for dead in self.departed() {
             let name = dead.uid.0.to_string().into();
             items.insert(("dead mount", name), (d.departed(dead), Box::new(move || departed(dead))));
@@ -203,6 +209,14 @@ fn mount(m: &Mount) -> Fields {
         ("segment", format!("{:?}", m.segment)),
         ("held", m.held.to_string()),
         ("grace_ms", format!("{:?}", m.grace_ms)),
+    ]
+}
+
+fn granted(g: &Granted) -> Fields {
+    vec![
+        ("at", g.at.to_string()),
+        ("open", format!("{:?}", g.open)),
+        ("quarantined", format!("{:?}", g.quarantined)),
     ]
 }
 

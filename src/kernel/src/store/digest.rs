@@ -8,13 +8,14 @@
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128_with_seed};
 
 use super::attempts::Attempt;
+use super::grants::Granted;
 use super::metadata::Part;
 use super::mount::{Client, Departed, Mount};
 use super::shard::Limbo;
 use super::tasks::Task;
 use super::{Object, Replica};
 use crate::oplog::LimboKind;
-use crate::types::{ClusterId, KeyHash, Region, ReplicaStatus, Seq};
+use crate::types::{ClusterId, KeyHash, MountUid, Region, ReplicaStatus, Seq};
 
 /// Makes terms, seeded with the cluster's name.
 #[derive(Debug, Clone, Copy)]
@@ -122,6 +123,18 @@ impl Digester {
         let mut c = Canonical::new(16);
         c.u64(d.uid.0.epoch.0).u64(d.uid.0.seq).u64(s.id.0.first).u64(s.id.0.second);
         c.u64(s.base).u64(s.size).bytes(s.te_endpoint.as_bytes());
+        c.term(self.seed)
+    }
+
+    /// Term of what is recorded of a mount's bytes.
+    #[must_use]
+    pub fn granted(self, mount: MountUid, g: &Granted) -> u128 {
+        let mut c = Canonical::new(19);
+        c.u64(mount.0.epoch.0).u64(mount.0.seq).u64(g.at.epoch.0).u64(g.at.seq);
+        for ranges in [&g.open, &g.quarantined] {
+            c.u64(ranges.len() as u64);
+            ranges.iter().for_each(|r| _ = c.u64(r.offset).u64(r.len));
+        }
         c.term(self.seed)
     }
 

@@ -61,7 +61,11 @@ impl Routes {
             match effect {
                 Effect::Route(key, group) => self.set(key, HomeId::of_group(group)),
                 Effect::Unroute(key) => self.unset(key),
-                Effect::Carve(_) | Effect::Release(_) | Effect::Open(..) | Effect::Close(_) => {}
+                Effect::Carve(_)
+                | Effect::Release(_)
+                | Effect::Open(..)
+                | Effect::Close(_)
+                | Effect::Grant(..) => {}
             }
         }
     }

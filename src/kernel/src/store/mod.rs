@@ -5,12 +5,14 @@
 //! [`Shard::apply`] and [`SegmentTable::apply`].
 
 mod allocator;
+mod allocators;
 mod attempts;
 mod audit;
 mod buckets;
 mod damage;
 mod differ;
 mod digest;
+mod grants;
 mod groups;
 mod homes;
 mod metadata;
@@ -20,20 +22,24 @@ mod objects;
 mod owned;
 mod pins;
 mod pools;
+mod ranges;
 mod segments;
 mod shard;
 mod snapshot;
+mod space;
 mod tasks;
 mod transfer;
 mod writes;
 
-pub use allocator::{Allocators, OffsetAllocator, RegionError};
+pub use allocator::{OffsetAllocator, RegionError};
+pub use allocators::Allocators;
 pub use attempts::{Attempt, Attempts};
 pub use audit::{AuditError, Recount};
 pub use buckets::{ALL_BUCKETS, BUCKETS, BucketSet, HomeImage, HomeSums, Sample, bucket_of, in_buckets};
 pub use damage::Damage;
 pub use differ::{Difference, DifferenceKind, FieldDifference};
 pub use digest::Digester;
+pub use grants::{Granted, Grants};
 pub use groups::{Members, Routes};
 pub use homes::Homes;
 pub use metadata::{TransferMetadata, metadata_parts};
@@ -45,6 +51,7 @@ pub use pools::{Pool, Pools};
 pub use segments::SegmentTable;
 pub use shard::{Limbo, Shard, Slot};
 pub use snapshot::{Chunk, CopySession, LoadError};
+pub use space::Space;
 pub use tasks::{Task, TaskTable};
 pub use transfer::Transfer;
 
@@ -54,7 +61,7 @@ use smallvec::SmallVec;
 
 use crate::oplog::{Op, OpLogEntry};
 use crate::sync::{Order, Ranked, RankedMutex, RankedRwLock, ReadGuard};
-use crate::types::{ClusterId, HomeId, LogPos, MountUid, Region, Seq, TaskId, limits};
+use crate::types::{ByteRange, ClusterId, HomeId, LogPos, MountUid, Region, Seq, TaskId, limits};
 
 /// Where a home stands: the last op applied to it, and the sum of its terms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -152,6 +159,9 @@ pub enum ApplyError {
     /// HOLD_END of a mount that is not held.
     #[error("mount {0} is not held")]
     NotHeld(LogPos),
+    /// GRANT of ranges that share bytes, or that the mount does not have.
+    #[error("a grant of mount {0} names bytes twice, or bytes that it does not have")]
+    BadGrant(LogPos),
     /// CLIENT_EXPIRED of a client that is not known.
     #[error("client {0} is not known")]
     NoClient(crate::types::ClientId),
@@ -171,6 +181,8 @@ pub enum Effect {
     Open(MountUid, u64),
     /// A mount is dead.
     Close(MountUid),
+    /// These ranges of a mount are recorded, and no others.
+    Grant(MountUid, Vec<ByteRange>),
     /// The object with this scoped key is in this group.
     Route(Box<[u8]>, Arc<[u8]>),
     /// The object with this scoped key was in a group and is gone.

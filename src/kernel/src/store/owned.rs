@@ -3,14 +3,15 @@
 
 use std::collections::BTreeMap;
 
-use super::{AuditError, OffsetAllocator, RegionError, SegmentTable};
-use crate::types::{MountUid, Region};
+use super::{AuditError, RegionError, SegmentTable, Space};
+use crate::types::{ByteRange, MountUid, Region};
 
 /// The bytes that objects and limbo own on live mounts.
 pub(super) struct Owned(BTreeMap<MountUid, OnMount>);
 
 struct OnMount {
     size: u64,
+    recorded: Vec<ByteRange>,
     /// Offsets and lengths, in no order.
     regions: Vec<(u64, u64)>,
 }
@@ -18,7 +19,11 @@ struct OnMount {
 impl Owned {
     /// Nothing yet, of the live mounts of this table.
     pub(super) fn none(table: &SegmentTable) -> Self {
-        Self(table.mounts().map(|m| (m.uid, OnMount { size: m.segment.size, regions: Vec::new() })).collect())
+        let on = |m: &super::Mount| {
+            let recorded = table.grants().of(m.uid).map_or(Vec::new(), |g| g.ranges().copied().collect());
+            (m.uid, OnMount { size: m.segment.size, recorded, regions: Vec::new() })
+        };
+        Self(table.mounts().map(on).collect())
     }
 
     /// What is left of a dead mount waits for its PURGE and owns nothing.
@@ -33,11 +38,11 @@ impl Owned {
     /// # Errors
     /// When two owners claim the same bytes, or one claims bytes that its
     /// segment does not have.
-    pub(super) fn into_allocators(self) -> Result<BTreeMap<MountUid, OffsetAllocator>, AuditError> {
+    pub(super) fn into_allocators(self) -> Result<BTreeMap<MountUid, Space>, AuditError> {
         let lay_out = |(uid, mut on): (MountUid, OnMount)| {
             on.regions.sort_unstable();
-            let allocator = OffsetAllocator::with_owned(on.size, &on.regions);
-            Ok((uid, allocator.map_err(|e| overlap(uid, e))?))
+            let space = Space::with_owned(on.size, &on.regions, &on.recorded);
+            Ok((uid, space.map_err(|e| overlap(uid, e))?))
         };
         self.0.into_iter().map(lay_out).collect()
     }

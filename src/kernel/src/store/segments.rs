@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use super::tasks::{NewTask, Sum, TaskTable};
 use super::{
-    ApplyError, Client, Departed, Digester, Due, Effect, Effects, HomeMark, Mount, Pools, TransferMetadata,
+    ApplyError, Client, Departed, Digester, Due, Effect, Effects, Granted, Grants, HomeMark, Mount, Pools,
+    TransferMetadata,
 };
 use crate::oplog::Op;
 use crate::types::{ClientId, Epoch, Instant, LogPos, MountUid, SegmentId, SegmentSpec, TaskId};
@@ -22,6 +23,7 @@ pub struct SegmentTable {
     by_id: BTreeMap<SegmentId, MountUid>,
     /// Open mounts. Derived.
     pools: Pools,
+    grants: Grants,
     tasks: TaskTable,
     metadata: TransferMetadata,
     /// Epoch of the last term record.
@@ -38,6 +40,7 @@ impl SegmentTable {
             clients: BTreeMap::new(),
             by_id: BTreeMap::new(),
             pools: Pools::default(),
+            grants: Grants::default(),
             tasks: TaskTable::default(),
             metadata: TransferMetadata::default(),
             term: Epoch(0),
@@ -135,6 +138,12 @@ impl SegmentTable {
         }
     }
 
+    /// What GRANTs have recorded.
+    #[must_use]
+    pub fn grants(&self) -> &Grants {
+        &self.grants
+    }
+
     /// Copies and moves that clients carry out.
     #[must_use]
     pub fn tasks(&self) -> &TaskTable {
@@ -168,6 +177,9 @@ impl SegmentTable {
             Op::ClientExpired { client } => self.expired(*client)?,
             Op::GracefulUnmount { mount, grace_ms } => self.graceful(*mount, *grace_ms)?,
             Op::HoldEnd { mount } => self.hold_end(*mount)?,
+            Op::Grant { mount, open, quarantined } => {
+                self.grant(*mount, Granted { at, open: open.clone(), quarantined: quarantined.clone() })?
+            }
             Op::TaskCreate { kind, client, key, source, targets, wall } => {
                 let (kind, client, wall) = (*kind, *client, *wall);
                 let new = NewTask { kind, client, key, source, targets, wall };
@@ -274,6 +286,7 @@ impl SegmentTable {
         self.sub(self.digester.mount(&mount));
         self.by_id.remove(&mount.segment.id);
         self.pools.close(&mount);
+        self.grants.forget(uid, self.digester, &mut self.mark.digest);
         let departed = Departed { uid, segment: mount.segment, due: None };
         self.add(self.digester.departed(&departed));
         self.departed.insert(uid, departed);
@@ -343,6 +356,13 @@ impl SegmentTable {
         Ok(Effects::new())
     }
 
+    fn grant(&mut self, uid: MountUid, granted: Granted) -> Result<Effects, ApplyError> {
+        let size = self.mounts.get(&uid).ok_or(ApplyError::NoMount(uid.0))?.segment.size;
+        let ranges = granted.ranges().copied().collect();
+        self.grants.replace((uid, size), granted, self.digester, &mut self.mark.digest)?;
+        Ok(smallvec::smallvec![Effect::Grant(uid, ranges)])
+    }
+
     fn add(&mut self, term: u128) {
         self.mark.digest = self.mark.digest.wrapping_add(term);
     }
@@ -379,6 +399,7 @@ impl SegmentTable {
         let departed = self.departed.values().map(|d| self.digester.departed(d));
         let clients = self.clients.values().map(|c| self.digester.client(c));
         let tables = self.tasks.recount(self.digester).wrapping_add(self.metadata.recount(self.digester));
+        let tables = tables.wrapping_add(self.grants.recount(self.digester));
         mounts.chain(departed).chain(clients).fold(tables, u128::wrapping_add)
     }
 

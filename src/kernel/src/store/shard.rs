@@ -236,6 +236,7 @@ impl Shard {
             | Op::ClientExpired { .. }
             | Op::GracefulUnmount { .. }
             | Op::HoldEnd { .. }
+            | Op::Grant { .. }
             | Op::TaskCreate { .. }
             | Op::TaskFetch { .. }
             | Op::TaskEnd { .. }

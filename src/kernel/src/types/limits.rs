@@ -121,6 +121,17 @@ pub const METADATA_KEYS_MAX: usize = 2 * CLIENTS_MAX;
 /// Bytes of all of it, keys included.
 pub const METADATA_BYTES_MAX: usize = 64 << 20;
 
+/// Ranges that a primary hands out from in one mount, in async mode (PROTOCOL A6).
+pub const WINDOW_RANGES_MAX: usize = 256;
+/// Ranges of one GRANT, those that are quarantined included.
+pub const GRANT_RANGES_MAX: usize = 960;
+/// Default: a mount is granted no more before it was asked for so many regions.
+pub const GRANT_EVERY_MIN: u32 = 16;
+/// Bytes of one window at most, by default.
+pub const WINDOW_BYTES_MAX: u64 = 4 << 30;
+/// Keys of which it is told apart when an object was last taken away, in async mode.
+pub const VACATED_SLOTS: usize = 1 << 16;
+
 /// Longest pause between two dials of the primary.
 pub const DIAL_BACKOFF_MAX: Duration = Duration::from_secs(2);
 /// First pause between two dials of the primary.
@@ -153,5 +164,8 @@ const _: () =
     assert!(SHIP_ENTRIES_MAX as u64 <= SHIP_WINDOW_ENTRIES && SHIP_WINDOW_ENTRIES < LOG_ENTRIES_MAX);
 const _: () = assert!(KEY_BYTES_MAX + METADATA_PART_BYTES_MAX + 256 <= ENTRY_BYTES_MAX);
 const _: () = assert!(METADATA_PARTS_MAX * METADATA_PART_BYTES_MAX == METADATA_VALUE_BYTES_MAX);
+const _: () =
+    assert!(GRANT_RANGES_MAX * 16 + 256 <= ENTRY_BYTES_MAX && WINDOW_RANGES_MAX * 2 <= GRANT_RANGES_MAX);
+const _: () = assert!(VACATED_SLOTS.is_power_of_two());
 const _: () = assert!(REPLICAS_MAX < 256);
 const _: () = assert!(ENTRY_BYTES_MAX * 4 <= COPY_CHUNK_BYTES);

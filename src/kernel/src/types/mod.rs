@@ -11,7 +11,9 @@ mod time;
 
 pub use id::{ClientId, ClusterId, ConnId, CopyId, NodeId, SegmentId, Uuid};
 pub use key::{HomeId, KeyHash, scoped_key};
-pub use object::{AckMode, DataType, MountUid, Region, ReplicaStatus, SegmentSpec, SegmentStatus, Traits};
+pub use object::{
+    AckMode, ByteRange, DataType, MountUid, Region, ReplicaStatus, SegmentSpec, SegmentStatus, Traits,
+};
 pub use pos::{Epoch, LogPos, Seq};
 pub use runs::SeqRuns;
 pub use task::{TaskId, TaskStatus, TransferKind};

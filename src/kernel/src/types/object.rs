@@ -11,8 +11,9 @@ pub enum AckMode {
     /// When every in-sync copy has applied what the reply depends on.
     #[default]
     Sync,
-    /// When it is appended. Replies that hand out bytes still wait for the
-    /// in-sync set, so a failover loses writes but never serves foreign bytes.
+    /// When it is appended. Replies that hand out bytes still wait until the in-sync
+    /// set knows that they may be handed out, so a failover loses writes but never
+    /// serves foreign bytes.
     Async,
 }
 
@@ -41,6 +42,23 @@ impl FromStr for AckMode {
 /// the same segment id has another uid and revives nothing (PROTOCOL K2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MountUid(pub LogPos);
+
+/// Some bytes of a mount.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ByteRange {
+    /// Bytes from the segment's base.
+    pub offset: u64,
+    /// Bytes; not 0.
+    pub len: u64,
+}
+
+impl ByteRange {
+    /// The first byte behind it; `None` when there is no such address.
+    #[must_use]
+    pub fn end(&self) -> Option<u64> {
+        self.offset.checked_add(self.len)
+    }
+}
 
 /// A contiguous memory range that a client lends (SEMANTICS 1.5).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

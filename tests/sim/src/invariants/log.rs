@@ -307,6 +307,7 @@ impl Shadow {
             | Op::ClientExpired { .. }
             | Op::GracefulUnmount { .. }
             | Op::HoldEnd { .. }
+            | Op::Grant { .. }
             | Op::TermStart { .. }
             | Op::Free { .. }
             | Op::Clear { .. }

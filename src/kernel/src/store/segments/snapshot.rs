@@ -8,19 +8,20 @@
 //! | 19 | dead mount | uid, segment |
 //! | 20 | task | id, kind, status, client, key, source, targets, times, changed, message |
 //! | 21 | part of transfer metadata | 0 or 1 while it is written, key, number, bytes |
+//! | 22 | what is recorded of a mount's bytes | uid, position, open ranges, quarantined ranges |
 //!
-//! A client comes before its mounts.
+//! A client comes before its mounts, a mount before what is recorded of it.
 
 use std::sync::Arc;
 
 use super::SegmentTable;
 use crate::oplog::DecodeError;
-use crate::oplog::codec::{Reader, put_bytes, put_pos, put_uuid};
+use crate::oplog::codec::{Reader, put_bytes, put_pos, put_ranges, put_uuid};
 use crate::oplog::metadata_codec;
 use crate::store::metadata::Stage;
 use crate::store::snapshot::{LoadError, Records};
 use crate::store::tasks::Sum;
-use crate::store::{Client, Departed, Mount, Task};
+use crate::store::{Client, Departed, Granted, Mount, Task};
 use crate::types::{
     ClientId, Epoch, HomeId, Instant, SegmentId, SegmentSpec, TaskId, TaskStatus, TransferKind, WallTime,
     limits,
@@ -32,6 +33,7 @@ const MOUNT: u8 = 18;
 const DEPARTED: u8 = 19;
 const TASK: u8 = 20;
 const METADATA: u8 = 21;
+const GRANTED: u8 = 22;
 
 impl SegmentTable {
     /// Writes all that is replicated of it.
@@ -58,6 +60,14 @@ impl SegmentTable {
             out.add(DEPARTED, |out| {
                 put_pos(out, departed.uid.0);
                 put_segment(out, &departed.segment);
+            });
+        }
+        for (uid, granted) in self.grants.all() {
+            out.add(GRANTED, |out| {
+                put_pos(out, uid.0);
+                put_pos(out, granted.at);
+                put_ranges(out, &granted.open);
+                put_ranges(out, &granted.quarantined);
             });
         }
         for task in self.tasks.all() {
@@ -101,7 +111,8 @@ impl SegmentTable {
                 if self.tasks.restore(task, &mut sum) { Ok(sum.digest) } else { Err(twice) }
             }
             METADATA => self.read_metadata(r),
-            n => Err(bad("record tag", n.into(), "16 to 21 in the segment table").into()),
+            GRANTED => self.read_granted(r),
+            n => Err(bad("record tag", n.into(), "16 to 22 in the segment table").into()),
         }
     }
 
@@ -113,6 +124,20 @@ impl SegmentTable {
             return Err(LoadError::Misfit(HomeId::SEGMENTS, "is not the next part of its value"));
         }
         Ok(self.digester.metadata((stage, key, index.into(), bytes)))
+    }
+
+    fn read_granted(&mut self, r: &mut Reader<'_>) -> Result<u128, LoadError> {
+        let misfit = |what| LoadError::Misfit(HomeId::SEGMENTS, what);
+        let (uid, at) = (r.mount()?, r.pos("grant")?);
+        let granted = Granted { at, open: r.ranges()?, quarantined: r.ranges()? };
+        let size = self.mounts.get(&uid).ok_or(misfit("names a mount that is not there"))?.segment.size;
+        if granted.ranges().next().is_none() || self.grants.of(uid).is_some() {
+            return Err(misfit("comes twice, or says nothing"));
+        }
+        let mut term = 0;
+        let kept = self.grants.replace((uid, size), granted, self.digester, &mut term);
+        kept.map_err(|_| misfit("names bytes twice, or bytes that the mount does not have"))?;
+        Ok(term)
     }
 
     fn read_mount(&mut self, r: &mut Reader<'_>) -> Result<u128, LoadError> {
