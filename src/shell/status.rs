@@ -20,7 +20,7 @@ use standfast_kernel::replication::{
     AbsentView, CopyingView, Degrade, Identity, InSyncRecord, LinkView, PROTOCOL_VERSION, PeerState,
     PeerView, PrimaryView, StandbyView,
 };
-use standfast_kernel::store::{MetadataStore, OffsetAllocator};
+use standfast_kernel::store::{MetadataStore, Space};
 use standfast_kernel::supervisor::{Answer, Role};
 use standfast_kernel::types::{AckMode, CopyId, LogPos, SegmentStatus, Seq, WallTime, limits};
 use standfast_proto::v1;
@@ -285,7 +285,7 @@ impl StatusBoard {
             protocol: m.segment.protocol.clone(),
             client: m.client.to_string(),
             size_bytes: m.segment.size,
-            used_bytes: allocators.get(m.uid).map(|a: &OffsetAllocator| a.size() - a.free_bytes()),
+            used_bytes: allocators.get(m.uid).map(|a: &Space| a.size() - a.free_bytes()),
             state: segment_state(m).to_owned(),
             client_away_ms: None,
             base: Some(m.segment.base),
