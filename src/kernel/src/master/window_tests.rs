@@ -195,7 +195,6 @@ fn step() -> impl Strategy<Value = Step> {
 struct Write {
     nonce: u64,
     key: usize,
-    writer: u8,
     cells: Vec<u64>,
     /// It writes until then, unless it ends before.
     until: Instant,
@@ -276,7 +275,7 @@ fn play(b: &mut Bench, truth: &mut Truth, step: &Step) {
                 truth.latest.insert((who, key), truth.nonce);
                 let until = b.now.plus(TIMES.put_release);
                 let (nonce, cells) = (truth.nonce, cells(replicas));
-                let write = Write { nonce, key, writer: who, cells, until, ended: false };
+                let write = Write { nonce, key, cells, until, ended: false };
                 truth.waiting.push((done.bytes_depend_on, write));
             }
         }
