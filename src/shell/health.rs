@@ -124,13 +124,10 @@ impl StatusBoard {
 
 fn primary(view: &NodeView, now: Instant) -> Judgement {
     let RoleView::Primary(p) = &view.detail else { return Judgement::new(false, not_primary(view)) };
-    if p.gate.may_answer(now) {
-        return Judgement::new(true, format!("primary in epoch {}", view.epoch));
+    match p.gate.refuses_answers(now) {
+        None => Judgement::new(true, format!("primary in epoch {}", view.epoch)),
+        Some(why) => Judgement::new(false, format!("primary without the right to answer: {why}")),
     }
-    Judgement::new(
-        false,
-        "primary without the right to answer: an in-sync standby has not renewed its promise",
-    )
 }
 
 fn not_primary(view: &NodeView) -> String {

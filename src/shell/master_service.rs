@@ -189,8 +189,7 @@ impl<C: Clock> MasterService<C> {
         }
         let term = self.serving.current().ok_or_else(|| self.board.not_primary())?;
         let decided = self.clock.now();
-        if !term.may_answer(decided) {
-            let why = "an in-sync standby has not renewed its promise; `standfast status` names it";
+        if let Some(why) = term.refuses_answers(decided) {
             return Err(Refusal::Unavailable(why).into());
         }
         if let Some(why) = term.refuses(request, self.clock.now()) {

@@ -57,9 +57,9 @@ impl Term {
         self.pending.lock().len() >= PENDING_MAX
     }
 
-    /// True when this node may answer at all.
-    pub(super) fn may_answer(&self, now: Instant) -> bool {
-        self.gate.read().may_answer(now)
+    /// Why this node may answer nothing now; `None` when it may.
+    pub(super) fn refuses_answers(&self, now: Instant) -> Option<&'static str> {
+        self.gate.read().refuses_answers(now)
     }
 
     /// A request was answered. A lender's sign of life is none of somebody who waits.

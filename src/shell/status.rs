@@ -321,16 +321,13 @@ impl StatusBoard {
         let gate = &p.gate;
         let may_answer = gate.may_answer(view.at);
         let alone = gate.rights_until == standfast_kernel::types::Instant::MAX;
-        let reason = match (may_answer, alone) {
-            (true, _) if gate.admission.degraded => {
+        let reason = match (gate.refuses_answers(view.at), alone) {
+            (Some(why), _) => why,
+            (None, _) if gate.admission.degraded => {
                 "it answers reads only: fewer standbys are in sync than --min-insync demands"
             }
-            (true, true) => "alone in the in-sync set: a crash now loses everything",
-            (true, false) => "every in-sync standby has promised to let nobody else speak",
-            (false, _) if view.at < gate.serve_at => {
-                "waiting until the own last promise to the old primary is over"
-            }
-            (false, _) => "an in-sync standby has not renewed its promise",
+            (None, true) => "alone in the in-sync set: a crash now loses everything",
+            (None, false) => "every in-sync standby has promised to let nobody else speak",
         };
         status.rights = Some(v1::Rights {
             may_answer,

@@ -62,6 +62,8 @@ fn keep_alive(mut client: MasterClient<Channel>) {
 
 async fn primary() -> Node {
     let a = Node::start(&format!("--node a --role primary {}", flags()));
+    // It listens before its term begins.
+    a.until("the term", |s| s.rights.as_ref().is_some_and(|r| r.may_answer)).await;
     let mut client = a.master().await;
     client.mount_segment(segment(1, 1 << 36)).await.expect("mounted");
     keep_alive(client.clone());

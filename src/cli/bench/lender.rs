@@ -1,5 +1,6 @@
 //! Lends memory that nobody has, and says every second that it is there.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
@@ -16,28 +17,58 @@ const SEGMENT_BYTES: u64 = 64 << 30;
 /// As Mooncake's clients do; a lender that is silent for 10 s loses its segments.
 const PING_EVERY: Duration = Duration::from_secs(1);
 
+/// Before the number of the run in a segment's name.
+const NAME: &str = "bench-";
+/// Of that number, in hexadecimal.
+const RUN_DIGITS: usize = 8;
+
 /// All that is lent by one run.
 pub(super) const LENT_BYTES: u64 = SEGMENTS * SEGMENT_BYTES;
 
 /// The segments of a run. No other run has their names.
-pub(super) fn segments(run: u32) -> Vec<Segment> {
+fn segments(run: u32) -> Vec<Segment> {
     let segment = |i: u64| Segment {
         id: u64::from(run) << 8 | i,
-        name: format!("bench-{run:08x}-{i}.invalid:1"),
+        name: format!("{NAME}{run:0RUN_DIGITS$x}-{i}.invalid:1"),
         base: (i + 1) << 44,
         bytes: SEGMENT_BYTES,
     };
     (0..SEGMENTS).map(segment).collect()
 }
 
-/// Whether so many bytes at that address lie in one of the segments.
-pub(super) fn is_lent(segments: &[Segment], replica: &Replica<'_>) -> bool {
-    let (from, end) = (replica.address, replica.address.checked_add(replica.bytes));
-    segments.iter().any(|s| {
-        s.name.as_bytes() == replica.endpoint
-            && from >= s.base
-            && end.is_some_and(|end| end <= s.base + s.bytes)
-    })
+/// Where objects may be.
+#[derive(Debug, Clone)]
+pub(super) struct Lent {
+    segments: Arc<[Segment]>,
+    /// Other runs lend to the same master, too.
+    shared: bool,
+}
+
+impl Lent {
+    /// What this run lends.
+    pub(super) fn by(run: u32, shared: bool) -> Self {
+        Self { segments: segments(run).into(), shared }
+    }
+
+    /// Whether so many bytes at that address lie in one of the segments.
+    pub(super) fn holds(&self, replica: &Replica<'_>) -> bool {
+        let (from, end) = (replica.address, replica.address.checked_add(replica.bytes));
+        self.segments.iter().any(|s| {
+            self.is_named(s, replica.endpoint)
+                && from >= s.base
+                && end.is_some_and(|end| end <= s.base + s.bytes)
+        })
+    }
+
+    /// Segments of all runs have the same places; only their names differ, by the run's number.
+    fn is_named(&self, segment: &Segment, endpoint: &[u8]) -> bool {
+        let name = segment.name.as_bytes();
+        let split = |name: &'_ [u8]| {
+            let (run, rest) = name.strip_prefix(NAME.as_bytes())?.split_at_checked(RUN_DIGITS)?;
+            run.iter().all(u8::is_ascii_hexdigit).then(|| rest.to_vec())
+        };
+        name == endpoint || self.shared && split(name) == split(endpoint)
+    }
 }
 
 /// A lender that lives until it leaves.
@@ -94,14 +125,18 @@ mod tests {
 
     #[test]
     fn only_what_was_lent_is_good() {
-        let segments = segments(7);
+        let (segments, lent, shared) = (segments(7), Lent::by(7, false), Lent::by(8, true));
         let replica = |endpoint, address, bytes| Replica { endpoint, address, bytes, is_complete: false };
         let (name, base) = (segments[1].name.as_bytes(), segments[1].base);
-        assert!(is_lent(&segments, &replica(name, base, 100)));
-        assert!(is_lent(&segments, &replica(name, base + SEGMENT_BYTES - 100, 100)));
-        assert!(!is_lent(&segments, &replica(name, base + SEGMENT_BYTES - 99, 100)));
-        assert!(!is_lent(&segments, &replica(name, segments[0].base, 100)), "another segment's");
-        assert!(!is_lent(&segments, &replica(b"elsewhere:1", base, 100)));
-        assert!(!is_lent(&segments, &replica(name, u64::MAX, 100)));
+        assert!(lent.holds(&replica(name, base, 100)));
+        assert!(lent.holds(&replica(name, base + SEGMENT_BYTES - 100, 100)));
+        assert!(!lent.holds(&replica(name, base + SEGMENT_BYTES - 99, 100)));
+        assert!(!lent.holds(&replica(name, segments[0].base, 100)), "another segment's");
+        assert!(!lent.holds(&replica(b"elsewhere:1", base, 100)));
+        assert!(!lent.holds(&replica(name, u64::MAX, 100)));
+        assert!(!Lent::by(8, false).holds(&replica(name, base, 100)), "another run's");
+        assert!(shared.holds(&replica(name, base, 100)));
+        assert!(!shared.holds(&replica(name, segments[0].base, 100)), "another segment's");
+        assert!(!shared.holds(&replica(b"bench-0000000g-1.invalid:1", base, 100)), "nobody's");
     }
 }

@@ -1,15 +1,14 @@
 //! What one connection asks, and whether each answer is the right one.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use clap::ValueEnum;
 use tokio::time::Instant;
 
-use super::door::{Door, Fault, Refused, Replicas, Segment};
+use super::door::{Door, Fault, Refused, Replicas};
 use super::keys::Series;
-use super::lender::is_lent;
+use super::lender::Lent;
 
 /// Wrong answers that are kept word for word.
 const COMPLAINTS_MAX: usize = 3;
@@ -132,13 +131,13 @@ impl<'a> Check<'a> {
 }
 
 /// What is wrong with the replicas of one object.
-fn misplaced(found: &Replicas<'_>, segments: &[Segment], bytes: u64, is_complete: bool) -> Option<Wrong> {
+fn misplaced(found: &Replicas<'_>, lent: &Lent, bytes: u64, is_complete: bool) -> Option<Wrong> {
     let Some(replica) = found.first.filter(|_| found.count == 1) else {
         return Some(Wrong::Other("not one replica in memory"));
     };
     if replica.bytes != bytes {
         Some(Wrong::Other("another size"))
-    } else if !is_lent(segments, &replica) {
+    } else if !lent.holds(&replica) {
         Some(Wrong::Other("not where memory was lent"))
     } else if replica.is_complete != is_complete {
         Some(Wrong::Other("another status"))
@@ -150,7 +149,7 @@ fn misplaced(found: &Replicas<'_>, segments: &[Segment], bytes: u64, is_complete
 /// One connection with its own keys.
 pub(super) struct Worker {
     pub(super) door: Door,
-    pub(super) segments: Arc<[Segment]>,
+    pub(super) lent: Lent,
     /// Of round 0; each round has its own.
     pub(super) series: Series,
     pub(super) batch: usize,
@@ -235,7 +234,7 @@ impl Worker {
         mut addresses: Option<&mut Vec<u64>>,
         tally: &mut Tally,
     ) -> Result<(), Fault> {
-        let Self { door, segments, value_bytes: bytes, .. } = self;
+        let Self { door, lent, value_bytes: bytes, .. } = self;
         // A put is one good answer, that of its end.
         let good = tally.good;
         let mut check = Check::new("start of put", keys, tally);
@@ -244,7 +243,7 @@ impl Worker {
                 if let (Some(addresses), Some(first)) = (addresses.as_mut(), placed.first) {
                     addresses.push(first.address);
                 }
-                check.next(misplaced(&placed, segments, *bytes, false));
+                check.next(misplaced(&placed, lent, *bytes, false));
             }
             Err(refused) => check.next(Some(refused.into())),
         };
@@ -265,14 +264,14 @@ impl Worker {
 
     async fn get(&mut self, asked: u64, size: usize, tally: &mut Tally) -> Result<usize, Fault> {
         let (keys, first) = self.known(asked, size);
-        let Self { door, segments, value_bytes: bytes, filled, .. } = self;
+        let Self { door, lent, value_bytes: bytes, filled, .. } = self;
         let mut check = Check::new("get", &keys, tally);
         let each = |found: Result<Replicas<'_>, Refused>| match found {
             Ok(found) => {
                 let at = filled.get(first + check.seen).copied();
                 let moved = found.first.map(|replica| replica.address) != at;
                 let moved = moved.then_some(Wrong::Other("not where it was put"));
-                check.next(misplaced(&found, segments, *bytes, true).or(moved));
+                check.next(misplaced(&found, lent, *bytes, true).or(moved));
             }
             Err(refused) => check.next(Some(refused.into())),
         };
@@ -297,7 +296,6 @@ impl Worker {
 #[cfg(test)]
 mod tests {
     use super::super::door::Replica;
-    use super::super::lender::segments;
     use super::*;
 
     #[test]
@@ -309,10 +307,10 @@ mod tests {
 
     #[test]
     fn each_wrong_answer_is_seen() {
-        let lent = segments(1);
+        let lent = Lent::by(1, false);
         let good = Replica {
-            endpoint: lent[0].name.as_bytes(),
-            address: lent[0].base,
+            endpoint: b"bench-00000001-0.invalid:1",
+            address: 1 << 44,
             bytes: 100,
             is_complete: false,
         };

@@ -94,6 +94,10 @@ pub(crate) struct BenchArgs {
     /// Rounds on each master
     #[arg(long, value_name = "N", default_value_t = 1)]
     rounds: u64,
+    /// Take objects in memory that other runs of `bench` lend to the same
+    /// master for well placed, too
+    #[arg(long)]
+    shared: bool,
     /// Give a verdict even if others were using the machine
     #[arg(long)]
     allow_busy: bool,
@@ -138,6 +142,7 @@ impl BenchArgs {
             key_len: self.key_len as usize,
             value_bytes: self.value_bytes,
             until,
+            shared: self.shared,
             run: rand::random(),
         })
     }

@@ -16,6 +16,7 @@ fn plan() -> Plan {
         key_len: 60,
         value_bytes: 4096,
         until: Until::Keys(1000),
+        shared: false,
         run: 1,
     }
 }

@@ -1,6 +1,5 @@
 //! One master in a run: its lender, its connections, its rounds.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
@@ -10,7 +9,7 @@ use super::super::exit::{Exit, Failure};
 use super::door::{Door, Fault};
 use super::figures::Round;
 use super::keys::Series;
-use super::lender::{self, Lender};
+use super::lender::{Lender, Lent};
 use super::load::{Op, Tally, Until, Worker};
 use super::machine::{self, Reading};
 use super::standby::Pipeline;
@@ -34,6 +33,8 @@ pub(super) struct Plan {
     pub(super) value_bytes: u64,
     /// Of a whole round.
     pub(super) until: Until,
+    /// Other runs lend to the same master, too.
+    pub(super) shared: bool,
     /// Names this run in its keys and segments.
     pub(super) run: u32,
 }
@@ -86,13 +87,13 @@ impl Side {
         let told = pipeline.as_ref().and_then(|pipeline| pipeline.pid);
         let pid = target.pid.or(told).or_else(|| machine::listener(&target.addr));
         let lender = Lender::start(plan.protocol, &target.addr, plan.run).await.map_err(failed)?;
-        let segments: Arc<[_]> = lender::segments(plan.run).into();
+        let lent = Lent::by(plan.run, plan.shared);
         let mut workers = Vec::new();
         for connection in 0..plan.connections {
             let door = Door::open(plan.protocol, &target.addr, u64::from(plan.run)).await.map_err(failed)?;
             workers.push(Worker {
                 door,
-                segments: Arc::clone(&segments),
+                lent: lent.clone(),
                 series: Series { run: plan.run, len: plan.key_len, round: 0, connection },
                 batch: plan.batch,
                 value_bytes: plan.value_bytes,
@@ -299,6 +300,7 @@ mod tests {
             key_len: 60,
             value_bytes: 1,
             until: Until::Keys(0),
+            shared: false,
             run: 0,
         };
         let parts: Vec<u64> = (0..3).map(|c| plan.part(11, c)).collect();

@@ -27,54 +27,62 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Runs by name.
 type Runs = Map<String, Value>;
 
-fn add(runs: &mut Runs, name: &str, run: Result<Value>) -> Result<()> {
-    eprintln!("measured: {name}");
-    runs.insert(name.to_owned(), run.with_context(|| name.to_owned())?);
-    Ok(())
+/// Keeps a run. One that failed is told of in its place: hours of others are not thrown away with it.
+fn add(runs: &mut Runs, name: &str, run: Result<Value>) {
+    let run = run.unwrap_or_else(|error| json!({"error": format!("{error:#}")}));
+    match &run["error"] {
+        Value::Null => eprintln!("measured: {name}"),
+        why => eprintln!("not measured: {name}: {why}"),
+    }
+    runs.insert(name.to_owned(), run);
 }
 
-pub(super) fn all(binary: &Path, scale: Scale) -> Result<Runs> {
-    let mut runs = writes(binary, scale)?;
-    add(&mut runs, "verification", verification(binary, scale))?;
-    add(&mut runs, "tracing_by_default", tracing(binary, scale, &[]))?;
-    add(&mut runs, "tracing_of_everything", tracing(binary, scale, &["--trace-sample", "always"]))?;
-    let mut loaded = Loaded::start(binary, scale)?;
-    add(&mut runs, "scrape", scrape(&loaded.cluster))?;
-    add(&mut runs, "full_sync", loaded.full_sync(scale))?;
-    add(&mut runs, "repair_of_one_key", loaded.repair(1))?;
-    add(&mut runs, "repair_of_one_percent", loaded.repair(scale.objects / 100))?;
-    drop(loaded);
+pub(super) fn all(binary: &Path, scale: Scale) -> Runs {
+    let mut runs = writes(binary, scale);
+    add(&mut runs, "verification", verification(binary, scale));
+    add(&mut runs, "tracing_by_default", tracing(binary, scale, &[]));
+    add(&mut runs, "tracing_of_everything", tracing(binary, scale, &["--trace-sample", "always"]));
+    match Loaded::start(binary, scale) {
+        Ok(mut loaded) => {
+            add(&mut runs, "scrape", scrape(&loaded.cluster));
+            add(&mut runs, "full_sync", loaded.full_sync(scale));
+            add(&mut runs, "repair_of_one_key", loaded.repair(1));
+            add(&mut runs, "repair_of_one_percent", loaded.repair(scale.objects / 100));
+        }
+        Err(error) => add(&mut runs, "a million objects", Err(error)),
+    }
     for op in ["put", "exist"] {
         for connections in [1, 2, 4] {
             let name = format!("stock_{op}_{connections}");
-            add(&mut runs, &name, beside_stock(binary, scale, op, connections))?;
+            add(&mut runs, &name, beside_stock(binary, scale, op, connections));
         }
     }
-    add(&mut runs, "wheel_single", wheel::single(binary, scale.rounds))?;
-    Ok(runs)
+    add(&mut runs, "wheel_single", wheel::single(binary, scale.rounds));
+    runs
 }
 
 /// What replication alone costs.
-pub(super) fn replication(binary: &Path, scale: Scale) -> Result<Runs> {
-    let mut runs = writes(binary, scale)?;
-    add(&mut runs, "full_sync", Loaded::start(binary, scale)?.full_sync(scale))?;
-    Ok(runs)
+pub(super) fn replication(binary: &Path, scale: Scale) -> Runs {
+    let mut runs = writes(binary, scale);
+    let full_sync = Loaded::start(binary, scale).and_then(|mut loaded| loaded.full_sync(scale));
+    add(&mut runs, "full_sync", full_sync);
+    runs
 }
 
 /// Puts with and without a standby.
-fn writes(binary: &Path, scale: Scale) -> Result<Runs> {
+fn writes(binary: &Path, scale: Scale) -> Runs {
     let mut runs = Runs::new();
     for connections in [1, 2, 4] {
         let name = format!("replicated_puts_{connections}");
-        add(&mut runs, &name, throughput(binary, scale, connections))?;
+        add(&mut runs, &name, throughput(binary, scale, connections));
     }
-    add(&mut runs, "one_writer", writers(binary, scale, 1))?;
-    add(&mut runs, "writers_64", writers(binary, scale, 64))?;
+    add(&mut runs, "one_writer", writers(binary, scale, 1));
+    add(&mut runs, "writers_64", writers(binary, scale, 64));
     for batch in [32, 128] {
-        add(&mut runs, &format!("delay_{batch}"), pipeline::delay(binary, scale, batch))?;
+        add(&mut runs, &format!("delay_{batch}"), pipeline::delay(binary, scale, batch));
     }
-    add(&mut runs, "catch_up", pipeline::catch_up(binary, scale))?;
-    Ok(runs)
+    add(&mut runs, "catch_up", pipeline::catch_up(binary, scale));
+    runs
 }
 
 /// `standfast bench` on some sides, each a target and its name.

@@ -24,6 +24,7 @@ pub(crate) fn page(document: &Value) -> String {
     tracing(&mut page, figures);
     others(&mut page, figures);
     stock(&mut page, figures);
+    not_measured(&mut page, figures);
     page += KNOBS;
     page
 }
@@ -41,6 +42,18 @@ const KNOBS: &str = "
 | `--verify-cycle-ms` higher | later news of a difference | less CPU |
 | batches in the client | - | a key of 128 costs a fraction of a key alone |
 ";
+
+/// Runs that came to nothing, and why: their figures are question marks above.
+fn not_measured(page: &mut String, figures: &Value) {
+    let runs = figures.as_object().into_iter().flatten();
+    let mut failed = runs.filter_map(|(name, run)| Some((name, run["error"].as_str()?))).peekable();
+    if failed.peek().is_some() {
+        *page += "\n## Not measured\n\n";
+    }
+    for (name, why) in failed {
+        let _ = writeln!(page, "- `{name}`: {why}");
+    }
+}
 
 fn replication(page: &mut String, figures: &Value) {
     *page += "\n## Writes with and without a standby\n";

@@ -83,8 +83,9 @@ pub(super) fn catch_up(binary: &Path, scale: Scale) -> Result<Value> {
 
 /// What a caller with one key waits before and while a standby is given all objects, beside the same writes.
 pub(super) fn full_sync(binary: &Path, scale: Scale, cluster: &mut Cluster, flags: &[&str]) -> Result<Value> {
-    let probe =
-        |duration: &str| words(&format!("--batch 1 --connections 1 --rate 1000 --duration {duration}"));
+    let probe = |duration: &str| {
+        words(&format!("--batch 1 --connections 1 --rate 1000 --shared --duration {duration}"))
+    };
     let one = Scale { rounds: 1, ..scale };
     let side = [("probe", cluster.grpc.clone())];
     let before = bench(binary, one, &side, &probe("4s"))?;

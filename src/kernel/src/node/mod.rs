@@ -318,8 +318,10 @@ impl Node {
         let (me, replication) = (self.config.me.clone(), self.config.replication.clone());
         let primary = Primary::new(me, replication, store, log, start);
         master.begin_term(wall, self.config.me.node.as_str(), self.config.me.copy);
+        let gate = primary.gate();
         self.enter(cause, RoleState::Primary(Box::new(primary), Arc::clone(&master)), change.reason.clone());
-        out.push(NodeAction::Serve(master));
+        // At once: what is recorded of the change takes time, in which nothing would be answered.
+        out.extend([NodeAction::Serve(master), NodeAction::Gate(gate)]);
         out.push(NodeAction::Happened(Happening::role_changed(Role::Primary, epoch, &change.reason)));
         out.push(NodeAction::Changed(change));
         self.primary_event(now, PrimaryEvent::Appended, out);

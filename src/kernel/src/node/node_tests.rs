@@ -247,7 +247,7 @@ fn bootstrap_leads_epoch_1_at_once() {
     b.check(
         1000,
         NodeEvent::Start(WallTime(1)),
-        &["serve e1", "role_changed", "changed bootstrap e1", "gate e1 commit 2"],
+        &["serve e1", "gate e1 commit 1", "role_changed", "changed bootstrap e1", "gate e1 commit 2"],
     );
     assert_eq!(b.is(), (Role::Primary, 1));
     let view = b.node.view(ms(1000));
@@ -329,6 +329,7 @@ fn a_promotion_waits_for_the_own_promise_then_leads_the_next_epoch() {
     let lines: Vec<_> = out.iter().map(line).collect();
     let want = [
         "serve e4",
+        "gate e4 commit 1",
         "role_changed",
         "changed failover e4",
         "gate e4 commit 2",

@@ -47,9 +47,17 @@ impl Gate {
     /// True when the node has the right to answer anything at all.
     #[must_use]
     pub fn may_answer(&self, now: Instant) -> bool {
-        let early = now < self.serve_at && !mutant!(NoGrantWait);
+        self.refuses_answers(now).is_none()
+    }
+
+    /// Why nothing may be answered at this moment (PROTOCOL G4, G5); `None` when it may.
+    #[must_use]
+    pub fn refuses_answers(&self, now: Instant) -> Option<&'static str> {
+        if now < self.serve_at && !mutant!(NoGrantWait) {
+            return Some("its term begins: it waits until its own last promise to the old primary is over");
+        }
         let late = now >= self.rights_until && !mutant!(NoGrants);
-        !early && !late
+        late.then_some("an in-sync standby has not renewed its promise, nor the coordinator the lease where it needs one")
     }
 
     /// Why no write may be let in at this moment; `None` when one may.
