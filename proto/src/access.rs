@@ -1,8 +1,9 @@
 //! How a program dials nodes: over TLS or not, and as whom.
 
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock};
 
+use parking_lot::RwLock;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
@@ -140,13 +141,12 @@ impl SharedAccess {
     /// As it is now.
     #[must_use]
     pub fn get(&self) -> Arc<Access> {
-        // A value is replaced as a whole: whoever panicked has left none in between.
-        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.0.read())
     }
 
     /// Dials like this from now on.
     pub fn replace(&self, access: Access) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(access);
+        *self.0.write() = Arc::new(access);
     }
 }
 

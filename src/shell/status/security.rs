@@ -90,24 +90,24 @@ mod tests {
 
     const DAY: i64 = 24 * 3600;
 
-    fn codes(facts: SecurityFacts) -> Vec<String> {
+    fn codes(facts: &SecurityFacts) -> Vec<String> {
         facts.findings(WallTime(1_000 * DAY as u64 * 1_000_000)).into_iter().map(|f| f.code).collect()
     }
 
     #[test]
     fn an_open_port_and_an_old_certificate_are_found() {
         let facts = SecurityFacts::default();
-        assert_eq!(codes(facts), [""; 0], "only this machine can connect");
+        assert_eq!(codes(&facts), [""; 0], "only this machine can connect");
         let exposed = || SecurityFacts { exposed: true, ..SecurityFacts::default() };
-        assert_eq!(codes(exposed()), ["port_open"]);
-        assert_eq!(codes(SecurityFacts { tls: true, ..exposed() }), ["port_open"], "encrypted is not known");
-        assert_eq!(codes(SecurityFacts { token: true, ..exposed() }), [""; 0]);
-        assert_eq!(codes(SecurityFacts { client_certificates: true, ..exposed() }), [""; 0]);
+        assert_eq!(codes(&exposed()), ["port_open"]);
+        assert_eq!(codes(&SecurityFacts { tls: true, ..exposed() }), ["port_open"], "encrypted is not known");
+        assert_eq!(codes(&SecurityFacts { token: true, ..exposed() }), [""; 0]);
+        assert_eq!(codes(&SecurityFacts { client_certificates: true, ..exposed() }), [""; 0]);
         let refused = Some("it has ended".to_owned());
         let facts = SecurityFacts { certificate_refused: refused, ..SecurityFacts::default() };
-        assert_eq!(codes(facts), ["certificate_refused"]);
+        assert_eq!(codes(&facts), ["certificate_refused"]);
         let until =
-            |days| codes(SecurityFacts { certificate_until: Some(days * DAY), ..SecurityFacts::default() });
+            |days| codes(&SecurityFacts { certificate_until: Some(days * DAY), ..SecurityFacts::default() });
         assert_eq!(until(1_000), ["certificate_ended"]);
         assert_eq!(until(1_014), ["certificate_ends"]);
         assert_eq!(until(1_015), [""; 0]);
