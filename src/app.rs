@@ -11,8 +11,8 @@ use standfast_kernel::node::{Node, NodeConfig};
 use standfast_kernel::oplog::LogLimits;
 use standfast_kernel::replication::{Degrade, Identity, ReplicationConfig, ReplicationTimes};
 use standfast_kernel::supervisor::{LeadershipConfig, LeadershipTimes};
-use standfast_kernel::types::{CopyId, Epoch};
-use standfast_proto::access;
+use standfast_kernel::types::{CopyId, Epoch, WallTime};
+use standfast_proto::access::{self, SharedAccess};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, mpsc, watch};
@@ -24,8 +24,8 @@ use crate::config::{
 };
 use crate::inbound::{admin, coro_rpc, grpc};
 use crate::outbound::{
-    BootClock, CoordinatorOptions, Credentials, EtcdCoordinator, GrpcPeer, HistoryFile, OsEntropy, Secured,
-    WebhookSender, epoch_of,
+    BootClock, CoordinatorOptions, Credentials, EtcdCoordinator, GrpcPeer, HistoryFile, Looked, OsEntropy,
+    Reloader, Secured, ServerTls, Visitors, WebhookSender, epoch_of, over_tls, plain,
 };
 use crate::ports::{Archive, Clock, Entropy, Notifier};
 use crate::shell::{
@@ -87,6 +87,8 @@ fn block_on(program: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
 }
 
 async fn run_witness(args: WitnessArgs) -> anyhow::Result<()> {
+    let security = args.tls.config();
+    let secured = Secured::load(&security, None, Visitors::MustShow).map_err(anyhow::Error::msg)?;
     let witness = witness::open(args.file.clone(), args.start_revision.map(Revision))?;
     let listener =
         TcpListener::bind(args.listen).await.with_context(|| format!("cannot listen on {}", args.listen))?;
@@ -99,9 +101,21 @@ async fn run_witness(args: WitnessArgs) -> anyhow::Result<()> {
          record of who leads",
         args.file.display()
     );
+    if security.ca.is_none() && !args.listen.ip().is_loopback() {
+        tracing::warn!(
+            "whoever reaches {} may say who leads: give --tls-cert, --tls-key and --tls-ca",
+            args.listen
+        );
+    }
     println!("{ready}");
     let stop = stop_signal()?;
-    witness.serve(listener, stop).await
+    let ended = CancellationToken::new();
+    let _over = ended.clone().drop_guard();
+    tokio::spawn(secured.reloader.keep(|| seconds(BootClock.wall()), |_| {}, ended));
+    match secured.tls {
+        Some(tls) => witness.serve(over_tls(listener, tls), stop).await,
+        None => witness.serve(plain(listener), stop).await,
+    }
 }
 
 /// A primary that is told to stop makes an in-sync standby the primary first, so
@@ -161,6 +175,8 @@ async fn tell_listening(mut listens: watch::Receiver<bool>, events: mpsc::Sender
 /// A node whose parts are wired, before it runs.
 struct App {
     listener: TcpListener,
+    tls: Option<ServerTls>,
+    reloader: Reloader,
     services: grpc::Services<BootClock>,
     mooncake: Option<coro_rpc::Port>,
     http: Option<TcpListener>,
@@ -179,6 +195,8 @@ async fn run(config: ServeConfig, logs: LogControl) -> anyhow::Result<()> {
     let stop_handover = if config.coordinator.is_some() { config.stop_handover } else { Duration::ZERO };
     let App {
         listener,
+        tls,
+        reloader,
         services,
         mooncake,
         http,
@@ -208,6 +226,12 @@ async fn run(config: ServeConfig, logs: LogControl) -> anyhow::Result<()> {
     if let Some(webhook) = webhook {
         tasks.spawn(webhook.run(stop.clone()));
     }
+    tasks.spawn(keep_certificates(
+        reloader,
+        Arc::clone(&services.board),
+        Arc::clone(&services.clock),
+        stop.clone(),
+    ));
     let history = Arc::clone(services.board.history());
     tasks.spawn(exchange_history(history, followed, stop.clone()));
     tasks.spawn(tell_suppressed(logs.clone(), stop.clone()));
@@ -233,7 +257,11 @@ async fn run(config: ServeConfig, logs: LogControl) -> anyhow::Result<()> {
             }
         });
     }
-    let door = tasks.spawn(grpc::serve(listener, services, stop.clone().cancelled_owned()));
+    let closing = stop.clone().cancelled_owned();
+    let door = match tls {
+        Some(tls) => tasks.spawn(grpc::serve(over_tls(listener, tls), services, closing)),
+        None => tasks.spawn(grpc::serve(plain(listener), services, closing)),
+    };
     println!("{ready}");
     let asked = stop_signal()?;
     let ended = tokio::select! {
@@ -320,6 +348,7 @@ async fn build(config: ServeConfig) -> anyhow::Result<App> {
             token: secured.token.is_some(),
             exposed: !config.grpc.ip().is_loopback(),
             certificate_until: secured.certificate_until,
+            certificate_refused: None,
         },
         version: env!("CARGO_PKG_VERSION").to_owned(),
         clock_ahead: Duration::ZERO,
@@ -361,7 +390,14 @@ async fn build(config: ServeConfig) -> anyhow::Result<App> {
     );
     let handle = NodeHandle::new(tx.clone());
     let supervisor = match &config.coordinator {
-        Some(c) => Some(supervise(&config, c, tx.clone(), Arc::clone(&shared), durations)?),
+        Some(c) => Some(supervise(
+            &config,
+            c,
+            secured.coordinator.clone(),
+            tx.clone(),
+            Arc::clone(&shared),
+            durations,
+        )?),
         None => None,
     };
     let events = tx.clone();
@@ -390,10 +426,11 @@ async fn build(config: ServeConfig) -> anyhow::Result<App> {
         clock,
         lab: config.enable_lab,
         guard: grpc::Guard::new(secured.token, config.security.ca.is_some()),
-        tls: secured.tls,
     };
     Ok(App {
         listener,
+        tls: secured.tls,
+        reloader: secured.reloader,
         services,
         mooncake,
         http,
@@ -411,8 +448,10 @@ async fn build(config: ServeConfig) -> anyhow::Result<App> {
 
 /// Secrets and certificates; and whether somebody forgot them.
 fn secure(config: &ServeConfig) -> anyhow::Result<Secured> {
-    let mut secured = Secured::load(&config.security).map_err(anyhow::Error::msg)?;
-    access::set_own(std::mem::take(&mut secured.access));
+    let coordinator = config.coordinator.as_ref().and_then(|c| c.tls.as_ref());
+    let secured =
+        Secured::load(&config.security, coordinator, Visitors::MayShow).map_err(anyhow::Error::msg)?;
+    access::set_own(secured.access.clone());
     if !config.security.asks_for_proof() && !config.grpc.ip().is_loopback() {
         tracing::warn!(
             code = "port_open",
@@ -422,6 +461,26 @@ fn secure(config: &ServeConfig) -> anyhow::Result<Secured> {
         );
     }
     Ok(secured)
+}
+
+/// Takes up new certificates, and tells the status.
+async fn keep_certificates(
+    reloader: Reloader,
+    board: Arc<StatusBoard>,
+    clock: Arc<BootClock>,
+    stop: CancellationToken,
+) {
+    let tell = |looked: &Looked| match looked {
+        Looked::Same => {}
+        Looked::InForce { certificate_until } => board.certificates(Ok(*certificate_until)),
+        Looked::Refused(why) => board.certificates(Err(why.clone())),
+    };
+    reloader.keep(|| seconds(clock.wall()), tell, stop).await;
+}
+
+/// Since 1970.
+fn seconds(at: WallTime) -> i64 {
+    (at.0 / 1_000_000) as i64
 }
 
 /// The history, over restarts where there is a file for it.
@@ -499,6 +558,7 @@ async fn refuse_second_founder(config: &ServeConfig) -> anyhow::Result<()> {
 fn supervise(
     config: &ServeConfig,
     coordinator: &CoordinatorConfig,
+    access: SharedAccess,
     commands: mpsc::Sender<Command>,
     clock: Arc<dyn Clock>,
     durations: Arc<Durations>,
@@ -513,6 +573,7 @@ fn supervise(
     };
     let options = CoordinatorOptions {
         endpoints: coordinator.members.clone(),
+        access,
         credentials,
         call_deadline: coordinator.timeout,
     };

@@ -1,8 +1,9 @@
 //! How a program dials nodes: over TLS or not, and as whom.
 
 use std::path::PathBuf;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
+use parking_lot::RwLock;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
@@ -19,6 +20,8 @@ pub struct AccessFiles {
     pub token: Option<PathBuf>,
     /// Certificates of whom we believe; TLS is spoken when it is given.
     pub ca: Option<PathBuf>,
+    /// Without `ca`: TLS is spoken all the same, with whom the system trusts.
+    pub system: bool,
     /// Our own certificate, and its key.
     pub identity: Option<(PathBuf, PathBuf)>,
 }
@@ -79,7 +82,10 @@ impl Access {
         let pem =
             |file: &PathBuf| std::fs::read(file).map_err(|e| format!("cannot read {}: {e}", file.display()));
         let ca = files.ca.as_ref().map(pem).transpose()?;
-        let tls = ca.map(|ca| ClientTlsConfig::new().ca_certificate(Certificate::from_pem(ca)));
+        let tls = match ca {
+            Some(ca) => Some(ClientTlsConfig::new().ca_certificate(Certificate::from_pem(ca))),
+            None => files.system.then(|| ClientTlsConfig::new().with_native_roots()),
+        };
         let tls = match (tls, &files.identity) {
             (Some(tls), Some((certificate, key))) => {
                 Some(tls.identity(Identity::from_pem(pem(certificate)?, pem(key)?)))
@@ -108,6 +114,18 @@ impl Access {
         }
     }
 
+    /// The same token, with the certificates of the other.
+    #[must_use]
+    pub fn with_certificates_of(&self, other: Self) -> Self {
+        Self { tls: other.tls, bearer: self.bearer.clone() }
+    }
+
+    /// Whether TLS is spoken.
+    #[must_use]
+    pub fn speaks_tls(&self) -> bool {
+        self.tls.is_some()
+    }
+
     /// Shows who we are on this connection.
     #[must_use]
     pub fn sign(&self, channel: tonic::transport::Channel) -> Channel {
@@ -115,18 +133,41 @@ impl Access {
     }
 }
 
-static OWN: OnceLock<Access> = OnceLock::new();
+/// How to dial, for connections to come: certificates are replaced now and then.
+#[derive(Debug, Clone, Default)]
+pub struct SharedAccess(Arc<RwLock<Arc<Access>>>);
+
+impl SharedAccess {
+    /// As it is now.
+    #[must_use]
+    pub fn get(&self) -> Arc<Access> {
+        Arc::clone(&self.0.read())
+    }
+
+    /// Dials like this from now on.
+    pub fn replace(&self, access: Access) {
+        *self.0.write() = Arc::new(access);
+    }
+}
+
+impl From<Access> for SharedAccess {
+    fn from(access: Access) -> Self {
+        Self(Arc::new(RwLock::new(Arc::new(access))))
+    }
+}
+
+static OWN: OnceLock<SharedAccess> = OnceLock::new();
 
 /// Says once how this process dials: its flags say so, for all that it does.
-pub fn set_own(access: Access) {
+pub fn set_own(access: SharedAccess) {
     // A second word would come too late for what was dialled already.
     let _ = OWN.set(access);
 }
 
-/// How this process dials.
+/// How this process dials now.
 #[must_use]
-pub fn own() -> &'static Access {
-    OWN.get_or_init(Access::default)
+pub fn own() -> Arc<Access> {
+    OWN.get_or_init(SharedAccess::default).get()
 }
 
 /// The innermost cause: "connection refused" rather than "transport error".

@@ -113,7 +113,8 @@ impl ClientArgs {
                 "--cert is given, but not --ca: a certificate is shown over TLS only".to_owned(),
             ));
         }
-        let files = AccessFiles { token: self.token_file.clone(), ca: self.ca.clone(), identity };
+        let files =
+            AccessFiles { token: self.token_file.clone(), ca: self.ca.clone(), system: false, identity };
         Access::load(&files).map_err(wrong)
     }
 }
@@ -211,7 +212,7 @@ pub fn run() -> ExitCode {
     // A node dials as its own flags say.
     if !matches!(command, Command::Serve(_)) {
         match client.access() {
-            Ok(access) => access::set_own(access),
+            Ok(access) => access::set_own(access.into()),
             Err(failure) => return refuse(&failure),
         }
     }

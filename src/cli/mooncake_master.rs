@@ -29,6 +29,9 @@ Every spelling of gflags is understood (-f v, --f=v, --nof, --flagfile=F), and
   --standfast_role=ROLE   primary or standby [primary]
   --standfast_peer=ADDR   gRPC port of the other node
   --standfast_ack=MODE    sync or async [sync]
+  --standfast_etcd_ca=F   authority of an https:// etcd [the system's]
+  --standfast_etcd_cert=F --standfast_etcd_key=F
+                          certificate to show it, and its key
   --allow_unsupported     start without what is not here
 
 Exit codes: 0 ok, 2 a flag that is unknown, wrong or not here.

@@ -10,7 +10,9 @@ use standfast_kernel::replication::Degrade;
 use standfast_kernel::supervisor::FlapLimit;
 use standfast_kernel::types::limits;
 
-use super::is_host_port;
+use standfast_proto::access::AccessFiles;
+
+use super::{SecurityConfig, is_host_port};
 
 /// A coordinator call is answered within this, as a rule (PROTOCOL T6: T_cas).
 const CALL_TYPICAL_MS: u64 = 100;
@@ -23,8 +25,15 @@ const HANDOVER_MIN_MS: u64 = 1_000;
 pub enum CoordinatorUrl {
     /// Nobody: `--role`, `--peer` and operators.
     Manual,
-    /// `etcd://A,B,C` or `witness://A`: which, and `host:port` of each member.
-    Served(&'static str, Vec<String>),
+    /// `etcd://A,B,C` or `witness://A`; with `+tls` behind the first word, over TLS.
+    Served {
+        /// `etcd` or `witness`.
+        kind: &'static str,
+        /// Spoken to over TLS.
+        tls: bool,
+        /// `host:port` of each member.
+        members: Vec<String>,
+    },
 }
 
 impl FromStr for CoordinatorUrl {
@@ -34,16 +43,22 @@ impl FromStr for CoordinatorUrl {
         if text == "manual" {
             return Ok(Self::Manual);
         }
-        let expected = "expected manual, etcd://HOST:PORT[,HOST:PORT...] or witness://HOST:PORT";
-        let (kind, members) = match text.split_once("://") {
-            Some(("etcd", members)) => ("etcd", members),
+        let expected = "expected manual, etcd://HOST:PORT[,HOST:PORT...] or witness://HOST:PORT; over TLS \
+                        etcd+tls://... or witness+tls://...";
+        let (scheme, members) = text.split_once("://").ok_or(expected)?;
+        let (kind, tls) = match scheme.strip_suffix("+tls") {
+            Some(kind) => (kind, true),
+            None => (scheme, false),
+        };
+        let kind = match kind {
+            "etcd" => "etcd",
             // One process: a second address would be another record.
-            Some(("witness", member)) if !member.contains(',') => ("witness", member),
+            "witness" if !members.contains(',') => "witness",
             _ => return Err(expected.to_owned()),
         };
         let members: Vec<String> = members.split(',').map(str::to_owned).collect();
         if members.iter().all(|m| is_host_port(m)) {
-            Ok(Self::Served(kind, members))
+            Ok(Self::Served { kind, tls, members })
         } else {
             Err(expected.to_owned())
         }
@@ -71,8 +86,9 @@ pub enum DegradeMode {
 /// Flags of `serve` about leadership.
 #[derive(Debug, Clone, Args)]
 pub struct CoordinatorArgs {
-    /// Who keeps the record of who leads: etcd://A,B,C, witness://A, or manual:
-    /// then --role and --peer say it, and operators promote
+    /// Who keeps the record of who leads: etcd://A,B,C, witness://A, over TLS
+    /// etcd+tls://A,B,C or witness+tls://A; or manual: then --role and --peer say it,
+    /// and operators promote
     #[arg(long, value_name = "URL", default_value = "manual")]
     pub coordinator: CoordinatorUrl,
     /// Name that etcd knows this node by
@@ -81,6 +97,17 @@ pub struct CoordinatorArgs {
     /// File that holds its password
     #[arg(long, value_name = "FILE", requires = "coordinator_user")]
     pub coordinator_password_file: Option<PathBuf>,
+    /// Certificates of the authority that the coordinator is believed by over TLS, PEM;
+    /// without it that of --tls-ca, or else those of the system
+    #[arg(long, value_name = "FILE")]
+    pub coordinator_ca: Option<PathBuf>,
+    /// Certificate to show the coordinator, PEM; without it that of --tls-cert, where
+    /// --tls-ca is given
+    #[arg(long, value_name = "FILE", requires = "coordinator_key")]
+    pub coordinator_cert: Option<PathBuf>,
+    /// Its key, PEM
+    #[arg(long, value_name = "FILE", requires = "coordinator_cert")]
+    pub coordinator_key: Option<PathBuf>,
     /// Longest wait for an answer of the coordinator, in milliseconds
     #[arg(long, value_name = "MS", default_value_t = 1_000)]
     pub coordinator_timeout_ms: u64,
@@ -130,6 +157,8 @@ pub struct CoordinatorConfig {
     pub members: Vec<String>,
     /// Who we are, and the file with the password.
     pub credentials: Option<(String, PathBuf)>,
+    /// Certificates for TLS to it; `None` = it is spoken to without.
+    pub tls: Option<AccessFiles>,
     /// T_cas: longest wait for an answer.
     pub timeout: Duration,
     /// T_takeover.
@@ -164,10 +193,12 @@ impl CoordinatorArgs {
         &self,
         heartbeat_ms: u64,
         grant_ms: u64,
+        security: &SecurityConfig,
         wrong: &mut Vec<String>,
     ) -> Option<CoordinatorConfig> {
         let strict = self.degrade == DegradeMode::Strict;
-        let CoordinatorUrl::Served(kind, members) = &self.coordinator else {
+        let tls = self.tls(security, wrong);
+        let CoordinatorUrl::Served { kind, members, .. } = &self.coordinator else {
             if strict {
                 wrong.push(
                     "--degrade is strict: expected a --coordinator beside it; without one a pair always waits \
@@ -190,6 +221,7 @@ impl CoordinatorArgs {
             kind,
             members: members.clone(),
             credentials: self.coordinator_user.clone().zip(self.coordinator_password_file.clone()),
+            tls,
             timeout: ms(self.coordinator_timeout_ms),
             takeover: ms(self.takeover_ms),
             lease: ms(self.lease_ms),
@@ -204,6 +236,30 @@ impl CoordinatorArgs {
             } else {
                 Degrade::Available
             },
+        })
+    }
+
+    /// Whom to believe, and what to show, over TLS: what is said of the coordinator, or else of nodes.
+    fn tls(&self, security: &SecurityConfig, wrong: &mut Vec<String>) -> Option<AccessFiles> {
+        if !matches!(self.coordinator, CoordinatorUrl::Served { tls: true, .. }) {
+            let said =
+                [("--coordinator-ca", &self.coordinator_ca), ("--coordinator-cert", &self.coordinator_cert)];
+            for (flag, file) in said.into_iter().filter_map(|(flag, file)| Some((flag, file.as_ref()?))) {
+                wrong.push(format!(
+                    "{flag} is {}: expected a --coordinator over TLS beside it, etcd+tls://... or \
+                     witness+tls://...",
+                    file.display()
+                ));
+            }
+            return None;
+        }
+        let own = self.coordinator_cert.clone().zip(self.coordinator_key.clone());
+        let of_nodes = security.identity.clone().filter(|_| security.ca.is_some());
+        Some(AccessFiles {
+            token: None,
+            ca: self.coordinator_ca.clone().or_else(|| security.ca.clone()),
+            system: true,
+            identity: own.or(of_nodes),
         })
     }
 
@@ -291,13 +347,26 @@ mod tests {
 
     #[test]
     fn a_coordinator_is_named_by_a_url() {
-        let served = |kind, members: &[&str]| {
-            Ok(CoordinatorUrl::Served(kind, members.iter().map(|m| (*m).to_owned()).collect()))
+        let served = |kind, tls, members: &[&str]| {
+            let members = members.iter().map(|m| (*m).to_owned()).collect();
+            Ok(CoordinatorUrl::Served { kind, tls, members })
         };
         assert_eq!("manual".parse(), Ok(CoordinatorUrl::Manual));
-        assert_eq!("etcd://a:1,b:2".parse(), served("etcd", &["a:1", "b:2"]));
-        assert_eq!("witness://a:1".parse(), served("witness", &["a:1"]));
-        for bad in ["", "etcd", "etcd://", "etcd://a", "etcd://a:1,", "witness://a:1,b:2", "http://a:1"] {
+        assert_eq!("etcd://a:1,b:2".parse(), served("etcd", false, &["a:1", "b:2"]));
+        assert_eq!("etcd+tls://a:1,b:2".parse(), served("etcd", true, &["a:1", "b:2"]));
+        assert_eq!("witness://a:1".parse(), served("witness", false, &["a:1"]));
+        assert_eq!("witness+tls://a:1".parse(), served("witness", true, &["a:1"]));
+        for bad in [
+            "",
+            "etcd",
+            "etcd://",
+            "etcd://a",
+            "etcd://a:1,",
+            "witness://a:1,b:2",
+            "witness+tls://a:1,b:2",
+            "http://a:1",
+            "etcd+ssl://a:1",
+        ] {
             let error = bad.parse::<CoordinatorUrl>().expect_err(bad);
             assert!(error.contains("etcd://HOST:PORT"), "{bad}: {error}");
         }

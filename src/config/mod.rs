@@ -23,7 +23,7 @@ use crate::telemetry::otel::{Collector, SAMPLE_DEFAULT, Sampling};
 pub use coordinator::{CoordinatorArgs, CoordinatorConfig, CoordinatorUrl};
 pub use lab::LabReport;
 pub use master::MasterArgs;
-pub use security::{SecurityArgs, SecurityConfig};
+pub use security::{SecurityArgs, SecurityConfig, WitnessTlsArgs};
 pub use verify::VerifyArgs;
 
 /// Role that a node starts in, until a coordinator decides.
@@ -161,6 +161,9 @@ pub struct WitnessArgs {
     /// when the former file is lost
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..1 << 62))]
     pub start_revision: Option<u64>,
+    /// How it is reached.
+    #[command(flatten)]
+    pub tls: WitnessTlsArgs,
     /// Format of log lines on stderr
     #[arg(long, value_enum, default_value = "text")]
     pub log_format: LogFormat,
@@ -264,7 +267,8 @@ impl TryFrom<&ServeArgs> for ServeConfig {
                 a.grant_ms, a.heartbeat_ms
             ));
         }
-        let coordinator = a.coordinator.config(a.heartbeat_ms, a.grant_ms, &mut wrong);
+        let security = a.security.config();
+        let coordinator = a.coordinator.config(a.heartbeat_ms, a.grant_ms, &security, &mut wrong);
         let master = a.master.config(&mut wrong);
         let verify = a.verify.config(&mut wrong);
         if !wrong.is_empty() {
@@ -285,7 +289,7 @@ impl TryFrom<&ServeArgs> for ServeConfig {
             grant: Duration::from_millis(a.grant_ms),
             shrink: a.coordinator.shrink(),
             stop_handover: a.coordinator.stop_handover(),
-            security: a.security.config(),
+            security,
             ship: ShipConfig {
                 batch_entries: a.batch_entries as usize,
                 window_entries: a.window_entries,

@@ -25,6 +25,35 @@ pub struct SecurityArgs {
     pub tls_ca: Option<PathBuf>,
 }
 
+/// Flags of `witness` about security: as those of `serve`, but with an authority
+/// everybody has to show a certificate, for who writes here decides who leads.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Security")]
+pub struct WitnessTlsArgs {
+    /// The witness's certificate, PEM; it is then reached over TLS only, as
+    /// witness+tls://HOST:PORT
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+    /// Its key, PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+    /// Certificates of the authority, PEM: nodes have to show a certificate of it
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub tls_ca: Option<PathBuf>,
+}
+
+impl WitnessTlsArgs {
+    /// What the flags say.
+    #[must_use]
+    pub fn config(&self) -> SecurityConfig {
+        SecurityConfig {
+            token: None,
+            identity: self.tls_cert.clone().zip(self.tls_key.clone()),
+            ca: self.tls_ca.clone(),
+        }
+    }
+}
+
 /// Where secrets and certificates are.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SecurityConfig {
@@ -62,6 +91,7 @@ impl SecurityConfig {
         AccessFiles {
             token: self.token.clone(),
             ca: self.ca.clone().or(own),
+            system: false,
             identity: self.identity.clone().filter(|_| self.ca.is_some()),
         }
     }

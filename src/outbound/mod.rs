@@ -13,6 +13,6 @@ pub use coordinator::{CoordinatorOptions, Credentials, EtcdCoordinator};
 pub use entropy::OsEntropy;
 pub use history_file::{HistoryFault, HistoryFile};
 pub use peer::{GrpcPeer, epoch_of};
-pub use security::Secured;
+pub use security::{Looked, Reloader, Secured, ServerTls, Visitors, over_tls, plain};
 pub use standfast_proto::access::root_cause;
 pub use webhook::{Webhook, WebhookSender};

@@ -57,7 +57,7 @@ pub struct StatusFacts {
     pub clock_ahead: Duration,
     /// The memory that it says it may use; `None` = as the system says.
     pub memory_limit: Option<u64>,
-    /// How its gRPC port is secured.
+    /// How its gRPC port is secured when it starts.
     pub security: SecurityFacts,
 }
 
@@ -67,6 +67,7 @@ const SILENT_HEARTBEATS: u32 = 10;
 /// Builds the status on demand.
 pub struct StatusBoard {
     facts: StatusFacts,
+    security: RwLock<SecurityFacts>,
     view: RwLock<Option<Arc<NodeView>>>,
     store: Arc<MetadataStore>,
     serving: Arc<ServingCell>,
@@ -88,7 +89,8 @@ impl StatusBoard {
         notifier: Option<Arc<dyn Notifier>>,
     ) -> Self {
         let journal = Journal::new(history, instruments.tracer.clone(), notifier);
-        Self { facts, view: RwLock::new(None), store, serving, traffic, journal, instruments }
+        let security = RwLock::new(facts.security.clone());
+        Self { facts, security, view: RwLock::new(None), store, serving, traffic, journal, instruments }
     }
 
     /// The node's name, and the role that it is in.
@@ -182,7 +184,7 @@ impl StatusBoard {
             coordinator: Some(self.coordinator(view)),
             automation: view.leadership.as_ref().map(|l| automation::automation(&l.automation)),
             findings: self.findings(view, taken),
-            security: Some(self.facts.security.to_wire()),
+            security: Some(self.security.read().to_wire()),
             ..v1::NodeStatus::default()
         };
         match &view.detail {
@@ -207,6 +209,15 @@ impl StatusBoard {
         }
     }
 
+    /// What has become of the files of certificates: when the own one in force ends, or why new ones are not used.
+    pub fn certificates(&self, looked: Result<Option<i64>, String>) {
+        let mut security = self.security.write();
+        match looked {
+            Ok(until) => (security.certificate_until, security.certificate_refused) = (until, None),
+            Err(why) => security.certificate_refused = Some(why),
+        }
+    }
+
     /// How automatic failover is, as far as this node knows.
     #[must_use]
     pub fn automation(&self) -> Option<v1::Automation> {
@@ -216,7 +227,7 @@ impl StatusBoard {
     /// What is wrong here that only the node itself can know.
     fn findings(&self, view: &NodeView, now: WallTime) -> Vec<v1::Finding> {
         let automation = view.leadership.as_ref().and_then(|l| automation::finding(&l.automation));
-        automation.into_iter().chain(self.facts.security.findings(now)).collect()
+        automation.into_iter().chain(self.security.read().findings(now)).collect()
     }
 
     fn identity(&self, copy: CopyId) -> v1::Identity {

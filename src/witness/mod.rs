@@ -10,16 +10,17 @@ mod journal;
 mod service;
 mod state;
 
+use std::io;
 use std::path::PathBuf;
 
 use standfast_kernel::coordination::Revision;
 use standfast_proto::etcdserverpb::kv_server::KvServer;
 use standfast_proto::etcdserverpb::watch_server::WatchServer;
-use tokio::net::TcpListener;
-use tokio_stream::StreamExt;
-use tokio_stream::wrappers::TcpListenerStream;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_stream::Stream;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
+use tonic::transport::server::Connected;
 
 pub use journal::JournalFault;
 use service::WitnessDoor;
@@ -54,20 +55,18 @@ impl OpenWitness {
         self.witness.revision()
     }
 
-    /// Serves until `stop` resolves, or until the file cannot be written any more.
+    /// Serves these connections until `stop` resolves, or until the file cannot be written any more.
     ///
     /// # Errors
     /// When the transport or the file fails.
-    pub async fn serve(
+    pub async fn serve<IO>(
         self,
-        listener: TcpListener,
+        incoming: impl Stream<Item = io::Result<IO>> + Send,
         stop: impl Future<Output = ()> + Send,
-    ) -> anyhow::Result<()> {
-        let incoming = TcpListenerStream::new(listener).map(|socket| {
-            let socket = socket?;
-            socket.set_nodelay(true)?;
-            Ok::<_, std::io::Error>(socket)
-        });
+    ) -> anyhow::Result<()>
+    where
+        IO: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
+    {
         let failed = self.stop.clone();
         let ended = async {
             tokio::select! {

@@ -3,6 +3,7 @@
 mod bad_input;
 mod bench;
 mod cable;
+mod certificates;
 mod cli_operate;
 mod collector;
 mod console;

@@ -1,12 +1,11 @@
 //! Who may give orders and follow: a token, certificates, and what is written down of it.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
 use standfast_proto::v1;
-use tempfile::TempDir;
 
+use crate::certificates::Files;
 use crate::coordinator::{Server as _, Witness};
 use crate::leadership::{CLUSTER, in_sync, leads};
 use crate::node::{Node, PATIENCE};
@@ -14,46 +13,8 @@ use crate::scrape::scrape;
 
 const TOKEN: &str = "0123456789abcdef-of-this-cluster";
 
-/// Files of one test.
-struct Files(TempDir);
-
-impl Files {
-    fn new() -> Self {
-        Self(tempfile::tempdir().expect("a folder"))
-    }
-
-    fn write(&self, name: &str, text: &str) -> PathBuf {
-        let path = self.0.path().join(name);
-        std::fs::write(&path, text).expect("written");
-        path
-    }
-
-    /// An authority, whose certificate is `NAME.pem`.
-    fn authority(&self, name: &str) -> Issuer<'static, KeyPair> {
-        let key = KeyPair::generate().expect("a key");
-        let mut params = CertificateParams::new(Vec::new()).expect("valid");
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        self.write(&format!("{name}.pem"), &params.self_signed(&key).expect("signed").pem());
-        Issuer::new(params, key)
-    }
-
-    /// `NAME.pem` and `NAME.key`, good until the beginning of that year.
-    fn certificate(&self, name: &str, authority: &Issuer<'static, KeyPair>, until: i32) {
-        let key = KeyPair::generate().expect("a key");
-        let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("valid");
-        (params.not_before, params.not_after) = (date_time_ymd(2000, 1, 1), date_time_ymd(until, 1, 1));
-        let signed = params.signed_by(&key, authority).expect("signed");
-        self.write(&format!("{name}.pem"), &signed.pem());
-        self.write(&format!("{name}.key"), &key.serialize_pem());
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.0.path().join(name).display().to_string()
-    }
-}
-
 /// Exit code, the line of JSON, and what was said on stderr.
-fn cli(connect: &str, args: &str) -> (Option<i32>, serde_json::Value, String) {
+pub(crate) fn cli(connect: &str, args: &str) -> (Option<i32>, serde_json::Value, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_standfast"))
         .args(args.split_whitespace())
         .env("STANDFAST_CONNECT", connect)
@@ -93,7 +54,7 @@ async fn orders_and_peers_need_the_token_and_every_order_is_written_down() {
     let (right, wrong) = (right.display(), wrong.display());
     let witness = Witness::start();
     let base = format!("--cluster {CLUSTER} --coordinator {} --log-format json", witness.url());
-    let (log_a, log_b) = (files.0.path().join("a.log"), files.0.path().join("b.log"));
+    let (log_a, log_b) = (files.at("a.log"), files.at("b.log"));
     let a = Node::start_logged(&log_a, &format!("--node a {base} --operator-token-file {right}"));
     a.until("it leads", leads).await;
     let stranger = Node::start(&format!("--node c {base}"));
@@ -208,4 +169,67 @@ async fn a_port_that_is_open_to_everybody_is_said_at_start_and_in_the_status() {
     let short = files.write("short", "secret");
     let (code, _, said) = cli(&local.addr, &format!("status --token-file {}", short.display()));
     assert!(code == Some(2) && said.contains("at least 16 visible ASCII characters"), "{said}");
+}
+
+/// Asks the command line, as somebody who believes `ca`, until its line is as wanted.
+async fn until_line(connect: &str, words: &str, wanted: impl Fn(&serde_json::Value) -> bool) {
+    let mut last = serde_json::Value::Null;
+    let watch = async {
+        let mut again = tokio::time::interval(std::time::Duration::from_millis(200));
+        while !wanted(&last) {
+            again.tick().await;
+            last = cli(connect, words).1;
+        }
+    };
+    let seen = tokio::time::timeout(PATIENCE, watch).await;
+    assert!(seen.is_ok(), "{words}: {last}");
+}
+
+/// A whole new authority, on a pair that goes on; then files that do not do.
+#[tokio::test(flavor = "multi_thread")]
+async fn certificates_are_replaced_while_the_nodes_run_and_damaged_ones_are_not() {
+    let files = Files::new();
+    let (ours, others) = (files.authority("ca"), files.authority("other"));
+    files.certificate("node", &ours, 2100);
+    let tls = ["cert", "key", "ca"].map(|flag| {
+        let name = if flag == "ca" { "ca" } else { "node" };
+        let suffix = if flag == "key" { "key" } else { "pem" };
+        format!("--tls-{flag} {}", files.path(&format!("{name}.{suffix}")))
+    });
+    let witness = Witness::start();
+    let base = format!("--cluster {CLUSTER} --coordinator {} {}", witness.url(), tls.join(" "));
+    let (a, b) = (Node::start(&format!("--node a {base}")), Node::start(&format!("--node b {base}")));
+    let both = format!("{},{}", a.addr, b.addr);
+    until_in_sync(&both, &format!("--ca {}", files.path("ca.pem"))).await;
+    // Both authorities are believed, then certificates of the new one are shown.
+    let believed = |name: &str| std::fs::read_to_string(files.at(name)).expect("there");
+    let old = believed("ca.pem");
+    files.write("ca.pem", &(old.clone() + &believed("other.pem")));
+    files.certificate("node", &others, 2090);
+    let ca = format!("--ca {}", files.path("other.pem"));
+    for node in [&a, &b] {
+        let both_there = |line: &serde_json::Value| line["in_sync"].as_array().is_some_and(|m| m.len() == 2);
+        until_line(&node.addr, &format!("topology --json {ca}"), both_there).await;
+    }
+    until_in_sync(&both, &ca).await;
+    let until = scrape(&a).await.value("standfast_tls_certificate_not_after_timestamp_seconds");
+    assert_eq!(until, Some(3_786_912_000.0), "the beginning of 2090");
+    // A key of another certificate, one that has ended, no certificate at all.
+    let status = format!("status --json {ca}");
+    let refused = |line: &serde_json::Value| line.to_string().contains("certificate_refused");
+    let (certificate, key) = (believed("node.pem"), believed("node.key"));
+    files.certificate("stranger", &ours, 2100);
+    files.certificate("ended", &others, 2001);
+    for (new, its_key) in [
+        (certificate.clone(), believed("stranger.key")),
+        (believed("ended.pem"), believed("ended.key")),
+        ("nothing".to_owned(), key.clone()),
+    ] {
+        files.write("node.pem", &new);
+        files.write("node.key", &its_key);
+        until_line(&both, &status, refused).await;
+        files.write("node.pem", &certificate);
+        files.write("node.key", &key);
+        until_line(&both, &status, |line| line.is_object() && !refused(line)).await;
+    }
 }

@@ -39,7 +39,7 @@ impl Node {
         tokio::spawn(driver.run());
         let port = mooncake.expect("asked for");
         tokio::spawn(coro_rpc::serve(port, Arc::clone(&hall), serving.clone(), None, stop.clone()));
-        tokio::spawn(grpc::serve(listener, services, stop.clone().cancelled_owned()));
+        tokio::spawn(grpc::serve(plain(listener), services, stop.clone().cancelled_owned()));
         serving.wait_for(Option::is_some).await.expect("it leads");
         let text = |name: &str| ready[name].as_str().expect("an address").to_owned();
         Self { hall, grpc: text("grpc"), mooncake: text("mooncake"), stop }

@@ -35,22 +35,26 @@ pub(super) fn coordinator(given: &mut Given, lacking: &mut Vec<String>) -> Optio
         "ha_backend_connstring"
     };
     let text = given.value(flag);
-    if text.contains("https://") {
-        lacking.push(format!("--{flag} is `{text}`: etcd is not spoken to over TLS"));
+    let endpoints = || text.split([';', ',']).map(str::trim).filter(|endpoint| !endpoint.is_empty());
+    let over_tls = endpoints().filter(|endpoint| endpoint.starts_with("https://")).count();
+    if over_tls > 0 && over_tls < endpoints().count() {
+        let text = format!("--{flag} is `{text}`: expected https:// before each endpoint, or before none");
+        given.wrong.push(text);
+        return None;
     }
-    let members: Vec<&str> = text.split([';', ',']).map(member).filter(|member| !member.is_empty()).collect();
+    let members: Vec<&str> = endpoints().map(member).collect();
     if members.is_empty() || !members.iter().all(|member| is_host_port(member)) {
         let text =
             format!("--{flag} is `{text}`: with --enable_ha expected HOST:PORT, several separated by `;`");
         given.wrong.push(text);
         return None;
     }
-    Some(format!("etcd://{}", members.join(",")))
+    let scheme = if over_tls > 0 { "etcd+tls" } else { "etcd" };
+    Some(format!("{scheme}://{}", members.join(",")))
 }
 
 /// `host:port` of one endpoint.
 fn member(text: &str) -> &str {
-    let text = text.trim();
     let bare = ["etcd://", "http://", "https://"].into_iter().find_map(|scheme| text.strip_prefix(scheme));
     bare.unwrap_or(text).trim_end_matches('/')
 }

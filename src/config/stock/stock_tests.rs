@@ -224,10 +224,16 @@ fn stock_lines_with_high_availability_are_nodes_that_etcd_decides_about() {
             "10.0.0.1",
             "e1:1",
         ),
+        (
+            "--etcd_endpoints=https://e1:2379;https://e2:2379 --rpc_address=10.0.0.1",
+            "10.0.0.1",
+            "e1:2379 e2:2379",
+        ),
     ];
     for (line, ip, members) in cases {
         let (config, notes) = served(&format!("{ha} {line}"));
         let coordinator = config.coordinator.expect("etcd decides");
+        assert_eq!(coordinator.tls.is_some(), line.contains("https"), "{line}");
         assert_eq!((coordinator.kind, coordinator.members.join(" ").as_str()), ("etcd", members), "{line}");
         let at = |port| format!("{ip}:{port}").parse().ok();
         assert_eq!((config.mooncake, Some(config.grpc), config.peer), (at(50061), at(50062), None), "{line}");
@@ -244,7 +250,7 @@ fn high_availability_that_cannot_be_is_refused_by_the_name_of_its_flag() {
         (here.to_owned(), "--etcd_endpoints is ``: with --enable_ha expected HOST:PORT"),
         (format!("{here} --etcd_endpoints=e"), "--etcd_endpoints is `e`: with --enable_ha expected"),
         (format!("--enable_ha {etcd}"), "--rpc_address is `0.0.0.0`: with --enable_ha expected an address"),
-        (format!("{here} --etcd_endpoints=https://e:2379"), "etcd is not spoken to over TLS"),
+        (format!("{here} --etcd_endpoints=https://e:1;f:2"), "expected https:// before each endpoint"),
         (format!("{here} {etcd} --ha_backend_type=redis"), "--ha_backend_type is `redis`"),
         (format!("{here} {etcd} --standfast_role=primary"), "--standfast_role is `primary`: expected none"),
         (format!("{here} {etcd} --standfast_peer=h:1"), "--standfast_peer is `h:1`: expected none"),

@@ -204,6 +204,9 @@ pub(super) const FLAGS: &[Flag] = &[
     flag("standfast_role", Text, "primary", Handled),
     flag("standfast_peer", Text, "", Handled),
     flag("standfast_ack", Text, "sync", Serve("--ack")),
+    flag("standfast_etcd_ca", Text, "", Serve("--coordinator-ca")),
+    flag("standfast_etcd_cert", Text, "", Serve("--coordinator-cert")),
+    flag("standfast_etcd_key", Text, "", Serve("--coordinator-key")),
 ];
 
 /// The flag of that name. Where a stock master has `_`, `-` is understood, too.

@@ -1,5 +1,6 @@
 //! The listening side of the gRPC door.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,11 +9,11 @@ use standfast_proto::v1::master_server::MasterServer;
 use standfast_proto::v1::recorder_server::RecorderServer;
 use standfast_proto::v1::replication_server::ReplicationServer;
 use standfast_proto::v1::status_server::StatusServer;
-use tokio::net::TcpListener;
-use tokio_stream::StreamExt;
-use tokio_stream::wrappers::TcpListenerStream;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_stream::Stream;
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::{Server, ServerTlsConfig};
+use tonic::transport::Server;
+use tonic::transport::server::Connected;
 
 use super::admin::AdminDoor;
 use super::guard::Guard;
@@ -55,42 +56,34 @@ pub struct Services<C> {
     pub lab: bool,
     /// Who may give orders, and follow.
     pub guard: Guard,
-    /// How TLS is spoken, if it is.
-    pub tls: Option<ServerTlsConfig>,
 }
 
-/// Serves until `stop` resolves.
+/// Serves these connections until `stop` resolves.
 ///
 /// # Errors
 /// When the transport fails.
-pub async fn serve<C: Clock>(
-    listener: TcpListener,
+pub async fn serve<C: Clock, IO>(
+    incoming: impl Stream<Item = io::Result<IO>> + Send,
     services: Services<C>,
     stop: impl Future<Output = ()> + Send,
-) -> Result<(), tonic::transport::Error> {
-    let Services { hall, replication, copies, board, traces, node, clock, lab, guard, tls } = services;
+) -> Result<(), tonic::transport::Error>
+where
+    IO: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
+{
+    let Services { hall, replication, copies, board, traces, node, clock, lab, guard } = services;
     let traces = TraceDoor { traces, clock: Arc::clone(&clock) };
-    let incoming = TcpListenerStream::new(listener).map(|socket| {
-        let socket = socket?;
-        socket.set_nodelay(true)?;
-        Ok::<_, std::io::Error>(socket)
-    });
     let (reporter, health) = health::service();
     let keeper = health::keep(reporter, Arc::clone(&board), Arc::clone(&clock));
     let recounting = tokio::sync::Mutex::default();
     let status =
         StatusDoor { board: Arc::clone(&board), node: node.clone(), clock: Arc::clone(&clock), recounting };
-    let mut builder = Server::builder();
-    if let Some(tls) = tls {
-        builder = builder.tls_config(tls)?;
-    }
     let replication = ReplicationServer::new(ReplicationDoor {
         service: replication,
         copies,
         node: node.clone(),
         history: Arc::clone(board.history()),
     });
-    let server = builder
+    let server = Server::builder()
         .initial_stream_window_size(WINDOW_BYTES)
         .initial_connection_window_size(WINDOW_BYTES)
         .max_concurrent_streams(STREAMS_MAX)

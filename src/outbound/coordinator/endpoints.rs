@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use standfast_proto::access::root_cause;
+use standfast_proto::access::{SharedAccess, root_cause};
 use standfast_proto::etcdserverpb::AuthenticateRequest;
 use standfast_proto::etcdserverpb::auth_client::AuthClient;
 use tonic::metadata::{Ascii, MetadataValue};
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
 
 use crate::ports::CoordinatorFault;
 
@@ -18,6 +18,8 @@ use crate::ports::CoordinatorFault;
 pub struct CoordinatorOptions {
     /// `host:port` of each member.
     pub endpoints: Vec<String>,
+    /// How its members are dialled: over TLS or not.
+    pub access: SharedAccess,
     /// Who we are, where the coordinator wants to know.
     pub credentials: Option<Credentials>,
     /// Longest wait for an answer (PROTOCOL T6).
@@ -69,7 +71,7 @@ impl Session {
             FailedPrecondition, InvalidArgument, PermissionDenied, Unauthenticated, Unimplemented,
         };
         let what = match std::error::Error::source(status) {
-            Some(source) => root_cause(source),
+            Some(source) => explained(root_cause(source)),
             None => status.message().to_owned(),
         };
         match status.code() {
@@ -100,6 +102,10 @@ impl Endpoints {
     pub(super) fn new(options: CoordinatorOptions) -> Self {
         let state = State { session: None, next: 0, sessions: 0 };
         Self { options, state: Mutex::new(state), connecting: tokio::sync::Mutex::new(()) }
+    }
+
+    pub(super) fn speak_tls(&self) -> bool {
+        self.options.access.get().speaks_tls()
     }
 
     pub(super) fn deadline(&self) -> Duration {
@@ -151,12 +157,11 @@ impl Endpoints {
 
     async fn connect(&self, address: &str) -> Result<Session, CoordinatorFault> {
         let no_answer = |what: String| CoordinatorFault::NoAnswer { endpoint: address.to_owned(), what };
-        let endpoint =
-            Endpoint::from_shared(format!("http://{address}")).map_err(|e| no_answer(e.to_string()))?;
+        let endpoint = self.options.access.get().endpoint(address).map_err(no_answer)?;
         // A part of the deadline, so that the next endpoint has its chance, too.
         let share = self.options.call_deadline / (self.options.endpoints.len() as u32 + 1);
         let endpoint = endpoint.connect_timeout(share).tcp_nodelay(true);
-        let channel = endpoint.connect().await.map_err(|e| no_answer(root_cause(&e)))?;
+        let channel = endpoint.connect().await.map_err(|e| no_answer(explained(root_cause(&e))))?;
         let number = {
             let mut state = self.state.lock();
             state.sessions += 1;
@@ -168,6 +173,20 @@ impl Endpoints {
         }
         Ok(session)
     }
+}
+
+/// What a fault of TLS means for whoever has to cure it.
+fn explained(what: String) -> String {
+    let cure = if what.contains("invalid peer certificate") {
+        "its certificate is not believed: see --coordinator-ca"
+    } else if what.contains("received fatal alert") {
+        "it does not accept the certificate of this node, or wants one: see --coordinator-cert and --coordinator-key"
+    } else if what.contains("InvalidContentType") {
+        "it speaks no TLS: see --coordinator"
+    } else {
+        return what;
+    };
+    format!("{what}: {cure}")
 }
 
 async fn authenticate(

@@ -64,7 +64,13 @@ impl Shared {
     }
 
     fn too_late(&self, endpoint: &str) -> CoordinatorFault {
-        let what = format!("no answer within {} ms", self.endpoints.deadline().as_millis());
+        let mut what = format!("no answer within {} ms", self.endpoints.deadline().as_millis());
+        // Under TLS 1.3 it refuses a certificate only after the connection is there: that ends again and again.
+        if self.endpoints.speak_tls() {
+            what.push_str(
+                ", over TLS; where it wants another certificate of this node: see --coordinator-cert",
+            );
+        }
         CoordinatorFault::NoAnswer { endpoint: endpoint.to_owned(), what }
     }
 

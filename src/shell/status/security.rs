@@ -8,8 +8,8 @@ use standfast_proto::v1;
 /// A certificate that ends within this is to be replaced.
 const RENEW_WITHIN: Duration = Duration::from_secs(14 * 24 * 3600);
 
-/// How the gRPC port is secured; never changes while the process lives.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// How the gRPC port is secured.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SecurityFacts {
     /// TLS is spoken.
     pub tls: bool,
@@ -21,6 +21,8 @@ pub struct SecurityFacts {
     pub exposed: bool,
     /// The own certificate ends then, in seconds since 1970.
     pub certificate_until: Option<i64>,
+    /// Why new files of certificates are not used; `None` = what they hold is in force.
+    pub certificate_refused: Option<String>,
 }
 
 impl SecurityFacts {
@@ -30,7 +32,7 @@ impl SecurityFacts {
         self.exposed && !self.token && !self.client_certificates
     }
 
-    pub(super) fn to_wire(self) -> v1::Security {
+    pub(super) fn to_wire(&self) -> v1::Security {
         v1::Security {
             tls: self.tls,
             client_certificates: self.client_certificates,
@@ -47,13 +49,19 @@ impl SecurityFacts {
             let cure = "standfast serve with --operator-token-file, or --tls-cert, --tls-key and --tls-ca";
             finding("port_open", v1::Severity::Warning, text.to_owned(), cure)
         });
-        open.into_iter().chain(self.expiry(now)).collect()
+        let refused = self.certificate_refused.as_ref().map(|why| {
+            let text = format!("new certificates are not used, the former ones are: {why}");
+            let cure = "put sound files in their place: the node looks at them every few seconds";
+            finding("certificate_refused", v1::Severity::Warning, text, cure)
+        });
+        open.into_iter().chain(refused).chain(self.expiry(now)).collect()
     }
 
     fn expiry(&self, now: WallTime) -> Option<v1::Finding> {
         let left = self.certificate_until? - (now.0 / 1_000_000) as i64;
         let days = left / (24 * 3600);
-        let cure = "give the node a new certificate and restart it; its standby takes over meanwhile";
+        let cure =
+            "put a new certificate and its key in the place of the files: the node takes them up by itself";
         if left <= 0 {
             let text = "the certificate has ended: nobody can connect any more".to_owned();
             return Some(finding("certificate_ended", v1::Severity::Critical, text, cure));
@@ -82,20 +90,24 @@ mod tests {
 
     const DAY: i64 = 24 * 3600;
 
-    fn codes(facts: SecurityFacts) -> Vec<String> {
+    fn codes(facts: &SecurityFacts) -> Vec<String> {
         facts.findings(WallTime(1_000 * DAY as u64 * 1_000_000)).into_iter().map(|f| f.code).collect()
     }
 
     #[test]
     fn an_open_port_and_an_old_certificate_are_found() {
         let facts = SecurityFacts::default();
-        assert_eq!(codes(facts), [""; 0], "only this machine can connect");
-        let exposed = SecurityFacts { exposed: true, ..facts };
-        assert_eq!(codes(exposed), ["port_open"]);
-        assert_eq!(codes(SecurityFacts { tls: true, ..exposed }), ["port_open"], "encrypted is not known");
-        assert_eq!(codes(SecurityFacts { token: true, ..exposed }), [""; 0]);
-        assert_eq!(codes(SecurityFacts { client_certificates: true, ..exposed }), [""; 0]);
-        let until = |days| codes(SecurityFacts { certificate_until: Some(days * DAY), ..facts });
+        assert_eq!(codes(&facts), [""; 0], "only this machine can connect");
+        let exposed = || SecurityFacts { exposed: true, ..SecurityFacts::default() };
+        assert_eq!(codes(&exposed()), ["port_open"]);
+        assert_eq!(codes(&SecurityFacts { tls: true, ..exposed() }), ["port_open"], "encrypted is not known");
+        assert_eq!(codes(&SecurityFacts { token: true, ..exposed() }), [""; 0]);
+        assert_eq!(codes(&SecurityFacts { client_certificates: true, ..exposed() }), [""; 0]);
+        let refused = Some("it has ended".to_owned());
+        let facts = SecurityFacts { certificate_refused: refused, ..SecurityFacts::default() };
+        assert_eq!(codes(&facts), ["certificate_refused"]);
+        let until =
+            |days| codes(&SecurityFacts { certificate_until: Some(days * DAY), ..SecurityFacts::default() });
         assert_eq!(until(1_000), ["certificate_ended"]);
         assert_eq!(until(1_014), ["certificate_ends"]);
         assert_eq!(until(1_015), [""; 0]);

@@ -200,8 +200,7 @@ catalog! {
         "When the certificate of the gRPC port ends, in seconds since 1970.",
     )
         .healthy("more than 14 days ahead")
-        .absent("the port speaks no TLS")
-        .constant();
+        .absent("the port speaks no TLS");
 
     // Verification.
     VERIFY_LAG = gauge("standfast_verify_lag_entries", "Entries applied after the last position through which all homes are proved equal.")

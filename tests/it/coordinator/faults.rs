@@ -7,6 +7,7 @@ use nix::sys::signal::Signal;
 use standfast::outbound::{CoordinatorOptions, Credentials, EtcdCoordinator};
 use standfast::ports::{Coordinator, CoordinatorFault, News};
 use standfast_kernel::coordination::{Key, Revision, Transaction, TransactionOutcome, change_isr, renew};
+use standfast_proto::access::SharedAccess;
 use standfast_proto::etcdserverpb as pb;
 use standfast_proto::etcdserverpb::kv_client::KvClient;
 use tokio::sync::mpsc;
@@ -294,6 +295,7 @@ async fn etcd_wants_to_know_who_asks() {
     );
     let options = |password: &str| CoordinatorOptions {
         endpoints: vec![etcd.address.clone()],
+        access: SharedAccess::default(),
         credentials: Some(Credentials { user: "root".into(), password: password.into() }),
         call_deadline: PATIENCE,
     };

@@ -8,9 +8,11 @@ mod memory;
 mod proxy;
 mod random;
 mod servers;
+mod tls;
 mod watches;
 
 use standfast::outbound::{CoordinatorOptions, EtcdCoordinator};
+use standfast_proto::access::SharedAccess;
 use std::time::Duration;
 
 use memory::Memory;
@@ -20,8 +22,18 @@ pub(crate) use servers::{Etcd, Server, Witness};
 const CALL_DEADLINE: Duration = Duration::from_secs(10);
 
 pub(crate) fn connect(cluster: &str, endpoints: &[&str], call_deadline: Duration) -> EtcdCoordinator {
+    connect_as(SharedAccess::default(), cluster, endpoints, call_deadline)
+}
+
+fn connect_as(
+    access: SharedAccess,
+    cluster: &str,
+    endpoints: &[&str],
+    call_deadline: Duration,
+) -> EtcdCoordinator {
     let options = CoordinatorOptions {
         endpoints: endpoints.iter().map(|e| (*e).to_owned()).collect(),
+        access,
         credentials: None,
         call_deadline,
     };
@@ -76,6 +88,7 @@ macro_rules! conformance {
         )
     };
 }
+pub(crate) use {all_cases, conformance};
 
 #[tokio::test]
 async fn memory_conforms() {

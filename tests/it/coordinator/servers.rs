@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use standfast_proto::access::SharedAccess;
 use tempfile::TempDir;
 
 use crate::node::PATIENCE;
@@ -43,19 +44,25 @@ pub(crate) struct Witness {
     process: Option<Process>,
     pub(crate) address: String,
     folder: TempDir,
+    flags: String,
 }
 
 impl Witness {
     pub(crate) fn start() -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let (process, address) = Self::spawn("127.0.0.1:0", folder.path().join("witness"));
-        Self { process: Some(process), address, folder }
+        Self::start_with("")
     }
 
-    fn spawn(listen: &str, file: PathBuf) -> (Process, String) {
+    pub(crate) fn start_with(flags: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (process, address) = Self::spawn("127.0.0.1:0", folder.path().join("witness"), flags);
+        Self { process: Some(process), address, folder, flags: flags.to_owned() }
+    }
+
+    fn spawn(listen: &str, file: PathBuf, flags: &str) -> (Process, String) {
         let mut child = Command::new(env!("CARGO_BIN_EXE_standfast"))
             .args(["witness", "--listen", listen, "--file"])
             .arg(file)
+            .args(flags.split_whitespace())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -87,7 +94,7 @@ impl Server for Witness {
     }
 
     async fn restart(&mut self) {
-        let (process, address) = Self::spawn(&self.address, self.folder.path().join("witness"));
+        let (process, address) = Self::spawn(&self.address, self.folder.path().join("witness"), &self.flags);
         assert_eq!(address, self.address);
         self.process = Some(process);
     }
@@ -97,6 +104,8 @@ pub(crate) struct Etcd {
     process: Option<Process>,
     pub(crate) address: String,
     flags: Vec<String>,
+    /// How it is dialled.
+    access: SharedAccess,
     _folder: TempDir,
 }
 
@@ -112,7 +121,16 @@ impl Etcd {
         Self::cluster_or_skip(1).await.and_then(|mut members| members.pop())
     }
 
+    /// One that is reached over TLS, with these flags, by this access.
+    pub(crate) async fn start_tls_or_skip(flags: &str, access: SharedAccess) -> Option<Self> {
+        Self::members_or_skip(1, flags, access).await.and_then(|mut members| members.pop())
+    }
+
     pub(crate) async fn cluster_or_skip(size: usize) -> Option<Vec<Self>> {
+        Self::members_or_skip(size, "", SharedAccess::default()).await
+    }
+
+    async fn members_or_skip(size: usize, flags: &str, access: SharedAccess) -> Option<Vec<Self>> {
         let probe =
             Command::new("etcd").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
         if probe.is_err() {
@@ -123,18 +141,20 @@ impl Etcd {
         }
         let ports: Vec<(u16, u16)> = (0..size).map(|_| (free_port(), free_port())).collect();
         let peers: Vec<String> = (0..size).map(|n| format!("m{n}=http://127.0.0.1:{}", ports[n].1)).collect();
-        let mut members: Vec<Self> = (0..size).map(|n| Self::spawn(n, ports[n], &peers.join(","))).collect();
+        let mut members: Vec<Self> =
+            (0..size).map(|n| Self::spawn(n, ports[n], &peers.join(","), flags, access.clone())).collect();
         for member in &mut members {
             member.ready().await;
         }
         Some(members)
     }
 
-    fn spawn(n: usize, (client, peer): (u16, u16), peers: &str) -> Self {
+    fn spawn(n: usize, (client, peer): (u16, u16), peers: &str, more: &str, access: SharedAccess) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let data = folder.path().join("data").display().to_string();
+        let scheme = if access.get().speaks_tls() { "https" } else { "http" };
         let (client_url, peer_url) =
-            (format!("http://127.0.0.1:{client}"), format!("http://127.0.0.1:{peer}"));
+            (format!("{scheme}://127.0.0.1:{client}"), format!("http://127.0.0.1:{peer}"));
         let flags: Vec<String> = [
             ("--name", format!("m{n}")),
             ("--data-dir", data),
@@ -146,9 +166,10 @@ impl Etcd {
         ]
         .into_iter()
         .flat_map(|(flag, value)| [flag.to_owned(), value])
+        .chain(more.split_whitespace().map(str::to_owned))
         .collect();
         let process = Some(Self::process(&flags));
-        Self { process, address: format!("127.0.0.1:{client}"), flags, _folder: folder }
+        Self { process, address: format!("127.0.0.1:{client}"), flags, access, _folder: folder }
     }
 
     fn process(flags: &[String]) -> Process {
@@ -160,7 +181,8 @@ impl Etcd {
     /// Waits until it answers: it has a leader then.
     async fn ready(&mut self) {
         use standfast::ports::{Coordinator as _, CoordinatorFault};
-        let probe = super::connect("probe", &[&self.address], std::time::Duration::from_secs(1));
+        let deadline = std::time::Duration::from_secs(1);
+        let probe = super::connect_as(self.access.clone(), "probe", &[&self.address], deadline);
         let waiting = async {
             // A refusal is an answer, too.
             while let Err(why @ CoordinatorFault::NoAnswer { .. }) = probe.read().await {

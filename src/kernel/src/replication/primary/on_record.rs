@@ -65,6 +65,11 @@ impl OnRecord {
         self.possible().map(under).min().unwrap_or(Instant(0))
     }
 
+    /// The coordinator has not been reached for so long that no right can rest on it (PROTOCOL G5).
+    pub(super) fn lease_is_over(&self, now: Instant) -> bool {
+        self.lease_until <= now
+    }
+
     /// Copies and their nodes, the own one first.
     pub(super) fn members(&self, own: CopyId) -> Vec<(CopyId, NodeId)> {
         let (mine, others): (Vec<_>, Vec<_>) = self.confirmed.members.iter().partition(|m| m.copy == own);

@@ -34,6 +34,11 @@ impl Primary {
         if wanted.members == record.confirmed.members && wanted.silent == record.confirmed.silent {
             return;
         }
+        // A proposal counts until it is answered: with the coordinator away, one that needs the lease would end all
+        // rights although the standby may be heard again in a moment (PROTOCOL 6). Its next answer renews the lease.
+        if wanted.needs_lease(self.me.copy) && record.lease_is_over(now) {
+            return;
+        }
         if let Some(record) = &mut self.on_record {
             record.proposal = Some(wanted.clone());
         }
@@ -85,7 +90,9 @@ impl Primary {
         let record = self.on_record.as_ref().filter(|r| r.proposal.is_none())?;
         let granting = record.confirmed.members.iter().filter(|m| record.confirmed.holds_granting(m.copy));
         let lost = |m: &IsrMember| self.isr.get(&m.copy).map(|x| x.heard.plus(self.config.times.shrink));
-        granting.filter_map(lost).min()
+        // Who is lost already waits for the lease, not for the time.
+        let waits = |at: &Instant| *at <= self.now && record.lease_is_over(self.now);
+        granting.filter_map(lost).filter(|at| !waits(at)).min()
     }
 
     /// Fewer standbys than are demanded grant under some set that may be on record.

@@ -139,6 +139,22 @@ fn an_available_primary_goes_on_without_a_lost_standby() {
     assert!(!b.refuses(1_250));
 }
 
+/// PROTOCOL 6: with the coordinator away and the standby there, nothing ends; a standby that stumbles comes back.
+#[test]
+fn a_standby_that_stumbles_while_the_coordinator_is_away_costs_no_right() {
+    for degrade in [Degrade::Available, STRICT] {
+        let mut b = bench(degrade, &[1], &[]);
+        assert!(b.acks(60_000, 1, 6).is_empty(), "the lease is over");
+        assert!(b.tick(60_250).is_empty(), "lost, but without the coordinator it could not leave");
+        assert_eq!(b.primary.shrink_at(), None, "and nobody is woken for it");
+        assert!(b.primary.gate().may_answer(ms(60_499)) && !b.primary.gate().may_answer(ms(60_500)));
+        assert!(b.acks(60_400, 1, 6).is_empty());
+        assert!(b.primary.gate().may_answer(ms(60_899)), "it grants again");
+        let proposed = b.on(60_700, PrimaryEvent::Lease(ms(63_700)));
+        assert_eq!(proposed.len(), 1, "the coordinator is back, and the standby is lost");
+    }
+}
+
 #[test]
 fn a_strict_primary_silences_its_last_standby_and_takes_no_write() {
     let mut b = bench(STRICT, &[1], &[]);
