@@ -403,6 +403,48 @@ fn without_leave_to_repair_differences_stay_and_are_shown_until_told() {
 }
 
 #[test]
+fn what_differs_later_in_a_home_that_differs_is_named_too() {
+    for (of_primary, shard) in [(false, false), (false, true), (true, false), (true, true)] {
+        let mut pair = Pair::new(VerifyConfig { repair: of_primary, ..quick() });
+        for _ in 0..8000 {
+            pair.put(true);
+        }
+        assert!(pair.drained());
+        let damage = |pair: &Pair, n: u64| {
+            let store = if of_primary { &pair.primary } else { &pair.standby };
+            // Two items of shard 7, or the mount and then the client.
+            let kind = if shard { Damage::Field } else { [Damage::Segment, Damage::Client][n as usize] };
+            store.lab_corrupt(kind, 7 | n << 16).expect("there is one")
+        };
+        let first = damage(&pair, 0);
+        pair.run(4000, 0);
+        let second = damage(&pair, 1);
+        // While other items come and go, what differs is looked at again, and named once.
+        pair.run(30_000, 1);
+        let named: Vec<_> = pair.mismatches().iter().map(|m| m.difference.name.clone()).collect();
+        assert_eq!(named, [first, second], "of primary: {of_primary}, shard: {shard}: {:?}", pair.notes);
+        assert_eq!(pair.view().mismatched_keys, 2);
+    }
+}
+
+#[test]
+fn what_differs_after_a_repair_is_named_before_it_is_repaired_too() {
+    let mut pair = Pair::new(quick());
+    pair.run(100, 1);
+    assert!(pair.drained());
+    let first = pair.standby.lab_corrupt(Damage::Segment, 0).expect("there is one");
+    while !pair.notes.iter().any(|n| matches!(n, VerifyNote::Repaired(..))) {
+        pair.run(1, 0);
+    }
+    // The home has not been proved equal yet.
+    let second = pair.standby.lab_corrupt(Damage::Client, 0).expect("there is one");
+    pair.run(2000, 0);
+    let named: Vec<_> = pair.mismatches().iter().map(|m| m.difference.name.clone()).collect();
+    assert_eq!(named, [first, second], "{:?}", pair.notes);
+    assert!(pair.equal());
+}
+
+#[test]
 fn a_large_gap_and_another_epoch_need_a_full_sync() {
     let pair = Pair::new(quick());
     let ask = |epoch, applied| {
