@@ -347,6 +347,20 @@ fn a_digest_that_is_off_is_counted_anew_when_the_content_is_right() {
 }
 
 #[test]
+fn a_digest_that_is_off_and_may_not_be_counted_anew_keeps_nobody_waiting() {
+    let mut pair = Pair::new(VerifyConfig { repair: false, ..quick() });
+    pair.run(100, 1);
+    assert!(pair.drained());
+    pair.standby.lab_damage(KeyHash::of(&key(5)).home, &mut |m| m.digest ^= 1 << 77);
+    pair.run(2000, 0);
+    let view = pair.view();
+    assert_eq!((view.looking_at, view.homes_unequal, view.recount.damaged.len()), (0, 0, 1), "{view:?}");
+    pair.client.check_all(pair.now);
+    pair.run(4000, 0);
+    assert_eq!(pair.view().looking_at, 0, "a run over all homes ends");
+}
+
+#[test]
 fn what_an_entry_replaced_while_it_was_looked_at_is_not_said_to_be_overwritten() {
     let mut pair = Pair::new(quick());
     pair.run(100, 1);

@@ -108,8 +108,10 @@ impl Suspects {
         self.homes.remove(&home);
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.homes.len()
+    /// Homes that are looked at, or known to differ. One where only a digest is off, and may not be counted
+    /// anew, is looked at no more.
+    pub(super) fn looked_at(&self) -> u64 {
+        self.homes.values().filter(|s| !s.settled || s.differ != 0).count() as u64
     }
 
     /// Items known to differ.
