@@ -212,10 +212,10 @@ catalog! {
     // Verification.
     VERIFY_LAG = gauge("standfast_verify_lag_entries", "Entries applied after the last position through which all homes are proved equal.")
         .healthy("below the entries of a few seconds")
-        .absent("on a primary");
+        .absent("on a primary, and until every home was found equal once");
     VERIFY_AGE = gauge("standfast_verify_age_seconds", "Since the home that was found equal longest ago.")
         .healthy("below 10")
-        .absent("on a primary");
+        .absent("on a primary, and until every home was found equal once");
     VERIFY_PAUSED = gauge("standfast_verify_paused", "1 while nothing is compared.").healthy("0").absent("on a primary");
     VERIFY_RANGES = counter("standfast_verify_ranges_total", "Homes compared by digest at one position, by result.")
         .by(&[closed("result", &["equal", "unequal", "inconclusive"])])
@@ -268,7 +268,7 @@ catalog! {
         .healthy("1 on at least one standby")
         .absent("before the first reading, and while nobody knows: the coordinator does not answer");
     REHEARSAL_AGE = gauge("standfast_rehearsal_age_seconds", "Since the proof behind `standfast_promotable` was made.")
-        .healthy("below 5")
+        .healthy("below 30")
         .absent("on a node that has not rehearsed a promotion");
     REHEARSAL_KEYS = gauge("standfast_rehearsal_keys", "Objects that this node would serve after a promotion.")
         .healthy("equal on all nodes at rest")
