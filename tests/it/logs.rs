@@ -164,8 +164,7 @@ async fn a_support_bundle_has_what_each_node_tells_and_no_key() {
         let writes: Value = serde_json::from_str(part("writes.json")).expect("JSON");
         assert!(writes["writes"].as_array().expect("a list").len() >= 2, "{writes}");
     }
-    let of_b: Value =
-        serde_json::from_str(&parts["standfast-support/nodes/b/status.json"]).expect("JSON");
+    let of_b: Value = serde_json::from_str(&parts["standfast-support/nodes/b/status.json"]).expect("JSON");
     let told = &of_b["verification"]["recent"][0];
     assert_eq!((&told["kind"], told.get("key")), (&"field".into(), None), "that it differs is told: {told}");
     assert_eq!(run().status.code(), Some(1), "what is there is not overwritten");
