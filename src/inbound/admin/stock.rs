@@ -48,7 +48,7 @@ pub(super) fn routes<C: Clock>() -> Router<Arc<Admin<C>>> {
 }
 
 fn status<C: Clock>(admin: &Admin<C>) -> v1::NodeStatus {
-    admin.board.status(admin.clock.wall(), false, None)
+    admin.board.status(admin.clock.now(), admin.clock.wall(), false, None)
 }
 
 /// The stock word for what a node does.
