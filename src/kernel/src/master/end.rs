@@ -31,7 +31,7 @@ impl Call<'_> {
         let charged = self.charge(&mut homes, &key, client);
         let (at, shard) = (homes.at, homes.here());
         self.depend(shard.mark().applied());
-        let object = shard.get(at, &key).ok_or(Refusal::ObjectNotFound)?;
+        let object = self.found(shard.get(at, &key))?;
         if object.writer != client {
             return Err(Refusal::IllegalClient);
         }
@@ -79,7 +79,7 @@ impl Call<'_> {
         let charged = self.charge(&mut homes, &key, client);
         let (at, shard) = (homes.at, homes.here());
         self.depend(shard.mark().applied());
-        let object = shard.get(at, &key).ok_or(Refusal::ObjectNotFound)?;
+        let object = self.found(shard.get(at, &key))?;
         if object.writer != client {
             return Err(Refusal::IllegalClient);
         }

@@ -88,7 +88,8 @@ impl Master {
             if dead.is_empty() {
                 alive = object.replicas().next().map(|r| r.region.mount);
             }
-            Some((object.hash(), dead)).filter(|(_, dead)| !dead.is_empty())
+            // A lost write goes with its key's locks only: its client may speak of it.
+            Some((object.hash(), dead)).filter(|(_, dead)| !dead.is_empty() && !object.is_lost_write(&table))
         });
         if found.is_empty() {
             return (0, looks, more);
@@ -131,10 +132,15 @@ fn by_mount(found: Vec<(u64, SmallVec<[MountUid; 1]>)>) -> BTreeMap<MountUid, Ve
 
 impl Call<'_> {
     /// A write meets only what lives: for an object that names a dead mount the
-    /// sweep comes early.
+    /// sweep comes early. A write of which nothing is left is abandoned: its client
+    /// may still be in its transfer, and end or revoke it (SEMANTICS R21).
     pub(super) fn drop_dead(&mut self, table: &SegmentTable, homes: &mut Homes<'_>, key: &[u8]) {
         let Some(object) = homes.object(key) else { return };
-        let (dead, home, hash) = (object.dead_mounts(table), homes.at.home, homes.at.map);
+        let (dead, lost) = (object.dead_mounts(table), object.is_lost_write(table));
+        if lost {
+            self.abandon(homes, key, self.now.plus(self.master.times.put_release));
+        }
+        let (home, hash) = (homes.at.home, homes.at.map);
         for mount in &dead {
             let pos = self.master.purge_named(self.wall, home, homes.here(), *mount, vec![hash]);
             self.wrote(pos);
