@@ -206,10 +206,10 @@ catalog! {
     // Verification.
     VERIFY_LAG = gauge("standfast_verify_lag_entries", "Entries applied after the last position through which all homes are proved equal.")
         .healthy("below the entries of a few seconds")
-        .absent("on a primary");
+        .absent("on a primary, and until every home was found equal once");
     VERIFY_AGE = gauge("standfast_verify_age_seconds", "Since the home that was found equal longest ago.")
         .healthy("below 10")
-        .absent("on a primary");
+        .absent("on a primary, and until every home was found equal once");
     VERIFY_PAUSED = gauge("standfast_verify_paused", "1 while nothing is compared.").healthy("0").absent("on a primary");
     VERIFY_RANGES = counter("standfast_verify_ranges_total", "Homes compared by digest at one position, by result.")
         .by(&[closed("result", &["equal", "unequal", "inconclusive"])])
@@ -262,7 +262,7 @@ catalog! {
         .healthy("1 on at least one standby")
         .absent("before the first reading");
     REHEARSAL_AGE = gauge("standfast_rehearsal_age_seconds", "Since the proof behind `standfast_promotable` was made.")
-        .healthy("below 5")
+        .healthy("below 30")
         .absent("on a node that has not rehearsed a promotion");
     PROMOTABLE_REASON = gauge("standfast_promotable_reason", "1 for each reason that speaks against a promotion, 0 for the others.")
         .by(&[closed("code", REASONS)])
@@ -329,7 +329,7 @@ catalog! {
         .absent("without a coordinator");
 
     // Own health.
-    LOCK_HOLD = histogram("standfast_lock_hold_seconds", "For how long a part of the state was locked to encode it for a full sync: the longest lock that there is.")
+    LOCK_HOLD = histogram("standfast_lock_hold_seconds", "For how long a part of the state was locked to encode it for a full sync; other locks are not timed.")
         .healthy("99 % below 0.005");
     LOOP_DELAY = histogram("standfast_loop_delay_seconds", "How late the timer of the node's loop fired.")
         .healthy("99 % below 0.1");

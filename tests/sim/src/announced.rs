@@ -23,6 +23,14 @@ pub(crate) struct Announced {
     readable: Vec<(u64, Option<u64>)>,
 }
 
+impl Announced {
+    /// A new primary may decide at once, in its own log, that an object goes.
+    pub(crate) fn gave_up(&mut self, key: u64) {
+        self.objects -= 1;
+        self.readable.retain(|(k, _)| *k != key);
+    }
+}
+
 impl World {
     /// A standby rehearses at each tick.
     pub(crate) fn announce(&mut self, i: usize) {

@@ -91,8 +91,8 @@ fn plan(mutant: Mutant) -> Result<Hunt, &'static str> {
         // Waits that do not cover a slow clock: two speak at once, or bytes are reused under a lease.
         Mutant::Drift0 => hunt(&[Drift], &[NoAnswerAfterFence, NoReuseUnderRight, NoWrongBytes], 200),
         Mutant::BeaconAnyPosition => hunt(&[Trim], &[VerifySound], 20),
-        // Where an entry meets what was planted, in one of some twenty histories.
-        Mutant::QuarantinedStays => hunt(&[Leader], &[VerifyComplete, Converges], 300),
+        // It leaves all the same, as one that stays far behind, but late.
+        Mutant::QuarantinedStays => return Err("src/kernel/src/replication/primary/shrink_tests.rs"),
         Mutant::BeaconIgnored | Mutant::RecountSkipped => hunt(&[Sync], &[VerifyComplete], 20),
         Mutant::AnyOneAck => hunt(&[Sync, Switch], &[PromiseKept], 50),
         Mutant::TailIsCommit => hunt(&[Sync, Switch], &[PromiseKept], 50),

@@ -240,6 +240,11 @@ impl World {
         for read in process.shadow.follow(process.node.log(), process.copy, &mut self.ledger, i)? {
             if Some(read.pos.epoch) == leads {
                 for key in read.lost.iter().filter_map(|name| key_number(name)) {
+                    if let (Some(announced), OpType::Evict | OpType::Discard) =
+                        (&mut process.announced, read.kind)
+                    {
+                        announced.gave_up(key);
+                    }
                     self.calls.lost(key);
                     lost.push((key, read.kind, read.pos));
                 }

@@ -48,11 +48,11 @@ impl<'m> Call<'m> {
     /// What a look-up found. A key that left its group is looked for in its own
     /// shard, where the removal left no trace: not to find it depends on the last
     /// removal from any group, too (PROTOCOL G7).
-    pub(super) fn found<'o>(&mut self, object: Option<&'o Object>) -> Result<&'o Object, Refusal> {
-        if object.is_none() && !mutant!(UnroutedUnseen) {
+    pub(super) fn found<T>(&mut self, found: Option<T>) -> Result<T, Refusal> {
+        if found.is_none() && !mutant!(UnroutedUnseen) {
             self.depend(self.master.store.routes().left());
         }
-        object.ok_or(Refusal::ObjectNotFound)
+        found.ok_or(Refusal::ObjectNotFound)
     }
 
     #[inline(always)]
