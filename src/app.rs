@@ -607,6 +607,7 @@ fn node_config(config: &ServeConfig, me: Identity, mooncake: Option<String>, see
                 heartbeat: config.heartbeat,
                 grant: config.grant,
                 shrink: config.shrink,
+                lag: config.shrink_lag,
             },
             ack: config.ack,
             read_ttl_max: config.master.times.read_ttl,

@@ -117,6 +117,10 @@ pub struct CoordinatorArgs {
     /// A standby that is silent for longer leaves the in-sync set, in milliseconds
     #[arg(long, value_name = "MS", default_value_t = 250)]
     pub shrink_ms: u64,
+    /// A standby that acknowledges but has not reached what was the end of the log
+    /// this long ago leaves the in-sync set, too, in milliseconds
+    #[arg(long, value_name = "MS", default_value_t = 10_000)]
+    pub shrink_lag_ms: u64,
     /// For how long a primary without standbys may answer after it last reached
     /// the coordinator, in milliseconds
     #[arg(long, value_name = "MS", default_value_t = 3_000)]
@@ -186,6 +190,12 @@ impl CoordinatorArgs {
     #[must_use]
     pub fn shrink(&self) -> Duration {
         Duration::from_millis(self.shrink_ms)
+    }
+
+    /// How far behind a standby in sync may be, as a time.
+    #[must_use]
+    pub fn shrink_lag(&self) -> Duration {
+        Duration::from_millis(self.shrink_lag_ms)
     }
 
     /// What is left of it without a coordinator: nothing. Adds what is wrong to `wrong`.
@@ -272,6 +282,7 @@ impl CoordinatorArgs {
         range("--coordinator-timeout-ms", self.coordinator_timeout_ms);
         range("--takeover-ms", self.takeover_ms);
         range("--shrink-ms", self.shrink_ms);
+        range("--shrink-lag-ms", self.shrink_lag_ms);
         range("--lease-ms", self.lease_ms);
         range("--renew-ms", self.renew_ms);
         // More are not remembered.

@@ -201,6 +201,8 @@ pub struct ServeConfig {
     pub grant: Duration,
     /// T_shrink.
     pub shrink: Duration,
+    /// How far behind a standby in sync may be, as a time.
+    pub shrink_lag: Duration,
     /// For how long a primary that is told to stop tries to hand over; zero: not at all.
     pub stop_handover: Duration,
     /// How entries are gathered and sent.
@@ -288,6 +290,7 @@ impl TryFrom<&ServeArgs> for ServeConfig {
             heartbeat: Duration::from_millis(a.heartbeat_ms),
             grant: Duration::from_millis(a.grant_ms),
             shrink: a.coordinator.shrink(),
+            shrink_lag: a.coordinator.shrink_lag(),
             stop_handover: a.coordinator.stop_handover(),
             security,
             ship: ShipConfig {

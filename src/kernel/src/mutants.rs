@@ -77,6 +77,8 @@ mutants! {
     FreeNowPreempt,
     /// PROTOCOL G7: reads do not wait for the state that they saw to be committed.
     ReadNoCommit,
+    /// PROTOCOL G7: not to find a key does not wait for the removal that took it out of its group.
+    UnroutedUnseen,
     /// PROTOCOL A3: an inherited object is overwritten in place during the hold.
     InplaceInHold,
     /// PROTOCOL A6: in async mode an in-place upsert is answered before it is committed.
@@ -123,6 +125,8 @@ mutants! {
     SoloNoLease,
     /// PROTOCOL I2: what a standby lacks counts as committed before it is off the record.
     ShrinkEarly,
+    /// PROTOCOL I10: a standby that set an entry aside keeps its place in the in-sync set.
+    QuarantinedStays,
     /// PROTOCOL I8: a strict primary commits what fewer standbys hold than are demanded.
     StrictAlone,
     /// PROTOCOL I8a: a copy that has not acknowledged the term record falls silent instead of leaving.

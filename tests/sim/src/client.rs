@@ -78,7 +78,7 @@ pub(crate) struct Client {
     pub(crate) generation: u64,
     home: usize,
     writes: u64,
-    calls: u64,
+    pub(crate) calls: u64,
     /// Segments that it has not lent yet, those that it lends, and those that it took back.
     pub(crate) to_mount: Vec<usize>,
     pub(crate) lent: Vec<usize>,

@@ -2,12 +2,15 @@
 //! reported that nobody planted; what is planted, once all is at rest, must be
 //! found, named and repaired.
 
+use standfast_kernel::api::Request;
 use standfast_kernel::node::Happening;
 use standfast_kernel::store::{Damage, Object};
 use standfast_kernel::types::{HomeId, KeyHash};
 
+use crate::client::{Req, bytes_of, key_name, key_number};
 use crate::clock::SECOND;
 use crate::counters::Count;
+use crate::host::Input;
 use crate::invariants::{Invariant, Outcome};
 use crate::net::NODES;
 use crate::trace::At;
@@ -25,8 +28,8 @@ pub(crate) struct Planted {
     what: String,
     at: u64,
     found: bool,
-    /// An entry met the damage first and did not fit: found as well, but only a
-    /// full sync repairs that, which an operator has to allow (PROTOCOL I10).
+    /// An entry met the damage first and did not fit: found as well, and only a
+    /// full sync repairs that. The others must not wait for this copy (PROTOCOL I10).
     quarantined: bool,
 }
 
@@ -40,13 +43,8 @@ impl World {
     pub(crate) fn met_damage(&mut self, i: usize) -> bool {
         let Some(planted) = self.planted.as_mut().filter(|p| p.node == i) else { return false };
         planted.quarantined = true;
-        self.done = true;
+        self.counters.hit(Count::DamageMet);
         true
-    }
-
-    /// True when the history ended with a damaged copy set aside.
-    pub(crate) fn ended_in_quarantine(&self) -> bool {
-        self.planted.as_ref().is_some_and(|p| p.quarantined)
     }
 
     /// A node says that copies differ, or that memory does.
@@ -64,16 +62,40 @@ impl World {
         let Some(planted) = &self.planted else {
             let after = 1 + self.rng.below(NODES as u64 - 1) as usize;
             self.plant((primary + after) % NODES);
+            self.meet(primary)?;
             return Ok(false);
         };
         let recount = |i: usize| self.hosts[i].process.as_ref().map(|p| p.node.store().recount());
         let (Some(ours), Some(theirs)) = (recount(planted.node), recount(primary)) else { return Ok(false) };
         let sealed = self.hosts[planted.node].process.as_ref().is_some_and(|p| p.node.is_sealed());
-        let repaired = ours == theirs && sealed && (planted.found || self.is_replaced(planted, primary));
+        let found = planted.found || planted.quarantined || self.is_replaced(planted, primary);
+        let repaired = ours == theirs && sealed && found;
         let late = !repaired && self.t > planted.at + REPAIRED_MAX;
-        Invariant::VerifyComplete
-            .check(!late, || format!("{} was planted; found: {}", planted.what, planted.found))?;
+        Invariant::VerifyComplete.check(!late, || {
+            format!(
+                "{} was planted; found: {}, set aside: {}",
+                planted.what, planted.found, planted.quarantined
+            )
+        })?;
         Ok(repaired)
+    }
+
+    /// Half of the time somebody removes at once what one copy does not hold any
+    /// more: that copy can only set the entry aside.
+    fn meet(&mut self, primary: usize) -> Outcome {
+        let Some(planted) = self.planted.as_ref().filter(|p| p.damage == Damage::Missing) else {
+            return Ok(());
+        };
+        let Some(key) = key_number(&planted.name) else { return Ok(()) };
+        if self.rng.below(2) == 0 {
+            return Ok(());
+        }
+        let request = Request::Remove { keys: vec![bytes_of(&key_name(key))], force: true };
+        let client = &mut self.clients[0];
+        client.calls += 1;
+        let id = client.calls;
+        self.calls.asked(0, id, key, &request, 0);
+        self.input(primary, Input::Request(Req { client: 0, id, request, must_see: None }))
     }
 
     /// What is unfinished does not last: the entry that ended the write, or took a

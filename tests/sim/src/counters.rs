@@ -38,7 +38,7 @@ counters! {
     GetAcked, GetNotFound, GetNotReady, ReadFinished, ReadCutByLease,
     ExistTrue, ExistFalse, RemoveAcked, RemoveForced, RemoveLeased, RemoveNotFound,
     // What was checked.
-    DamageReported, PlantedInDigest, PlantedInMemory, PromotionChecked, AnnouncedServed, StateCompared, AuditDone, MemoryReused, CallsLinearized,
+    DamageReported, DamageMet, PlantedInDigest, PlantedInMemory, PromotionChecked, AnnouncedServed, StateCompared, AuditDone, MemoryReused, CallsLinearized,
 }
 
 /// What only directed scenarios bring about: their own count.

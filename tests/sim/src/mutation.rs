@@ -64,6 +64,7 @@ fn plan(mutant: Mutant) -> Result<Hunt, &'static str> {
             hunt(&[Leader], &[PromiseKept, NoAnswerAfterFence, PromoteEligible, Converges], 50)
         }
         // Rare by chance: transcripts hold the rules.
+        Mutant::UnroutedUnseen => return Err("src/kernel/src/master/groups_tests.rs"),
         Mutant::OwnLeasesForgot => return Err("src/kernel/src/node/node_tests.rs"),
         Mutant::AdmitNoGrant => return Err("src/kernel/src/replication/primary_tests.rs"),
         Mutant::HoldNoTtl | Mutant::FreeInHold => {
@@ -90,6 +91,8 @@ fn plan(mutant: Mutant) -> Result<Hunt, &'static str> {
         // Waits that do not cover a slow clock: two speak at once, or bytes are reused under a lease.
         Mutant::Drift0 => hunt(&[Drift], &[NoAnswerAfterFence, NoReuseUnderRight, NoWrongBytes], 200),
         Mutant::BeaconAnyPosition => hunt(&[Trim], &[VerifySound], 20),
+        // It leaves all the same, as one that stays far behind, but late.
+        Mutant::QuarantinedStays => return Err("src/kernel/src/replication/primary/shrink_tests.rs"),
         Mutant::BeaconIgnored | Mutant::RecountSkipped => hunt(&[Sync], &[VerifyComplete], 20),
         Mutant::AnyOneAck => hunt(&[Sync, Switch], &[PromiseKept], 50),
         Mutant::TailIsCommit => hunt(&[Sync, Switch], &[PromiseKept], 50),

@@ -352,7 +352,7 @@ impl Params {
             Scenario::Attempts => Self {
                 faulty_ns: 30 * SECOND,
                 faults: vec![(Fault::Drift, 1)],
-                workload: [20, 40, 0, 0, 5, 35, 0, 0],
+                workload: [20, 40, 0, 0, 5, 35, 0, 1],
                 slow_permille: 500,
                 shared_writer: true,
                 keys: 3,

@@ -153,9 +153,6 @@ impl World {
             }
             self.step(event)?;
             if self.done {
-                if self.ended_in_quarantine() {
-                    return Ok(());
-                }
                 return self.final_checks();
             }
             let late = self.t > faulty_until + CALM + SETTLE_MAX;

@@ -45,6 +45,16 @@ impl<'m> Call<'m> {
         self.depend(pos.end());
     }
 
+    /// What a look-up found. A key that left its group is looked for in its own
+    /// shard, where the removal left no trace: not to find it depends on the last
+    /// removal from any group, too (PROTOCOL G7).
+    pub(super) fn found<T>(&mut self, found: Option<T>) -> Result<T, Refusal> {
+        if found.is_none() && !mutant!(UnroutedUnseen) {
+            self.depend(self.master.store.routes().left());
+        }
+        found.ok_or(Refusal::ObjectNotFound)
+    }
+
     #[inline(always)]
     pub(super) fn hash(&self, key: &Bytes) -> Result<(KeyHash, Scoped), Refusal> {
         if key.is_empty() || key.len() > limits::KEY_BYTES_MAX {

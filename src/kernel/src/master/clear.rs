@@ -23,7 +23,7 @@ impl Call<'_> {
         self.drop_dead(table, &mut homes, &key);
         let (at, shard) = (homes.at, homes.here());
         self.depend(shard.mark().applied());
-        let Some(object) = shard.get(at, &key) else { return false };
+        let Ok(object) = self.found(shard.get(at, &key)) else { return false };
         if object.writer != client || object.transfer().is_some() || master.is_leased(object, self.now) {
             return false;
         }

@@ -134,3 +134,47 @@ fn revoke_and_end_of_a_dead_write_find_nothing_and_half_a_write_may_end() {
     assert_eq!(b.get("half").map(|l| l.replicas.len()), Ok(1));
     b.replay_agrees();
 }
+
+/// R21, H1b, H1e: the death of the memory that a write went to does not make its
+/// client forget that it wrote there.
+#[test]
+fn a_write_whose_memory_died_still_takes_its_end_or_revoke() {
+    for (swept, group) in [(false, ""), (true, ""), (false, "G"), (true, "G")] {
+        let began = || {
+            let b = short(2);
+            b.start_with(A, "k", MIB, on("host-1", grouped(group))).expect("room");
+            assert_eq!(b.unmount(1), Ok(()));
+            if swept {
+                b.maintain();
+            }
+            b.start_with(A, "k", MIB, grouped(group)).expect("thread 2, elsewhere");
+            b
+        };
+        let mut b = began();
+        let free = b.free_bytes();
+        assert_eq!(b.revoke(A, "k"), Ok(()), "thread 1, whose transfer failed");
+        b.live(QUARANTINE + 100);
+        assert_eq!(b.free_bytes(), free, "thread 2 may be writing still");
+        assert_eq!(b.end(A, "k"), Err(ObjectNotFound), "a failed put is better than half of one");
+        b.replay_agrees();
+        let b = began();
+        assert_eq!(b.end(A, "k"), Err(InvalidWrite), "thread 1, late");
+        assert_eq!(b.exist("k"), Ok(false), "what thread 2 is writing is not shown");
+        assert_eq!((b.end(A, "k"), b.exist("k")), (Ok(()), Ok(true)));
+        b.replay_agrees();
+    }
+}
+
+/// Nobody asks for it again: it goes at the age at which every write is given up.
+#[test]
+fn a_write_whose_memory_died_is_discarded_at_its_age() {
+    let mut b = short(2);
+    b.start_with(A, "k", MIB, prefer(&["host-1"])).expect("room");
+    assert_eq!(b.unmount(1), Ok(()));
+    assert_eq!((b.maintain(), b.store.recount().objects), (0, 1), "its client may speak of it");
+    assert_eq!((b.exist("k"), b.remove_all(true), b.matching("k")), (Ok(false), 0, Ok(vec![])));
+    b.live(RELEASE + 2_000);
+    let left = b.store.recount();
+    assert_eq!((left.objects, left.limbo), (0, 0));
+    b.replay_agrees();
+}

@@ -31,8 +31,8 @@ impl Call<'_> {
         let charged = self.charge(&mut homes, &key, client);
         let (at, shard) = (homes.at, homes.here());
         self.depend(shard.mark().applied());
-        let slot = slot.ok_or(Refusal::ObjectNotFound)?;
-        let object = shard.at(slot).ok_or(Refusal::ObjectNotFound)?;
+        let slot = self.found(slot)?;
+        let object = self.found(shard.at(slot))?;
         if object.writer != client {
             return Err(Refusal::IllegalClient);
         }
@@ -80,7 +80,7 @@ impl Call<'_> {
         let charged = self.charge(&mut homes, &key, client);
         let (at, shard) = (homes.at, homes.here());
         self.depend(shard.mark().applied());
-        let object = slot.and_then(|slot| shard.at(slot)).ok_or(Refusal::ObjectNotFound)?;
+        let object = self.found(slot.and_then(|slot| shard.at(slot)))?;
         if object.writer != client {
             return Err(Refusal::IllegalClient);
         }

@@ -78,6 +78,57 @@ fn batch_replica_clear_takes_only_the_writer_s_unread_objects() {
     b.replay_agrees();
 }
 
+/// G7: the removal of a grouped key is in the group's home, and the key is then
+/// looked for in its own. Whatever tells that it is gone waits for the removal.
+#[test]
+fn what_left_its_group_is_gone_only_once_that_is_committed() {
+    let gone = |b: &Bench, at: Seq| {
+        let items = vec![EndItem { key: keys(&["k"]).remove(0), checksum: None }];
+        let revoked = Request::PutRevoke { client: A, keys: keys(&["k"]), replica_type: ReplicaType::All };
+        let ended = Request::PutEnd { client: A, items, replica_type: ReplicaType::All };
+        let cleared = Request::BatchReplicaClear { keys: keys(&["k"]), client: A, segment: String::new() };
+        let key = keys(&["k"]).remove(0);
+        let copied = Request::CopyRevoke { client: A, key };
+        let looks = [
+            get(&["k"]),
+            exist(&["k"]),
+            exist(&["other", "k"]),
+            remove(&["k"], true),
+            ended,
+            revoked,
+            cleared,
+        ];
+        for look in looks.into_iter().chain([copied]) {
+            let done = b.run(&look);
+            assert!(done.depends_on >= at && !done.appended, "{look:?}: {} of {at}", done.depends_on);
+        }
+    };
+    for put in [false, true] {
+        let b = bench(1);
+        if put {
+            b.put_with("k", 8, grouped("G"));
+            assert_eq!(b.remove("k", true), Ok(()));
+        } else {
+            b.start_with(A, "k", 8, grouped("G")).expect("room");
+            assert_eq!(b.revoke(A, "k"), Ok(()));
+        }
+        let at = b.log.tail();
+        gone(&b, at);
+        gone(&lenders::fail_over(&b), at);
+        b.store.derive().expect("sound");
+        gone(&b, at);
+    }
+    let b = bench(1);
+    b.put_with("k", 8, grouped("G"));
+    assert_eq!(b.remove_all(true), 1);
+    gone(&b, b.log.tail());
+    let b = segments::short(1);
+    b.put_with("k", 8, grouped("G"));
+    assert_eq!(b.unmount(1), Ok(()));
+    assert!(b.maintain() > 0);
+    gone(&b, b.log.tail());
+}
+
 /// R21: two threads of one client on one key.
 #[test]
 fn an_end_is_charged_to_the_oldest_preempted_attempt_of_its_client() {

@@ -6,11 +6,11 @@ use std::fmt::Write;
 use crate::api::RequestKind;
 use crate::oplog::OpType;
 
-/// Entries that a write of a key may log first, about what it replaces: dead
-/// replicas, and the unfinished write that it preempts.
-macro_rules! starting {
+/// Entries that a write of a key may log first: an unfinished write whose memory is
+/// dead is abandoned, and what is dead is dropped.
+macro_rules! changing {
     ($($more:ident),*) => {
-        &[OpType::Purge, OpType::Abandon, OpType::Preempt, $(OpType::$more),*]
+        &[OpType::Abandon, OpType::Purge, $(OpType::$more),*]
     };
 }
 
@@ -19,9 +19,8 @@ macro_rules! starting {
 #[must_use]
 pub fn logged_by(request: RequestKind) -> &'static [OpType] {
     use OpType::{
-        Clear, ClientOk, DropReplica, GracefulUnmount, MetadataPart, MetadataRemove, MountSegment, Purge,
-        PutEnd, PutRevoke, Remove, Resolve, SegmentGone, TaskCreate, TaskEnd, TaskFetch, TransferEnd,
-        TransferRevoke, TransferStart,
+        Clear, ClientOk, GracefulUnmount, MetadataPart, MetadataRemove, MountSegment, Remove, SegmentGone,
+        TaskCreate, TaskEnd, TaskFetch,
     };
     match request {
         RequestKind::MountSegment => &[SegmentGone, MountSegment],
@@ -29,17 +28,17 @@ pub fn logged_by(request: RequestKind) -> &'static [OpType] {
         RequestKind::UnmountSegment => &[SegmentGone],
         RequestKind::GracefulUnmountSegment => &[GracefulUnmount],
         // It replaces what only lenders hold that are away (R12).
-        RequestKind::PutStart => starting!(Remove, PutStart),
-        RequestKind::UpsertStart => starting!(Remove, UpsertInPlace, PutStart),
-        RequestKind::PutEnd => &[Purge, Resolve, PutEnd],
-        RequestKind::PutRevoke => &[Purge, Resolve, OpType::Abandon, OpType::Preempt, PutRevoke],
-        RequestKind::Remove => &[Purge, Remove],
+        RequestKind::PutStart => changing!(Preempt, Remove, PutStart),
+        RequestKind::UpsertStart => changing!(Preempt, Remove, UpsertInPlace, PutStart),
+        RequestKind::PutEnd => changing!(Resolve, PutEnd),
+        RequestKind::PutRevoke => changing!(Resolve, Preempt, PutRevoke),
+        RequestKind::Remove => changing!(Remove),
         RequestKind::RemoveByRegex => &[Remove],
         RequestKind::RemoveAll => &[Remove, Clear],
-        RequestKind::BatchReplicaClear => &[Purge, Remove, DropReplica],
-        RequestKind::CopyStart | RequestKind::MoveStart => &[Purge, TransferStart],
-        RequestKind::CopyEnd | RequestKind::MoveEnd => &[Purge, TransferEnd, TransferRevoke],
-        RequestKind::CopyRevoke | RequestKind::MoveRevoke => &[Purge, TransferRevoke],
+        RequestKind::BatchReplicaClear => changing!(Remove, DropReplica),
+        RequestKind::CopyStart | RequestKind::MoveStart => changing!(TransferStart),
+        RequestKind::CopyEnd | RequestKind::MoveEnd => changing!(TransferEnd, TransferRevoke),
+        RequestKind::CopyRevoke | RequestKind::MoveRevoke => changing!(TransferRevoke),
         RequestKind::CreateCopyTask | RequestKind::CreateMoveTask => &[TaskCreate],
         RequestKind::FetchTasks => &[TaskFetch],
         RequestKind::MarkTaskToComplete => &[TaskEnd],

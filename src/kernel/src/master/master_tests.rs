@@ -530,6 +530,10 @@ fn answers_depend_on_what_they_saw() {
     check(remove(&["j"], false), 8, false);
     check(remove(&["k"], true), 9, false);
     check(get(&["k"]), 9, false);
+    // What others removed, and is not committed yet, is not there to be removed.
+    check(Request::RemoveAll { force: true }, 9, false);
+    check(Request::RemoveAll { force: false }, 9, false);
+    check(Request::RemoveByRegex { pattern: Bytes::from_static(b"^k"), force: true }, 9, false);
     check(start(A, "new", 17 * MIB, one()), 9, false);
     check(get(&["", "new"]), 1, false);
     check(Request::MountSegment { client: A, segment: segment(1, 16 * MIB) }, 3, true);

@@ -33,7 +33,7 @@ impl Call<'_> {
         shard: &Shard,
         object: Option<&Object>,
     ) -> Result<ReplicaList, Refusal> {
-        let object = object.ok_or(Refusal::ObjectNotFound)?;
+        let object = self.found(object)?;
         let sight = self.sight(table, object);
         if !sight.live {
             return Err(Refusal::ObjectNotFound);
@@ -48,7 +48,7 @@ impl Call<'_> {
     }
 
     fn exist(&mut self, table: &SegmentTable, shard: &Shard, object: Option<&Object>) -> bool {
-        let Some(object) = object else { return false };
+        let Ok(object) = self.found(object) else { return false };
         let readable = self.sight(table, object).readable;
         if readable {
             self.grant_lease(shard, object);

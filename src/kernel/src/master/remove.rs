@@ -26,7 +26,7 @@ impl Call<'_> {
         force: bool,
     ) -> Result<(), Refusal> {
         self.depend(shard.mark().applied());
-        let object = shard.get(at, key).ok_or(Refusal::ObjectNotFound)?;
+        let object = self.found(shard.get(at, key))?;
         if !force && self.master.is_leased(object, self.now) {
             return Err(Refusal::ObjectHasLease);
         }
@@ -89,6 +89,7 @@ impl Call<'_> {
         force: bool,
     ) -> u64 {
         let at = KeyHash::of(key).within(home);
+        self.depend(shard.mark().applied());
         if shard.get(at, key).is_none_or(|o| !o.sight(table).live) {
             return 0;
         }
@@ -102,12 +103,16 @@ impl Call<'_> {
             let table = self.master.store.segments().read();
             let lock = self.master.store.shard(home);
             let found;
-            (found, more) = lock.read().pick(&mut at, limits::NAMED_SLICE, |o| {
-                (o.unfinished().is_none() && o.sight(&table).live).then(|| o.hash())
-            });
-            if found.is_empty() {
+            {
+                let shard = lock.read();
+                // What another call removed, or a death, is not there to be removed here.
+                self.depend(shard.mark().applied());
                 self.depend(table.mark().applied());
-            } else {
+                (found, more) = shard.pick(&mut at, limits::NAMED_SLICE, |o| {
+                    (o.unfinished().is_none() && o.sight(&table).live).then(|| o.hash())
+                });
+            }
+            if !found.is_empty() {
                 removed += self.clear_some(&table, home, &mut lock.write(), found);
             }
         }
@@ -124,6 +129,7 @@ impl Call<'_> {
         mut found: Vec<u64>,
     ) -> u64 {
         found.sort_unstable();
+        self.depend(shard.mark().applied());
         let (master, now) = (self.master, self.now);
         let goes = |o: &Object| o.unfinished().is_none() && master.unread_from(o) <= now;
         let (unread, read): (Vec<u64>, Vec<u64>) =

@@ -98,7 +98,7 @@ fn s8_34_a_segment_unmounted_under_a_write_leaves_nothing_behind() {
     assert_eq!(b.get("k"), Err(ObjectNotFound));
     assert_eq!(b.remove("k", true), Err(ObjectNotFound));
     assert_eq!(b.start(A, "k", 8), Err(NoAvailableHandle));
-    b.live(RELEASE + 1_000);
+    b.live(RELEASE + 2_000);
     let r = b.store.recount();
     assert_eq!((r.objects, r.limbo, r.digest), (0, 0, 0), "the table forgets the dead mount, too");
     b.replay_agrees();

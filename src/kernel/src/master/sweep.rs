@@ -88,7 +88,8 @@ impl Master {
             if dead.is_empty() {
                 alive = object.replicas().next().map(|r| r.region.mount);
             }
-            Some((object.hash(), dead)).filter(|(_, dead)| !dead.is_empty())
+            // A lost write goes with its key's locks only: its client may speak of it.
+            Some((object.hash(), dead)).filter(|(_, dead)| !dead.is_empty() && !object.is_lost_write(&table))
         });
         if found.is_empty() {
             return (0, looks, more);
@@ -131,7 +132,9 @@ fn by_mount(found: Vec<(u64, SmallVec<[MountUid; 1]>)>) -> BTreeMap<MountUid, Ve
 
 impl Call<'_> {
     /// A write meets only what lives: for an object that names a dead mount the
-    /// sweep comes early. Says where the key's object is, if one is left.
+    /// sweep comes early. A write of which nothing is left is abandoned: its client
+    /// may still be in its transfer, and end or revoke it (SEMANTICS R21). Says where
+    /// the key's object is, if one is left.
     pub(super) fn drop_dead(
         &mut self,
         table: &SegmentTable,
@@ -140,9 +143,13 @@ impl Call<'_> {
     ) -> Option<Slot> {
         let at = homes.at;
         let slot = homes.here().find(at, key)?;
-        let dead = homes.here().at(slot)?.dead_mounts(table);
+        let object = homes.here().at(slot)?;
+        let (dead, lost) = (object.dead_mounts(table), object.is_lost_write(table));
         if dead.is_empty() {
             return Some(slot);
+        }
+        if lost {
+            self.abandon(homes, key, self.now.plus(self.master.times.put_release));
         }
         for mount in dead {
             let pos = self.master.purge_named(self.wall, at.home, homes.here(), mount, vec![at.map]);

@@ -101,7 +101,7 @@ impl Call<'_> {
     ) -> Result<(String, ClientId), Refusal> {
         let (at, shard) = self.master.store.read_key(own, key);
         self.depend(shard.mark().applied());
-        let object = shard.get(at, key).ok_or(Refusal::ObjectNotFound)?;
+        let object = self.found(shard.get(at, key))?;
         let fits =
             |r: &Replica| r.status == ReplicaStatus::Complete && name.is_none_or(|name| on(table, r, name));
         let mounts = object.replicas().filter(fits).filter_map(|r| table.mount(r.region.mount));

@@ -62,7 +62,7 @@ impl Call<'_> {
         self.drop_dead(&table, &mut homes, &key);
         let (at, shard) = (homes.at, homes.here());
         self.depend(shard.mark().applied());
-        let object = shard.get(at, &key).ok_or(Refusal::ObjectNotFound)?;
+        let object = self.found(shard.get(at, &key))?;
         if object.transfer().is_some() {
             return Err(Refusal::ObjectHasReplicationTask);
         }
@@ -75,7 +75,7 @@ impl Call<'_> {
             return Err(invalid("number of replicas", &(held + missing.len()), "at most 64"));
         }
         self.log_transfer(&table, shard, (at, &key), (client, kind, from), &missing, size)?;
-        let object = shard.get(at, &key).ok_or(Refusal::ObjectNotFound)?;
+        let object = self.found(shard.get(at, &key))?;
         object.begin(self.now);
         buffers(&table, object).ok_or(Refusal::ReplicaNotFound)
     }
@@ -122,7 +122,7 @@ impl Call<'_> {
         self.drop_dead(&table, &mut homes, &key);
         let (at, shard) = (homes.at, homes.here());
         self.depend(shard.mark().applied());
-        let object = shard.get(at, &key).ok_or(Refusal::ObjectNotFound)?;
+        let object = self.found(shard.get(at, &key))?;
         check_transfer(object, client, kind)?;
         if !object.is_transfer_whole(|_| true) {
             self.revoke(at, &key, shard);
@@ -155,7 +155,7 @@ impl Call<'_> {
         self.drop_dead(&table, &mut homes, &key);
         let (at, shard) = (homes.at, homes.here());
         self.depend(shard.mark().applied());
-        let object = shard.get(at, &key).ok_or(Refusal::ObjectNotFound)?;
+        let object = self.found(shard.get(at, &key))?;
         check_transfer(object, client, kind)?;
         self.revoke(at, &key, shard);
         Ok(())

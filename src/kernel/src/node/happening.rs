@@ -102,6 +102,11 @@ impl Happening {
         Self::new(Severity::Warning, "isr_left", format!("{node} (copy {copy}) left the in-sync set"))
     }
 
+    pub(super) fn dismissed(node: &NodeId, why: &str) -> Self {
+        let text = format!("{node} is to leave the in-sync set: {why}");
+        Self::new(Severity::Warning, "isr_dismissed", text)
+    }
+
     pub(super) fn silent(node: &NodeId, copy: CopyId, silent: bool) -> Self {
         if silent {
             let text = format!(

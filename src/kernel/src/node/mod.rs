@@ -563,6 +563,9 @@ impl Node {
                 PrimaryAction::Gate(gate) => out.push(NodeAction::Gate(gate)),
                 // What else the ended term wanted done is not said any more.
                 PrimaryAction::StepDown(seen) => return self.step_down(now, seen, out),
+                PrimaryAction::Dismissed(node, why) => {
+                    out.push(NodeAction::Happened(Happening::dismissed(&node, &why)));
+                }
                 PrimaryAction::Membership(node, copy, joined) => {
                     out.push(NodeAction::Happened(Happening::membership(&node, copy, joined)));
                 }

@@ -52,6 +52,10 @@ pub struct ReplicationTimes {
     pub grant: Duration,
     /// T_shrink: an in-sync standby that is silent for longer leaves the record.
     pub shrink: Duration,
+    /// One that has not reached what was the end of the log this long ago leaves it,
+    /// too: a slow standby must not block writes without bound. Where a coordinator
+    /// keeps the record.
+    pub lag: Duration,
 }
 
 impl Default for ReplicationTimes {
@@ -60,6 +64,7 @@ impl Default for ReplicationTimes {
             heartbeat: Duration::from_millis(100),
             grant: Duration::from_millis(500),
             shrink: Duration::from_millis(250),
+            lag: Duration::from_secs(10),
         }
     }
 }

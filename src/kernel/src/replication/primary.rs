@@ -75,6 +75,8 @@ pub enum PrimaryAction {
     Gate(Gate),
     /// A higher epoch was seen: stop deciding.
     StepDown(Epoch),
+    /// A standby is to leave the in-sync set although it answers, because.
+    Dismissed(NodeId, String),
     /// A copy joined (true) or left (false) the in-sync set.
     Membership(NodeId, CopyId, bool),
     /// A copy fell silent on record (true), or grants again (PROTOCOL I8).
@@ -150,14 +152,17 @@ struct Member {
     matched: Seq,
     grant_until: Instant,
     heard: Instant,
-    /// Its process is gone, or an operator dismissed it.
+    /// Its process is gone, an operator dismissed it, or it has set an entry aside.
     gone: bool,
+    /// Where the log ended at some moment, and when that was: it is to get there.
+    due: (Seq, Instant),
 }
 
 impl Member {
     /// Of a copy that has acknowledged nothing yet.
     fn unheard(node: NodeId, heard: Instant) -> Self {
-        Self { node, matched: Seq::FIRST, grant_until: Instant(0), heard, gone: false }
+        let due = (Seq::FIRST, heard);
+        Self { node, matched: Seq::FIRST, grant_until: Instant(0), heard, gone: false, due }
     }
 }
 
@@ -431,6 +436,7 @@ impl Primary {
         let last = match (hello.last, hello.unsealed) {
             (Some(LogPos::NONE), _) if trim > Seq::FIRST => return Err(FullSyncReason::Empty(trim)),
             (Some(last), _) => last,
+            (None, _) if hello.quarantined => return Err(FullSyncReason::Quarantined),
             (None, Some((session, last))) => {
                 let known = self.copies.find(&hello.node, hello.copy, session).is_some();
                 if !known {
@@ -438,7 +444,6 @@ impl Primary {
                 }
                 last
             }
-            (None, None) if hello.quarantined => return Err(FullSyncReason::Quarantined),
             (None, None) => return Err(FullSyncReason::Unsealed),
         };
         if !self.log.contains(last) && !mutant!(NoLogmatch) {
@@ -487,6 +492,14 @@ impl Primary {
             member.matched = member.matched.max(matched);
             member.grant_until = member.grant_until.max(grant_until);
             member.heard = now;
+            if member.matched >= member.due.0 {
+                member.due = (self.log.tail(), now);
+            }
+            if ack.quarantined > 0 {
+                self.set_aside(counts_for, out);
+            }
+        } else if ack.quarantined > 0 {
+            return self.drop_peer(conn, "it has set an entry aside: it is given another copy", out);
         } else {
             self.forget_former(&node, copy, out);
             self.admit(now, conn, out);

@@ -162,6 +162,7 @@ fn line(action: &PrimaryAction) -> String {
             )
         }
         PrimaryAction::StepDown(e) => format!("step down: e{e}"),
+        PrimaryAction::Dismissed(n, why) => format!("dismissed {n}: {why}"),
         PrimaryAction::Membership(n, copy, true) => format!("joined {n}/{}", copy.0),
         PrimaryAction::Membership(n, copy, false) => format!("left {n}/{}", copy.0),
         PrimaryAction::Silent(n, copy, silent) => format!("{n}/{} silent {silent}", copy.0),

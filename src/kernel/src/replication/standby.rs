@@ -104,6 +104,8 @@ pub struct Standby {
     verify: VerificationClient,
     link: Link,
     failures: u32,
+    /// Copies in a row whose homes did not fit together.
+    misfits: u32,
     max_epoch: Epoch,
     /// Which copy holds the highest epoch.
     holder: Option<(Epoch, NodeId, CopyId)>,
@@ -173,6 +175,7 @@ impl Standby {
             log,
             link: Link::Down { retry_at: start.now },
             failures: 0,
+            misfits: 0,
             max_epoch: start.max_epoch,
             holder: None,
             granting: true,
@@ -675,7 +678,7 @@ impl Machine for Standby {
                 out.push(StandbyAction::Hangup("candidate for promotion".into()));
             }
             StandbyEvent::Follow => {
-                (self.granting, self.failures) = (true, 0);
+                (self.granting, self.failures, self.misfits) = (true, 0, 0);
                 self.link = Link::Down { retry_at: now };
                 out.push(StandbyAction::Hangup("follows whoever leads".into()));
             }

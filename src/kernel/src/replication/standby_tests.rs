@@ -1,10 +1,13 @@
 use bytes::Bytes;
 
 use super::*;
-use crate::oplog::codec::Prepared;
+use crate::oplog::codec::{Prepared, decode};
 use crate::oplog::{Batch, LogLimits, Op};
-use crate::replication::{FullSyncReason, ReplicationTimes, VerifyConfig};
-use crate::types::{AckMode, LogPos, WallTime};
+use crate::replication::{Dump, FullSyncReason, HomeSet, ReplicationTimes, VerifyConfig};
+use crate::store::CopySession;
+use crate::types::{
+    AckMode, ClientId, LogPos, MountUid, Region, SegmentId, SegmentSpec, Traits, Uuid, WallTime,
+};
 
 const HEARTBEAT: u64 = 100;
 const GRANT: Duration = Duration::from_millis(500);
@@ -550,4 +553,67 @@ fn pauses_grow_to_a_bound_and_differ_from_copy_to_copy() {
     let spread: std::collections::BTreeSet<Duration> = (0..100).map(|c| backoff(9, CopyId(c))).collect();
     let width = *spread.last().expect("some") - *spread.first().expect("some");
     assert!(spread.len() > 90 && width > max / 5, "{} over {width:?}", spread.len());
+}
+
+/// SEMANTICS R10 is not built as written: see `tests/tidy/hazards.rs`.
+#[test]
+fn r10_homes_that_overlap_make_no_copy_and_are_asked_for_ever_less_often() {
+    let mut b = bench();
+    let (log, store) = overlapping();
+    b.on(1000, StandbyEvent::Tick);
+    b.on(1001, StandbyEvent::LinkUp);
+    b.on(1002, welcome(3, 100, Start::FullSync(FullSyncReason::Unsealed)));
+    let mut pauses = Vec::new();
+    for number in 1..=12 {
+        let at = b.standby.deadline().expect("it dials").0.div_ceil(1_000_000);
+        b.on(at, StandbyEvent::Tick);
+        let start = Start::Copy(number);
+        let welcome = Welcome { epoch: Epoch(3), node: node("p"), copy: CopyId(100), start };
+        b.on(at, StandbyEvent::Copy(CopyFrame::Welcome(welcome)));
+        let session = CopySession { epoch: Epoch(3), number };
+        let (store, has) = (Arc::clone(&store), HomeSet::default());
+        for frame in Dump::new(store, log.clone(), session, log.last(), &has, Arc::default()) {
+            b.on(at, StandbyEvent::Copy(frame));
+        }
+        let view = b.standby.view(ms(at));
+        assert!(!b.standby.is_sealed() && view.full_syncs == 0);
+        let why = view.why_not.expect("a finding");
+        assert!(why.contains("do not fit together") && why.contains("asked for again in"), "{why}");
+        pauses.push(b.standby.deadline().expect("it tries again").since(ms(at)));
+    }
+    assert_eq!(pauses[..3], [1, 2, 4].map(Duration::from_secs));
+    assert_eq!(pauses[10..], [limits::MISFIT_PAUSE_MAX; 2]);
+}
+
+/// What only a bug can make: two objects in the same bytes.
+fn overlapping() -> (OpLogManager, Arc<MetadataStore>) {
+    let (log, store) =
+        (OpLogManager::new(LogLimits::default()), MetadataStore::new(&"test".parse().expect("a name")));
+    let segment = SegmentSpec {
+        id: SegmentId(Uuid { first: 1, second: 0 }),
+        name: "host".into(),
+        base: 1 << 20,
+        size: 64,
+        te_endpoint: "host:1".into(),
+        protocol: "tcp".into(),
+        host_id: String::new(),
+    };
+    let client = ClientId::default();
+    let region = Region { mount: MountUid(LogPos::new(Epoch(3), Seq(1))), offset: 0, reserved: 8 };
+    let put = |key| Op::PutStart {
+        key,
+        client,
+        size: 8,
+        regions: smallvec::smallvec![region],
+        traits: Traits::default(),
+    };
+    let mount = Op::MountSegment { client, segment: std::borrow::Cow::Owned(segment), held: false };
+    for op in [mount, put(b"default\0a"), put(b"default\0b")] {
+        let _ = log.append(Epoch(3), Prepared::new(Epoch(3), WallTime(0), op.place(), &op));
+    }
+    let held = log.get_entries_since(Seq::FIRST, 9, 1 << 20).expect("held");
+    for entry in split_entries(&held.entries) {
+        store.replay(&decode(entry.expect("whole")).expect("own bytes")).expect("fits its home");
+    }
+    (log, Arc::new(store))
 }

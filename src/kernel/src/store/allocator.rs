@@ -402,7 +402,7 @@ impl Allocators {
                     }
                 }
                 // Group routes are another index.
-                Effect::Route(..) | Effect::Unroute(_) => {}
+                Effect::Route(..) | Effect::Unroute(..) => {}
             }
         }
         Ok(())

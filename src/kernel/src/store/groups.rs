@@ -1,7 +1,7 @@
 //! Groups (PROTOCOL K5). The objects of a group live in the shard of the group,
 //! so that one lock covers them. Both indexes here are derived.
 
-use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use crate::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -10,13 +10,15 @@ use hashbrown::hash_table::Entry;
 
 use super::{Effect, Object};
 use crate::sync::{Order, Ranked, RankedRwLock};
-use crate::types::{HomeId, KeyHash};
+use crate::types::{HomeId, KeyHash, LogPos, Seq};
 
 /// Which keys are in groups, and hence not in their own shard. Costs one atomic
 /// load while there are no groups.
 #[derive(Debug)]
 pub struct Routes {
     count: AtomicUsize,
+    /// See [`left`](Self::left).
+    left: AtomicU64,
     by_key: RankedRwLock<HashTable<Route>>,
 }
 
@@ -29,7 +31,11 @@ struct Route {
 
 impl Default for Routes {
     fn default() -> Self {
-        Self { count: AtomicUsize::new(0), by_key: Ranked::rw(Order::ROUTES, HashTable::new()) }
+        Self {
+            count: AtomicUsize::new(0),
+            left: AtomicU64::new(0),
+            by_key: Ranked::rw(Order::ROUTES, HashTable::new()),
+        }
     }
 }
 
@@ -42,6 +48,18 @@ impl Routes {
         }
         let by_key = self.by_key.read();
         by_key.find(own.map, |r| *r.key == *key).map_or(own, |r| own.within(r.home))
+    }
+
+    /// Exclusive: no key left its group at this position or later. Whoever does not
+    /// find a key may see no other trace of its removal. Read it after the look-up.
+    #[must_use]
+    pub fn left(&self) -> Seq {
+        Seq(self.left.load(Ordering::Acquire))
+    }
+
+    /// All that is known of what left is that it did so before this.
+    pub(super) fn raise_left(&self, upto: Seq) {
+        self.left.fetch_max(upto.0, Ordering::AcqRel);
     }
 
     /// Number of keys in groups.
@@ -60,7 +78,7 @@ impl Routes {
         for effect in effects {
             match effect {
                 Effect::Route(key, group) => self.set(key, HomeId::of_group(group)),
-                Effect::Unroute(key) => self.unset(key),
+                Effect::Unroute(key, upto) => self.unset(key, *upto),
                 Effect::Carve(_) | Effect::Release(_) | Effect::Open(..) | Effect::Close(_) => {}
             }
         }
@@ -76,8 +94,9 @@ impl Routes {
         self.count.store(by_key.len(), Ordering::Release);
     }
 
-    fn unset(&self, key: &[u8]) {
+    fn unset(&self, key: &[u8], upto: Seq) {
         let mut by_key = self.by_key.write();
+        self.raise_left(upto);
         if let Ok(known) = by_key.find_entry(KeyHash::of(key).map, |r| *r.key == *key) {
             known.remove();
         }
@@ -87,6 +106,7 @@ impl Routes {
     pub(super) fn clear(&self) {
         self.by_key.write().clear();
         self.count.store(0, Ordering::Release);
+        self.left.store(0, Ordering::Release);
     }
 
     /// All routes in key order, for comparison with a rebuild.
@@ -133,10 +153,10 @@ impl Members {
         }
     }
 
-    /// Takes an object that is removed out of its group, if it was in one.
-    pub(super) fn ungroup(&mut self, object: &Object, hash: u64) -> Option<Effect> {
+    /// Takes an object that the op at `at` removed out of its group, if it was in one.
+    pub(super) fn ungroup(&mut self, object: &Object, hash: u64, at: LogPos) -> Option<Effect> {
         self.leave(object.group()?, hash);
-        Some(Effect::Unroute(object.key().into()))
+        Some(Effect::Unroute(object.key().into(), at.end()))
     }
 
     /// Map hashes of a group's keys, ascending.

@@ -174,8 +174,9 @@ pub enum Effect {
     Close(MountUid),
     /// The object with this scoped key is in this group.
     Route(Box<[u8]>, Arc<[u8]>),
-    /// The object with this scoped key was in a group and is gone.
-    Unroute(Box<[u8]>),
+    /// The object with this scoped key was in a group and is gone, with all that
+    /// was logged before this seq.
+    Unroute(Box<[u8]>, Seq),
 }
 
 /// Effects of one op: rarely more than one.

@@ -364,6 +364,13 @@ impl<K: ?Sized> Object<K> {
         dead
     }
 
+    /// True for an unfinished write of which no replica is left.
+    #[must_use]
+    pub fn is_lost_write(&self, table: &SegmentTable) -> bool {
+        let is_write = self.transfer().is_none() && !self.all_complete();
+        is_write && self.live(table).next().is_none()
+    }
+
     /// Position of the start of what is unfinished: the transfer, else the write.
     #[must_use]
     pub fn unfinished(&self) -> Option<LogPos> {

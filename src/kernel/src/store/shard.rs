@@ -222,7 +222,7 @@ impl Shard {
             Op::UpsertInPlace { key, client, pending_pin } => {
                 self.upsert_in_place(at, named(key), *client, *pending_pin)
             }
-            Op::Clear { objects, .. } => Ok(self.clear(objects)),
+            Op::Clear { objects, .. } => Ok(self.clear(at, objects)),
             Op::DropReplica { key, id, release } => self.drop_replica(at, named(key), *id, *release),
             Op::Abandon { key, client } => {
                 let term = self.attempts.abandon(Seq(at.seq), key, *client, self.digester);
@@ -234,7 +234,7 @@ impl Shard {
                 self.mark.digest = self.mark.digest.wrapping_sub(term);
                 Ok(Effects::new())
             }
-            Op::Purge { mount, objects, .. } => Ok(self.purge(*mount, objects)),
+            Op::Purge { mount, objects, .. } => Ok(self.purge(at, *mount, objects)),
             Op::Evict { key, release } => self.evict(at, named(key), *release),
             Op::Discard { key, release } => self.discard(at, named(key), *release),
             Op::TransferStart { key, client, kind, source, regions } => {
@@ -322,7 +322,7 @@ impl Shard {
         self.mark.digest = self.mark.digest.wrapping_sub(term);
         let (mut after, mut unrouted) = (None, None);
         if object.replica_count() == 0 {
-            unrouted = self.members.ungroup(object, hash);
+            unrouted = self.members.ungroup(object, hash, at);
             self.objects.remove(hash, handle);
         } else {
             let term = self.digester.object_named(name, object);

@@ -223,7 +223,9 @@ impl MetadataStore {
     }
 
     /// Builds what joins homes, from the homes alone: once, when they form one
-    /// prefix of the log (PROTOCOL K6).
+    /// prefix of the log (PROTOCOL K6). An overlap fails it as a whole: dropping
+    /// both owners (SEMANTICS R10) would make this copy another one than the
+    /// primary's, and the primary's state is the one that counts (R9).
     ///
     /// # Errors
     /// When two owners claim the same bytes, or one claims bytes that its
@@ -239,6 +241,8 @@ impl MetadataStore {
                 .map(|(o, group)| Effect::Route(o.key().into(), std::sync::Arc::clone(group)))
                 .collect();
             self.routes().perform(&routes);
+            // What left a group before the homes were copied is not in them.
+            self.routes().raise_left(shard.mark().applied());
         }
         *self.allocators().lock() = Allocators::of(owned.into_allocators()?);
         Ok(())

@@ -134,6 +134,11 @@ pub const DIAL_BACKOFF_MAX: Duration = Duration::from_secs(2);
 /// First pause between two dials of the primary.
 pub const DIAL_BACKOFF_MIN: Duration = Duration::from_millis(50);
 
+/// Longest pause before a standby asks again for homes that did not fit together.
+pub const MISFIT_PAUSE_MAX: Duration = Duration::from_secs(300);
+/// The first one; each is twice the one before.
+pub const MISFIT_PAUSE_MIN: Duration = Duration::from_secs(1);
+
 /// Homes of one beacon frame.
 pub const BEACONS_PER_FRAME: usize = 128;
 /// Positions that beacons and answers may wait for on a standby.

@@ -5,10 +5,10 @@
 use super::on_record::OnRecord;
 use super::{Primary, PrimaryAction};
 use crate::coordination::{IsrMember, IsrRecord};
-use crate::types::Instant;
+use crate::types::{CopyId, Instant};
 
 /// How a member besides the holder is to be on record.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Standing {
     /// It grants, or has a while left to do so.
     Granting,
@@ -21,7 +21,10 @@ enum Standing {
         /// It has acknowledged the term record.
         matched: bool,
     },
-    /// Its process is gone, or an operator dismissed it (PROTOCOL I8b).
+    /// It acknowledges and grants, but far behind. Where it is needed to have as
+    /// many as are demanded it stays, and writes wait for it.
+    Slow,
+    /// Its process is gone, an operator dismissed it (PROTOCOL I8b), or it has a hole (I10).
     Gone,
 }
 
@@ -39,30 +42,53 @@ impl Primary {
         if wanted.needs_lease(self.me.copy) && record.lease_is_over(now) {
             return;
         }
+        let leaving = record.confirmed.members.iter().filter(|m| !wanted.holds(m.copy));
+        let slow = leaving.filter(|m| self.standing(now, m, &record.confirmed) == Some(Standing::Slow));
+        let lag = self.config.times.lag.as_secs();
+        for (node, counted) in slow.filter_map(|m| Some((m.node.clone(), self.isr.get(&m.copy)?))) {
+            let why = format!("it has not reached entry {}, where the log ended {lag} s ago", counted.due.0);
+            out.push(PrimaryAction::Dismissed(node, why));
+        }
         if let Some(record) = &mut self.on_record {
             record.proposal = Some(wanted.clone());
         }
         out.push(PrimaryAction::Propose(wanted));
     }
 
+    /// A member has set an entry aside: its copy has a hole, is never in sync again,
+    /// and may never be promoted (PROTOCOL I10). Where an operator keeps the record
+    /// only he takes it off (PROTOCOL 11).
+    pub(super) fn set_aside(&mut self, copy: CopyId, out: &mut Vec<PrimaryAction>) {
+        let Some(member) = self.isr.get_mut(&copy).filter(|m| !m.gone) else { return };
+        if self.on_record.is_some() && !mutant!(QuarantinedStays) {
+            member.gone = true;
+            let why = "it has set an entry aside that it could not apply".to_owned();
+            out.push(PrimaryAction::Dismissed(member.node.clone(), why));
+        }
+    }
+
     fn wanted(&self, now: Instant, confirmed: &IsrRecord) -> IsrRecord {
         let standings = confirmed.members.iter().map(|m| self.standing(now, m, confirmed));
         let standings: Vec<Option<Standing>> = standings.collect();
+        let slow = standings.iter().filter(|s| **s == Some(Standing::Slow)).count();
         let there = |s: &&Option<Standing>| matches!(s, Some(Standing::Granting | Standing::Silent));
         let demanded = self.config.degrade.demanded();
         let mut missing = (demanded as usize).saturating_sub(standings.iter().filter(there).count());
+        let slow_stay = missing > 0 && slow > 0;
+        missing = missing.saturating_sub(slow);
         let mut wanted =
             IsrRecord { members: Vec::new(), silent: Vec::new(), min_insync: demanded, ..confirmed.clone() };
         for (member, standing) in confirmed.members.iter().zip(standings) {
             match standing {
                 // A holder that is silent on record is so no longer (PROTOCOL I8c).
                 None | Some(Standing::Granting) => {}
+                Some(Standing::Slow) if slow_stay => {}
                 Some(Standing::Silent) => wanted.silent.push(member.copy),
                 Some(Standing::Lost { matched }) if matched && missing > 0 => {
                     missing -= 1;
                     wanted.silent.push(member.copy);
                 }
-                Some(Standing::Lost { .. } | Standing::Gone) => continue,
+                Some(Standing::Lost { .. } | Standing::Slow | Standing::Gone) => continue,
             }
             wanted.members.push(member.clone());
         }
@@ -80,12 +106,15 @@ impl Primary {
             Standing::Lost { matched: counted.matched > self.term || mutant!(SilentUnmatched) }
         } else if silent && counted.grant_until <= now {
             Standing::Silent
+        } else if now >= counted.due.1.plus(self.config.times.lag) && counted.matched < counted.due.0 {
+            Standing::Slow
         } else {
             Standing::Granting
         })
     }
 
     /// When the next member has been silent for too long.
+    /// One that is slow is noticed with any event: heartbeats come much more often.
     pub(super) fn shrink_at(&self) -> Option<Instant> {
         let record = self.on_record.as_ref().filter(|r| r.proposal.is_none())?;
         let granting = record.confirmed.members.iter().filter(|m| record.confirmed.holds_granting(m.copy));

@@ -21,6 +21,8 @@ const ME: u128 = 100;
 struct Bench {
     primary: Primary,
     isr: IsrRecord,
+    /// Who was dismissed, whose connections were ended, and why.
+    said: Vec<String>,
 }
 
 const fn ms(n: u64) -> Instant {
@@ -51,7 +53,7 @@ fn bench(degrade: Degrade, others: &[u128], silent: &[u128]) -> Bench {
     let store = Arc::new(MetadataStore::new(&me.cluster));
     let primary = Primary::new(me, config, store, log.clone(), start);
     append(&log, 3, 1);
-    Bench { primary, isr }
+    Bench { primary, isr, said: Vec::new() }
 }
 
 fn append(log: &OpLogManager, epoch: u64, n: usize) {
@@ -66,10 +68,15 @@ impl Bench {
     fn on(&mut self, at: u64, event: PrimaryEvent) -> Vec<(Vec<u128>, Vec<u128>)> {
         let mut out = Vec::new();
         self.primary.on(ms(at), event, &mut out);
-        let proposed = out.into_iter().filter_map(|action| match action {
-            PrimaryAction::Propose(isr) => Some(isr),
-            _ => None,
-        });
+        let mut proposed = Vec::new();
+        for action in out {
+            match action {
+                PrimaryAction::Propose(isr) => proposed.push(isr),
+                PrimaryAction::Dismissed(node, why) => self.said.push(format!("{node}: {why}")),
+                PrimaryAction::Close(conn, why) => self.said.push(format!("{}: {why}", conn.0)),
+                _ => {}
+            }
+        }
         let mut all = Vec::new();
         for isr in proposed {
             let others = isr.members.iter().map(|m| m.copy.0).filter(|c| *c != ME).collect();
@@ -91,6 +98,17 @@ impl Bench {
 
     /// That copy connects and holds everything up to `matched`.
     fn acks(&mut self, at: u64, copy: u128, matched: u64) -> Vec<(Vec<u128>, Vec<u128>)> {
+        self.acks_with(at, copy, matched, 0)
+    }
+
+    /// The same of one that has set so many entries aside.
+    fn acks_with(
+        &mut self,
+        at: u64,
+        copy: u128,
+        matched: u64,
+        quarantined: u32,
+    ) -> Vec<(Vec<u128>, Vec<u128>)> {
         let hello = Hello {
             cluster: "test".into(),
             node: format!("n{copy}").parse().expect("a name"),
@@ -114,12 +132,18 @@ impl Bench {
             epoch: Epoch(3),
             matched: Seq(matched),
             token: at * 1_000_000,
-            grant_us: 500_000,
-            quarantined: 0,
+            grant_us: if quarantined > 0 { 0 } else { 500_000 },
+            quarantined,
             sealed: true,
         };
         said.extend(self.on(at, PrimaryEvent::Frame(conn, StandbyFrame::Ack(ack))));
         said
+    }
+
+    /// Entries are appended and sent.
+    fn append(&mut self, at: u64, n: usize) -> Vec<(Vec<u128>, Vec<u128>)> {
+        append(&self.primary.log, 3, n);
+        self.on(at, PrimaryEvent::Appended)
     }
 
     fn refuses(&self, at: u64) -> bool {
@@ -229,4 +253,73 @@ fn a_silent_node_that_returns_with_another_copy_is_removed() {
 fn a_holder_that_is_silent_on_record_takes_itself_out() {
     let mut b = bench(STRICT, &[1], &[ME]);
     assert_eq!(b.tick(1_001), [(vec![1], vec![])]);
+}
+
+/// I10: it goes on to answer, but grants nothing: the others must not wait for it.
+#[test]
+fn a_standby_that_set_an_entry_aside_leaves_at_once_and_is_given_another_copy() {
+    let mut b = bench(Degrade::Available, &[1, 2], &[]);
+    b.acks(1_000, 1, 6);
+    b.acks(1_000, 2, 6);
+    b.append(1_100, 1);
+    b.acks(1_100, 2, 7);
+    assert_eq!(b.acks_with(1_100, 1, 6, 1), [(vec![2], vec![])]);
+    assert_eq!(b.said, ["n1: it has set an entry aside that it could not apply"]);
+    assert_eq!(b.primary.gate().commit, Seq(6), "it counts until that is on record");
+    b.confirm(1_110);
+    assert_eq!((b.primary.gate().commit, b.primary.gate().rights_until), (Seq(7), ms(1_600)));
+    assert!(b.acks_with(1_210, 1, 6, 1).is_empty());
+    assert_eq!(b.said[1..], ["1: it has set an entry aside: it is given another copy"]);
+    assert_eq!((b.primary.connections().count(), b.said.len()), (1, 2), "it greets anew");
+}
+
+/// It may not take over, so it is of no use as a silent one.
+#[test]
+fn a_strict_primary_does_not_keep_a_copy_with_a_hole() {
+    let mut b = bench(STRICT, &[1], &[]);
+    b.acks(1_000, 1, 6);
+    assert_eq!(b.acks_with(1_100, 1, 6, 1), [(vec![], vec![])]);
+    b.confirm(1_110);
+    assert!(b.refuses(1_110) && b.primary.gate().may_answer(ms(30_000)), "reads go on under the lease");
+}
+
+/// Nobody waits without bound for one that answers and never gets there.
+#[test]
+fn a_standby_that_stays_far_behind_leaves() {
+    for (behind, leaves) in [(25, None), (49, None), (60, Some(10_000..=20_000))] {
+        let mut b = bench(Degrade::Available, &[1, 2], &[]);
+        b.acks(1_000, 1, 6);
+        b.acks(1_000, 2, 6);
+        let mut left = None;
+        for (n, at) in (1_200..61_000).step_by(200).enumerate() {
+            let tail = 7 + n as u64;
+            let appended = b.append(at, 1);
+            let slow = tail.saturating_sub(behind).max(6);
+            let said = [appended, b.acks(at, 2, tail), b.acks(at, 1, slow)].concat();
+            if left.is_none() && !said.is_empty() {
+                assert_eq!(said, [(vec![2], vec![])]);
+                left = Some(at - 1_000);
+            }
+        }
+        assert_eq!(left.is_some(), leaves.is_some(), "{behind} entries behind: {left:?}");
+        let told: Vec<_> = b.said.iter().filter(|s| s.contains("where the log ended 10 s ago")).collect();
+        assert_eq!(told.len(), left.iter().count(), "{told:?}");
+        assert!(left.iter().all(|at| leaves.clone().expect("so").contains(at)), "{left:?}");
+    }
+}
+
+#[test]
+fn a_strict_primary_waits_for_a_slow_standby_that_it_needs() {
+    for (others, wanted) in [(&[1][..], None), (&[1, 2], Some((vec![2], vec![])))] {
+        let mut b = bench(STRICT, others, &[]);
+        let mut proposed = Vec::new();
+        for at in (1_000..15_000).step_by(200) {
+            for copy in others {
+                proposed.extend(b.acks(at, *copy, if *copy == 1 { 6 } else { b.primary.log.tail().0 }));
+            }
+            proposed.extend(b.append(at, 1));
+        }
+        assert_eq!(proposed.into_iter().next(), wanted);
+        assert!(!b.refuses(15_000), "it still grants");
+    }
 }

@@ -110,14 +110,26 @@ impl Standby {
         self.blocked(now, format!("the copy of the primary's state cannot be used: {fault}"), out);
     }
 
-    /// Makes the copy one that may be admitted, as soon as it is.
+    /// Makes the copy one that may be admitted, as soon as it is. Homes that do not
+    /// fit together are the primary's own: another copy of them would be no better
+    /// before the primary has removed what overlaps, so it is asked ever less often.
     pub(super) fn seal(&mut self, now: Instant, out: &mut Vec<StandbyAction>) {
         match self.receive.seal() {
             None => {}
-            Some(Ok(())) => out.push(StandbyAction::Sealed(self.applier.applied())),
+            Some(Ok(())) => {
+                self.misfits = 0;
+                out.push(StandbyAction::Sealed(self.applier.applied()));
+            }
             Some(Err(bad)) => {
-                let why = format!("the homes that were copied do not fit together: {bad}");
+                let doubled = limits::MISFIT_PAUSE_MIN.saturating_mul(1 << self.misfits.min(16));
+                let pause = doubled.min(limits::MISFIT_PAUSE_MAX);
+                self.misfits = self.misfits.saturating_add(1);
+                let why = format!(
+                    "the homes that were copied do not fit together: {bad}; they are asked for again in {} s",
+                    pause.as_secs()
+                );
                 self.replace(now, FullSyncReason::Other(why), out);
+                self.link = Link::Down { retry_at: now.plus(pause) };
             }
         }
     }

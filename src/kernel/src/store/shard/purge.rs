@@ -3,12 +3,12 @@
 
 use super::Shard;
 use crate::store::{Effect, Effects, Object};
-use crate::types::{MountUid, Seq};
+use crate::types::{LogPos, MountUid, Seq};
 
 impl Shard {
     /// Drops replicas of one mount. Frees nothing: a dead mount has no allocator.
     /// What waits in limbo there goes on to wait, and is nobody's then, either.
-    pub(super) fn purge(&mut self, mount: MountUid, named: &[u64]) -> Effects {
+    pub(super) fn purge(&mut self, at: LogPos, mount: MountUid, named: &[u64]) -> Effects {
         let (digester, digest, unfinished) = (self.digester, &mut self.mark.digest, &mut self.unfinished);
         let mut effects = Effects::new();
         let drop = |object: &mut Object| {
@@ -32,19 +32,20 @@ impl Shard {
             !left
         };
         let members = &mut self.members;
-        self.objects.take_out(named, drop, |object| effects.extend(members.ungroup(object, object.hash())));
+        let ungroup = |object: &Object| effects.extend(members.ungroup(object, object.hash(), at));
+        self.objects.take_out(named, drop, ungroup);
         effects
     }
 
     /// Lets those of the objects go that are finished.
-    pub(super) fn clear(&mut self, named: &[u64]) -> Effects {
+    pub(super) fn clear(&mut self, at: LogPos, named: &[u64]) -> Effects {
         let mut effects = Effects::new();
         let (digester, digest, members) = (self.digester, &mut self.mark.digest, &mut self.members);
         let finished = |object: &mut Object| object.unfinished().is_none();
         self.objects.take_out(named, finished, |object| {
             *digest = digest.wrapping_sub(digester.object(object));
             effects.extend(object.replicas().map(|r| Effect::Release(r.region)));
-            effects.extend(members.ungroup(object, object.hash()));
+            effects.extend(members.ungroup(object, object.hash(), at));
         });
         effects
     }
