@@ -52,7 +52,9 @@ impl World {
         let Some(planted) = self.planted.as_mut().filter(|p| p.node == i) else {
             return Err(Invariant::VerifySound.broken(format!("n{i}: {}: {}", what.code, what.text)));
         };
-        planted.found |= matches!(what.code, "verify_mismatch");
+        // Named: that something differs is not enough.
+        let name = planted.name.escape_ascii().to_string();
+        planted.found |= what.code == "verify_mismatch" && what.text.contains(&name);
         self.counters.hit(Count::DamageReported);
         Ok(())
     }
@@ -73,7 +75,7 @@ impl World {
         let late = !repaired && self.t > planted.at + REPAIRED_MAX;
         Invariant::VerifyComplete.check(!late, || {
             format!(
-                "{} was planted; found: {}, set aside: {}",
+                "{} was planted; named: {}, set aside: {}",
                 planted.what, planted.found, planted.quarantined
             )
         })?;
