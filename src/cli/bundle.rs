@@ -111,13 +111,18 @@ async fn node(name: &str, addr: &str, status: &NodeStatus, parts: &mut Vec<Part>
     }
 }
 
+/// Happenings whose sentences name keys.
+const NAME_KEYS: &[&str] = &["quarantined", "verify_mismatch", "diverged"];
+
 /// What is quarantined or differs is told without naming whose it is.
 fn without_keys(status: &NodeStatus) -> NodeStatus {
     let mut status = status.clone();
     status.quarantine.iter_mut().flat_map(|q| &mut q.entries).for_each(|entry| entry.key = None);
-    status.verification.iter_mut().flat_map(|v| &mut v.recent).for_each(|m| m.key = None);
-    // Happenings name keys in their sentences.
-    status.events.iter_mut().filter(|e| e.code == "quarantined").for_each(|e| e.text.clear());
+    for mismatch in status.verification.iter_mut().flat_map(|v| &mut v.recent) {
+        mismatch.key = None;
+        mismatch.text.clear();
+    }
+    status.events.iter_mut().filter(|e| NAME_KEYS.contains(&&*e.code)).for_each(|e| e.text.clear());
     status
 }
 

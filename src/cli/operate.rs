@@ -7,9 +7,10 @@ use serde_json::{Map, Value, json};
 use standfast_proto::access::Channel;
 use standfast_proto::v1::admin_client::AdminClient;
 use standfast_proto::v1::{
-    DetachReply, DetachRequest, Loss, NodeStatus, PromoteReply, PromoteRequest, PromotionPlan, Reason, Role,
+    DetachReply, DetachRequest, Loss, NodeStatus, PromoteReply, PromoteRequest, PromotionPlan, Reason,
     RoleChange,
 };
+use standfast_tui::{Objection, Sighting, objection};
 
 use super::client::{self, ADMIN_LIMIT, CONNECT_LIMIT, within};
 use super::exit::{Exit, Failure};
@@ -262,32 +263,11 @@ async fn find_standby(client: &ClientArgs, to: &str) -> Result<(String, Channel,
         Failure::new(Exit::Bad, format!("no node `{to}` answers; those that do: {}", known.join(", ")))
             .cure(format!("standfast failover --to HOST:PORT --connect {}", client.connect.join(",")))
     })?;
-    if let Some((leader, epoch)) = outranking(seen, [&found, &around]) {
-        let (name, known) = (seen.name(), number(highest_epoch(seen)));
-        let text = format!(
-            "{} leads epoch {epoch}, but {name} knows of no epoch above {known}: promoting it would throw away \
-             what {} has acknowledged",
-            leader.name(),
-            leader.name()
-        );
-        return Err(Failure::new(Exit::Bad, text).cure(format!("standfast status --connect {}", leader.addr)));
+    let around: Vec<Sighting> = found.nodes.iter().chain(&around.nodes).map(Seen::sighting).collect();
+    if let Some(Objection { leader, text }) = objection(&seen.sighting(), &around) {
+        return Err(Failure::new(Exit::Bad, text).cure(format!("standfast status --connect {leader}")));
     }
     Ok((seen.addr.clone(), open(&seen.addr).await?, cluster_of(seen.status())))
-}
-
-/// The highest epoch that the node has seen.
-fn highest_epoch(seen: &Seen) -> Option<u64> {
-    let leadership = seen.status()?.leadership.as_ref()?;
-    leadership.max_epoch.max(leadership.epoch)
-}
-
-/// A primary of the target's cluster that leads an epoch which the target does not know, and that epoch.
-fn outranking<'a>(target: &Seen, surveys: [&'a Survey; 2]) -> Option<(&'a Seen, u64)> {
-    let cluster = cluster_of(target.status());
-    let all = surveys.into_iter().flat_map(|survey| &survey.nodes);
-    let primaries = all.filter(|seen| seen.role() == Role::Primary && cluster_of(seen.status()) == cluster);
-    let leading = primaries.filter_map(|seen| Some((seen, seen.status()?.leadership.as_ref()?.epoch?)));
-    leading.filter(|(_, epoch)| Some(*epoch) > highest_epoch(target)).max_by_key(|(_, epoch)| *epoch)
 }
 
 pub(super) async fn open(addr: &str) -> Result<Channel, Failure> {
@@ -438,8 +418,6 @@ pub(super) fn show(lines: &[String]) {
 
 #[cfg(test)]
 mod tests {
-    use standfast_proto::v1::{Identity, Leadership};
-
     use super::*;
 
     fn client(json: bool) -> ClientArgs {
@@ -463,32 +441,6 @@ mod tests {
     fn what_is_not_known_to_be_lost_is_not_called_zero() {
         assert!(loss_text("Lost", None).starts_with("Lost: ? entries, ? keys, ? of work"));
         assert_eq!(loss_json(None)["entries"], Value::Null);
-    }
-
-    fn seen(cluster: &str, role: Role, epoch: u64) -> Seen {
-        let leadership = Leadership {
-            role: role.into(),
-            epoch: Some(epoch),
-            max_epoch: Some(epoch),
-            ..Leadership::default()
-        };
-        let identity = Identity { cluster: cluster.into(), node: format!("n{epoch}"), ..Identity::default() };
-        let status =
-            NodeStatus { leadership: Some(leadership), identity: Some(identity), ..NodeStatus::default() };
-        Seen { addr: "h:1".into(), answer: Ok(Box::new(status)), at: tokio::time::Instant::now(), lost: None }
-    }
-
-    #[test]
-    fn a_primary_of_a_later_epoch_outranks_the_target() {
-        let target = seen("kv", Role::Standby, 3);
-        let rules = |other: Seen| {
-            let around = Survey { nodes: vec![other] };
-            outranking(&target, [&Survey::default(), &around]).map(|(_, epoch)| epoch)
-        };
-        assert_eq!(rules(seen("kv", Role::Primary, 4)), Some(4));
-        assert_eq!(rules(seen("kv", Role::Primary, 3)), None, "the one that it follows");
-        assert_eq!(rules(seen("kv", Role::Standby, 4)), None);
-        assert_eq!(rules(seen("other", Role::Primary, 4)), None);
     }
 
     #[test]

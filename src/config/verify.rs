@@ -18,7 +18,7 @@ pub struct VerifyArgs {
     /// Every home is counted anew this often, in ms, if the budget allows it
     #[arg(long, value_name = "MS", default_value_t = 8000)]
     pub verify_recount_ms: u64,
-    /// Items counted anew a second: 100,000 are about 1 % of a core
+    /// Items counted anew a second: 100,000 are about 2 % of a core
     #[arg(long, value_name = "N", default_value_t = 100_000)]
     pub verify_recount_items: u64,
     /// Pause between two rounds of samples, in ms; 0 is none

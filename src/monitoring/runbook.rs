@@ -19,6 +19,7 @@ macro_rules! pages {
 
 pages! {
     "NoPrimary",
+    "ClusterDown",
     "TwoPrimaries",
     "PrimaryMayNotAnswer",
     "ErrorBudgetBurnsFast",
@@ -30,6 +31,7 @@ pages! {
     "TargetDown",
     "TelemetryDead",
     "StandbyNotPromotable",
+    "RehearsalStale",
     "PromotableBudgetBurns",
     "InSyncSetSmall",
     "ReplicationLagHigh",
@@ -48,6 +50,7 @@ pages! {
     "MemoryHigh",
     "FilesHigh",
     "LoopDelayHigh",
+    "LoopStuck",
     "NodeRestarts",
     "VersionSkew",
     "ClockSkew",

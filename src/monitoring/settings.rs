@@ -101,6 +101,8 @@ settings! {
     // Who serves.
     no_primary: Seconds(15u64), "Longer than a role change takes; a client gives up connecting after 30 s.";
     not_promotable: Seconds(120u64), "A standby that restarts is in sync again within a minute or two.";
+    rehearsal: Seconds(30u64), "Three times the interval at which memory is counted anew, and some seconds.";
+    rehearsal_for: Seconds(60u64), "A busy minute delays one rehearsal.";
     alone: Seconds(60u64), "A planned restart of the standby takes less.";
     target_down: Seconds(60u64), "Four missed scrapes at 15 s.";
     silence: Seconds(120u64), "Longer than a restart of Prometheus itself.";
@@ -113,6 +115,7 @@ settings! {
     lag: Seconds(5u64), "50 heartbeats. What a failover in async mode would lose, or a switchover would wait for.";
     lag_for: Seconds(120u64), "A full sync of a small cluster and a burst of writes are over by then.";
     stalled: Seconds(30u64), "300 heartbeats: the standby is gone or does not apply.";
+    flat: Seconds(120u64), "Eight scrapes at 15 s, and two where they are a minute apart: what has not moved by then stands still.";
     // Coordination.
     arbiter_for: Seconds(60u64), "Many renewals of a lease; the restart of one member of etcd takes less.";
     paused_for: Seconds(7200u64), "Planned work on a pair is over by then.";
@@ -142,6 +145,7 @@ settings! {
     files_for: Seconds(300u64), "A reconnect storm is over by then.";
     loop_delay: Number(0.25), "Half of the default grant of 500 ms: at a whole one the primary loses the right to answer.";
     loop_for: Seconds(120u64), "One slow page fault is no trend.";
+    stuck_for: Seconds(30u64), "`/livez` answers 503 after 10 s, so whoever restarts stuck processes has done so by then.";
     restarts: Number(3.0), "A planned upgrade restarts a process once.";
     restart_window: Seconds(3600u64), "Slow crash loops, too.";
     skew_for: Seconds(3600u64), "A rolling upgrade of a pair takes minutes.";

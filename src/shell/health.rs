@@ -1,18 +1,30 @@
 //! Is this node well? One judgement for every door that is asked: HTTP probes,
 //! gRPC health, the status line.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use standfast_kernel::node::{NodeView, RoleView};
 use standfast_kernel::replication::{LinkView, StandbyView};
 use standfast_kernel::supervisor::Role;
 use standfast_kernel::types::Instant;
+use standfast_proto::v1;
 
 use super::StatusBoard;
 
 /// A node whose loop has published nothing for this long is stuck: it is to be
 /// restarted. Its heartbeats stopped long before.
 const STUCK_AFTER: Duration = Duration::from_secs(10);
+
+/// True when this view is too old to say how things are.
+pub(super) fn is_stuck(view: &NodeView, now: Instant) -> bool {
+    now.since(view.at) > STUCK_AFTER
+}
+
+/// That, as a sentence.
+pub(super) fn stuck(age: Duration) -> String {
+    format!("the node's loop has been stuck for {} s", age.as_secs())
+}
 
 /// A judgement, with the sentence that explains it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,18 +76,27 @@ impl StatusBoard {
         match self.view() {
             // Starting: the loop publishes within its first round.
             None => Judgement::new(true, "starting"),
-            Some(view) if now.since(view.at) > STUCK_AFTER => {
-                let text = format!("the node's loop has been stuck for {} s", now.since(view.at).as_secs());
-                Judgement::new(false, text)
-            }
+            Some(view) if is_stuck(&view, now) => Judgement::new(false, stuck(now.since(view.at))),
             Some(_) => Judgement::new(true, "the node's loop runs"),
+        }
+    }
+
+    /// The view, or why nothing can be said.
+    fn fresh(&self, now: Instant) -> Result<Arc<NodeView>, Judgement> {
+        match self.view() {
+            None => Err(Judgement::new(false, "starting")),
+            Some(view) if is_stuck(&view, now) => Err(Judgement::new(false, stuck(now.since(view.at)))),
+            Some(view) => Ok(view),
         }
     }
 
     /// Does it do its part: answer as primary, or follow as standby?
     #[must_use]
     pub fn ready(&self, now: Instant) -> Judgement {
-        let Some(view) = self.view() else { return Judgement::new(false, "starting") };
+        let view = match self.fresh(now) {
+            Ok(view) => view,
+            Err(unknown) => return unknown,
+        };
         match &view.detail {
             RoleView::Primary(_) => primary(&view, now),
             RoleView::Candidate(_) => Judgement::new(false, "waiting until its own last promise is over"),
@@ -89,7 +110,10 @@ impl StatusBoard {
     /// Is it the primary, and may it answer?
     #[must_use]
     pub fn primary(&self, now: Instant) -> Judgement {
-        let Some(view) = self.view() else { return Judgement::new(false, "starting") };
+        let view = match self.fresh(now) {
+            Ok(view) => view,
+            Err(unknown) => return unknown,
+        };
         if view.role == Role::Primary {
             primary(&view, now)
         } else {
@@ -99,8 +123,11 @@ impl StatusBoard {
 
     /// Is it a standby in sync that is at most so far behind?
     #[must_use]
-    pub fn standby(&self, max_lag: Option<MaxLag>) -> Judgement {
-        let Some(view) = self.view() else { return Judgement::new(false, "starting") };
+    pub fn standby(&self, now: Instant, max_lag: Option<MaxLag>) -> Judgement {
+        let view = match self.fresh(now) {
+            Ok(view) => view,
+            Err(unknown) => return unknown,
+        };
         let RoleView::Standby(s) = &view.detail else {
             return Judgement::new(false, format!("this node is {}", view.role));
         };
@@ -110,8 +137,8 @@ impl StatusBoard {
         if !s.in_sync {
             return Judgement::new(false, "not in the in-sync set");
         }
-        let entries = s.primary_tail.map(|tail| tail.since(s.applied));
-        let age = if entries == Some(0) { Some(Duration::ZERO) } else { s.equal_for };
+        let v1::Lag { entries, age_us, .. } = self.own_lag(s);
+        let age = age_us.map(Duration::from_micros);
         let within = match max_lag {
             None => true,
             Some(MaxLag::Entries(max)) => entries.is_some_and(|n| n <= max),

@@ -91,6 +91,7 @@ impl ReplicationService {
                 }
             }
             this.close(conn, None);
+            this.instruments.recorder.closed(conn);
             // The driver is gone only when the node stops.
             let _ = this.commands.send(Command::PeerClosed(conn)).await;
         });

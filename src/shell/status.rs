@@ -5,6 +5,7 @@ mod automation;
 mod full_sync;
 mod leadership;
 mod security;
+mod stuck;
 mod verification;
 
 pub use security::SecurityFacts;
@@ -22,9 +23,10 @@ use standfast_kernel::replication::{
 };
 use standfast_kernel::store::{MetadataStore, OffsetAllocator};
 use standfast_kernel::supervisor::{Answer, Role};
-use standfast_kernel::types::{AckMode, CopyId, LogPos, SegmentStatus, Seq, WallTime, limits};
+use standfast_kernel::types::{AckMode, CopyId, Instant, LogPos, SegmentStatus, Seq, WallTime, limits};
 use standfast_proto::v1;
 
+use super::health::is_stuck;
 use super::history::NoSuchRow;
 use super::{History, Journal, ServingCell, Traffic};
 use crate::ports::Notifier;
@@ -103,6 +105,11 @@ impl StatusBoard {
         (self.facts.me.node.to_string(), role)
     }
 
+    /// Lag as a standby itself sees it.
+    pub(super) fn own_lag(&self, s: &StandbyView) -> v1::Lag {
+        own_lag(s, self.facts.heartbeat)
+    }
+
     /// How long this node's doings take.
     pub(super) fn durations(&self) -> &Durations {
         &self.instruments.durations
@@ -156,9 +163,16 @@ impl StatusBoard {
         }
     }
 
-    /// The whole status. `recount` computes digests from scratch.
+    /// The whole status. `recount` computes digests from scratch. Where the node's loop has been stuck for
+    /// long by `now`, what it knew last is not told as if it still were so.
     #[must_use]
-    pub fn status(&self, taken: WallTime, recount: bool, events_after: Option<u64>) -> v1::NodeStatus {
+    pub fn status(
+        &self,
+        now: Instant,
+        taken: WallTime,
+        recount: bool,
+        events_after: Option<u64>,
+    ) -> v1::NodeStatus {
         let view = self.view.read().clone();
         let taken = WallTime(taken.0 + self.facts.clock_ahead.as_micros() as u64);
         let Some(view) = view.as_deref() else {
@@ -196,6 +210,9 @@ impl StatusBoard {
             RoleView::Candidate(_) => {}
         }
         status.rehearsal = Some(self.rehearsal(view, status.store.as_ref()));
+        if is_stuck(view, now) {
+            stuck::take_back(&mut status, now.since(view.at));
+        }
         status
     }
 
@@ -320,7 +337,7 @@ impl StatusBoard {
         status.verification = Some(verification::of_primary(&p.recount));
         let gate = &p.gate;
         let may_answer = gate.may_answer(view.at);
-        let alone = gate.rights_until == standfast_kernel::types::Instant::MAX;
+        let alone = gate.rights_until == Instant::MAX;
         let reason = match (gate.refuses_answers(view.at), alone) {
             (Some(why), _) => why,
             (None, _) if gate.admission.degraded => {
@@ -400,7 +417,7 @@ impl StatusBoard {
         };
         v1::Rehearsal {
             verdict: answer_to_wire(view.rehearsal.answer).into(),
-            reasons: Self::reasons(&view.rehearsal.reasons),
+            reasons: self.reasons(&view.rehearsal.reasons),
             age_ms: view.rehearsal.age.map(ms),
             interval_ms: Some(ms(super::driver::TICK_MAX)),
             plan: Some(v1::PromotionPlan {
@@ -418,11 +435,20 @@ impl StatusBoard {
 
     /// Why not, each with the step that would cure it.
     #[must_use]
-    pub fn reasons(reasons: &[standfast_kernel::supervisor::Reason]) -> Vec<v1::Reason> {
+    pub fn reasons(&self, reasons: &[standfast_kernel::supervisor::Reason]) -> Vec<v1::Reason> {
+        let of_primary = |view: Arc<NodeView>| match &view.detail {
+            RoleView::Standby(s) => !s.verify.primary_damaged.is_empty(),
+            RoleView::Candidate(_) | RoleView::Primary(_) => false,
+        };
+        let primary_damaged = self.view().is_some_and(of_primary);
         let cure = |code: &str| match code {
             "drain_timeout" | "not_standby" | "superseded" => "standfast status",
             "never_streamed" | "not_in_sync" | "full_sync" => {
                 "wait until `standfast status` shows it in sync"
+            }
+            // Nothing is taken from a damaged primary until an operator says so.
+            "items_differ" | "segments_differ" if primary_damaged => {
+                "standfast verify repair --accept-primary"
             }
             "items_differ" | "segments_differ" => "standfast verify repair",
             "stale_proof" | "structure" => "standfast verify run",
@@ -507,7 +533,7 @@ fn log(view: &NodeView) -> v1::Log {
         bytes: m.bytes as u64,
         max_entries: m.limits.entries,
         max_bytes: m.limits.bytes as u64,
-        appended_entries: m.tail.since(Seq::FIRST),
+        appended_entries: m.appended,
         pinned_at: m.pinned_at.map(|s| s.0),
         ..v1::Log::default()
     }
@@ -559,7 +585,7 @@ fn connected_peer(p: &PeerView, tail: Seq, heartbeat: Duration) -> v1::Peer {
         lag: Some(v1::Lag {
             entries: Some(tail.since(p.acked)).filter(|_| !silent),
             bytes: p.lag_bytes.filter(|_| !silent),
-            age_us: Some(silence(Some(p.last_contact), heartbeat).max(p.behind_for).map_or(0, us)),
+            age_us: silence(Some(p.last_contact), heartbeat).max(p.behind_for).map(us),
         }),
         contact_age_ms: Some(ms(p.last_contact)),
         grant_remaining_ms: Some(ms(p.grant_left)),
@@ -593,11 +619,11 @@ fn silence(last_contact: Option<Duration>, heartbeat: Duration) -> Option<Durati
 }
 
 /// Lag as the standby itself sees it: entries are unknown without contact, the
-/// age rises from when the copies were last equal.
+/// age rises then from when the copies were last equal.
 fn own_lag(s: &StandbyView, heartbeat: Duration) -> v1::Lag {
     let fresh = s.link == LinkView::Streaming;
     let entries = s.primary_tail.filter(|_| fresh).map(|tail| tail.since(s.applied));
-    let age = if fresh && entries == Some(0) { Some(Duration::ZERO) } else { s.equal_for };
+    let age = if fresh { s.behind_for } else { s.equal_for };
     v1::Lag { entries, bytes: None, age_us: age.max(silence(s.last_contact, heartbeat)).map(us) }
 }
 

@@ -8,7 +8,7 @@ use standfast_kernel::types::{ConnId, Instant};
 /// Exchanges that the best is chosen from: a few seconds of heartbeats, in
 /// which clocks drift less than networks jitter.
 const EXCHANGES_MAX: usize = 64;
-/// Connections that are remembered.
+/// Ended connections that are remembered: their batches are still told.
 const CONNS_MAX: usize = 64;
 
 /// A batch and its acknowledgement.
@@ -55,18 +55,26 @@ pub struct ClockEstimate {
 #[derive(Debug, Default)]
 pub(super) struct Clocks {
     names: BTreeMap<ConnId, String>,
+    /// Ended ones, the oldest first.
+    closed: VecDeque<ConnId>,
     /// Offset, error and time of the newest exchanges.
     samples: BTreeMap<String, VecDeque<(i64, u64, Instant)>>,
 }
 
 impl Clocks {
     pub(super) fn name(&mut self, conn: ConnId, node: &str) {
-        if self.names.len() == CONNS_MAX {
-            self.names.pop_first();
-        }
         self.names.insert(conn, node.to_owned());
         // A standby that comes anew may be on another machine.
         self.samples.remove(node);
+    }
+
+    pub(super) fn closed(&mut self, conn: ConnId) {
+        if self.names.contains_key(&conn) {
+            self.closed.push_back(conn);
+        }
+        if self.closed.len() > CONNS_MAX {
+            self.closed.pop_front().and_then(|oldest| self.names.remove(&oldest));
+        }
     }
 
     pub(super) fn name_of(&self, conn: ConnId) -> Option<String> {
@@ -124,6 +132,20 @@ mod tests {
         assert_eq!(Exchange { answered: Instant(1129), ..EXCHANGE }.offset(), None);
         // Longer at work than the whole exchange took.
         assert_eq!(Exchange { answered: Instant(1230), ..EXCHANGE }.offset(), None);
+    }
+
+    #[test]
+    fn an_open_connection_is_never_forgotten_and_ended_ones_in_their_order() {
+        let mut clocks = Clocks::default();
+        clocks.name(ConnId(1), "stays");
+        for i in 2..=500 {
+            clocks.name(ConnId(i), "comes and goes");
+            clocks.closed(ConnId(i));
+        }
+        clocks.closed(ConnId(9_999));
+        assert_eq!(clocks.name_of(ConnId(1)).as_deref(), Some("stays"));
+        assert_eq!((clocks.name_of(ConnId(436)), clocks.names.len()), (None, CONNS_MAX + 1));
+        assert!(clocks.name_of(ConnId(437)).is_some(), "its batches may still be asked for");
     }
 
     #[test]

@@ -233,9 +233,18 @@ fn durations(traffic: &v1::Traffic) -> BTreeMap<&'static str, v1::Histogram> {
 
 fn readiness(status: &v1::NodeStatus, out: &mut Exposition) {
     let Some(rehearsal) = &status.rehearsal else { return };
-    out.count(&m::PROMOTABLE, &[], u64::from(rehearsal.verdict() == v1::Verdict::Yes));
+    let promotable = match rehearsal.verdict() {
+        v1::Verdict::Yes => Some(1),
+        v1::Verdict::No => Some(0),
+        v1::Verdict::Unknown | v1::Verdict::Unspecified => None,
+    };
+    out.known(&m::PROMOTABLE, &[], promotable);
     if let Some(age_ms) = rehearsal.age_ms {
         out.put(&m::REHEARSAL_AGE, &[], age_ms as f64 / 1e3);
+    }
+    if let Some(plan) = &rehearsal.plan {
+        out.known(&m::REHEARSAL_KEYS, &[], plan.keys);
+        out.known(&m::REHEARSAL_BYTES, &[], plan.bytes);
     }
     let code = |r: &v1::Reason| m::REASONS.iter().copied().find(|c| *c == r.code).unwrap_or("other");
     out.one_of(&m::PROMOTABLE_REASON, m::REASONS, |c| rehearsal.reasons.iter().any(|r| code(r) == c));
@@ -279,7 +288,14 @@ fn role_changes(status: &v1::NodeStatus, out: &mut Exposition) {
     if let Some(us) = last.outage_us {
         out.put(&m::FAILOVER_RTO, &[], us as f64 / 1e6);
     }
-    out.known(&m::FAILOVER_RPO, &[], last.lost.as_ref().and_then(|l| l.entries));
+    if let Some(lost) = &last.lost {
+        out.known(&m::FAILOVER_RPO, &[], lost.entries);
+        out.known(&m::FAILOVER_RPO_BYTES, &[], lost.bytes);
+        out.known(&m::FAILOVER_RPO_KEYS, &[], lost.keys);
+        if let Some(us) = lost.age_us {
+            out.put(&m::FAILOVER_RPO_SECONDS, &[], us as f64 / 1e6);
+        }
+    }
     let mut phases: BTreeMap<&str, u64> = BTreeMap::new();
     for phase in &last.phases {
         let word = m::PHASES.iter().copied().find(|p| *p == phase.name).unwrap_or("other");
@@ -348,6 +364,34 @@ fn health(status: &v1::NodeStatus, out: &mut Exposition) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_nobody_knows_is_not_told_as_no() {
+        let told = |verdict: v1::Verdict| {
+            let rehearsal = v1::Rehearsal { verdict: verdict.into(), ..v1::Rehearsal::default() };
+            exposition(&v1::NodeStatus { rehearsal: Some(rehearsal), ..v1::NodeStatus::default() }).render()
+        };
+        assert!(told(v1::Verdict::Yes).contains("standfast_promotable 1\n"));
+        assert!(told(v1::Verdict::No).contains("standfast_promotable 0\n"));
+        assert!(
+            !told(v1::Verdict::Unknown).contains("standfast_promotable "),
+            "not 0: it would page somebody"
+        );
+    }
+
+    #[test]
+    fn what_a_role_change_lost_is_told_in_every_unit_that_is_known() {
+        let lost = v1::Loss { entries: Some(3), bytes: None, age_us: Some(250_000), keys: Some(2) };
+        let row =
+            v1::RoleChange { to_node: "b".into(), epoch: 2, lost: Some(lost), ..v1::RoleChange::default() };
+        let me = v1::Identity { node: "b".into(), build: "debug".into(), ..v1::Identity::default() };
+        let status = v1::NodeStatus { identity: Some(me), history: vec![row], ..v1::NodeStatus::default() };
+        let text = exposition(&status).render();
+        for line in ["entries 3", "seconds 0.25", "keys 2"] {
+            assert!(text.contains(&format!("standfast_failover_rpo_{line}\n")), "{line}: {text}");
+        }
+        assert!(!text.contains("standfast_failover_rpo_bytes"), "{text}");
+    }
 
     /// What a healthy pair of processes cannot show.
     #[test]

@@ -7,15 +7,13 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 use parking_lot::Mutex;
-use standfast_kernel::types::{ConnId, Instant, Seq, SeqRuns, limits};
+use standfast_kernel::types::{ConnId, Instant, Seq, SeqRuns};
 
 use super::clocks::{ClockEstimate, Clocks, Exchange};
 use super::otel::TraceContext;
 
 /// Writes kept: 4 MiB of slots.
 const WRITES_MAX: usize = 65_536;
-/// How far connections may be apart: the window of what is sent and not acknowledged.
-const NEAR_ENTRIES: u64 = limits::SHIP_WINDOW_ENTRIES;
 /// Batches kept.
 const BATCHES_MAX: usize = 8_192;
 
@@ -102,11 +100,21 @@ struct Slot {
     trace_low: AtomicU64,
 }
 
+/// The newest batches, in the order in which they were kept.
+#[derive(Debug, Default)]
+struct Batches {
+    ring: VecDeque<BatchStages>,
+    /// Number of the oldest in the ring, counted since the process started.
+    first: u64,
+    /// Numbers of those that were sent and are not committed: few, and of any connection.
+    open: VecDeque<u64>,
+}
+
 /// The recorder of one node.
 #[derive(Debug)]
 pub struct Recorder {
     slots: Box<[Slot]>,
-    batches: Mutex<VecDeque<BatchStages>>,
+    batches: Mutex<Batches>,
     clocks: Mutex<Clocks>,
 }
 
@@ -114,7 +122,7 @@ impl Default for Recorder {
     fn default() -> Self {
         Self {
             slots: (0..WRITES_MAX).map(|_| Slot::default()).collect(),
-            batches: Mutex::new(VecDeque::with_capacity(BATCHES_MAX)),
+            batches: Mutex::new(Batches { ring: VecDeque::with_capacity(BATCHES_MAX), ..Batches::default() }),
             clocks: Mutex::new(Clocks::default()),
         }
     }
@@ -195,11 +203,16 @@ impl Recorder {
     }
 
     fn keep(&self, batch: BatchStages) {
-        let mut batches = self.batches.lock();
-        if batches.len() == BATCHES_MAX {
-            batches.pop_front();
+        let Batches { ring, first, open } = &mut *self.batches.lock();
+        if ring.len() == BATCHES_MAX {
+            ring.pop_front();
+            *first += 1;
+            open.pop_front_if(|number| *number < *first);
         }
-        batches.push_back(batch);
+        if batch.sent.is_some() {
+            open.push_back(*first + ring.len() as u64);
+        }
+        ring.push_back(batch);
     }
 
     /// A batch was handed to the transport.
@@ -217,7 +230,7 @@ impl Recorder {
     /// A standby has acknowledged everything before `matched`.
     pub fn acked(&self, conn: ConnId, matched: Seq, at: Instant) {
         let mut batches = self.batches.lock();
-        for batch in batches.iter_mut().rev().filter(|b| b.conn == conn && b.end <= matched) {
+        for batch in batches.ring.iter_mut().rev().filter(|b| b.conn == conn && b.end <= matched) {
             if batch.acked.is_some() {
                 break;
             }
@@ -227,13 +240,17 @@ impl Recorder {
 
     /// Every in-sync standby has everything before `commit`.
     pub fn committed(&self, commit: Seq, at: Instant) {
-        let mut batches = self.batches.lock();
-        for batch in batches.iter_mut().rev().filter(|b| b.end <= commit) {
-            if batch.committed.is_some() {
-                break;
+        let Batches { ring, first, open } = &mut *self.batches.lock();
+        open.retain(|number| {
+            let Some(batch) = number.checked_sub(*first).and_then(|i| ring.get_mut(i as usize)) else {
+                return false;
+            };
+            let is_there = batch.end <= commit;
+            if is_there {
+                batch.committed = Some(at);
             }
-            batch.committed = Some(at);
-        }
+            !is_there
+        });
     }
 
     /// The batches that carried this entry, oldest first.
@@ -246,17 +263,18 @@ impl Recorder {
     #[must_use]
     pub fn batches_between(&self, first: Seq, end: Seq) -> Vec<BatchStages> {
         let batches = self.batches.lock();
-        // Sent in the order of the log on each connection; a few connections may
-        // be a window apart. So what is far below is not looked at.
-        let near = batches.iter().rev().take_while(|b| b.end.0 + NEAR_ENTRIES > first.0);
-        let mut found: Vec<BatchStages> = near.filter(|b| b.first < end && first < b.end).copied().collect();
-        found.reverse();
-        found
+        // In the order of the log on each connection only: one that catches up may be anywhere.
+        batches.ring.iter().filter(|b| b.first < end && first < b.end).copied().collect()
     }
 
     /// The standby behind a connection has said its name.
     pub fn peer(&self, conn: ConnId, node: &str) {
         self.clocks.lock().name(conn, node);
+    }
+
+    /// Nothing more comes on this connection.
+    pub fn closed(&self, conn: ConnId) {
+        self.clocks.lock().closed(conn);
     }
 
     /// A batch and its acknowledgement have made their way there and back.

@@ -71,6 +71,28 @@ fn batches_are_stamped_as_they_pass() {
     assert_eq!((later.len(), later[0].acked, later[0].committed), (1, Some(Instant(31)), None));
 }
 
+/// Two connections, one of which catches up far below the other.
+#[test]
+fn a_connection_that_catches_up_hides_nothing_of_the_others() {
+    let r = Recorder::default();
+    let (ahead, behind) = (ConnId(1), ConnId(2));
+    r.sent(ahead, Seq(200_000), Seq(200_010), Instant(10), None);
+    r.sent(behind, Seq(5), Seq(9), Instant(11), None);
+    // What catches up is committed long since: the next step of the commit stamps it.
+    r.committed(Seq(199_000), Instant(12));
+    assert_eq!(r.batches(Seq(5))[0].committed, Some(Instant(12)));
+    r.committed(Seq(200_010), Instant(13));
+    let far = r.batches(Seq(200_003));
+    assert_eq!(far.iter().map(|b| (b.conn, b.committed)).collect::<Vec<_>>(), [(ahead, Some(Instant(13)))]);
+    // Open ones do not outlive the ring.
+    for i in 0..2 * BATCHES_MAX as u64 {
+        r.sent(behind, Seq(10 + i), Seq(11 + i), Instant(20), None);
+    }
+    assert_eq!(r.batches.lock().open.len(), BATCHES_MAX);
+    r.committed(Seq(300_000), Instant(21));
+    assert!(r.batches.lock().open.is_empty());
+}
+
 #[test]
 fn a_standby_stamps_its_own_part() {
     let r = Recorder::default();

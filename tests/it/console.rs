@@ -8,7 +8,7 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
-use standfast_tui::{Key, Look, Model, Msg, Record, Recording, Replay, Setup, Time, screen_text, update};
+use standfast_tui::{Key, Model, Msg, Record, Recording, Replay, Setup, Time, screen_text, update};
 
 use crate::node::{Node, PATIENCE, end, segment, start};
 
@@ -110,8 +110,7 @@ struct Screen {
 
 impl Screen {
     fn of(recording: Recording) -> Self {
-        let setup =
-            Setup { connect: vec![], look: Look::default(), rate_ms: RATE, allow_actions: false, lab: false };
+        let setup = Setup { rate_ms: RATE, ..Setup::default() };
         let mut screen =
             Self { model: Model::replaying(&setup, Replay::new(Arc::new(recording)), Time(0)), wall: 0 };
         screen.pass(0);

@@ -132,6 +132,8 @@ async fn stock_endpoints_answer_in_the_stock_form() {
         "/get_all_segments",
         "/get_segments_detail",
         "/kv_events/status",
+        "/api/v1/drain_jobs/query?job_id=1-1",
+        "/api/v1/tenant_quotas",
         "/query_key?key=k",
         "/query_key",
         "/query_segment?segment=x",

@@ -11,7 +11,7 @@ use standfast_proto::v1;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-use crate::node::{Node, PATIENCE, segment, start};
+use crate::node::{Node, PATIENCE, end, segment, start};
 use crate::scrape::{page, scrape, until};
 
 pub(crate) fn lines(path: &std::path::Path) -> Vec<Value> {
@@ -118,10 +118,22 @@ async fn a_role_change_is_told_to_the_webhook() {
 
 #[tokio::test]
 async fn a_support_bundle_has_what_each_node_tells_and_no_key() {
-    let (a, _b) = Node::pair("").await;
+    let (a, b) = Node::pair("--enable-lab --verify-cycle-ms 500 --verify-recount-ms 1000").await;
     let mut client = a.master().await;
     client.mount_segment(segment(1, 1 << 20)).await.expect("mounted");
     client.put_start(start(&["secret-key"])).await.expect("started");
+    client.put_end(end(&["secret-key"])).await.expect("ended");
+    let tail = a.status(false).await.positions.map(|p| p.tail);
+    b.until("applied", |s| s.positions.as_ref().map(|p| p.applied) == tail).await;
+    // What differs is told with its key and both values, on the screen only.
+    let damage = v1::LabCorruptRequest { kind: "field".into(), pick: 1, count: 1 };
+    b.admin().await.lab_corrupt(damage).await.expect("damaged");
+    b.until("named, with its key", |s| {
+        let named = |m: &v1::Mismatch| m.text.contains("secret-key");
+        s.verification.iter().flat_map(|v| &v.recent).any(named)
+            && s.events.iter().any(|e| e.code == "verify_mismatch" && e.text.contains("secret-key"))
+    })
+    .await;
     let dir = tempfile::tempdir().expect("a folder");
     let file = dir.path().join("bundle.tar.gz");
     let run = || {
@@ -152,5 +164,8 @@ async fn a_support_bundle_has_what_each_node_tells_and_no_key() {
         let writes: Value = serde_json::from_str(part("writes.json")).expect("JSON");
         assert!(writes["writes"].as_array().expect("a list").len() >= 2, "{writes}");
     }
+    let of_b: Value = serde_json::from_str(&parts["standfast-support/nodes/b/status.json"]).expect("JSON");
+    let told = &of_b["verification"]["recent"][0];
+    assert_eq!((&told["kind"], told.get("key")), (&"field".into(), None), "that it differs is told: {told}");
     assert_eq!(run().status.code(), Some(1), "what is there is not overwritten");
 }

@@ -26,6 +26,7 @@ mod monitoring;
 mod mooncake;
 mod mooncake_door;
 mod mooncake_off;
+mod mooncake_slow;
 mod mooncake_transfer;
 mod node;
 mod otlp;

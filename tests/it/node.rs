@@ -126,6 +126,14 @@ impl Node {
         statm.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).expect("pages") * 4096
     }
 
+    /// The most memory that it ever had.
+    pub(crate) fn peak_resident_bytes(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.child.id());
+        let status = std::fs::read_to_string(path).expect("the process is there");
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a line");
+        peak.trim().trim_end_matches(" kB").parse::<u64>().expect("kibibytes") << 10
+    }
+
     async fn channel(&self) -> Channel {
         let endpoint = Channel::from_shared(format!("http://{}", self.addr)).expect("an address");
         endpoint.timeout(PATIENCE).connect().await.expect("the node listens")

@@ -5,7 +5,7 @@ use standfast_proto::v1::{Event, PromotionPlan, Reason, Role, Severity};
 
 use crate::deed::{Deed, Dry};
 use crate::frame::{Frame, Node};
-use crate::judge::{answers, differs};
+use crate::judge::{answers, differs, objection};
 use crate::msg::{Effect, Key, Outcome};
 use crate::time::Time;
 
@@ -150,7 +150,7 @@ impl Act {
         let asked = match self.deed {
             Deed::Failover => {
                 let node = target()?;
-                objection(frame, node).map_or(Ok(()), Err)?;
+                objection(node, &frame.nodes).map_or(Ok(()), |objection| Err(objection.text))?;
                 node
             }
             Deed::Switchover | Deed::Detach => primary()?,
@@ -276,22 +276,4 @@ fn survivor(frame: &Frame) -> Result<String, String> {
     let node = answers.target.as_deref().filter(|_| answers.safe == Some(true)).and_then(|to| frame.find(to));
     let node = node.ok_or_else(|| format!("not struck: no standby could take over. {}", answers.reason))?;
     Ok(node.addr.to_string())
-}
-
-/// Why this standby must not be promoted, whatever it says itself: a primary that it has never heard of leads.
-fn objection(frame: &Frame, target: &Node) -> Option<String> {
-    let known = target.max_epoch();
-    let later = |node: &&Node| {
-        node.role() == Role::Primary && node.cluster() == target.cluster() && node.epoch() > known
-    };
-    let leader = frame.nodes.iter().filter(later).max_by_key(|node| node.epoch())?;
-    let number = crate::format::number;
-    Some(format!(
-        "{0} leads epoch {1}, but {2} knows of no epoch above {3}: promoting it would throw away what {0} has \
-         acknowledged",
-        leader.name(),
-        number(leader.epoch()),
-        target.name(),
-        number(known)
-    ))
 }

@@ -208,7 +208,7 @@ fn corrupted(target: &str, reply: &LabCorruptReply) -> Outcome {
     let names = reply.names.iter().map(|name| String::from_utf8_lossy(name).into_owned());
     Outcome::Done(vec![
         format!("A bit is flipped in {target}'s memory: {}.", names.collect::<Vec<_>>().join(", ")),
-        "View 4 shows when it is found; R repairs it.".to_owned(),
+        "View 4 shows when it is found; :repair undoes it.".to_owned(),
     ])
 }
 

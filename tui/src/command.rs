@@ -4,6 +4,7 @@ use crate::deed::{Deed, Fault};
 use crate::look::{Theme, Tone};
 use crate::model::{Model, RATES};
 use crate::msg::Effect;
+use crate::navigate::sort_by;
 use crate::trace::Lookup;
 use crate::update::{act, seek, set_filter, set_rate};
 use crate::view::VIEWS;
@@ -27,6 +28,12 @@ pub(crate) const COMMANDS: &[Command] = &[
         help: "Shows rows that match; nothing: all",
         run: set_filter,
     },
+    Command {
+        name: "sort",
+        args: "[COLUMN [down]]",
+        help: "Sorts by a column; nothing: by none",
+        run: sort_by,
+    },
     Command { name: "theme", args: "NAME", help: "dark light high-contrast colour-blind mono", run: theme },
     Command { name: "rate", args: "MS", help: "Time between updates, 100 to 60000", run: rate },
     Command { name: "range", args: "MINUTES", help: "Time range of the graphs, 1 to 1440", run: range },
@@ -38,19 +45,19 @@ pub(crate) const COMMANDS: &[Command] = &[
     Command {
         name: "switchover",
         args: "[NODE [REASON]]",
-        help: "The primary hands over, as W does",
+        help: "The primary hands over to a standby",
         run: |model, args| deed(model, Deed::Switchover, args),
     },
     Command {
         name: "failover",
         args: "[NODE [REASON]]",
-        help: "Promotes a standby, as F does",
+        help: "Promotes a standby",
         run: |model, args| deed(model, Deed::Failover, args),
     },
     Command {
         name: "repair",
         args: "[NODE [REASON]]",
-        help: "Overwrites what differs on a standby, as R does",
+        help: "Overwrites what differs on a standby",
         run: |model, args| deed(model, Deed::Repair, args),
     },
     Command { name: "drill", args: "FAULT [NODE [REASON]]", help: "kill stop partition", run: drill },
@@ -69,7 +76,7 @@ pub(crate) const COMMANDS: &[Command] = &[
     Command {
         name: "detach",
         args: "[NODE [REASON]]",
-        help: "Takes a standby out of the in-sync set, as D does",
+        help: "Takes a standby out of the in-sync set",
         run: |model, args| deed(model, Deed::Detach, args),
     },
 ];
@@ -163,10 +170,16 @@ fn trace(model: &mut Model, args: &str) -> Done {
     let seq = if args.is_empty() { newest() } else { args.parse().ok() };
     let seq =
         seq.ok_or_else(|| format!("`{args}` is no seq: expected a number, or nothing for the newest write"))?;
+    Ok(follow(model, seq))
+}
+
+/// Shows the write `seq` as each node saw it.
+pub(crate) fn follow(model: &mut Model, seq: u64) -> Vec<Effect> {
     let addrs = model.answering();
     model.trace = Some(Lookup::new(seq, addrs.clone()));
     model.show("traces");
-    Ok(vec![Effect::Trace { seq, addrs }])
+    model.gaze_mut().scroll = 0;
+    vec![Effect::Trace { seq, addrs }]
 }
 
 fn speed(model: &mut Model, args: &str) -> Done {

@@ -8,7 +8,33 @@ use crate::format::{millis, number};
 use crate::frame::{Frame, Link, Node};
 use crate::judge::{newest_epoch, verdict};
 use crate::look::Tone;
+use crate::page::About;
 use crate::time::Time;
+
+/// Pages of the runbook, by the code of a finding that does not name one itself.
+pub const PAGES: &[(&str, &str)] = &[
+    ("certificate_ended", "CertificateExpires"),
+    ("certificate_ends", "CertificateExpires"),
+    ("coordinator", "ArbiterDown"),
+    ("crash_loses_all", "InSyncSetSmall"),
+    ("digests_differ", "VerifyMismatch"),
+    ("flapping", "FailoverStopped"),
+    ("items_differ", "VerifyMismatch"),
+    ("may_not_answer", "PrimaryMayNotAnswer"),
+    ("no_answer", "TargetDown"),
+    ("no_primary", "NoPrimary"),
+    ("not_connected", "StandbyNotPromotable"),
+    ("not_in_sync", "StandbyNotPromotable"),
+    ("not_promotable", "StandbyNotPromotable"),
+    ("not_streaming", "ReplicationStalled"),
+    ("paused", "PausedTooLong"),
+    ("quarantine", "QuarantinedEntries"),
+    ("segments_differ", "VerifyMismatch"),
+    ("silent", "StandbyNotPromotable"),
+    ("stale_proof", "VerifyStale"),
+    ("two_primaries", "TwoPrimaries"),
+    ("version", "VersionSkew"),
+];
 
 /// Something that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,7 +64,7 @@ impl Found {
             text: text.into(),
             since_unix_us: None,
             cure: String::new(),
-            runbook: String::new(),
+            runbook: page(code),
         }
     }
 
@@ -52,9 +78,19 @@ impl Found {
         if self.node.is_empty() { self.text.clone() } else { format!("{}: {}", self.node, self.text) }
     }
 
+    /// What can be selected of it.
+    pub(crate) fn about(&self) -> About {
+        let Self { node, code, runbook, .. } = self.clone();
+        About::Finding { node, code, runbook }
+    }
+
     pub(crate) fn tone(&self) -> Tone {
         tone(self.severity)
     }
+}
+
+fn page(code: &str) -> String {
+    PAGES.iter().find(|(of, _)| *of == code).map_or(String::new(), |(_, page)| (*page).to_owned())
 }
 
 /// How a severity looks.
@@ -161,7 +197,7 @@ fn of_node(node: &Node, status: &NodeStatus, found: &mut Vec<Found>) {
         text: finding.text.clone(),
         since_unix_us: (finding.since_unix_us > 0).then_some(finding.since_unix_us),
         cure: finding.cure.clone(),
-        runbook: finding.runbook.clone(),
+        runbook: if finding.runbook.is_empty() { page(&finding.code) } else { finding.runbook.clone() },
     }));
     // Before what its rehearsal says of the same, which is less.
     found.extend(set_aside(name, status));
@@ -237,7 +273,10 @@ fn not_promotable(name: &str, status: &NodeStatus, found: &mut Vec<Found>) {
     }
     for reason in reasons {
         let text = format!("is not promotable: {}", reason.text);
-        found.push(Found::new(name, &reason.code, Severity::Warning, text).cure(&*reason.cure));
+        let finding = Found::new(name, &reason.code, Severity::Warning, text).cure(&*reason.cure);
+        // Whatever the reason is, that page says how to go on.
+        let runbook = if finding.runbook.is_empty() { page("not_promotable") } else { finding.runbook };
+        found.push(Found { runbook, ..finding });
     }
 }
 

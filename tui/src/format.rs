@@ -56,6 +56,42 @@ pub(crate) fn bytes(value: Option<u64>) -> String {
     if unit == "B" { format!("{bytes} B") } else { format!("{scaled:.1} {unit}") }
 }
 
+/// What a text of this module says, for comparing it with another of its kind; `None` = it is no value.
+pub(crate) fn magnitude(text: &str) -> Option<f64> {
+    if text == "now" {
+        return Some(0.0);
+    }
+    let mut rest = text.trim_start_matches(">= ").trim_start_matches("in ").trim_end_matches(" ago");
+    // Of a lag, the entries.
+    rest = rest.split(" / ").next().unwrap_or_default();
+    let mut sum = 0.0;
+    while !rest.is_empty() {
+        let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
+        let (digits, after) = rest.split_at(end);
+        let after = after.trim_start();
+        let end = after.find(|c: char| c.is_ascii_digit()).unwrap_or(after.len());
+        let (unit, next) = after.split_at(end);
+        let factor = match unit.trim_end() {
+            "" | "B" | "%" | "us" => 1.0,
+            "KiB" => 1024.0,
+            "ms" => 1e3,
+            "MiB" => 1024f64.powi(2),
+            "GiB" => 1024f64.powi(3),
+            "TiB" => 1024f64.powi(4),
+            "PiB" => 1024f64.powi(5),
+            "EiB" => 1024f64.powi(6),
+            "s" => 1e6,
+            "m" => 60e6,
+            "h" => 3600e6,
+            "d" => 86_400e6,
+            _ => return None,
+        };
+        sum += digits.parse::<f64>().ok()? * factor;
+        rest = next;
+    }
+    (!text.is_empty()).then_some(sum)
+}
+
 /// A rate or another figure that need not be exact.
 pub(crate) fn figure(value: Option<f64>) -> String {
     match value {

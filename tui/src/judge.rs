@@ -2,7 +2,7 @@
 //! through where are the copies known to be equal.
 
 use standfast_proto::v1::{
-    AckMode, Automation, Lag, Leadership, LinkState, NodeStatus, Rehearsal, StreamState, Verdict,
+    AckMode, Automation, Lag, Leadership, LinkState, NodeStatus, Rehearsal, Role, StreamState, Verdict,
 };
 
 use crate::format::{micros, millis, number};
@@ -233,4 +233,31 @@ pub(crate) fn differs(status: &NodeStatus) -> bool {
             || v.homes_unequal.is_some_and(|n| n > 0)
             || v.recount_equal == Some(false)
     })
+}
+
+/// Why a standby must not be promoted, whatever it says itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Objection {
+    /// Address of the primary that speaks against it.
+    pub leader: String,
+    /// A sentence.
+    pub text: String,
+}
+
+/// Whether one of `nodes` leads an epoch of the target's cluster that the target has never heard of.
+pub(crate) fn objection(target: &Node, nodes: &[Node]) -> Option<Objection> {
+    let known = target.max_epoch();
+    let later = |node: &&Node| {
+        node.role() == Role::Primary && node.cluster() == target.cluster() && node.epoch() > known
+    };
+    let leader = nodes.iter().filter(later).max_by_key(|node| node.epoch())?;
+    let text = format!(
+        "{0} leads epoch {1}, but {2} knows of no epoch above {3}: promoting it would throw away what {0} has \
+         acknowledged",
+        leader.name(),
+        number(leader.epoch()),
+        target.name(),
+        number(known)
+    );
+    Some(Objection { leader: leader.addr.to_string(), text })
 }

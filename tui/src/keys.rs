@@ -1,184 +1,167 @@
-//! The keys: one table that drives dispatch, the footer, the help and docs/console.md.
+//! Which key does what: the table's keys, unless the operator has given an action others.
 
-use crate::deed::{Deed, Fault};
+use std::fmt;
+use std::str::FromStr;
+
+use crate::bindings::{Action, BINDINGS, Binding, When};
 use crate::msg::Key;
 
-/// What a key does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Action {
-    Quit,
-    Close,
-    Help,
-    View(char),
-    NextView,
-    PreviousView,
-    Filter,
-    Command,
-    Pause,
-    Older,
-    Newer,
-    Slower,
-    Faster,
-    Range,
-    Theme,
-    Ascii,
-    SaveText,
-    SaveJson,
-    Copy,
-    Up,
-    Down,
-    PageUp,
-    PageDown,
-    Top,
-    Bottom,
-    Deed(Deed),
-    SpeedDown,
-    SpeedUp,
-    PreviousMark,
-    NextMark,
-}
-
-/// When a key means something.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum When {
-    Always,
-    /// With `--allow-actions`.
-    Acting,
-    /// In front of a cluster that may be damaged: in `standfast demo`.
-    Lab,
-    /// With `--replay`.
-    Replay,
-}
-
-/// A row of the table.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Binding {
-    pub(crate) keys: &'static [Key],
-    /// How the keys are written.
-    pub(crate) shown: &'static str,
-    pub(crate) action: Action,
-    pub(crate) when: When,
-    /// For the footer; empty = not there.
-    pub(crate) short: &'static str,
-    pub(crate) help: &'static str,
-}
-
-const fn bind(
-    keys: &'static [Key],
-    shown: &'static str,
-    action: Action,
-    short: &'static str,
-    help: &'static str,
-) -> Binding {
-    Binding { keys, shown, action, when: When::Always, short, help }
-}
-
-const fn only(when: When, binding: Binding) -> Binding {
-    Binding { when, ..binding }
-}
-
-const fn deed(
-    keys: &'static [Key],
-    shown: &'static str,
-    deed: Deed,
-    short: &'static str,
-    help: &'static str,
-) -> Binding {
-    Binding { keys, shown, action: Action::Deed(deed), when: When::Acting, short, help }
-}
-
-/// The table, in the order of the footer. The digits of the views are added from the table of views.
-pub(crate) const BINDINGS: &[Binding] = &[
-    bind(&[Key::Char('?')], "?", Action::Help, "help", "What every key does"),
-    bind(&[Key::Char('q')], "q", Action::Quit, "quit", "Ends the console; closes what is open first"),
-    bind(&[Key::Tab], "Tab", Action::NextView, "view", "The next view"),
-    deed(
-        &[Key::Char('K')],
-        "K",
-        Deed::Drill(Fault::Kill),
-        "kill",
-        "A drill: kills the primary and measures the outage",
-    ),
-    deed(&[Key::Char('W')], "W", Deed::Switchover, "switch", "The primary hands over, nothing is lost"),
-    deed(&[Key::Char('F')], "F", Deed::Failover, "failover", "Promotes a standby when the primary is gone"),
-    only(
-        When::Lab,
-        deed(&[Key::Char('C')], "C", Deed::Corrupt, "corrupt", "Flips a bit in a standby's memory"),
-    ),
-    deed(&[Key::Char('R')], "R", Deed::Repair, "repair", "Overwrites what differs on a standby"),
-    deed(&[Key::Char('D')], "D", Deed::Detach, "", "Takes a standby out of the in-sync set"),
-    only(
-        When::Replay,
-        bind(&[Key::Char('}')], "}", Action::NextMark, "next failover", "Seeks to the next failover"),
-    ),
-    bind(
-        &[Key::Char(' ')],
-        "Space",
-        Action::Pause,
-        "pause",
-        "Holds the screen, or lets it go; data keep flowing",
-    ),
-    bind(&[Key::Char('/')], "/", Action::Filter, "filter", "Shows rows that match; ! in front: that do not"),
-    bind(&[Key::Char(':')], ":", Action::Command, "command", "Types a command"),
-    bind(&[Key::Char('[')], "[", Action::Older, "back", "Back in time; in a replay by 10 s"),
-    bind(&[Key::Char(']')], "]", Action::Newer, "forward", "Forward in time, at last to the present"),
-    bind(&[Key::Char('s')], "s", Action::SaveText, "save", "Writes the screen to a text file"),
-    bind(&[Key::Char('S')], "S", Action::SaveJson, "", "Writes the state to a file, as one line of JSON"),
-    deed(&[Key::Char('P')], "P", Deed::Pause, "", "Pauses automatic failover for an hour, or ends the pause"),
-    bind(&[Key::Char('y')], "y", Action::Copy, "", "Copies the screen to the terminal's clipboard"),
-    bind(&[Key::Char('+'), Key::Char('=')], "+", Action::Faster, "", "Asks the nodes twice as often"),
-    bind(&[Key::Char('-')], "-", Action::Slower, "", "Asks the nodes half as often"),
-    bind(&[Key::Char('z')], "z", Action::Range, "", "The next time range of the graphs"),
-    bind(&[Key::Char('t')], "t", Action::Theme, "", "The next theme"),
-    bind(&[Key::Char('a')], "a", Action::Ascii, "", "Plain characters, or those of Unicode"),
-    bind(&[Key::BackTab], "Shift-Tab", Action::PreviousView, "", "The view before"),
-    bind(&[Key::Up, Key::Char('k')], "Up k", Action::Up, "", "One row up"),
-    bind(&[Key::Down, Key::Char('j')], "Down j", Action::Down, "", "One row down"),
-    bind(&[Key::PageUp], "PgUp", Action::PageUp, "", "A screen up"),
-    bind(&[Key::PageDown], "PgDn", Action::PageDown, "", "A screen down"),
-    bind(&[Key::Home, Key::Char('g')], "Home g", Action::Top, "", "The first row"),
-    bind(&[Key::End, Key::Char('G')], "End G", Action::Bottom, "", "The last row"),
-    bind(
-        &[Key::Esc],
-        "Esc",
-        Action::Close,
-        "",
-        "Closes what is open, drops the filter, returns to the present",
-    ),
-    only(
-        When::Replay,
-        bind(&[Key::Char('{')], "{", Action::PreviousMark, "", "Seeks to the failover before"),
-    ),
-    only(When::Replay, bind(&[Key::Char('<')], "<", Action::SpeedDown, "", "Replays at half the speed")),
-    only(When::Replay, bind(&[Key::Char('>')], ">", Action::SpeedUp, "", "Replays at twice the speed")),
+/// Keys with a name of more than one character.
+const NAMES: [(&str, Key); 12] = [
+    ("Space", Key::Char(' ')),
+    ("Enter", Key::Enter),
+    ("Esc", Key::Esc),
+    ("Backspace", Key::Backspace),
+    ("Tab", Key::Tab),
+    ("Shift-Tab", Key::BackTab),
+    ("Up", Key::Up),
+    ("Down", Key::Down),
+    ("PgUp", Key::PageUp),
+    ("PgDn", Key::PageDown),
+    ("Home", Key::Home),
+    ("End", Key::End),
 ];
+const EXPECTED: &str = "expected a character, Ctrl-x, or one of Space Enter Esc Backspace Tab Shift-Tab Up Down PgUp \
+                        PgDn Home End";
 
-/// What `key` does where only rows that `holds` are in force.
-pub(crate) fn find(key: Key, holds: impl Fn(When) -> bool) -> Option<Action> {
-    if let Key::Char(digit @ '1'..='9') = key {
-        return Some(Action::View(digit));
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (NAMES.iter().find(|(_, key)| key == self), self) {
+            (_, Self::Ctrl(c)) => write!(f, "Ctrl-{c}"),
+            (Some((name, _)), _) => f.write_str(name),
+            (None, Self::Char(c)) => write!(f, "{c}"),
+            (None, other) => write!(f, "{other:?}"),
+        }
     }
-    if key == Key::Ctrl('c') {
-        return Some(Action::Quit);
+}
+
+impl FromStr for Key {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let single = |text: &str| {
+            let mut chars = text.chars();
+            chars.next().filter(|c| chars.next().is_none() && !c.is_control())
+        };
+        let named = NAMES.iter().find(|(name, _)| name.eq_ignore_ascii_case(text)).map(|(_, key)| *key);
+        let ctrl = || text.strip_prefix("Ctrl-").and_then(single).map(|c| Self::Ctrl(c.to_ascii_lowercase()));
+        let key = named.or_else(|| single(text).map(Self::Char)).or_else(ctrl);
+        key.ok_or_else(|| format!("`{text}` is no key: {EXPECTED}"))
     }
-    BINDINGS.iter().find(|b| holds(b.when) && b.keys.contains(&key)).map(|b| b.action)
+}
+
+/// The keys in force: of each row of [`BINDINGS`], those that do it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Keys(Vec<Vec<Key>>);
+
+impl Default for Keys {
+    fn default() -> Self {
+        Self(BINDINGS.iter().map(|binding| binding.keys.to_vec()).collect())
+    }
+}
+
+impl Keys {
+    /// The table's keys, but for these actions, by name, these keys instead.
+    ///
+    /// # Errors
+    /// All that is wrong: a name or a key that does not exist, a key that would do two things or may not be taken.
+    pub fn with<'a>(wanted: impl IntoIterator<Item = (&'a str, &'a [String])>) -> Result<Self, Vec<String>> {
+        let mut keys = Self::default();
+        let mut wrong = Vec::new();
+        for (name, words) in wanted {
+            let Some(row) = BINDINGS.iter().position(|binding| binding.name == name) else {
+                let names: Vec<&str> = BINDINGS.iter().map(|binding| binding.name).collect();
+                wrong.push(format!(
+                    "`{name}` is nothing that a key does: expected one of {}",
+                    names.join(" ")
+                ));
+                continue;
+            };
+            keys.0[row].clear();
+            for word in words {
+                match word.parse().and_then(free) {
+                    Ok(key) => keys.0[row].push(key),
+                    Err(why) => wrong.push(format!("{name}: {why}")),
+                }
+            }
+        }
+        wrong.extend(keys.clashes());
+        if wrong.is_empty() { Ok(keys) } else { Err(wrong) }
+    }
+
+    /// Keys that do two things.
+    fn clashes(&self) -> Vec<String> {
+        let all = || self.rows().flat_map(|(binding, keys)| keys.iter().map(move |key| (binding.name, key)));
+        let clash = |(nr, (name, key)): (usize, (&str, &Key))| {
+            let (first, _) = all().take(nr).find(|(_, other)| *other == key)?;
+            Some(format!(
+                "`{key}` would do both {first} and {name}: expected each key once; give {first} another"
+            ))
+        };
+        all().enumerate().filter_map(clash).collect()
+    }
+
+    /// The table with the keys in force.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = (&'static Binding, &[Key])> {
+        BINDINGS.iter().zip(self.0.iter().map(Vec::as_slice))
+    }
+
+    /// What `key` does where only rows that `holds` are in force.
+    pub(crate) fn find(&self, key: Key, holds: impl Fn(When) -> bool) -> Option<Action> {
+        if let Key::Char(digit @ '1'..='9') = key {
+            return Some(Action::View(digit));
+        }
+        self.rows().find(|(b, keys)| holds(b.when) && keys.contains(&key)).map(|(binding, _)| binding.action)
+    }
+
+    /// The key that does `action`, for sentences that name it.
+    pub(crate) fn of(&self, action: Action) -> String {
+        let keys = self.rows().find(|(binding, _)| binding.action == action).map(|(_, keys)| keys);
+        keys.and_then(<[Key]>::first).map_or_else(|| "(no key)".to_owned(), Key::to_string)
+    }
+}
+
+/// All keys of a row, as the help shows them.
+pub(crate) fn shown(keys: &[Key]) -> String {
+    if keys.is_empty() {
+        return "(no key)".to_owned();
+    }
+    keys.iter().map(Key::to_string).collect::<Vec<_>>().join(" ")
+}
+
+/// Digits show views, and Ctrl-c must always end the console.
+fn free(key: Key) -> Result<Key, String> {
+    match key {
+        Key::Char('1'..='9') => Err(format!("`{key}` shows a view: expected another key")),
+        Key::Ctrl('c') => Err("`Ctrl-c` always ends the console: expected another key".to_owned()),
+        key => Ok(key),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn rebound(wanted: &[(&str, &[&str])]) -> Result<Keys, Vec<String>> {
+        let wanted: Vec<(&str, Vec<String>)> = wanted
+            .iter()
+            .map(|(name, keys)| (*name, keys.iter().map(|key| (*key).to_owned()).collect()))
+            .collect();
+        Keys::with(wanted.iter().map(|(name, keys)| (*name, keys.as_slice())))
+    }
+
     #[test]
     fn no_key_has_two_meanings_and_each_row_is_reached() {
-        let mut seen: Vec<Key> = Vec::new();
-        for binding in BINDINGS {
+        let keys = Keys::default();
+        assert_eq!(keys.clashes(), Vec::<String>::new());
+        for (nr, binding) in BINDINGS.iter().enumerate() {
+            assert!(BINDINGS[..nr].iter().all(|other| other.name != binding.name), "{} twice", binding.name);
             for key in binding.keys {
-                assert!(!seen.contains(key), "{key:?} twice");
-                assert!(!matches!(key, Key::Char('1'..='9')), "digits are the views'");
-                seen.push(*key);
-                assert_eq!(find(*key, |_| true), Some(binding.action));
+                assert_eq!(free(*key), Ok(*key), "digits are the views'");
+                assert_eq!(keys.find(*key, |_| true), Some(binding.action));
+                assert_eq!(key.to_string().parse(), Ok(*key), "what is shown can be written");
             }
-            assert!(!binding.help.is_empty() && binding.help.len() <= 62, "{}", binding.help);
+            assert!(!binding.help.is_empty() && binding.help.len() <= 64, "{}", binding.help);
         }
     }
 
@@ -186,8 +169,40 @@ mod tests {
     fn a_read_only_console_has_no_key_that_acts() {
         let read_only = |when| matches!(when, When::Always | When::Replay);
         for key in ['K', 'W', 'F', 'R', 'D', 'P'] {
-            assert_eq!(find(Key::Char(key), read_only), None);
+            assert_eq!(Keys::default().find(Key::Char(key), read_only), None);
         }
-        assert_eq!(find(Key::Char(' '), read_only), Some(Action::Pause));
+        assert_eq!(Keys::default().find(Key::Char(' '), read_only), Some(Action::Pause));
+    }
+
+    #[test]
+    fn an_action_takes_other_keys_and_leaves_its_own() {
+        let keys =
+            rebound(&[("pause", &["p", "Ctrl-P"]), ("help", &["Space"]), ("save", &[])]).expect("no clash");
+        let does = |key| keys.find(key, |_| true);
+        assert_eq!(does(Key::Char('p')), Some(Action::Pause));
+        assert_eq!((does(Key::Ctrl('p')), does(Key::Char(' '))), (Some(Action::Pause), Some(Action::Help)));
+        assert_eq!((does(Key::Char('?')), does(Key::Char('s'))), (None, None), "its old key does nothing");
+        assert_eq!((keys.of(Action::Help), keys.of(Action::SaveText)), ("Space".into(), "(no key)".into()));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_what_was_expected() {
+        let wrong =
+            rebound(&[("help", &["q"]), ("kil", &["x"]), ("top", &["PageUp", "3"]), ("up", &["Ctrl-c"])]);
+        let wrong = wrong.expect_err("four times");
+        assert_eq!(wrong.len(), 5, "{wrong:?}");
+        assert!(
+            wrong[0].starts_with("`kil` is nothing that a key does: expected one of help quit"),
+            "{}",
+            wrong[0]
+        );
+        assert!(
+            wrong[1].starts_with("top: `PageUp` is no key: expected a character, Ctrl-x"),
+            "{}",
+            wrong[1]
+        );
+        assert_eq!(wrong[2], "top: `3` shows a view: expected another key");
+        assert_eq!(wrong[3], "up: `Ctrl-c` always ends the console: expected another key");
+        assert_eq!(wrong[4], "`q` would do both help and quit: expected each key once; give help another");
     }
 }

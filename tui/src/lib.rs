@@ -12,6 +12,7 @@
 
 mod act;
 mod backoff;
+mod bindings;
 mod calls;
 mod command;
 mod conn;
@@ -32,6 +33,10 @@ mod look;
 mod manual_tests;
 mod model;
 mod msg;
+mod navigate;
+#[cfg(test)]
+mod navigate_tests;
+mod page;
 mod record;
 mod recorder;
 mod replay;
@@ -52,16 +57,17 @@ mod view;
 
 pub use act::{Confirmed, Forecast};
 pub use deed::{Deed, Fault};
-pub use findings::Found;
+pub use findings::{Found, PAGES};
 pub use json::{Health, health, line as json_line};
-pub use judge::verdict;
+pub use judge::{Objection, verdict};
+pub use keys::Keys;
 pub use look::{Environment, Look, Theme};
 pub use model::{Model, RATES, Retained, Setup};
-pub use msg::{Effect, Key, Msg, Outcome, Recorded};
+pub use msg::{Effect, Key, Mouse, Msg, Outcome, Recorded};
 pub use record::{BYTES_MAX as RECORD_BYTES_MAX, Mark, ReadError, Record, Recorder, Recording};
 pub use replay::Replay;
-pub use run::{Drilled, Drills, Options, RunError, headless, once, run};
-pub use sighting::{Sighting, found, seem_to_differ};
+pub use run::{Drilled, Drills, Options, RunError, Runbooks, headless, once, run};
+pub use sighting::{Sighting, found, objection, seem_to_differ};
 pub use time::Time;
 pub use update::update;
 pub use view::screen::text as screen_text;

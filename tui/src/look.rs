@@ -224,6 +224,11 @@ impl Look {
         self.pick("→", ">")
     }
 
+    /// Beside the title of the column that a table is sorted by.
+    pub(crate) fn direction(&self, down: bool) -> &'static str {
+        if down { self.pick("↓", "v") } else { self.pick("↑", "^") }
+    }
+
     pub(crate) fn rule(&self) -> &'static str {
         self.pick("─", "-")
     }

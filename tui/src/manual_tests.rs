@@ -4,9 +4,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::bindings::{BINDINGS, Binding, When};
 use crate::command::COMMANDS;
-use crate::keys::{BINDINGS, When};
-use crate::look::Look;
 use crate::model::{Model, Setup};
 use crate::msg::{Key, Msg};
 use crate::record::{Record, Recording};
@@ -23,8 +22,7 @@ fn recording() -> Recording {
 
 /// The screen at `at`, after these keys.
 fn screen_at(at: Time, keys: &str) -> String {
-    let setup =
-        Setup { connect: vec![], look: Look::default(), rate_ms: 1000, allow_actions: false, lab: false };
+    let setup = Setup { rate_ms: 1000, ..Setup::default() };
     let replay = Replay::new(Arc::new(recording()));
     let begin = replay.at();
     let mut model = Model::replaying(&setup, replay, Time(0));
@@ -58,17 +56,17 @@ fn views() -> String {
 }
 
 fn keys() -> String {
-    let row = |binding: &crate::keys::Binding| {
+    let row = |binding: &Binding| {
         let when = match binding.when {
             When::Always => "",
             When::Acting => ", with `--allow-actions`",
             When::Lab => ", in `standfast demo`",
             When::Replay => ", with `--replay`",
         };
-        let shown: Vec<String> = binding.shown.split(' ').map(|key| format!("`{key}`")).collect();
-        format!("| {} | {}{when} |\n", shown.join(" "), binding.help)
+        let keys: Vec<String> = binding.keys.iter().map(|key| format!("`{key}`")).collect();
+        format!("| {} | `{}` | {}{when} |\n", keys.join(" "), binding.name, binding.help)
     };
-    format!("| Key | What it does |\n|---|---|\n{}", BINDINGS.iter().map(row).collect::<String>())
+    format!("| Key | Name | What it does |\n|---|---|---|\n{}", BINDINGS.iter().map(row).collect::<String>())
 }
 
 fn commands() -> String {

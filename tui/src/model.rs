@@ -1,18 +1,23 @@
 //! Everything that the console knows and shows.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use standfast_proto::v1::TraceOrder;
 
 use crate::act::Act;
+use crate::bindings::{Action, When};
+use crate::deed::{Deed, Fault};
 use crate::filter::Filter;
 use crate::findings::Since;
 use crate::frame::Frame;
 use crate::history::History;
 use crate::journal::Journal;
+use crate::keys::Keys;
 use crate::listing::Listing;
 use crate::look::{Look, Tone};
 use crate::msg::Recorded;
+use crate::page::{About, Sort};
 use crate::replay::Replay;
 use crate::time::Time;
 use crate::trace::Lookup;
@@ -27,9 +32,6 @@ pub const RATES: std::ops::RangeInclusive<u64> = 100..=60_000;
 /// How long a notice stays.
 const NOTICE_MS: u64 = 10_000;
 
-/// In front of a cluster to play with.
-const GREETING: &str = "Yours to play with: K kills the primary, C damages the standby, R repairs it";
-
 /// What lies over the view.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) enum Dialog {
@@ -40,6 +42,8 @@ pub(crate) enum Dialog {
     Help(usize),
     /// A line that is being typed.
     Prompt { kind: Prompt, text: String },
+    /// A page of the runbook, from this row on.
+    Runbook { name: String, text: String, row: usize },
     /// An act on the cluster.
     Act(Box<Act>),
 }
@@ -64,6 +68,8 @@ pub(crate) struct Notice {
 pub(crate) struct Gaze {
     pub(crate) scroll: usize,
     pub(crate) filter: Filter,
+    pub(crate) sort: Option<Sort>,
+    pub(crate) selected: Option<About>,
 }
 
 /// What a console holds of the past.
@@ -78,7 +84,7 @@ pub struct Retained {
 }
 
 /// What the console starts with.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Setup {
     /// Addresses to ask first.
     pub connect: Vec<String>,
@@ -90,6 +96,12 @@ pub struct Setup {
     pub allow_actions: bool,
     /// Whether the cluster may be damaged, to see what comes of it.
     pub lab: bool,
+    /// Which key does what.
+    pub keys: Keys,
+    /// Whether the mouse is listened to. Selecting text is then the terminal's Shift and mouse.
+    pub mouse: bool,
+    /// Where the runbook is published, for links of a terminal that has them. `None` = no links.
+    pub runbooks: Option<String>,
 }
 
 /// The state of the console.
@@ -116,6 +128,9 @@ pub struct Model {
     pub(crate) rate_ms: u64,
     pub(crate) allow_actions: bool,
     pub(crate) lab: bool,
+    pub(crate) keys: Arc<Keys>,
+    pub(crate) mouse: bool,
+    pub(crate) runbooks: Option<Arc<str>>,
     pub(crate) replay: Option<Replay>,
     pub(crate) recorded: Option<Recorded>,
     /// The write that was looked up last.
@@ -129,12 +144,22 @@ pub struct Model {
     pub(crate) aliases: BTreeSet<String>,
 }
 
+/// In front of a cluster to play with.
+fn greeting(keys: &Keys) -> String {
+    let key = |deed| keys.of(Action::Deed(deed));
+    let (kill, corrupt, repair) = (key(Deed::Drill(Fault::Kill)), key(Deed::Corrupt), key(Deed::Repair));
+    format!(
+        "Yours to play with: {kill} kills the primary, {corrupt} damages the standby, {repair} repairs it"
+    )
+}
+
 impl Model {
     /// A console that knows nothing yet.
     #[must_use]
     pub fn new(setup: &Setup, now: Time) -> Self {
         let nodes = setup.connect.iter().take(NODES_MAX);
-        let greeting = setup.lab.then(|| Notice { wall: now, tone: Tone::Focus, text: GREETING.to_owned() });
+        let greeting =
+            setup.lab.then(|| Notice { wall: now, tone: Tone::Focus, text: greeting(&setup.keys) });
         let nodes = nodes.map(|addr| crate::frame::Node::new(addr.as_str().into(), setup.rate_ms)).collect();
         Self {
             now,
@@ -153,6 +178,9 @@ impl Model {
             rate_ms: setup.rate_ms,
             allow_actions: setup.allow_actions,
             lab: setup.lab,
+            keys: Arc::new(setup.keys.clone()),
+            mouse: setup.mouse,
+            runbooks: setup.runbooks.as_deref().map(Arc::from),
             replay: None,
             recorded: None,
             trace: None,
@@ -206,6 +234,16 @@ impl Model {
 
     pub(crate) fn gaze_mut(&mut self) -> &mut Gaze {
         &mut self.gazes[self.view]
+    }
+
+    /// Whether rows of the table of keys are in force.
+    pub(crate) fn holds(&self, when: When) -> bool {
+        match when {
+            When::Always => true,
+            When::Acting => self.allow_actions,
+            When::Lab => self.allow_actions && self.lab,
+            When::Replay => self.replay.is_some(),
+        }
     }
 
     pub(crate) fn say(&mut self, tone: Tone, text: impl Into<String>) {

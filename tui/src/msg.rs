@@ -36,6 +36,22 @@ pub enum Key {
     End,
 }
 
+/// What the mouse does, in columns and rows of the screen from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mouse {
+    /// The left button goes down.
+    Click {
+        /// From the left.
+        column: u16,
+        /// From the top.
+        row: u16,
+    },
+    /// A notch up.
+    WheelUp,
+    /// A notch down.
+    WheelDown,
+}
+
 /// Everything that changes the model.
 #[derive(Debug, Clone)]
 pub enum Msg {
@@ -43,6 +59,8 @@ pub enum Msg {
     Tick,
     /// A key was pressed.
     Key(Key),
+    /// The mouse did something.
+    Mouse(Mouse),
     /// The terminal has so many columns and rows.
     Resize(u16, u16),
     /// A node sent its status.
@@ -96,6 +114,13 @@ pub enum Msg {
         addr: String,
         /// An error says why nobody knows.
         answer: Result<Vec<WriteTrace>, String>,
+    },
+    /// A page of the runbook.
+    Runbook {
+        /// Its name.
+        name: String,
+        /// Absent = this program has no such page.
+        text: Option<String>,
     },
     /// A file was written, or why not.
     Saved(Result<String, String>),
@@ -183,6 +208,10 @@ pub enum Effect {
         /// Addresses.
         addrs: Vec<String>,
     },
+    /// Look the page of that name up in the runbook.
+    Runbook(String),
+    /// Listen to the mouse, or leave it to the terminal.
+    Mouse(bool),
     /// Hand the screen to the terminal's clipboard.
     Copy,
     /// Write the screen as text.

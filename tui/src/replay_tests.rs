@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use standfast_proto::v1::{Severity, StatusUpdate};
 
-use crate::look::Look;
 use crate::model::{Model, Setup};
 use crate::msg::{Key, Msg};
 use crate::record::{Record, Recorder, Recording};
@@ -117,10 +116,10 @@ impl Theatre {
         let recording = Recording::read(&path).expect("a recording");
         let setup = Setup {
             connect: vec!["h:9".into()],
-            look: Look::default(),
             rate_ms: 1000,
             allow_actions: true,
             lab: true,
+            ..Setup::default()
         };
         // The wall clock is of another year.
         let wall = NOON + 1_000_000_000_000;
@@ -197,8 +196,7 @@ fn a_hint_in_a_recording_is_not_followed() {
     status.upstream = Some(standfast_proto::v1::Upstream { addr: Some("h:7".into()), ..Default::default() });
     let (_folder, path) = written(&[record(0, "h:1", status)], 1 << 20);
     let recording = Recording::read(&path).expect("a recording");
-    let setup =
-        Setup { connect: vec![], look: Look::default(), rate_ms: 1000, allow_actions: false, lab: false };
+    let setup = Setup { rate_ms: 1000, ..Setup::default() };
     let mut model = Model::replaying(&setup, Replay::new(Arc::new(recording)), Time(0));
     assert_eq!(update(&mut model, Time(1), Msg::Tick), []);
     assert_eq!(model.live.nodes.len(), 1);
@@ -211,8 +209,7 @@ fn what_the_operator_did_is_in_the_recording() {
     records.insert(80, Record { at_ms: NOON + 40_000, acted: Some(event), ..Record::default() });
     let (_folder, path) = written(&records, 1 << 20);
     let recording = Recording::read(&path).expect("a recording");
-    let setup =
-        Setup { connect: vec![], look: Look::default(), rate_ms: 1000, allow_actions: false, lab: false };
+    let setup = Setup { rate_ms: 1000, ..Setup::default() };
     let mut model = Model::replaying(&setup, Replay::new(Arc::new(recording)), Time(0));
     let at = |model: &mut Model, wall| {
         update(model, Time(wall), Msg::Key(Key::Char('9')));

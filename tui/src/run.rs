@@ -52,6 +52,10 @@ impl std::fmt::Debug for Drills {
     }
 }
 
+/// Looks a page of the runbook up by its name.
+#[derive(Debug, Clone, Copy)]
+pub struct Runbooks(pub fn(&str) -> Option<&'static str>);
+
 /// What the console is to do.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -61,6 +65,8 @@ pub struct Options {
     pub actor: String,
     /// Who makes drills. Absent = nobody here can.
     pub drills: Option<Drills>,
+    /// The runbook that this program carries.
+    pub runbooks: Runbooks,
     /// A recording to make.
     pub record: Option<PathBuf>,
     /// Its size at most, in bytes.
@@ -107,6 +113,7 @@ struct Console {
     model: Model,
     actor: String,
     drills: Option<Drills>,
+    runbooks: Runbooks,
     inbox: mpsc::Receiver<Msg>,
     post: mpsc::Sender<Msg>,
     rate: watch::Sender<u64>,
@@ -141,6 +148,7 @@ impl Console {
             model,
             actor: options.actor.clone(),
             drills: options.drills.clone(),
+            runbooks: options.runbooks,
             inbox,
             post,
             rate,
@@ -223,6 +231,11 @@ impl Console {
                         });
                     }
                 }
+                Effect::Runbook(name) => {
+                    let text = (self.runbooks.0)(&name).map(str::to_owned);
+                    self.take(Msg::Runbook { name, text });
+                }
+                Effect::Mouse(listen) => terminal::listen_to_mouse(listen),
                 Effect::Copy => terminal::copy(&screen::text(&self.model)),
                 Effect::SaveText(path) => self.save(path, screen::text(&self.model)),
                 Effect::SaveJson(path) => {
@@ -270,6 +283,7 @@ pub async fn run(options: &Options) -> Result<(), RunError> {
     let mut screen = Screen::open().map_err(RunError::Terminal)?;
     let (columns, rows) = screen.size();
     console.take(Msg::Resize(columns, rows));
+    terminal::listen_to_mouse(options.setup.mouse);
     let mut keys = EventStream::new();
     let mut stop = Stop::listen().map_err(RunError::Terminal)?;
     let mut ticks = interval(if options.replay.is_some() { REPLAY_TICK } else { TICK });

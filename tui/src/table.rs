@@ -4,6 +4,7 @@ use ratatui::text::{Line, Span};
 
 use crate::format::{cut, width};
 use crate::look::{Look, Tone};
+use crate::page::{About, Drawn, Sort, Title};
 
 /// A column of a table.
 #[derive(Debug, Clone, Copy)]
@@ -34,11 +35,17 @@ pub(crate) type Cell = (String, Tone);
 pub(crate) struct Row {
     pub(crate) cells: Vec<Cell>,
     pub(crate) whole: Option<Tone>,
+    /// What can be selected in it.
+    pub(crate) about: Option<About>,
 }
 
 impl Row {
     pub(crate) fn new(cells: Vec<Cell>) -> Self {
-        Self { cells, whole: None }
+        Self { cells, whole: None, about: None }
+    }
+
+    pub(crate) fn about(self, about: About) -> Self {
+        Self { about: Some(about), ..self }
     }
 
     /// The text that a filter is asked about.
@@ -49,26 +56,58 @@ impl Row {
 
 const GAP: usize = 2;
 
-/// Header and rows, each at most `columns` wide.
+/// Header and rows, each at most `room` wide.
 pub(crate) fn lay(
     look: &Look,
     columns: &[Column],
     rows: &[Row],
     room: usize,
 ) -> (Line<'static>, Vec<Line<'static>>) {
-    let shown = fit(columns, rows, room);
-    let titles = columns.iter().map(|column| (column.title.to_owned(), Tone::Title)).collect();
-    let header = Row { cells: titles, whole: None };
-    let line = |row: &Row| line_of(look, columns, &shown, row);
-    (line(&header), rows.iter().map(line).collect())
+    let titles: Vec<String> = columns.iter().map(|column| column.title.to_owned()).collect();
+    let shown = fit(columns, &titles, rows, room);
+    let header = line_of(look, columns, &shown, &header(titles));
+    (header, rows.iter().map(|row| line_of(look, columns, &shown, row)).collect())
+}
+
+/// The same for a table that can be sorted, and whose rows can be selected. Header first.
+pub(crate) fn sortable(
+    look: &Look,
+    columns: &[Column],
+    mut rows: Vec<Row>,
+    room: usize,
+    sort: Option<Sort>,
+) -> (Drawn, Vec<Drawn>) {
+    let mut titles: Vec<String> = columns.iter().map(|column| column.title.to_owned()).collect();
+    let by = sort.and_then(|sort| Some((sort, columns.iter().position(|column| column.title == sort.by)?)));
+    if let Some((sort, column)) = by {
+        titles[column].push_str(sort.sign(look));
+        let text = |row: &Row| row.cells.get(column).map_or(String::new(), |(text, _)| text.clone());
+        rows.sort_by(|a, b| sort.compare(&text(a), &text(b)));
+    }
+    let shown = fit(columns, &titles, &rows, room);
+    let mut left = 0;
+    let title = |(index, room): &(usize, usize)| {
+        let at = left..left + room;
+        left = at.end + GAP;
+        Title { at, name: columns[*index].title }
+    };
+    let named = shown.iter().map(title).collect();
+    let header = Drawn { titles: named, ..line_of(look, columns, &shown, &header(titles)).into() };
+    let drawn =
+        |row: Row| Drawn { line: line_of(look, columns, &shown, &row), about: row.about, ..Drawn::default() };
+    (header, rows.into_iter().map(drawn).collect())
+}
+
+fn header(titles: Vec<String>) -> Row {
+    Row::new(titles.into_iter().map(|title| (title, Tone::Title)).collect())
 }
 
 /// Which columns stay, and how wide they are.
-fn fit(columns: &[Column], rows: &[Row], room: usize) -> Vec<(usize, usize)> {
+fn fit(columns: &[Column], titles: &[String], rows: &[Row], room: usize) -> Vec<(usize, usize)> {
     let wants = |(index, column): (usize, &Column)| {
         let cells = rows.iter().filter_map(|row| row.cells.get(index)).map(|(text, _)| width(text));
         let widest = cells.max().unwrap_or_default();
-        (index, widest.max(width(column.title)).max(column.least))
+        (index, widest.max(width(&titles[index])).max(column.least))
     };
     let mut shown: Vec<(usize, usize)> = columns.iter().enumerate().map(wants).collect();
     let total =
@@ -132,5 +171,19 @@ mod tests {
         assert_eq!(shown(20), ["NAME   TAIL  MORE", "a        12  x"]);
         assert_eq!(shown(12), ["NAME   TAIL", "a        12"]);
         assert!(shown(7).iter().all(|line| width(line) <= 7), "{:?}", shown(7));
+    }
+    #[test]
+    fn a_sorted_table_says_by_which_column_and_where_its_titles_are() {
+        let cell = |text: &str| (text.to_owned(), Tone::Plain);
+        let row = |name: &str, tail: &str| {
+            Row::new(vec![cell(name), cell(tail), cell(""), cell("")]).about(About::Node(name.to_owned()))
+        };
+        let rows = vec![row("a", "9"), row("b", "?"), row("c", "10")];
+        let sort = Some(Sort { by: "TAIL", down: true });
+        let (header, rows) = sortable(&Look::default(), COLUMNS, rows, 80, sort);
+        assert!(header.line.to_string().starts_with("NAME  TAIL↓"), "{}", header.line);
+        assert_eq!((header.titles[1].at.clone(), header.titles[1].name), (6..11, "TAIL"));
+        let names: Vec<_> = rows.iter().filter_map(|row| row.about.clone()).collect();
+        assert_eq!(names, ["c", "a", "b"].map(|name| About::Node(name.to_owned())), "the unknown last");
     }
 }

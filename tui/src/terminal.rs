@@ -1,15 +1,20 @@
 //! The terminal: taken over, and given back on whatever way out.
 
 use std::io::{self, Stdout, stdout};
+use std::num::NonZeroU16;
 
 use crossterm::clipboard::CopyToClipboard;
-use crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use crossterm::event::{
+    DisableMouseCapture, EnableMouseCapture, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers,
+    MouseButton, MouseEventKind,
+};
 use crossterm::{cursor, execute, terminal};
-use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
+use ratatui::buffer::{Buffer, CellDiffOption};
+use ratatui::{Frame, Terminal};
 
 use crate::model::Model;
-use crate::msg::{Key, Msg};
+use crate::msg::{Key, Mouse, Msg};
 use crate::view::screen;
 
 /// The screen. Dropping it gives the terminal back.
@@ -51,10 +56,7 @@ impl Screen {
     /// # Errors
     /// When the terminal is gone.
     pub(crate) fn draw(&mut self, model: &Model) -> io::Result<()> {
-        self.terminal.draw(|frame| {
-            let area = frame.area();
-            screen::draw(model, area, frame.buffer_mut());
-        })?;
+        self.terminal.draw(|frame| paint(model, frame))?;
         Ok(())
     }
 }
@@ -67,8 +69,34 @@ impl Drop for Screen {
 
 fn give_back() {
     // A terminal that is gone needs nothing.
-    let _ = execute!(stdout(), terminal::LeaveAlternateScreen, cursor::Show);
+    let _ = execute!(stdout(), DisableMouseCapture, terminal::LeaveAlternateScreen, cursor::Show);
     let _ = terminal::disable_raw_mode();
+}
+
+/// Listens to the mouse, or leaves it to the terminal.
+pub(crate) fn listen_to_mouse(listen: bool) {
+    // A terminal that is gone needs nothing.
+    let _ =
+        if listen { execute!(stdout(), EnableMouseCapture) } else { execute!(stdout(), DisableMouseCapture) };
+}
+
+/// The screen, with links.
+pub(crate) fn paint(model: &Model, frame: &mut Frame<'_>) {
+    let area = frame.area();
+    screen::draw(model, area, frame.buffer_mut());
+    link(model, frame.buffer_mut());
+}
+
+/// Makes links of the names of pages (OSC 8): cell by cell, so that a change of one draws it anew. The screen as text
+/// knows nothing of them.
+fn link(model: &Model, buffer: &mut Buffer) {
+    for (row, columns, url) in screen::links(model) {
+        for column in columns {
+            let Some(cell) = buffer.cell_mut((column, row)) else { continue };
+            let linked = format!("\x1b]8;;{url}\x1b\\{}\x1b]8;;\x1b\\", cell.symbol());
+            cell.set_symbol(&linked).set_diff_option(CellDiffOption::ForcedWidth(NonZeroU16::MIN));
+        }
+    }
 }
 
 /// Hands `text` to the terminal's clipboard (OSC 52).
@@ -81,6 +109,17 @@ pub(crate) fn copy(text: &str) {
 pub(crate) fn messages(event: &Event) -> Vec<Msg> {
     match event {
         Event::Resize(columns, rows) => vec![Msg::Resize(*columns, *rows)],
+        Event::Mouse(mouse) => {
+            let did = match mouse.kind {
+                MouseEventKind::Down(MouseButton::Left) => {
+                    Some(Mouse::Click { column: mouse.column, row: mouse.row })
+                }
+                MouseEventKind::ScrollUp => Some(Mouse::WheelUp),
+                MouseEventKind::ScrollDown => Some(Mouse::WheelDown),
+                _ => None,
+            };
+            did.map(Msg::Mouse).into_iter().collect()
+        }
         Event::Key(key) if key.kind != KeyEventKind::Release => {
             // A terminal sends Esc and a key typed soon after it like Alt and that key.
             let escape = key.modifiers.contains(KeyModifiers::ALT).then_some(Key::Esc);

@@ -212,7 +212,8 @@ impl Bench {
 
     pub(crate) fn asking(allow_actions: bool, connect: &[&str]) -> Self {
         let connect = connect.iter().map(|addr| (*addr).to_owned()).collect();
-        let setup = Setup { connect, look: Look::default(), rate_ms: 1000, allow_actions, lab: false };
+        let setup =
+            Setup { connect, look: Look::default(), rate_ms: 1000, allow_actions, ..Setup::default() };
         Self { model: Model::new(&setup, Time(NOON)), at: 0 }
     }
 

@@ -3,17 +3,18 @@
 use standfast_proto::v1::TraceOrder;
 
 use crate::act::{Act, Confirmed};
+use crate::bindings::{Action, When};
 use crate::command;
 use crate::deed::Deed;
 use crate::filter::Filter;
 use crate::intake;
 use crate::judge;
-use crate::keys::{self, Action, When};
 use crate::look::Tone;
 use crate::model::{Dialog, Model, Prompt, RANGES, RATES};
 use crate::msg::{Effect, Key, Msg, Outcome};
+use crate::navigate::{mouse, open, scroll, select, sort_next, sort_turn};
 use crate::time::Time;
-use crate::view::{VIEWS, page_rows};
+use crate::view::VIEWS;
 
 /// A step of `[` and `]` in a replay.
 const REPLAY_STEP_MS: u64 = 10_000;
@@ -33,6 +34,7 @@ pub fn update(model: &mut Model, wall: Time, msg: Msg) -> Vec<Effect> {
     let mut effects = match msg {
         Msg::Tick => Vec::new(),
         Msg::Key(key) => on_key(model, key),
+        Msg::Mouse(did) => mouse(model, did),
         Msg::Resize(columns, rows) => {
             model.size = (columns, rows);
             Vec::new()
@@ -64,6 +66,13 @@ pub fn update(model: &mut Model, wall: Time, msg: Msg) -> Vec<Effect> {
             // While the screen is held, it is.
             if model.hold.is_none() {
                 listing.answered(addr, answer);
+            }
+            Vec::new()
+        }
+        Msg::Runbook { name, text } => {
+            match text {
+                Some(text) => model.dialog = Dialog::Runbook { name, text, row: 0 },
+                None => model.say(Tone::Warn, format!("this program has no page `{name}`")),
             }
             Vec::new()
         }
@@ -149,13 +158,14 @@ fn on_key(model: &mut Model, key: Key) -> Vec<Effect> {
     match std::mem::take(&mut model.dialog) {
         Dialog::None => on_view_key(model, key),
         Dialog::Help(row) => {
-            model.dialog = match key {
-                Key::Down | Key::Char('j') => Dialog::Help(row + 1),
-                Key::PageDown | Key::Char(' ') => Dialog::Help(row + 10),
-                Key::Up | Key::Char('k') => Dialog::Help(row.saturating_sub(1)),
-                Key::PageUp => Dialog::Help(row.saturating_sub(10)),
-                _ => Dialog::None,
-            };
+            model.dialog = paged(key, row).map_or(Dialog::None, Dialog::Help);
+            Vec::new()
+        }
+        Dialog::Runbook { name, text, row } => {
+            let end = text.lines().count().saturating_sub(1);
+            if let Some(row) = paged(key, row) {
+                model.dialog = Dialog::Runbook { name, text, row: row.min(end) };
+            }
             Vec::new()
         }
         Dialog::Prompt { kind, text } => on_prompt_key(model, kind, text, key),
@@ -169,6 +179,17 @@ fn on_key(model: &mut Model, key: Key) -> Vec<Effect> {
                 Vec::new()
             }
         },
+    }
+}
+
+/// From which row on a text is then read; `None` = it is closed.
+fn paged(key: Key, row: usize) -> Option<usize> {
+    match key {
+        Key::Down | Key::Char('j') => Some(row + 1),
+        Key::PageDown | Key::Char(' ') => Some(row + 10),
+        Key::Up | Key::Char('k') => Some(row.saturating_sub(1)),
+        Key::PageUp => Some(row.saturating_sub(10)),
+        _ => None,
     }
 }
 
@@ -195,16 +216,10 @@ fn on_prompt_key(model: &mut Model, kind: Prompt, mut text: String, key: Key) ->
 }
 
 fn on_view_key(model: &mut Model, key: Key) -> Vec<Effect> {
-    let (acting, lab, replay) = (model.allow_actions, model.lab, model.replay.is_some());
-    let holds = |when: When| match when {
-        When::Always => true,
-        When::Acting => acting,
-        When::Lab => acting && lab,
-        When::Replay => replay,
-    };
-    let action = keys::find(key, holds);
-    if action.is_none() && matches!(keys::find(key, |when| when != When::Replay), Some(Action::Deed(_))) {
-        let why = match (replay, acting) {
+    let action = model.keys.find(key, |when| model.holds(when));
+    let live = |when| when != When::Replay;
+    if action.is_none() && matches!(model.keys.find(key, live), Some(Action::Deed(_))) {
+        let why = match (model.replay.is_some(), model.allow_actions) {
             (true, _) => "a recording cannot be acted upon",
             (false, false) => "read-only: start with --allow-actions",
             (false, true) => "only a cluster of the demo may be damaged",
@@ -244,6 +259,16 @@ fn perform(model: &mut Model, action: Action) -> Vec<Effect> {
             model.say(Tone::Plain, format!("theme {}", model.look.theme.word()));
         }
         Action::Ascii => model.look.ascii = !model.look.ascii,
+        Action::Mouse => {
+            model.mouse = !model.mouse;
+            let does =
+                if model.mouse { "the console listens to the mouse" } else { "the mouse is the terminal's" };
+            model.say(Tone::Plain, does);
+            return vec![Effect::Mouse(model.mouse)];
+        }
+        Action::Open => return open(model),
+        Action::SortNext => sort_next(model),
+        Action::SortTurn => sort_turn(model),
         Action::Copy => {
             // Nothing tells whether the terminal did.
             model.say(Tone::Plain, "copied, if the terminal allows it");
@@ -251,8 +276,8 @@ fn perform(model: &mut Model, action: Action) -> Vec<Effect> {
         }
         Action::SaveText => return vec![Effect::SaveText(command::file(model, "", "txt"))],
         Action::SaveJson => return vec![Effect::SaveJson(command::file(model, "", "json"))],
-        Action::Up => scroll(model, |row, _| row.saturating_sub(1)),
-        Action::Down => scroll(model, |row, _| row + 1),
+        Action::Up => select(model, false),
+        Action::Down => select(model, true),
         Action::PageUp => scroll(model, usize::saturating_sub),
         Action::PageDown => scroll(model, |row, page| row + page),
         Action::Top => scroll(model, |_, _| 0),
@@ -288,6 +313,8 @@ fn close(model: &mut Model) {
         model.notice = None;
     } else if model.gaze().filter.is_active() {
         model.gaze_mut().filter = Filter::default();
+    } else if model.gaze().selected.is_some() {
+        model.gaze_mut().selected = None;
     } else {
         model.hold = None;
     }
@@ -327,12 +354,6 @@ pub(crate) fn seek(model: &mut Model, to: Time) {
     } else {
         model.hold = if to < model.now { model.history.at(to).cloned() } else { None };
     }
-}
-
-fn scroll(model: &mut Model, to: impl Fn(usize, usize) -> usize) {
-    let (rows, page) = page_rows(model);
-    let gaze = model.gaze_mut();
-    gaze.scroll = to(gaze.scroll, page).min(rows.saturating_sub(page));
 }
 
 /// # Errors

@@ -1,7 +1,7 @@
 //! `cargo xtask e2e console`: a person at a terminal of 80 by 24 watches two nodes, sees the primary die, and fails
 //! over by keyboard.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -69,7 +69,12 @@ fn fail_over(binary: &Path, case: &Case, mark: &str) -> Result<()> {
     let mut a = Node::start(binary, mark, &["--node", "a", "--role", "primary"])?;
     let b = Node::start(binary, mark, &["--node", "b", "--role", "standby", "--peer", &a.address])?;
     let program = binary.to_str().context("the binary's path is no text")?;
-    let mut console = vec![program, "console", "--connect", &a.address, "--allow-actions"];
+    // A file of its own: whoever runs the test may have one, too.
+    let mut config = tempfile::NamedTempFile::new().context("no file can be made")?;
+    config.write_all(b"mouse = true\n[keys]\nhelp = [\"?\", \"h\"]\nsort = \"o\"\nopen = \"Enter\"\n")?;
+    let config = config.path().to_str().context("the file's path is no text")?;
+    let mut console =
+        vec![program, "console", "--connect", &a.address, "--allow-actions", "--config", config];
     console.extend(case.flags);
     let variables = [case.variables, &[(MARK, mark)]].concat();
     let terminal = Terminal::start(case.name, (80, 24), &variables, &console)?;
@@ -99,6 +104,8 @@ fn fail_over(binary: &Path, case: &Case, mark: &str) -> Result<()> {
         (case.check)(&terminal)?;
     }
     terminal.press(&["Escape", "1"])?;
+    move_about(&terminal)?;
+    (case.check)(&terminal)?;
 
     terminal.type_text(":trace 1")?;
     terminal.press(&["Enter"])?;
@@ -125,6 +132,24 @@ fn fail_over(binary: &Path, case: &Case, mark: &str) -> Result<()> {
     terminal.press(&["q"])?;
     terminal.ended()?;
     drop((a, b));
+    Ok(())
+}
+
+/// Keys and the mouse as the file says: a click on a view, on a table's title, and on a row.
+fn move_about(terminal: &Terminal) -> Result<()> {
+    terminal.press(&["h"])?;
+    terminal.until(&["What every key does"])?;
+    terminal.press(&["Escape", "o"])?;
+    terminal.until(&["sorted by NODE, the smallest first"])?;
+    let screen = terminal.until(&["NODE", "TAIL"])?;
+    terminal.click(&screen, "TAIL")?;
+    let screen = terminal.until_any(&["TAIL↑", "TAIL^"])?;
+    terminal.click(&screen, "b     standby")?;
+    terminal.press(&["Enter"])?;
+    // The pipeline of the node that was clicked.
+    let screen = terminal.until(&["assigned", "verified"])?;
+    terminal.click(&screen, "1 Main")?;
+    terminal.until(&["FAILOVER SAFE"])?;
     Ok(())
 }
 

@@ -27,7 +27,10 @@ pub(crate) fn play(
         Terminal::start(&format!("demo-{name}"), (80, 24), variables, &["sh", "-c", script, program])?;
     let first = terminal.until_lines(&FIRST)?;
     eprintln!("demo {name}: the first screen after {:.2} s", watch.elapsed().as_secs_f64());
-    ensure!(first.lines().any(|line| line.contains("K kill")), "the keys are not named\n{first}");
+    let footer = first.lines().last().unwrap_or_default();
+    for key in ["K kill", "W switch", "F failover", "C corrupt", "R repair"] {
+        ensure!(footer.contains(key), "the key `{key}` is not named\n{first}");
+    }
     check(&terminal)?;
     if whole {
         corrupt_and_repair(&terminal)?;

@@ -162,6 +162,39 @@ fn once(binary: &Path, mark: &str, connect: &str) -> Result<Value> {
 
 /// The page of what was measured.
 pub(crate) fn page(line: &Value) -> String {
+    let runs = line["runs"].as_array().map_or(0, Vec::len);
+    let text = |value: &Value| value.as_str().unwrap_or("?").to_owned();
+    format!(
+        "# The console\n\nMade by `cargo xtask report console` at commit {}. {}, {} cores, load {} before. Medians of {} runs: a \
+         console of 80 by 24 in front of {} nodes, an update a second, {} letters typed, then {} s left alone.\n\n{}",
+        text(&line["commit"]),
+        text(&line["machine"]["processor"]),
+        line["machine"]["cores"],
+        line["load_before"],
+        runs,
+        line["nodes"],
+        line["letters"],
+        line["watched_s"],
+        table(line),
+    )
+}
+
+/// Puts the table into the manual, too.
+pub(crate) fn write_manual(line: &Value) -> Result<()> {
+    let path = run::root().join("docs/console.md");
+    let manual = fs::read_to_string(&path).context("the manual of the console cannot be read")?;
+    fs::write(&path, filled(&manual, &table(line))?).context("the manual of the console cannot be written")
+}
+
+const PLACE: &str = "<!-- measured: cargo xtask report console -->\n";
+
+fn filled(manual: &str, table: &str) -> Result<String> {
+    let (before, rest) = manual.split_once(PLACE).context("docs/console.md has no place for the figures")?;
+    let (_, after) = rest.split_once("<!-- end -->").context("the place for the figures has no end")?;
+    Ok(format!("{before}{PLACE}{table}<!-- end -->{after}"))
+}
+
+fn table(line: &Value) -> String {
     let runs = line["runs"].as_array().map(Vec::as_slice).unwrap_or_default();
     let median = |name: &str| {
         let mut values: Vec<f64> = runs.iter().filter_map(|run| run[name].as_f64()).collect();
@@ -176,19 +209,8 @@ pub(crate) fn page(line: &Value) -> String {
             value.map_or("?".to_owned(), |v| format!("{v:.2}"))
         )
     };
-    let text = |value: &Value| value.as_str().unwrap_or("?").to_owned();
     format!(
-        "# The console\n\nMade by `cargo xtask report console` at commit {}. {}, {} cores, load {} before. Medians of {} runs: a \
-         console of 80 by 24 in front of {} nodes, an update a second, {} letters typed, then {} s left alone.\n\n\
-         | What | Measured | Goal | Met |\n|---|---|---|---|\n{}{}{}{}",
-        text(&line["commit"]),
-        text(&line["machine"]["processor"]),
-        line["machine"]["cores"],
-        line["load_before"],
-        runs.len(),
-        line["nodes"],
-        line["letters"],
-        line["watched_s"],
+        "| What | Measured | Goal | Met |\n|---|---|---|---|\n{}{}{}{}",
         row("First frame after the start", "first_frame_ms", "ms", GOALS[0]),
         row("A key to its frame, median", "key_to_frame_p50_ms", "ms", GOALS[1]),
         row("A key to its frame, longest", "key_to_frame_max_ms", "ms", GOALS[1]),
@@ -208,5 +230,14 @@ mod tests {
         assert!(page.contains("| A key to its frame, median | 60.00 ms | 50 ms | NO |"), "{page}");
         assert!(page.contains("| A key to its frame, longest | ? ms | 50 ms | ? |"), "{page}");
         assert!(page.contains("| Share of a core | 1.50 % | 2 % | yes |"), "{page}");
+    }
+
+    #[test]
+    fn the_manual_has_a_place_for_the_figures() {
+        let manual = include_str!("../../docs/console.md");
+        let unknown = table(&json!({"runs": []}));
+        let written = filled(manual, &unknown).expect("a place");
+        assert!(written.contains("| Share of a core | ? % | 2 % | ? |\n<!-- end -->"), "{written}");
+        assert!(filled("# The console", &unknown).is_err());
     }
 }

@@ -80,6 +80,9 @@ pub(crate) fn run(page: Page, runs: Option<u32>, from: Option<PathBuf>) -> Resul
     if page == Page::Performance {
         performance::write_side_by_side(&line)?;
     }
+    if page == Page::Console {
+        console_figures::write_manual(&line)?;
+    }
     println!("wrote docs/reports/{}.md", page.name());
     Ok(if line["failed"] == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

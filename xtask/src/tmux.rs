@@ -88,6 +88,27 @@ impl Terminal {
         Ok(())
     }
 
+    /// Presses and lets go of the mouse on `text`, as a terminal tells it (SGR, from 1).
+    pub(crate) fn click(&self, screen: &str, text: &str) -> Result<()> {
+        let found = screen.lines().enumerate().find_map(|(row, line)| Some((row, line.split_once(text)?.0)));
+        let (row, before) = found.with_context(|| format!("`{text}` is not on the screen\n{screen}"))?;
+        let place = format!("{};{}", before.chars().count() + 1, row + 1);
+        self.type_text(&format!("\x1b[<0;{place}M\x1b[<0;{place}m"))
+    }
+
+    /// Looks until the screen has one of `wanted`.
+    pub(crate) fn until_any(&self, wanted: &[&str]) -> Result<String> {
+        let watch = Stopwatch::start();
+        loop {
+            let screen = self.screen();
+            if wanted.iter().any(|text| screen.contains(text)) {
+                return Ok(screen);
+            }
+            ensure!(watch.elapsed() < PATIENCE, "none is on the screen: {wanted:?}; it shows\n{screen}");
+            pause(LOOK_EVERY);
+        }
+    }
+
     /// Looks until the screen has all of `wanted`.
     pub(crate) fn until(&self, wanted: &[&str]) -> Result<String> {
         let watch = Stopwatch::start();

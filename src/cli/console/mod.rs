@@ -1,6 +1,7 @@
 //! `standfast console`: flags and the terminal's habits; the console itself is the crate `standfast-tui`.
 
 pub(super) mod drills;
+mod habits;
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -8,14 +9,16 @@ use std::path::PathBuf;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use standfast_tui::{
-    Environment, Health, Look, Options, RATES, RECORD_BYTES_MAX, RunError, Setup, Theme, health, json_line,
-    screen_text,
+    Environment, Health, Look, Options, RATES, RECORD_BYTES_MAX, RunError, Runbooks, Setup, Theme, health,
+    json_line, screen_text,
 };
 
 use super::ClientArgs;
 use super::exit::{Exit, Failure};
 use super::operate::actor;
 use super::text;
+use crate::monitoring::runbook;
+use habits::Habits;
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -63,6 +66,17 @@ pub(crate) struct ConsoleArgs {
     /// Only characters that every terminal has; else the locale decides
     #[arg(long)]
     ascii: bool,
+    /// Listen to the mouse; the terminal's own selection then needs Shift
+    #[arg(long)]
+    mouse: bool,
+    /// Where the folder runbooks/ is published: names of pages become links, in
+    /// terminals that have them
+    #[arg(long, value_name = "URL", value_parser = habits::web_address)]
+    runbooks: Option<String>,
+    /// Keys and other habits [default: standfast/console.toml among the user's
+    /// configuration, if it is there; also STANDFAST_CONSOLE_CONFIG]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Where the cluster runs, shown in the header
     #[arg(long, value_name = "ENV", value_parser = PossibleValuesParser::new(Environment::WORDS))]
     environment: Option<String>,
@@ -70,7 +84,9 @@ pub(crate) struct ConsoleArgs {
 
 /// Opens the console, or looks once.
 pub(crate) async fn run(client: &ClientArgs, args: &ConsoleArgs) -> Result<Exit, Failure> {
-    let options = options(client, args, &|name| std::env::var(name).ok());
+    let env = |name: &str| std::env::var(name).ok();
+    let habits = habits::read(args.config.as_deref(), &env)?;
+    let options = options(client, args, habits, &env);
     if args.once {
         let model = standfast_tui::once(&options).await.map_err(|error| failure(&error))?;
         let shown = if client.json {
@@ -109,8 +125,18 @@ fn failure(error: &RunError) -> Failure {
     Failure::new(exit, error.to_string())
 }
 
-fn options(client: &ClientArgs, args: &ConsoleArgs, env: &dyn Fn(&str) -> Option<String>) -> Options {
-    let look = look(args.theme.as_deref(), args.ascii, args.environment.as_deref(), env);
+fn options(
+    client: &ClientArgs,
+    args: &ConsoleArgs,
+    habits: Habits,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Options {
+    let no_colour = env("NO_COLOR").is_some_and(|value| !value.is_empty());
+    // A flag, then NO_COLOR, then the file.
+    let theme = args.theme.as_deref().or(habits.theme.as_deref().filter(|_| !no_colour));
+    let ascii = args.ascii || habits.ascii == Some(true);
+    let look = look(theme, ascii, args.environment.as_deref().or(habits.environment.as_deref()), env);
+    let runbooks = args.runbooks.clone().or(habits.runbooks).filter(|_| habits::has_links(env));
     Options {
         setup: Setup {
             connect: client.connect.clone(),
@@ -118,13 +144,22 @@ fn options(client: &ClientArgs, args: &ConsoleArgs, env: &dyn Fn(&str) -> Option
             rate_ms: args.rate,
             allow_actions: args.allow_actions,
             lab: false,
+            keys: habits.keys,
+            mouse: args.mouse || habits.mouse == Some(true),
+            runbooks,
         },
+        runbooks: runbook_pages(),
         actor: actor(),
         drills: args.allow_actions.then(|| drills::by_process(client)),
         record: args.record.clone(),
         record_bytes_max: args.record_limit << 20,
         replay: args.replay.clone(),
     }
+}
+
+/// The pages that are compiled in.
+pub(super) fn runbook_pages() -> Runbooks {
+    Runbooks(|name| runbook::find(name).map(|page| page.text))
 }
 
 /// What the terminal can show, unless a flag says otherwise.
@@ -166,20 +201,28 @@ mod tests {
         let args = Alone::try_parse_from([&["console"], flags].concat()).expect("valid").console;
         let client = ClientArgs { connect: vec!["h:1".into()], json: false, ..ClientArgs::default() };
         let env = |name: &str| set.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
-        options(&client, &args, &env).setup.look
+        options(&client, &args, Habits { theme: Some("light".into()), ..Habits::default() }, &env).setup.look
     }
 
     #[test]
     fn the_terminals_habits_are_kept_unless_a_flag_says_otherwise() {
         let utf8 = ("LANG", "C.UTF-8");
-        assert_eq!(look(&[], &[utf8]), Look { theme: Theme::Dark, ascii: false, ..Look::default() });
+        assert_eq!(look(&[], &[utf8]), Look { theme: Theme::Light, ascii: false, ..Look::default() });
         assert!(look(&[], &[]).ascii, "no locale, no Unicode");
         assert!(look(&[], &[("LC_ALL", "C"), utf8]).ascii, "LC_ALL comes before LANG");
         assert!(look(&["--ascii"], &[utf8]).ascii);
         assert_eq!(look(&[], &[("NO_COLOR", "1")]).theme, Theme::Mono);
-        assert_eq!(look(&[], &[("NO_COLOR", "")]).theme, Theme::Dark, "an empty one does not count");
-        assert_eq!(look(&["--theme", "light"], &[("NO_COLOR", "1")]).theme, Theme::Light);
+        assert_eq!(look(&[], &[("NO_COLOR", "")]).theme, Theme::Light, "an empty one does not count");
+        assert_eq!(look(&["--theme", "dark"], &[("NO_COLOR", "1")]).theme, Theme::Dark, "flags come first");
         assert_eq!(look(&["--environment", "production"], &[]).environment, Environment::Production);
+    }
+
+    #[test]
+    fn each_page_that_a_finding_leads_to_exists() {
+        for (code, page) in standfast_tui::PAGES {
+            let text = (runbook_pages().0)(page).unwrap_or_default();
+            assert!(text.starts_with(&format!("# {page}\n")), "{code} leads to `{page}`");
+        }
     }
 
     #[test]
@@ -190,6 +233,7 @@ mod tests {
             &["--headless"],
             &["--rate", "5"],
             &["--theme", "pink"],
+            &["--runbooks", "wiki"],
         ] {
             assert!(Alone::try_parse_from([&["console"], bad].concat()).is_err(), "{bad:?}");
         }

@@ -139,7 +139,16 @@ fn options(connect: Vec<String>) -> Options {
     let client = ClientArgs { connect, ..ClientArgs::default() };
     Options {
         drills: Some(drills::by_process(&client)),
-        setup: Setup { connect: client.connect, look, rate_ms: RATE_MS, allow_actions: true, lab: true },
+        setup: Setup {
+            connect: client.connect,
+            look,
+            rate_ms: RATE_MS,
+            allow_actions: true,
+            lab: true,
+            mouse: false,
+            ..Setup::default()
+        },
+        runbooks: console::runbook_pages(),
         actor: operate::actor(),
         record: None,
         record_bytes_max: standfast_tui::RECORD_BYTES_MAX,

@@ -1,7 +1,5 @@
 //! What is wrong with a cluster: the console's judgements on what a survey found.
 
-use std::sync::Arc;
-
 use standfast_proto::v1::Severity;
 pub(super) use standfast_tui::verdict;
 use standfast_tui::{Found, Sighting, found, seem_to_differ};
@@ -43,9 +41,5 @@ pub(super) fn lines(problem: &Found) -> Vec<String> {
 }
 
 fn sightings(survey: &Survey) -> Vec<Sighting> {
-    let sighting = |seen: &super::Seen| Sighting {
-        addr: seen.addr.clone(),
-        answer: seen.answer.as_ref().map(|status| Arc::new((**status).clone())).map_err(Clone::clone),
-    };
-    survey.nodes.iter().map(sighting).collect()
+    survey.nodes.iter().map(super::Seen::sighting).collect()
 }

@@ -1,8 +1,10 @@
 //! Asks the nodes that were named and those that they name.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use standfast_proto::v1::{Leadership, NodeStatus, Role};
+use standfast_tui::Sighting;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -35,6 +37,12 @@ impl Seen {
 
     pub(crate) fn role(&self) -> Role {
         self.status().and_then(|s| s.leadership.as_ref()).map_or(Role::Unspecified, Leadership::role)
+    }
+
+    /// For the console's judgements.
+    pub(crate) fn sighting(&self) -> Sighting {
+        let answer = self.answer.as_ref().map(|status| Arc::new((**status).clone())).map_err(Clone::clone);
+        Sighting { addr: self.addr.clone(), answer }
     }
 
     fn copy(&self) -> Option<&str> {

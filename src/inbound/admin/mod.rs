@@ -64,13 +64,13 @@ fn router<C: Clock>(admin: Arc<Admin<C>>) -> Router {
 type Shared<C> = State<Arc<Admin<C>>>;
 
 async fn metrics<C: Clock>(State(admin): Shared<C>) -> impl IntoResponse {
-    let status = admin.board.status(admin.clock.wall(), false, None);
+    let status = admin.board.status(admin.clock.now(), admin.clock.wall(), false, None);
     let text = telemetry::exposition(&status).render();
     ([(header::CONTENT_TYPE, telemetry::CONTENT_TYPE)], text)
 }
 
 async fn status<C: Clock>(State(admin): Shared<C>) -> Response {
-    let status = admin.board.status(admin.clock.wall(), false, None);
+    let status = admin.board.status(admin.clock.now(), admin.clock.wall(), false, None);
     match telemetry::to_json(&status) {
         Ok(Value::Object(fields)) => {
             let schema = std::iter::once(("schema".to_owned(), Value::from(1)));

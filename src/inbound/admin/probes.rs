@@ -46,7 +46,7 @@ struct Standby {
 
 async fn standby<C: Clock>(State(admin): Shared<C>, Query(asked): Query<Standby>) -> Response {
     match asked.max_lag.map(|text| text.parse::<MaxLag>()).transpose() {
-        Ok(max_lag) => put(admin.board.standby(max_lag)),
+        Ok(max_lag) => put(admin.board.standby(admin.clock.now(), max_lag)),
         Err(wrong) => answer::text(StatusCode::BAD_REQUEST, wrong),
     }
 }

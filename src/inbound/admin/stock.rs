@@ -40,15 +40,15 @@ pub(super) fn routes<C: Clock>() -> Router<Arc<Admin<C>>> {
         .route("/query_segment", get(query_segment))
         .route("/api/v1/segments/status", get(segment_status))
         .route("/api/v1/remove_all", post(remove_all))
-        .route("/api/v1/tenant_quotas", get(no_tenants).put(no_tenants).delete(no_tenants))
-        .route("/api/v1/drain_jobs", post(no_drain))
-        .route("/api/v1/drain_jobs/query", get(no_drain))
-        .route("/api/v1/drain_jobs/cancel", post(no_drain))
+        .route("/api/v1/tenant_quotas", get(tenants).put(tenants).delete(tenants))
+        .route("/api/v1/drain_jobs", post(drain))
+        .route("/api/v1/drain_jobs/query", get(drain))
+        .route("/api/v1/drain_jobs/cancel", post(drain))
         .route("/kv_events/status", get(kv_events))
 }
 
 fn status<C: Clock>(admin: &Admin<C>) -> v1::NodeStatus {
-    admin.board.status(admin.clock.wall(), false, None)
+    admin.board.status(admin.clock.now(), admin.clock.wall(), false, None)
 }
 
 /// The stock word for what a node does.
@@ -195,9 +195,15 @@ fn serves<C: Clock>(admin: &Admin<C>) -> bool {
     admin.board.primary(admin.clock.now()).ok
 }
 
-/// The segments, from a node that has the right to tell them.
-fn segments<C: Clock>(admin: &Admin<C>) -> Option<Vec<v1::SegmentStatus>> {
-    serves(admin).then(|| status(admin).store.map(|s| s.segment_list).unwrap_or_default())
+/// The segments, from a node that has the right to tell them. The status shows what is applied, also a mount that may
+/// still be lost. What is asked after it is answered once the segment table, as it is by then, is committed.
+async fn segments<C: Clock>(admin: &Admin<C>) -> Result<Vec<v1::SegmentStatus>, Response> {
+    if !serves(admin) {
+        return Err(not_serving());
+    }
+    let list = status(admin).store.map(|s| s.segment_list).unwrap_or_default();
+    let settled = admin.hall.call(Door::Http, Call::BatchQueryIp { clients: Vec::new() }).await;
+    settled.map(|_| list).map_err(|none| fault(&none))
 }
 
 /// Shard by shard, so that no more of them than that are held at once.
@@ -221,14 +227,20 @@ async fn all_keys<C: Clock>(State(admin): Shared<C>) -> Response {
 }
 
 async fn all_segments<C: Clock>(State(admin): Shared<C>) -> Response {
-    let Some(list) = segments(&admin) else { return not_serving() };
+    let list = match segments(&admin).await {
+        Ok(list) => list,
+        Err(answer) => return answer,
+    };
     let mut names: Vec<String> = list.into_iter().map(|s| s.name).collect();
     names.dedup();
     answer::text(StatusCode::OK, names.join("\n"))
 }
 
 async fn segments_detail<C: Clock>(State(admin): Shared<C>) -> Response {
-    let Some(list) = segments(&admin) else { return not_serving() };
+    let list = match segments(&admin).await {
+        Ok(list) => list,
+        Err(answer) => return answer,
+    };
     let row = |s: &v1::SegmentStatus| {
         let used = s.used_bytes.unwrap_or(0);
         json!({
@@ -256,7 +268,10 @@ fn human(bytes: u64) -> String {
 }
 
 async fn query_segment<C: Clock>(State(admin): Shared<C>, Query(params): Params) -> Response {
-    let Some(list) = segments(&admin) else { return not_serving() };
+    let list = match segments(&admin).await {
+        Ok(list) => list,
+        Err(answer) => return answer,
+    };
     let Some(name) = params.get("segment") else {
         return invalid("segment is missing: expected ?segment=NAME");
     };
@@ -292,7 +307,7 @@ async fn segment_status<C: Clock>(State(admin): Shared<C>, Query(params): Params
 
 async fn remove_all<C: Clock>(State(admin): Shared<C>, Query(params): Params) -> Response {
     if params.get("tenant_id").is_some_and(|t| !t.is_empty() && t != "default") {
-        return no_tenants().await;
+        return tenants(State(admin)).await;
     }
     let force = params.get("force").is_some_and(|f| f == "true" || f == "1");
     match admin.hall.call(Door::Http, Call::RemoveAll { force }).await {
@@ -304,14 +319,20 @@ async fn remove_all<C: Clock>(State(admin): Shared<C>, Query(params): Params) ->
     }
 }
 
-async fn no_tenants() -> Response {
-    let code = ErrorCode::UNAVAILABLE_IN_CURRENT_MODE.0;
-    error(StatusCode::CONFLICT, code, "multi-tenancy is off")
+/// What a node that serves says of tenants: there are none.
+async fn tenants<C: Clock>(State(admin): Shared<C>) -> Response {
+    off(&admin, "multi-tenancy is off")
 }
 
-async fn no_drain() -> Response {
-    let code = ErrorCode::UNAVAILABLE_IN_CURRENT_MODE.0;
-    error(StatusCode::CONFLICT, code, "drain jobs are off; a graceful unmount empties a segment")
+async fn drain<C: Clock>(State(admin): Shared<C>) -> Response {
+    off(&admin, "drain jobs are off; a graceful unmount empties a segment")
+}
+
+fn off<C: Clock>(admin: &Admin<C>, why: &str) -> Response {
+    if !serves(admin) {
+        return not_serving();
+    }
+    error(StatusCode::CONFLICT, ErrorCode::UNAVAILABLE_IN_CURRENT_MODE.0, why)
 }
 
 async fn kv_events<C: Clock>(State(admin): Shared<C>) -> Response {

@@ -9,11 +9,12 @@ use standfast_wire::calls as w;
 use standfast_wire::frame::{self, Frame};
 use standfast_wire::struct_pack::Expected;
 use standfast_wire::types::ErrorCode;
-use standfast_wire::{Form, List, Request, RequestHeader, RpcError};
+use standfast_wire::{Form, List, Request, RequestError, RequestHeader, RpcError};
 
 use super::convert as c;
-use super::hall::{Fail, Hall, NotServing, Start, check_elements, results};
+use super::hall::{Fail, Hall, Start, check_elements, results};
 use super::off;
+use super::replies::{Replies, Room, expected};
 use super::stock::counted_as;
 use crate::ports::Clock;
 use crate::shell::MasterService;
@@ -30,22 +31,57 @@ impl Reply {
     }
 }
 
+/// A response frame, and its part of the memory for long ones.
+pub(super) struct Answer {
+    pub(super) bytes: Vec<u8>,
+    pub(super) room: Room,
+}
+
+/// Why a connection is closed without an answer.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unanswered {
+    /// This node does not decide (any more): the client looks for the primary again.
+    #[error("this node does not serve")]
+    NotServing,
+    #[error("the replies of others take all memory that there is for them")]
+    Crowded,
+}
+
 /// Answers requests.
 pub(super) struct Calls<C> {
     service: Arc<MasterService<C>>,
+    replies: Replies,
 }
 
 impl<C: Clock> Calls<C> {
     pub(super) fn new(hall: Arc<MasterService<C>>) -> Self {
-        Self { service: hall }
+        Self { service: hall, replies: Replies::new() }
     }
 
-    /// The response frame to one request.
-    pub(super) async fn answer(&self, frame: &Frame<RequestHeader>) -> Result<Vec<u8>, NotServing> {
+    /// Memory for long replies.
+    pub(super) fn replies(&self) -> &Replies {
+        &self.replies
+    }
+
+    /// The response frame to one request, once there is room for it.
+    pub(super) async fn answer(&self, frame: &Frame<RequestHeader>) -> Result<Answer, Unanswered> {
+        let request = Request::decode(frame.header.function_id, &frame.payload).map(|(request, _)| request);
+        let room =
+            self.replies.room(request.as_ref().map_or(0, expected)).await.ok_or(Unanswered::Crowded)?;
+        let bytes = self.reply(frame, request).await?;
+        let room = self.replies.fit(room, bytes.len()).ok_or(Unanswered::Crowded)?;
+        Ok(Answer { bytes, room })
+    }
+
+    async fn reply(
+        &self,
+        frame: &Frame<RequestHeader>,
+        request: Result<Request<'_>, RequestError>,
+    ) -> Result<Vec<u8>, Unanswered> {
         let Frame { header, payload } = frame;
         let mut reply = Reply { seq: header.seq_num, bytes: Vec::new() };
-        let failed = match Request::decode(header.function_id, payload) {
-            Ok((request, _)) => {
+        let failed = match request {
+            Ok(request) => {
                 let (hall, method) = (Hall::new(Arc::clone(&self.service)), request.method());
                 let listed = listed(&request);
                 let done = Self::carry_out(&hall, request, payload, &mut reply).await;
@@ -66,7 +102,7 @@ impl<C: Clock> Calls<C> {
         };
         match failed {
             None => Ok(reply.bytes),
-            Some(Fail::NotServing) => Err(NotServing),
+            Some(Fail::NotServing) => Err(Unanswered::NotServing),
             Some(Fail::Rpc(error)) => {
                 // A text of ours always fits.
                 let _ = frame::write_error(&mut reply.bytes, reply.seq, &error);

@@ -13,9 +13,9 @@ use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::calls::Calls;
-use super::hall::NotServing;
+use super::calls::{Answer, Calls, Unanswered};
 use super::limits;
+use super::replies::Room;
 use crate::ports::Clock;
 
 /// Why a connection ends.
@@ -35,8 +35,10 @@ pub(super) enum End {
     Crowded,
     #[error("replies were not taken within {} s", limits::WRITE_TIME.as_secs())]
     SlowReader,
+    #[error("a long reply was not taken within {} s while others waited", limits::PRESSED_TIME.as_secs())]
+    InTheWay,
     #[error(transparent)]
-    NotServing(#[from] NotServing),
+    Unanswered(#[from] Unanswered),
 }
 
 /// What one client and we have to say to each other.
@@ -104,7 +106,7 @@ impl<C: Clock> Connection<C> {
             let calls = Arc::clone(&self.calls);
             // Boxed, so that an idle connection keeps no room for a call.
             let mut call = Box::pin(calls.answer(&frame));
-            let reply = match poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx))).await {
+            let Answer { bytes, room } = match poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx))).await {
                 Poll::Ready(reply) => reply?,
                 Poll::Pending => {
                     // Earlier answers do not wait for this one.
@@ -112,9 +114,9 @@ impl<C: Clock> Connection<C> {
                     call.await?
                 }
             };
-            self.gather(reply);
+            self.gather(bytes);
             if self.replies.len() >= limits::CHUNK_BYTES {
-                self.send().await?;
+                self.send_long(room).await?;
             }
         }
         Ok(())
@@ -136,6 +138,19 @@ impl<C: Clock> Connection<C> {
         let replies = std::mem::take(&mut self.replies);
         timeout(limits::WRITE_TIME, self.socket.write_all(&replies)).await.map_err(|_| End::SlowReader)??;
         Ok(())
+    }
+
+    /// Sends what may include a long reply, whose room is held until it is taken.
+    async fn send_long(&mut self, room: Room) -> Result<(), End> {
+        if !room.is_held() {
+            return self.send().await;
+        }
+        let calls = Arc::clone(&self.calls);
+        tokio::select! {
+            biased;
+            sent = self.send() => sent,
+            () = calls.replies().overdue() => Err(End::InTheWay),
+        }
     }
 
     /// Prepares for the rest of a frame that has begun, if one has.

@@ -20,12 +20,6 @@ use super::limits::{ELEMENTS_MAX, REPLY_REPLICAS_MAX};
 use crate::ports::Clock;
 use crate::shell::{Door, Fault, MasterService};
 
-/// This node does not decide (any more): the connection is closed without an
-/// answer, and the client looks for the primary again.
-#[derive(Debug, thiserror::Error)]
-#[error("this node does not serve")]
-pub(super) struct NotServing;
-
 /// Why a call has no result.
 pub(super) enum Fail {
     NotServing,

@@ -13,8 +13,20 @@ pub(super) const CONNECTIONS_MAX: usize = 10_000;
 /// hall gets them in batches of its own limit.
 pub(super) const ELEMENTS_MAX: usize = 100_000;
 
-/// Most replicas that one reply names, about 20 MiB of it.
-pub(super) const REPLY_REPLICAS_MAX: usize = 1 << 18;
+/// Most replicas that one reply names, about 20 MiB of it. What matches an
+/// expression is bounded by the kernel, to as many and their keys.
+pub(super) const REPLY_REPLICAS_MAX: usize = standfast_kernel::types::limits::REGEX_REPLICAS_MAX;
+
+/// What a replica takes in a reply, in bytes, where its lender's endpoint is an address.
+pub(super) const REPLICA_BYTES: usize = 80;
+
+/// Bytes of the replies longer than [`CHUNK_BYTES`] that are in the making or
+/// are being sent at one time; further calls wait for their turn. Bounds the
+/// memory of all connections together: every other one has one chunk of replies.
+pub(super) const REPLIES_BYTES_MAX: usize = 256 << 20;
+
+/// While calls wait for that room, a long reply must have been taken after this.
+pub(super) const PRESSED_TIME: Duration = Duration::from_secs(2);
 
 /// A frame that has begun must be complete after this.
 pub(super) const FRAME_TIME: Duration = Duration::from_secs(10);
@@ -35,4 +47,5 @@ pub(super) const CHUNK_BYTES: usize = 64 << 10;
 /// take 512 MiB, and every other connection one chunk.
 pub(super) const LARGE_FRAMES_MAX: usize = 64;
 
+const _: () = assert!(4 * REPLY_REPLICAS_MAX * REPLICA_BYTES <= REPLIES_BYTES_MAX);
 const _: () = assert!(FRAME_BYTES_MAX as usize * LARGE_FRAMES_MAX <= 512 << 20);

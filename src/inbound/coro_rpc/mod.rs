@@ -12,6 +12,7 @@ mod hall;
 mod limits;
 mod off;
 mod port;
+mod replies;
 mod server;
 mod stock;
 

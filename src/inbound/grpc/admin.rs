@@ -75,7 +75,7 @@ impl<C: Clock> AdminDoor<C> {
         self.node.refresh().await;
         Ok(v1::AutomationReply {
             accepted: done.verdict.is_yes(),
-            reasons: StatusBoard::reasons(&done.verdict.reasons),
+            reasons: self.board.reasons(&done.verdict.reasons),
             automation: self.board.automation(),
         })
     }
@@ -96,7 +96,7 @@ impl<C: Clock> AdminDoor<C> {
             return Ok(v1::PromoteReply {
                 accepted: done.verdict.is_yes(),
                 epoch: done.epoch.map(|e| e.0),
-                reasons: StatusBoard::reasons(&done.verdict.reasons),
+                reasons: self.board.reasons(&done.verdict.reasons),
                 // Of an empty start there is nothing to plan.
                 plan: plan.filter(|_| done.keeps_state),
             });
@@ -108,7 +108,7 @@ impl<C: Clock> AdminDoor<C> {
         Ok(v1::PromoteReply {
             accepted: verdict.is_yes(),
             epoch: change.map(|c| c.epoch.0),
-            reasons: StatusBoard::reasons(&verdict.reasons),
+            reasons: self.board.reasons(&verdict.reasons),
             plan: before,
         })
     }
@@ -120,7 +120,7 @@ impl<C: Clock> AdminDoor<C> {
         Ok(v1::SwitchoverReply {
             accepted: done.verdict.is_yes(),
             epoch: done.epoch.map(|e| e.0),
-            reasons: StatusBoard::reasons(&done.verdict.reasons),
+            reasons: self.board.reasons(&done.verdict.reasons),
             to: done.node.as_ref().map(ToString::to_string),
             phases: phases(&done),
         })
@@ -129,7 +129,7 @@ impl<C: Clock> AdminDoor<C> {
     async fn do_abort(&self, r: v1::AbortRequest) -> Result<v1::AbortReply, Status> {
         let v1::AbortRequest { actor, reason } = r;
         let done = self.operate(Order::Abort, actor, reason).await?;
-        let reasons = StatusBoard::reasons(&done.verdict.reasons);
+        let reasons = self.board.reasons(&done.verdict.reasons);
         Ok(v1::AbortReply { accepted: done.verdict.is_yes(), reasons })
     }
 

@@ -30,14 +30,14 @@ impl<C: Clock> StatusApi for StatusDoor<C> {
     async fn get_status(&self, r: Request<v1::GetStatusRequest>) -> Result<Response<v1::NodeStatus>, Status> {
         let v1::GetStatusRequest { recount, events_after } = r.into_inner();
         self.node.refresh().await;
-        let (board, taken) = (Arc::clone(&self.board), self.clock.wall());
+        let (board, now, taken) = (Arc::clone(&self.board), self.clock.now(), self.clock.wall());
         if !recount {
-            return Ok(Response::new(board.status(taken, false, events_after)));
+            return Ok(Response::new(board.status(now, taken, false, events_after)));
         }
         // A recount hashes the whole store: one at a time, and off the workers
         // that heartbeats need.
         let _one = self.recounting.lock().await;
-        let counted = tokio::task::spawn_blocking(move || board.status(taken, true, events_after)).await;
+        let counted = tokio::task::spawn_blocking(move || board.status(now, taken, true, events_after)).await;
         counted.map(Response::new).map_err(|_| Status::internal("the recount was cancelled"))
     }
 
@@ -78,7 +78,7 @@ async fn watch<C: Clock>(
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     for number in 1.. {
         ticks.tick().await;
-        let status = board.status(clock.wall(), false, events_after);
+        let status = board.status(clock.now(), clock.wall(), false, events_after);
         events_after = status.events.last().map(|e| e.number).or(events_after);
         let update = v1::StatusUpdate { number, interval_ms, status: Some(status) };
         if tx.send(Ok(update)).await.is_err() {

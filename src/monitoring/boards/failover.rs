@@ -35,8 +35,8 @@ fn readiness(s: &Settings) -> Vec<Panel> {
             .ask("standfast_promotable_reason{@node} == 1", ""),
         Panel::new(Kind::Graph, "Age of the rehearsal", "How long ago was the proof made that a promotion would work?")
             .unit("s")
-            .healthy("below 5 s", "StandbyNotPromotable")
-            .below(5.0, 30.0)
+            .healthy("below 30 s: it rises until all memory is counted anew, every 8 s by default", "RehearsalStale")
+            .below(s.rehearsal.number(), s.rehearsal.number() * 2.0)
             .ask("standfast_rehearsal_age_seconds{@node}", "{{instance}}"),
         Panel::new(
             Kind::Graph,
@@ -101,7 +101,10 @@ fn last() -> Vec<Panel> {
         stat("Role changes", "How many role changes were there in the time on display, drills apart?")
             .healthy("only those that somebody ordered", "FailoverHappened")
             .ask(
-                r#"sum by (cluster, kind) (increase(standfast_failovers_total{@cluster, result="ok", drill="no"}[$__range]))"#,
+                concat!(
+                    r#"clamp_min(sum by (cluster, kind) (increase(standfast_failovers_total{@cluster, result="ok", drill="no"}[$__range]))"#,
+                    r#" - sum by (cluster, kind) (increase(standfast_failovers_total{@cluster, result="ok", drill="yes"}[$__range])), 0)"#,
+                ),
                 "{{cluster}} {{kind}}",
             ),
         Panel::new(Kind::Graph, "Phases", "Where did the time of the last role change go?")

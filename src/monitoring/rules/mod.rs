@@ -1,5 +1,6 @@
 //! Alerts and recording rules as data, and as the files that Prometheus and promtool read.
 
+mod cases;
 mod clients;
 mod coordination;
 mod process;
@@ -13,6 +14,7 @@ mod verification;
 use std::fmt::Write as _;
 
 use super::settings::{Settings, Value};
+pub use cases::{Case, all as cases};
 pub use promtool::tests as promtool_tests;
 pub use recording::{Recording, all as recordings};
 

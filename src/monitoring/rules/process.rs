@@ -4,7 +4,17 @@ use super::{Alert, Series, Severity, on};
 use crate::monitoring::settings::Settings;
 
 pub(super) fn alerts(s: &Settings) -> Vec<Alert> {
-    vec![memory(s), files(s), loop_delay(s), restarts(s), versions(s), clocks(s), notifications(s), spans(s)]
+    vec![
+        memory(s),
+        files(s),
+        loop_delay(s),
+        loop_stuck(s),
+        restarts(s),
+        versions(s),
+        clocks(s),
+        notifications(s),
+        spans(s),
+    ]
 }
 
 fn info(node: &str, version: &str) -> Series {
@@ -82,6 +92,23 @@ fn loop_delay(s: &Settings) -> Alert {
         settings: &["loop_delay", "loop_for"],
         silent: late("0+600x60"),
         firing: late("0x60"),
+    }
+}
+
+/// A loop that hangs is late once, at its end: meanwhile only the count of its turns tells.
+fn loop_stuck(s: &Settings) -> Alert {
+    let turns = |values: &str| vec![on("a", "standfast_loop_delay_seconds_count", "", values)];
+    Alert {
+        name: "LoopStuck",
+        severity: Severity::Page,
+        expr: format!("rate(standfast_loop_delay_seconds_count[{}]) == 0", s.flat),
+        hold: s.stuck_for.clone(),
+        summary: "A node's loop hangs: it answers to Prometheus and does nothing else.",
+        text: "The loop of {{ $labels.instance }} of cluster {{ $labels.cluster }} has not turned for minutes.",
+        board: "process",
+        settings: &["flat", "stuck_for"],
+        silent: turns("0+600x60"),
+        firing: turns("600x60"),
     }
 }
 

@@ -1,8 +1,8 @@
-//! Two tests of each alert for promtool: silent where it must be, and firing where it must.
+//! Tests of each alert for promtool: silent where it must be, and firing where it must.
 
 use std::fmt::Write as _;
 
-use super::{Alert, Series, alerts, quoted};
+use super::{Alert, Series, alerts, cases, quoted};
 use crate::monitoring::settings::{Settings, Value};
 
 /// Where the samples of the tests stand: changes come some minutes before.
@@ -16,6 +16,9 @@ pub fn tests(s: &Settings) -> String {
          rule_files: [recording.yaml, alerts.yaml]\nevaluation_interval: 1m\ntests:\n",
     );
     for alert in alerts(s) {
+        for also in cases(s).iter().filter(|also| also.alert == alert.name) {
+            case(&mut page, &alert, also.what, &also.series, also.fires.then(|| alert.severity.word()));
+        }
         case(&mut page, &alert, "stays silent", &alert.silent, None);
         case(&mut page, &alert, "fires", &alert.firing, Some(alert.severity.word()));
     }

@@ -37,11 +37,14 @@ pub fn all(_: &Settings) -> Vec<Recording> {
     rules
 }
 
-/// Calls with an unknown outcome, and those that the primary refused: a standby refuses clients that look for it.
+/// Calls with an unknown outcome, and those that were refused. A standby refuses clients that look for the primary;
+/// that is no error as long as there is one. Whom no node hears at all is in no count: `ClusterDown` tells of that.
 fn errors(w: &str) -> String {
     format!(
         "(\n  sum by (cluster) (rate(standfast_unknown_outcomes_total[{w}]))\n  + (\n    \
-         sum by (cluster) (rate(standfast_refused_calls_total[{w}]) and on (cluster, instance) standfast_node_role{{role=\"primary\"}} == 1)\n    \
+         sum by (cluster) (rate(standfast_refused_calls_total[{w}])\n      \
+         unless on (cluster, instance) (standfast_node_role{{role=\"primary\"}} == 0\n      \
+         and on (cluster) standfast_node_role{{role=\"primary\"}} == 1))\n    \
          or 0 * sum by (cluster) (rate(standfast_unknown_outcomes_total[{w}]))\n  )\n)\n\
          / (sum by (cluster) (rate(standfast_calls_total[{w}])) > 0)"
     )

@@ -1,28 +1,27 @@
 //! Could a standby take over, and how far behind is it.
 
-use super::{Alert, Severity, on, with};
+use super::{Alert, Series, Severity, on, with};
 use crate::monitoring::settings::Settings;
 
 pub(super) fn alerts(s: &Settings) -> Vec<Alert> {
-    let lag = |seconds: f64| {
-        vec![on("a", "standfast_replication_lag_seconds", "standby=\"b\"", format!("{seconds}x60"))]
-    };
-    let promotable = |values: &str| {
-        vec![on("a", "standfast_promotable", "", "0x60"), on("b", "standfast_promotable", "", values)]
-    };
     let paused = vec![
         on("b", "standfast_paused", "", "0x10 1x50"),
         on("b", "standfast_automatic_failover_stopped", "", "0x60"),
     ];
     let copies = |n: u32| with(vec![on("a", "standfast_in_sync_copies", "", format!("{n}x60"))]);
+    let rehearsed =
+        |seconds: f64| vec![on("b", "standfast_rehearsal_age_seconds", "", format!("{seconds}x60"))];
     let aside = |n: u32| vec![on("b", "standfast_quarantined_entries", "", format!("{n}x60"))];
     vec![
         Alert {
             name: "StandbyNotPromotable",
             severity: Severity::Page,
-            // Where nobody may take over by himself, another alert says so, and nothing is wrong with the standby.
+            // Where nobody may take over by himself, or only the coordinator's word is missing, another alert says
+            // so, and nothing is wrong with the standby.
             expr: "cluster:standfast_promotable:max == 0\n  unless on (cluster) \
-                   max by (cluster) (standfast_paused + standfast_automatic_failover_stopped) > 0"
+                   max by (cluster) (standfast_paused + standfast_automatic_failover_stopped) > 0\n  unless on (cluster) \
+                   (standfast_promotable_reason{code=\"coordinator\"} == 1\n    unless on (cluster, instance) \
+                   standfast_promotable_reason{code!=\"coordinator\"} == 1)"
                 .to_owned(),
             hold: s.not_promotable.clone(),
             summary: "No standby could take over now.",
@@ -31,6 +30,18 @@ pub(super) fn alerts(s: &Settings) -> Vec<Alert> {
             settings: &["not_promotable"],
             silent: [promotable("1x10 0x50"), paused].concat(),
             firing: promotable("1x10 0x50"),
+        },
+        Alert {
+            name: "RehearsalStale",
+            severity: Severity::Ticket,
+            expr: format!("standfast_rehearsal_age_seconds > {}", s.rehearsal.number()),
+            hold: s.rehearsal_for.clone(),
+            summary: "The proof that a promotion would work is old.",
+            text: "A promotion of {{ $labels.instance }} of cluster {{ $labels.cluster }} was last rehearsed {{ $value | humanizeDuration }} ago.",
+            board: "failover",
+            settings: &["rehearsal", "rehearsal_for"],
+            silent: rehearsed(s.rehearsal.number()),
+            firing: rehearsed(s.rehearsal.number() + 1.0),
         },
         Alert {
             name: "PromotableBudgetBurns",
@@ -76,14 +87,21 @@ pub(super) fn alerts(s: &Settings) -> Vec<Alert> {
         Alert {
             name: "ReplicationStalled",
             severity: Severity::Page,
-            expr: format!("max by (cluster, standby) (standfast_replication_lag_seconds) > {}", s.stalled.number()),
+            // A standby names itself in its own lag, so its position is found without knowing how targets are called.
+            expr: format!(
+                "max by (cluster, standby) (standfast_replication_lag_seconds) > {}\n  unless on (cluster, standby) \
+                 (standfast_replication_lag_seconds\n    and on (cluster, instance) changes(standfast_seq{{stage=\"applied\"}}[{}]) > 0\n    \
+                 and on (cluster, instance) standfast_node_role{{role=\"standby\"}} == 1)",
+                s.stalled.number(),
+                s.flat
+            ),
             hold: s.alone.clone(),
-            summary: "A standby no longer follows.",
-            text: "Standby {{ $labels.standby }} of cluster {{ $labels.cluster }} has applied nothing for {{ $value | humanizeDuration }}.",
+            summary: "A standby is behind and applies nothing.",
+            text: "Standby {{ $labels.standby }} of cluster {{ $labels.cluster }} has been behind for {{ $value | humanizeDuration }}, and its position does not move.",
             board: "replication",
-            settings: &["stalled", "alone"],
-            silent: lag(s.stalled.number()),
-            firing: lag(s.stalled.number() + 1.0),
+            settings: &["stalled", "flat", "alone"],
+            silent: [lag(s.stalled.number() + 1.0), follows(s.stalled.number() + 1.0, "0+10x60")].concat(),
+            firing: [lag(s.stalled.number() + 1.0), follows(s.stalled.number() + 1.0, "10x60")].concat(),
         },
         Alert {
             name: "QuarantinedEntries",
@@ -97,5 +115,27 @@ pub(super) fn alerts(s: &Settings) -> Vec<Alert> {
             silent: aside(0),
             firing: aside(1),
         },
+    ]
+}
+
+/// Whether the primary and the standby say that a promotion would be accepted.
+pub(super) fn promotable(values: &str) -> Vec<Series> {
+    vec![on("a", "standfast_promotable", "", "0x60"), on("b", "standfast_promotable", "", values)]
+}
+
+/// The lag as the primary sees it.
+pub(super) fn lag(seconds: f64) -> Vec<Series> {
+    vec![on("a", "standfast_replication_lag_seconds", "standby=\"b\"", format!("{seconds}x60"))]
+}
+
+/// What the standby says of itself.
+fn follows(seconds: f64, applied: &str) -> Vec<Series> {
+    vec![
+        on("b", "standfast_replication_lag_seconds", "standby=\"b\"", format!("{seconds}x60")),
+        on("b", "standfast_node_role", "role=\"standby\"", "1x60"),
+        on("b", "standfast_seq", "stage=\"applied\"", applied),
+        // The primary's own position moves on.
+        on("a", "standfast_node_role", "role=\"standby\"", "0x60"),
+        on("a", "standfast_seq", "stage=\"applied\"", "0+10x60"),
     ]
 }

@@ -6,6 +6,7 @@ use crate::monitoring::settings::Settings;
 pub(super) fn alerts(s: &Settings) -> Vec<Alert> {
     vec![
         no_primary(s),
+        cluster_down(s),
         two_primaries(s),
         may_not_answer(s),
         errors_fast(s),
@@ -31,6 +32,28 @@ fn no_primary(s: &Settings) -> Alert {
         settings: &["no_primary"],
         silent: pair(),
         firing: vec![on("b", "standfast_node_role", "role=\"primary\"", "0x60")],
+    }
+}
+
+/// Whether Prometheus reaches this node of this cluster.
+fn up(s: &Settings, cluster: &str, node: &str, values: &str) -> Series {
+    Series(format!("up{{cluster=\"{cluster}\",job=\"{}\",instance=\"{node}\"}}", s.job), values.to_owned())
+}
+
+/// A cluster that is gone as a whole has no series left but this one, and other clusters have theirs.
+fn cluster_down(s: &Settings) -> Alert {
+    let other = |node| up(s, "other", node, "1x60");
+    Alert {
+        name: "ClusterDown",
+        severity: Severity::Page,
+        expr: format!("sum by (cluster) (up{{job=\"{}\"}}) == 0", s.job),
+        hold: s.target_down.clone(),
+        summary: "No node of a cluster can be scraped: most likely nothing is served.",
+        text: "Prometheus reaches no node of cluster {{ $labels.cluster }}.",
+        board: "overview",
+        settings: &["target_down", "job"],
+        silent: vec![up(s, "kv", "a", "1x10 0x50"), up(s, "kv", "b", "1x60"), other("c"), other("d")],
+        firing: vec![up(s, "kv", "a", "1x10 0x50"), up(s, "kv", "b", "1x12 0x48"), other("c"), other("d")],
     }
 }
 
@@ -143,15 +166,19 @@ fn latency(s: &Settings) -> Alert {
     }
 }
 
-fn changes(drill: &str, values: &str) -> Vec<Series> {
-    let labels = format!("kind=\"failover\",result=\"ok\",drill=\"{drill}\"");
-    vec![on("b", "standfast_failovers_total", &labels, values)]
+/// Role changes of one node, as it counts them: all of them, and of these the drills, which it learns of later.
+pub(super) fn changes(kind: &str, all: &str, drills: &str) -> Vec<Series> {
+    let count = |drill, values| {
+        let labels = format!("kind=\"{kind}\",result=\"ok\",drill=\"{drill}\"");
+        on("b", "standfast_failovers_total", &labels, values)
+    };
+    vec![count("no", all), count("yes", drills)]
 }
 
 fn happened(s: &Settings, drill: &str) -> String {
     let window = &s.failover_window;
     format!(
-        "sum by (cluster, kind) (increase(standfast_failovers_total{{kind!=\"bootstrap\", result=\"ok\", drill=\"{drill}\"}}[{window}])) > 0"
+        "sum by (cluster, kind) (increase(standfast_failovers_total{{kind!=\"bootstrap\", result=\"ok\", drill=\"{drill}\"}}[{window}]))"
     )
 }
 
@@ -159,14 +186,15 @@ fn failover(s: &Settings) -> Alert {
     Alert {
         name: "FailoverHappened",
         severity: Severity::Info,
-        expr: happened(s, "no"),
+        // A drill counts twice, so it is taken away; half, because an increase is extrapolated.
+        expr: format!("{}\n  - {} > 0.5", happened(s, "no"), happened(s, "yes")),
         hold: super::Value::Seconds(0),
         summary: "Another node has become primary.",
         text: "Cluster {{ $labels.cluster }} had a {{ $labels.kind }}.",
         board: "failover",
         settings: &["failover_window"],
-        silent: [changes("no", "0x60"), changes("yes", "0x28 1x32")].concat(),
-        firing: changes("no", "0x28 1x32"),
+        silent: changes("failover", "0x27 1x33", "0x28 1x32"),
+        firing: changes("failover", "0x28 1x32", "0x60"),
     }
 }
 
@@ -174,43 +202,53 @@ fn drill(s: &Settings) -> Alert {
     Alert {
         name: "DrillRan",
         severity: Severity::Info,
-        expr: happened(s, "yes"),
+        expr: format!("{} > 0", happened(s, "yes")),
         hold: super::Value::Seconds(0),
         summary: "A drill has moved the primary: what follows from it does not page.",
         text: "Cluster {{ $labels.cluster }} had a drill ({{ $labels.kind }}).",
         board: "failover",
         settings: &["failover_window"],
-        silent: changes("no", "0x28 1x32"),
-        firing: changes("yes", "0x28 1x32"),
+        silent: changes("failover", "0x28 1x32", "0x60"),
+        firing: changes("failover", "0x27 1x33", "0x28 1x32"),
     }
 }
 
+/// So many entries lost ten minutes before the test looks.
+pub(super) fn lost(entries: u32) -> Vec<Series> {
+    vec![
+        on("b", "standfast_failover_rpo_entries", "", format!("{entries}x60")),
+        on("b", "standfast_failover_last_timestamp_seconds", "", "1200x60"),
+    ]
+}
+
+/// A start that gives all copies up loses everything, whoever ordered it; a node may do that before it is first
+/// scraped, so its counter never rises. A broken promise is counted in entries.
 fn loss(s: &Settings) -> Alert {
-    let lost = |entries: u32| {
-        vec![
-            on("b", "standfast_failover_rpo_entries", "", format!("{entries}x60")),
-            on("b", "standfast_failover_last_timestamp_seconds", "", "1200x60"),
-        ]
-    };
+    let window = &s.loss_window;
+    let recent = |since: &str| format!("and on (cluster, instance) time() - {since} < {}", window.number());
+    let forced = "standfast_failovers_total{kind=\"forced\", result=\"ok\", drill=\"no\"}";
     Alert {
         name: "AcknowledgedWritesLost",
         severity: Severity::Page,
         expr: format!(
-            "standfast_failover_rpo_entries > 0\n  and on (cluster, instance) time() - standfast_failover_last_timestamp_seconds < {}",
-            s.loss_window.number()
+            "max by (cluster, instance) (\n  (standfast_failover_rpo_entries > 0 {})\n  \
+             or on (cluster, instance) (increase({forced}[{window}]) > 0)\n  \
+             or on (cluster, instance) ({forced} > 0 {})\n)",
+            recent("standfast_failover_last_timestamp_seconds"),
+            recent("process_start_time_seconds"),
         ),
         hold: super::Value::Seconds(0),
-        summary: "A role change has lost writes that were acknowledged.",
-        text: "The role change to {{ $labels.instance }} of cluster {{ $labels.cluster }} lost {{ $value }} entries.",
+        summary: "A role change has lost writes that were acknowledged, or all that was stored.",
+        text: "Node {{ $labels.instance }} leads cluster {{ $labels.cluster }} without what an earlier primary acknowledged.",
         board: "failover",
         settings: &["loss_window"],
-        silent: lost(0),
-        firing: lost(7),
+        silent: [lost(0), changes("failover", "0x28 1x32", "0x60"), changes("forced", "0x60", "0x60")]
+            .concat(),
+        firing: changes("forced", "0x28 1x32", "0x60"),
     }
 }
 
 fn target_down(s: &Settings) -> Alert {
-    let up = |values: &str| vec![on("b", "up", "", values)];
     Alert {
         name: "TargetDown",
         severity: Severity::Ticket,
@@ -220,11 +258,8 @@ fn target_down(s: &Settings) -> Alert {
         text: "Prometheus does not reach {{ $labels.instance }} of cluster {{ $labels.cluster }}.",
         board: "overview",
         settings: &["target_down", "job"],
-        silent: up("1x60"),
-        firing: up("1x10 0x50")
-            .into_iter()
-            .map(|Series(n, v)| Series(n.replace("\"standfast\"", &format!("\"{}\"", s.job)), v))
-            .collect(),
+        silent: vec![up(s, "kv", "b", "1x60")],
+        firing: vec![up(s, "kv", "b", "1x10 0x50")],
     }
 }
 

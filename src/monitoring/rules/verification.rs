@@ -38,13 +38,19 @@ pub(super) fn alerts(s: &Settings) -> Vec<Alert> {
         Alert {
             name: "VerifyStale",
             severity: Severity::Ticket,
-            expr: format!("standfast_verify_age_seconds > {}", s.verify_age.number()),
+            // Without an age nothing was ever proved: it is told by what else a standby exports.
+            expr: format!(
+                "standfast_verify_age_seconds > {}\n  or on (cluster, instance) standfast_verify_paused == 1\n  or on (cluster, \
+                 instance) (standfast_verify_paused unless on (cluster, instance) standfast_verify_age_seconds)",
+                s.verify_age.number()
+            ),
             hold: s.verify_for.clone(),
             summary: "A standby is not being compared with its primary.",
-            text: "Some home on {{ $labels.instance }} of cluster {{ $labels.cluster }} was last proved equal {{ $value | humanizeDuration }} ago.",
+            text: "Standby {{ $labels.instance }} of cluster {{ $labels.cluster }} is not compared, or some home of it has not been found equal for too long.",
             board: "verification",
             settings: &["verify_age", "verify_for"],
-            silent: age(s.verify_age.number()),
+            silent: [age(s.verify_age.number()), vec![on("b", "standfast_verify_paused", "", "0x60")]]
+                .concat(),
             firing: age(s.verify_age.number() + 1.0),
         },
     ]

@@ -61,6 +61,7 @@ pub const REASONS: &[&str] = &[
     "gap",
     "coordinator",
     "not_elected",
+    "stuck",
     "other",
 ];
 /// Kinds of role changes.
@@ -128,11 +129,16 @@ catalog! {
         .absent("on a standby, and while the two are not in contact");
     LAG_SECONDS = gauge(
         "standfast_replication_lag_seconds",
-        "For how long the standby has been behind; rises while the two are not in contact.",
+        "Age of the oldest entry that the standby has not applied: on the primary since it was appended and not \
+         acknowledged, on the standby since it was heard of. During a full sync since that began; without contact it \
+         rises, from the last contact (primary) or from when the copies were last equal (standby).",
     )
         .by(STANDBY)
         .healthy("below 1")
-        .absent("the two were never in contact");
+        .absent(
+            "the two were never in contact, and while what it lacks is from before they were, or from before this \
+             node was primary",
+        );
     LINK_UP = gauge("standfast_replication_link_up", "1 while frames flow between primary and standby.")
         .by(STANDBY)
         .healthy("1")
@@ -205,10 +211,10 @@ catalog! {
     // Verification.
     VERIFY_LAG = gauge("standfast_verify_lag_entries", "Entries applied after the last position through which all homes are proved equal.")
         .healthy("below the entries of a few seconds")
-        .absent("on a primary");
+        .absent("on a primary, and until every home was found equal once");
     VERIFY_AGE = gauge("standfast_verify_age_seconds", "Since the home that was found equal longest ago.")
         .healthy("below 10")
-        .absent("on a primary");
+        .absent("on a primary, and until every home was found equal once");
     VERIFY_PAUSED = gauge("standfast_verify_paused", "1 while nothing is compared.").healthy("0").absent("on a primary");
     VERIFY_RANGES = counter("standfast_verify_ranges_total", "Homes compared by digest at one position, by result.")
         .by(&[closed("result", &["equal", "unequal", "inconclusive"])])
@@ -259,10 +265,15 @@ catalog! {
     // Readiness.
     PROMOTABLE = gauge("standfast_promotable", "1 when a promotion of this node would be accepted now.")
         .healthy("1 on at least one standby")
-        .absent("before the first reading");
+        .absent("before the first reading, and while nobody knows: the coordinator does not answer");
     REHEARSAL_AGE = gauge("standfast_rehearsal_age_seconds", "Since the proof behind `standfast_promotable` was made.")
-        .healthy("below 5")
+        .healthy("below 30")
         .absent("on a node that has not rehearsed a promotion");
+    REHEARSAL_KEYS = gauge("standfast_rehearsal_keys", "Objects that this node would serve after a promotion.")
+        .healthy("equal on all nodes at rest")
+        .absent("before the first reading");
+    REHEARSAL_BYTES = gauge("standfast_rehearsal_bytes", "Bytes of lent memory that those objects occupy.")
+        .absent("before the first reading");
     PROMOTABLE_REASON = gauge("standfast_promotable_reason", "1 for each reason that speaks against a promotion, 0 for the others.")
         .by(&[closed("code", REASONS)])
         .healthy("0 on at least one standby")
@@ -283,6 +294,18 @@ catalog! {
     FAILOVER_RPO = gauge("standfast_failover_rpo_entries", "Acknowledged entries that the last role change lost.")
         .healthy("0")
         .absent("there was none, or nobody knows (async)");
+    FAILOVER_RPO_BYTES = gauge("standfast_failover_rpo_bytes", "Bytes of log of the acknowledged entries that the last role change lost.")
+        .healthy("0")
+        .absent("there was none, or nobody knows: only of nothing lost the bytes are known");
+    FAILOVER_RPO_SECONDS = gauge(
+        "standfast_failover_rpo_seconds",
+        "Of how long a time the last role change lost acknowledged writes, at most.",
+    )
+        .healthy("0")
+        .absent("there was none, or nobody knows");
+    FAILOVER_RPO_KEYS = gauge("standfast_failover_rpo_keys", "Keys of which the last role change lost an acknowledged write.")
+        .healthy("0")
+        .absent("there was none, or nobody knows: only of nothing lost the keys are known");
     FAILOVER_AT = gauge("standfast_failover_last_timestamp_seconds", "When the last role change began, in seconds since 1970.")
         .absent("this node has never become primary, as far as its history goes");
 
@@ -304,12 +327,16 @@ catalog! {
         "standfast_log_oldest_seq",
         "First seq that the log still holds: a standby that lacks an earlier one cannot be streamed to.",
     );
-    LOG_APPENDED_TOTAL = counter("standfast_log_appended_entries_total", "Entries appended to this copy's log.");
+    LOG_APPENDED_TOTAL = counter("standfast_log_appended_entries_total", "Entries appended to this node's log one by one; what a full sync brings as state is not counted.");
 
     // Telemetry itself.
     SPANS_EXPORTED = counter("standfast_spans_exported_total", "Spans that the collector took.")
         .absent("no collector is configured");
-    SPANS_DROPPED = counter("standfast_spans_dropped_total", "Lost because the queue was full (requests), or not taken (spans).")
+    SPANS_DROPPED = counter(
+        "standfast_spans_dropped_total",
+        "Lost because a queue was full, be it the exporter's, that of what standbys are told, or the recorder's \
+         (requests), or not taken (spans).",
+    )
         .by(&[closed("why", &["queue_full", "refused"])])
         .healthy("no increase")
         .absent("no collector is configured");
@@ -328,7 +355,7 @@ catalog! {
         .absent("without a coordinator");
 
     // Own health.
-    LOCK_HOLD = histogram("standfast_lock_hold_seconds", "For how long a part of the state was locked to encode it for a full sync: the longest lock that there is.")
+    LOCK_HOLD = histogram("standfast_lock_hold_seconds", "For how long a part of the state was locked to encode it for a full sync; other locks are not timed.")
         .healthy("99 % below 0.005");
     LOOP_DELAY = histogram("standfast_loop_delay_seconds", "How late the timer of the node's loop fired.")
         .healthy("99 % below 0.1");

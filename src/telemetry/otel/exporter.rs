@@ -202,6 +202,9 @@ impl Exporter {
                 if applied < f.end.since(f.first) && !late {
                     return false;
                 }
+                if batches.is_empty() {
+                    self.counts.queue_full.fetch_add(1, Ordering::Relaxed);
+                }
                 self.ready.extend(batches.iter().filter_map(|b| spans::followed(f, b, now)).flatten());
                 true
             }

@@ -95,7 +95,8 @@ struct Followed {
 #[derive(Debug, Default)]
 pub struct SpanCounts {
     exported: AtomicU64,
-    /// Records for which the queue had no room.
+    /// Records for which a queue had no room: the exporter's, the one of what standbys are told, or the
+    /// recorder's, which had forgotten the batch.
     queue_full: AtomicU64,
     /// Spans that the collector did not take.
     refused: AtomicU64,
@@ -189,6 +190,9 @@ impl Tracer {
     pub fn untold(&self, cursor: &mut u64) -> Vec<v1::WriteTraceContext> {
         let told = self.told.lock();
         let oldest = told.next - told.contexts.len() as u64;
+        // One that was told nothing yet has missed nothing.
+        let missed = if *cursor == 0 { 0 } else { oldest.saturating_sub(*cursor) };
+        self.counts.queue_full.fetch_add(missed, Ordering::Relaxed);
         let from = (*cursor).clamp(oldest, told.next);
         let contexts = told.contexts.iter().skip((from - oldest) as usize).take(TOLD_PER_FRAME);
         let frame: Vec<v1::WriteTraceContext> = contexts
@@ -270,7 +274,18 @@ mod tests {
             Some(100),
             "the oldest are given up"
         );
+        assert_eq!(
+            tracer.counts().reading().dropped_queue_full,
+            0,
+            "neither has missed anything that it was to hear"
+        );
+        tracer.appended(&begun, &runs(&[900_000, 900_002, 900_004]));
         assert_eq!(tracer.untold(&mut one).len(), TOLD_PER_FRAME);
+        assert_eq!(
+            tracer.counts().reading().dropped_queue_full,
+            3,
+            "the oldest three of those behind its cursor"
+        );
     }
 
     #[test]

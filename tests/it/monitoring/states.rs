@@ -16,14 +16,21 @@ use crate::coordinator::{Server, Witness};
 use crate::node::{CLIENT, Node, PATIENCE, end, segment, start};
 use crate::scrape;
 
-/// A state, and the alerts that fire in it.
+/// A state, the alerts that fire in it, and those that look as if they did and must not.
 pub(crate) struct State {
     pub(crate) name: &'static str,
     pub(crate) fires: &'static [&'static str],
+    pub(crate) silent: &'static [&'static str],
 }
 
 const fn state(name: &'static str, fires: &'static [&'static str]) -> State {
-    State { name, fires }
+    State { name, fires, silent: &[] }
+}
+
+impl State {
+    const fn but_not(self, silent: &'static [&'static str]) -> Self {
+        Self { silent, ..self }
+    }
 }
 
 /// All of them; the first is healthy.
@@ -59,17 +66,26 @@ pub(crate) const STATES: &[State] = &[
     state("memory", &["MemoryHigh"]),
     state("versions", &["VersionSkew"]),
     state("clocks", &["ClockSkew"]),
-    state("coordinator-away", &["ArbiterDown"]),
-    state("paused", &["PausedTooLong"]),
+    state("coordinator-away", &["ArbiterDown"]).but_not(&[
+        "StandbyNotPromotable",
+        "NoPrimary",
+        "InSyncSetSmall",
+    ]),
+    // A planned pause does not page.
+    state("paused", &["PausedTooLong"]).but_not(&["StandbyNotPromotable"]),
     state("stopped", &["FailoverStopped"]),
     state("insecure", &["CertificateExpires", "PortOpen"]),
+    state("dead", &["ClusterDown"]),
+    state("unverified", &["VerifyStale"]),
+    state("stale-rehearsal", &["RehearsalStale"]),
 ];
 
 /// Long enough that no client expires by itself, and no promise on a machine that runs so many nodes.
 const FLAGS: &str =
     "--enable-lab --verify-cycle-ms 500 --verify-recount-ms 1000 --grant-ms 2500 --client-ttl-ms 600000";
 /// States of clusters that a coordinator leads.
-const LED: &[&str] = &["led", "drill", "coordinator-away", "gone", "paused", "stopped"];
+const LED: &[&str] =
+    &["led", "drill", "coordinator-away", "gone", "lost", "paused", "stopped", "upgrade", "damaged-led"];
 /// With one, beside many other nodes: nothing short.
 const PATIENT_FLAGS: &str = "--enable-lab --verify-cycle-ms 500 --verify-recount-ms 1000 --client-ttl-ms 600000 \
      --shrink-ms 1500 --grant-ms 2500 --takeover-ms 2500 --coordinator-timeout-ms 2000 --lease-ms 15000";
@@ -98,7 +114,6 @@ impl Cluster {
     pub(crate) async fn start(name: &'static str) -> Self {
         let (nodes, addresses) = (BTreeMap::new(), BTreeMap::new());
         let folder = tempfile::tempdir().expect("a folder");
-        let history = folder.path().join("history");
         let witness = LED.contains(&name).then(Witness::start);
         let mut cluster = Self { name, nodes, addresses, load: None, held: Vec::new(), witness, folder };
         if cluster.witness.is_some() {
@@ -115,21 +130,18 @@ impl Cluster {
         let (of_a, of_b) = match name {
             "failover" => (otlp.clone(), format!("{otlp} --webhook {NOBODY}/")),
             "expired" => ("--client-ttl-ms 4000".into(), "--client-ttl-ms 4000".into()),
-            "lost" => {
-                planted::loss(&history);
-                (String::new(), format!("--history {}", history.display()))
-            }
+            "unverified" => (String::new(), "--verify=false".into()),
+            "stale-rehearsal" => (String::new(), "--verify-recount-ms 15000".into()),
             "memory" => (String::new(), "--lab-report memory-limit-mib=8".into()),
             "versions" => (String::new(), "--lab-report version=0.0.9".into()),
             "clocks" => (String::new(), "--lab-report clock-ahead-ms=3000".into()),
             _ => (String::new(), String::new()),
         };
         let flags = |more: &str| {
-            let base = if more.contains("--client-ttl-ms") {
-                FLAGS.replace("--client-ttl-ms 600000", "")
-            } else {
-                FLAGS.into()
-            };
+            let replaced = ["--client-ttl-ms 600000", "--verify-recount-ms 1000"]
+                .into_iter()
+                .filter(|flag| flag.split(' ').next().is_some_and(|name| more.contains(name)));
+            let base = replaced.fold(FLAGS.to_owned(), |base, flag| base.replace(flag, ""));
             format!("{base} {more}")
         };
         let first = format!("--node a --role primary {}", flags(&of_a));
@@ -141,7 +153,9 @@ impl Cluster {
         }
         cluster.put("b", Node::start(&format!("--node b --role standby --peer {peer} {}", flags(&of_b))));
         cluster.in_sync("b").await;
-        cluster.counted().await;
+        if name != "unverified" {
+            cluster.counted().await;
+        }
         let segment_bytes = if name == "full" { 1 << 20 } else { 1 << 26 };
         cluster.lend(segment_bytes).await;
         if !["standby-gone", "full"].contains(&name) {
@@ -152,14 +166,20 @@ impl Cluster {
 
     /// Two nodes that a coordinator leads.
     async fn start_led(&mut self) {
-        let flags = self.led_flags();
-        let a = Node::start(&format!("--node a {flags}"));
-        a.until("it leads", |s| s.leadership.as_ref().is_some_and(|l| l.role() == v1::Role::Primary)).await;
-        self.put("a", a);
+        let old = if self.name == "upgrade" { "--lab-report version=0.0.9" } else { "" };
+        let flags = format!("{} {old}", self.led_flags());
+        self.put("a", Node::start(&format!("--node a {flags}")));
+        self.leads("a").await;
         self.put("b", Node::start(&format!("--node b {flags}")));
         self.in_sync("b").await;
         self.counted().await;
         self.lend(1 << 26).await;
+    }
+
+    async fn leads(&self, name: &str) {
+        let is_primary =
+            |s: &v1::NodeStatus| s.leadership.as_ref().is_some_and(|l| l.role() == v1::Role::Primary);
+        self.node(name).until("it leads", is_primary).await;
     }
 
     /// Both have counted their memory once.
@@ -236,7 +256,7 @@ impl Cluster {
                 self.kill("b");
                 self.cli("detach b --yes");
             }
-            "nothing" => self.nodes.clear(),
+            "nothing" | "dead" => self.nodes.clear(),
             "detached" => {
                 self.cli("detach b --yes");
                 self.kill("a");
@@ -252,11 +272,64 @@ impl Cluster {
             "drill" => self.drill().await,
             "paused" => self.cli("pause --for 2h --reason test"),
             "stopped" => self.lose_the_primary().await,
-            "coordinator-away" => self.witness.as_mut().expect("there is one").kill(),
+            "coordinator-away" => {
+                self.witness.as_mut().expect("there is one").kill();
+                let unknown = |s: &v1::NodeStatus| {
+                    s.rehearsal.as_ref().is_some_and(|r| r.verdict() == v1::Verdict::Unknown)
+                };
+                self.node("b").until("nobody knows", unknown).await;
+            }
+            "damaged-led" => self.damage_the_leader().await,
             "aside" => self.set_aside().await,
             "gone" => self.begin_anew().await,
+            "lost" => {
+                self.begin_anew().await;
+                self.cli("failover --to c --force --accept-loss all --yes --reason test");
+            }
             _ => {}
         }
+    }
+
+    /// What an operator does, or waits for, before this block of a procedure.
+    pub(crate) async fn enter(&mut self, block: &str) {
+        match block {
+            "procedure-etcd-dead" => self.kill("a"),
+            "procedure-etcd-back" => {
+                self.witness.as_mut().expect("there is one").restart().await;
+                // It leads before its own last promise is over; it answers then.
+                let answers = |s: &v1::NodeStatus| s.rights.as_ref().is_some_and(|r| r.may_answer);
+                self.node("b").until("it answers", answers).await;
+            }
+            "procedure-upgrade-standby" => self.replace("b").await,
+            "procedure-upgrade-old" => self.replace("a").await,
+            "procedure-damaged-after" => {
+                self.in_sync("a").await;
+                self.counted().await;
+            }
+            _ => {}
+        }
+    }
+
+    /// Another process in place of that standby, with what all are given today.
+    async fn replace(&mut self, name: &'static str) {
+        self.kill(name);
+        self.put(name, Node::start(&format!("--node {name} {}", self.led_flags())));
+        self.in_sync(name).await;
+        self.counted().await;
+    }
+
+    /// Something of the leader's memory changes, and both nodes have noticed.
+    async fn damage_the_leader(&mut self) {
+        self.load = Some(load(self.node("a")).await);
+        self.corrupt("a").await;
+        self.stop_load();
+        let noticed =
+            |s: &v1::NodeStatus| s.verification.as_ref().is_some_and(|v| v.recount_equal == Some(false));
+        self.node("a").until("it finds the damage", noticed).await;
+        let differs = |s: &v1::NodeStatus| {
+            s.verification.as_ref().is_some_and(|v| v.mismatched_keys.is_some_and(|n| n > 0))
+        };
+        self.node("b").until("it finds the difference", differs).await;
     }
 
     async fn fail_over(&mut self) {
@@ -272,9 +345,7 @@ impl Cluster {
     /// The other one takes over by itself, and the lost one comes back.
     async fn lose_the_primary(&mut self) {
         self.kill("a");
-        self.node("b")
-            .until("it leads", |s| s.leadership.as_ref().is_some_and(|l| l.role() == v1::Role::Primary))
-            .await;
+        self.leads("b").await;
         let flags = self.led_flags();
         self.put("a", Node::start(&format!("--node a {flags}")));
         let connected =

@@ -3,12 +3,13 @@
 use ratatui::text::Line;
 use standfast_proto::v1::{Histogram, SegmentStatus};
 
-use super::parts::{flow, heading, pair};
-use super::{Page, Scene};
+use super::parts::{flow, heading, pair, table};
+use super::{Drawn, Page, Scene};
 use crate::format::{bytes, micros, millis, number};
 use crate::frame::Node;
 use crate::look::Tone;
-use crate::table::{Column, Row, lay, left, right};
+use crate::page::{About, plain};
+use crate::table::{Column, Row, left, right};
 
 const COLUMNS: &[Column] = &[
     left("SEGMENT", 0, 12),
@@ -27,7 +28,7 @@ pub(super) fn page(scene: &Scene<'_>) -> Page {
     let source = scene.frame.primary().or_else(|| scene.frame.nodes.iter().find(has_store));
     let Some((node, store)) = source.and_then(|node| Some((node, node.status()?.store.as_ref()?))) else {
         let text = scene.look.paint(Tone::Unknown, "no node has said what it stores");
-        return Page { head: vec![Line::from(text)], rows: Vec::new() };
+        return Page::saying(Line::from(text));
     };
     let mut head = Vec::new();
     if !node.is_fresh(scene.frame.at) {
@@ -75,7 +76,8 @@ pub(super) fn page(scene: &Scene<'_>) -> Page {
     head.push(heading(scene, &format!("SEGMENTS {} of {}", store.segment_list.len(), store.segments)));
     let rows: Vec<Row> = store.segment_list.iter().map(segment).collect();
     let rows: Vec<Row> = rows.into_iter().filter(|row| scene.filter.shows(&row.text())).collect();
-    let (header, rows) = lay(scene.look, COLUMNS, &rows, scene.columns);
+    let (header, rows) = table(scene, COLUMNS, rows);
+    let mut head: Vec<Drawn> = plain(head).collect();
     head.push(header);
     Page { head, rows }
 }
@@ -101,6 +103,7 @@ fn segment(segment: &SegmentStatus) -> Row {
         plain(segment.protocol.clone()),
         plain(segment.client.clone()),
     ])
+    .about(About::Segment(segment.name.clone()))
 }
 
 /// The bound below which `share` per cent of the counts lie. `None` = there are none, or it is above all bounds.

@@ -6,6 +6,7 @@ use standfast_proto::v1::{Reason, Role};
 use super::Scene;
 use super::parts::heading;
 use crate::act::{Act, Forecast, Stage};
+use crate::bindings::Action;
 use crate::deed::{Deed, Fault};
 use crate::format::{bytes, millis, number, seconds, wrap};
 use crate::frame::Node;
@@ -100,7 +101,11 @@ fn plan_lines(scene: &Scene<'_>, act: &Act, forecast: Option<&Forecast>) -> Vec<
     let mut lines = promotion(scene, &act.target, forecast);
     let caveat = match scene.frame.primary() {
         Some(primary) if primary.is_fresh(scene.frame.at) => {
-            format!("{} still answers: W makes it hand over, with a shorter outage.", primary.name())
+            format!(
+                "{} still answers: {} makes it hand over, with a shorter outage.",
+                primary.name(),
+                scene.keys.of(Action::Deed(Deed::Switchover)),
+            )
         }
         Some(_) => format!(
             "The primary does not answer. If {0} was detached, or another node promoted, while {0} could not be reached, \
@@ -216,8 +221,9 @@ fn automation_lines(scene: &Scene<'_>, act: &Act) -> Vec<Line<'static>> {
 fn corrupt_lines(scene: &Scene<'_>, act: &Act) -> Vec<Line<'static>> {
     let text = format!(
         "A bit of one object flips in {}'s memory, behind the back of its digest. Verification finds it when it counts \
-         anew: the standby is then not promotable until R repairs it.",
-        act.target
+         anew: the standby is then not promotable until {} repairs it.",
+        act.target,
+        scene.keys.of(Action::Deed(Deed::Repair)),
     );
     paragraph(scene, Tone::Warn, &text)
 }

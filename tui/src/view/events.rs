@@ -7,6 +7,7 @@ use crate::findings::tone;
 use crate::format::{cut, width};
 use crate::journal::Entry;
 use crate::look::Tone;
+use crate::page::plain;
 use crate::time::clock_us;
 
 /// `12:00:01  `.
@@ -24,7 +25,7 @@ pub(super) fn page(scene: &Scene<'_>) -> Page {
     nodes.dedup();
     if nodes.is_empty() {
         let text = scene.look.paint(Tone::Unknown, "no node has reported an event");
-        return Page { head: vec![Line::from(text)], rows: Vec::new() };
+        return Page::saying(Line::from(text));
     }
     let fit = ((scene.columns - CLOCK) / (COLUMN_MIN + GAP)).max(1);
     let column = (scene.columns - CLOCK) / nodes.len().min(fit) - GAP;
@@ -40,8 +41,8 @@ pub(super) fn page(scene: &Scene<'_>) -> Page {
     let shown = entries.filter(|entry| {
         scene.filter.shows(&format!("{} {} {}", entry.node, entry.event.code, entry.event.text))
     });
-    let rows = shown.flat_map(|entry| event(scene, &nodes, entry, fit, column)).collect();
-    Page { head: vec![Line::from(header)], rows }
+    let rows = plain(shown.flat_map(|entry| event(scene, &nodes, entry, fit, column))).collect();
+    Page { head: vec![Line::from(header).into()], rows }
 }
 
 /// An event takes as many rows as its text needs, but not more than three.

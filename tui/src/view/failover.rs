@@ -5,18 +5,19 @@ use std::collections::BTreeMap;
 use ratatui::text::{Line, Span};
 use standfast_proto::v1::{Role, RoleChange, RoleChangeKind};
 
-use super::parts::{heading, heard, promotable, role, row_tone};
-use super::{Page, Scene};
+use super::parts::{heading, heard, promotable, role, row_tone, table};
+use super::{Drawn, Page, Scene};
 use crate::format::{cut, micros, millis, number, width, wrap};
 use crate::frame::Node;
 use crate::look::Tone;
+use crate::page::{About, plain};
 use crate::table::{Column, Row, lay, left, right};
 use crate::time::clock_us;
 
 pub(super) fn page(scene: &Scene<'_>) -> Page {
-    let mut rows = vec![heading(scene, "MAY BE PROMOTED")];
-    rows.extend(candidates(scene));
-    rows.push(Line::default());
+    let mut drawn = vec![heading(scene, "MAY BE PROMOTED").into()];
+    drawn.extend(candidates(scene));
+    let mut rows = vec![Line::default()];
     let history = history(scene);
     rows.push(heading(scene, "ROLE CHANGES, NEWEST FIRST"));
     if history.is_empty() {
@@ -28,7 +29,8 @@ pub(super) fn page(scene: &Scene<'_>) -> Page {
     rows.push(Line::default());
     rows.push(heading(scene, "RTO AND RPO"));
     rows.extend(objectives(scene, &history));
-    Page { head: Vec::new(), rows }
+    drawn.extend(plain(rows));
+    Page { head: Vec::new(), rows: drawn }
 }
 
 const COLUMNS: &[Column] = &[
@@ -44,7 +46,7 @@ const COLUMNS: &[Column] = &[
     right("HEARD", 0, 5),
 ];
 
-fn candidates(scene: &Scene<'_>) -> Vec<Line<'static>> {
+fn candidates(scene: &Scene<'_>) -> Vec<Drawn> {
     let mut rows = Vec::new();
     let mut reasons = Vec::new();
     for node in scene.frame.nodes.iter().filter(|node| node.role() != Role::Primary) {
@@ -66,6 +68,7 @@ fn candidates(scene: &Scene<'_>) -> Vec<Line<'static>> {
                 heard(scene.frame, node),
             ],
             whole: row_tone(scene, node),
+            about: Some(About::Node(node.name().to_owned())),
         });
         for reason in rehearsal.map(|r| &r.reasons[..]).unwrap_or_default() {
             let cure = if reason.cure.is_empty() { String::new() } else { format!(" Next: {}", reason.cure) };
@@ -74,14 +77,13 @@ fn candidates(scene: &Scene<'_>) -> Vec<Line<'static>> {
         }
     }
     if rows.is_empty() {
-        return vec![Line::from(
-            scene.look.paint(Tone::Unknown, "no standby is known to the nodes that answer"),
-        )];
+        let text = "no standby is known to the nodes that answer";
+        return vec![Line::from(scene.look.paint(Tone::Unknown, text)).into()];
     }
-    let (header, rows) = lay(scene.look, COLUMNS, &rows, scene.columns);
+    let (header, rows) = table(scene, COLUMNS, rows);
     let reasons =
         reasons.into_iter().map(|text| Line::from(scene.look.paint(Tone::Warn, format!("  {text}"))));
-    std::iter::once(header).chain(rows).chain(reasons).collect()
+    std::iter::once(header).chain(rows).chain(plain(reasons)).collect()
 }
 
 /// The role changes and drills that any node has on record, oldest first. Of a row that several nodes tell, the one

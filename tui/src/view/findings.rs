@@ -2,10 +2,12 @@
 
 use ratatui::text::Line;
 
-use super::{Page, Scene};
+use super::{Drawn, Page, Scene};
+use crate::bindings::Action;
 use crate::findings::{Found, findings};
-use crate::format::wrap;
+use crate::format::{cut, width, wrap};
 use crate::look::Tone;
+use crate::page::{Link, plain};
 use crate::time::clock_us;
 
 pub(super) fn page(scene: &Scene<'_>) -> Page {
@@ -21,14 +23,14 @@ pub(super) fn page(scene: &Scene<'_>) -> Page {
             0 => (Tone::Unknown, "no node answers: nothing is known"),
             _ => (Tone::Ok, "nothing is known to be wrong"),
         };
-        rows.push(Line::from(scene.look.paint(tone, format!("{} {text}", scene.look.mark(tone)))));
+        rows.push(Line::from(scene.look.paint(tone, format!("{} {text}", scene.look.mark(tone)))).into());
     } else if shown.is_empty() {
-        rows.push(Line::from(scene.look.paint(Tone::Label, "the filter hides all of them")));
+        rows.push(Line::from(scene.look.paint(Tone::Label, "the filter hides all of them")).into());
     }
     Page { head: Vec::new(), rows }
 }
 
-fn lines(scene: &Scene<'_>, finding: &Found) -> Vec<Line<'static>> {
+fn lines(scene: &Scene<'_>, finding: &Found) -> Vec<Drawn> {
     let tone = finding.tone();
     let since = match (finding.since_unix_us, scene.since.of(finding, scene.frame.at)) {
         (Some(us), _) => format!("since {}", clock_us(us)),
@@ -37,7 +39,7 @@ fn lines(scene: &Scene<'_>, finding: &Found) -> Vec<Line<'static>> {
     };
     let about = if finding.node.is_empty() { "all" } else { &finding.node };
     let title = format!("{}  {}  {}  {since}", scene.look.badge(tone), finding.code, about);
-    let mut lines = vec![Line::from(scene.look.paint(tone, crate::format::cut(&title, scene.columns)))];
+    let mut lines = vec![Line::from(scene.look.paint(tone, cut(&title, scene.columns)))];
     let room = scene.columns.saturating_sub(4);
     let indented = |tone, text: String| Line::from(scene.look.paint(tone, format!("    {text}")));
     lines.extend(wrap(&finding.text, room).into_iter().map(|text| indented(Tone::Plain, text)));
@@ -45,9 +47,18 @@ fn lines(scene: &Scene<'_>, finding: &Found) -> Vec<Line<'static>> {
         let cure = format!("next: {}", finding.cure);
         lines.extend(wrap(&cure, room).into_iter().map(|text| indented(Tone::Focus, text)));
     }
+    let mut drawn: Vec<Drawn> = plain(lines).collect();
     if !finding.runbook.is_empty() {
-        lines.push(indented(Tone::Label, format!("page: standfast runbook {}", finding.runbook)));
+        let says = "    page: standfast runbook ";
+        let at = width(says)..(width(says) + width(&finding.runbook)).min(scene.columns);
+        let text = format!("{says}{}   {} shows it", finding.runbook, scene.keys.of(Action::Open));
+        let line = Line::from(scene.look.paint(Tone::Label, cut(&text, scene.columns)));
+        let link = (at.start < at.end).then(|| Link { at, runbook: finding.runbook.clone() });
+        drawn.push(Drawn { link, ..line.into() });
     }
-    lines.push(Line::default());
-    lines
+    for line in &mut drawn {
+        line.about = Some(finding.about());
+    }
+    drawn.push(Drawn::default());
+    drawn
 }

@@ -3,15 +3,16 @@
 use ratatui::text::Line;
 
 use super::VIEWS;
+use crate::bindings::When;
 use crate::command::COMMANDS;
-use crate::format::wrap;
-use crate::keys::{BINDINGS, When};
+use crate::format::{cut, wrap};
+use crate::keys::{Keys, shown};
 use crate::look::{Look, Tone};
 
 /// Width of the keys' column: the longest command and a space.
 const KEY: usize = 26;
 
-pub(super) fn lines(look: &Look, columns: usize) -> Vec<Line<'static>> {
+pub(super) fn lines(look: &Look, keys: &Keys, columns: usize) -> Vec<Line<'static>> {
     let title = |text: &str| Line::from(look.paint(Tone::Title, text.to_owned()));
     let row = |key: &str, help: &str| {
         let help = wrap(help, columns.saturating_sub(KEY + 2));
@@ -28,14 +29,14 @@ pub(super) fn lines(look: &Look, columns: usize) -> Vec<Line<'static>> {
     lines.extend(VIEWS.iter().flat_map(|view| row(&format!("{} {}", view.key, view.title), view.about)));
     lines.push(Line::default());
     lines.push(title("KEYS"));
-    for binding in BINDINGS {
+    for (binding, keys) in keys.rows() {
         let note = match binding.when {
             When::Always => "",
             When::Acting => " (with --allow-actions)",
             When::Lab => " (in the demo)",
             When::Replay => " (with --replay)",
         };
-        lines.extend(row(binding.shown, &format!("{}{note}", binding.help)));
+        lines.extend(row(&shown(keys), &format!("{}{note}", binding.help)));
     }
     lines.push(Line::default());
     lines.push(title("COMMANDS; a name may be shortened"));
@@ -58,6 +59,27 @@ pub(super) fn lines(look: &Look, columns: usize) -> Vec<Line<'static>> {
                 _ => "Needs a hand",
             },
         ));
+    }
+    lines
+}
+
+/// A page of the runbook: its Markdown as it is, but for lines that are too long and signs that only a browser needs.
+pub(super) fn runbook(look: &Look, text: &str, columns: usize) -> Vec<Line<'static>> {
+    let mut lines = Vec::new();
+    let mut code = false;
+    for line in text.lines() {
+        if line.trim_start().starts_with("```") {
+            code = !code;
+            continue;
+        }
+        let tone = match line.trim_start_matches('#') {
+            _ if code => Tone::Focus,
+            title if title.len() < line.len() => Tone::Title,
+            _ => Tone::Plain,
+        };
+        let shown = if tone == Tone::Title { line.trim_start_matches('#').trim_start() } else { line };
+        let wrapped = if code { vec![cut(shown, columns)] } else { wrap(shown, columns) };
+        lines.extend(wrapped.into_iter().map(|text| Line::from(look.paint(tone, text))));
     }
     lines
 }

@@ -17,16 +17,17 @@ mod verification;
 mod view_tests;
 
 pub(crate) use parts::role as role_word;
-use ratatui::text::Line;
 
 use crate::filter::Filter;
 use crate::findings::Since;
 use crate::frame::Frame;
 use crate::history::History;
 use crate::journal::Journal;
+use crate::keys::Keys;
 use crate::listing::Listing;
 use crate::look::Look;
 use crate::model::Model;
+pub(crate) use crate::page::{Drawn, Page, Sort};
 use crate::trace::Lookup;
 
 /// A view.
@@ -49,20 +50,15 @@ pub(crate) struct Scene<'a> {
     pub(crate) journal: &'a Journal,
     pub(crate) since: &'a Since,
     pub(crate) look: &'a Look,
+    pub(crate) keys: &'a Keys,
     pub(crate) filter: &'a Filter,
+    pub(crate) sort: Option<Sort>,
     pub(crate) trace: Option<&'a Lookup>,
     pub(crate) newest: &'a Listing,
     pub(crate) slowest: &'a Listing,
     pub(crate) is_replay: bool,
     pub(crate) range_ms: u64,
     pub(crate) columns: usize,
-}
-
-/// What a view draws: a head that stays, and rows that scroll.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Page {
-    pub(crate) head: Vec<Line<'static>>,
-    pub(crate) rows: Vec<Line<'static>>,
 }
 
 pub(crate) const VIEWS: &[View] = &[
@@ -149,7 +145,9 @@ impl<'a> Scene<'a> {
             journal: &model.journal,
             since: &model.since,
             look: &model.look,
+            keys: &model.keys,
             filter: &model.gaze().filter,
+            sort: model.gaze().sort,
             trace: model.trace.as_ref(),
             newest: &model.newest,
             slowest: &model.slowest,
@@ -165,9 +163,10 @@ pub(crate) fn page(model: &Model, columns: usize) -> Page {
     (VIEWS[model.view].page)(&Scene::of(model, columns))
 }
 
-/// Rows of the page that is shown, and how many of them are seen at once.
-pub(crate) fn page_rows(model: &Model) -> (usize, usize) {
+/// The page that is shown, and how many of its rows are seen at once.
+pub(crate) fn page_shown(model: &Model) -> (Page, usize) {
     let (columns, rows) = screen::body(model.size);
     let page = page(model, columns);
-    (page.rows.len(), rows.saturating_sub(page.head.len()).max(1))
+    let seen = rows.saturating_sub(page.head.len()).max(1);
+    (page, seen)
 }

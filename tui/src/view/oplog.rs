@@ -4,11 +4,12 @@ use ratatui::text::Line;
 use standfast_proto::v1::WriteTrace;
 
 use super::parts::{self, flow, heading, pair};
-use super::{Page, Scene};
+use super::{Drawn, Page, Scene};
 use crate::format::{bytes, cut, nanos, number};
 use crate::frame::Node;
 use crate::look::Tone;
-use crate::table::{Column, Row, lay, left, right};
+use crate::page::{About, plain};
+use crate::table::{Column, Row, left, right};
 use crate::trace::Lookup;
 
 const COLUMNS: &[Column] = &[
@@ -30,7 +31,8 @@ pub(super) fn page(scene: &Scene<'_>) -> Page {
     head.push(parts::spark(scene, "writes", "/s", parts::appended));
     head.push(heading(scene, "NEWEST WRITES, HOW LONG IN EACH STAGE"));
     let (header, rows) = writes(scene, &scene.newest.writes());
-    let say = |tone, text: &str| vec![Line::from(scene.look.paint(tone, cut(text, scene.columns)))];
+    let mut head: Vec<Drawn> = plain(head).collect();
+    let say = |tone, text: &str| vec![Line::from(scene.look.paint(tone, cut(text, scene.columns))).into()];
     head.extend(scene.newest.complaints().iter().flat_map(|text| say(Tone::Warn, text)));
     let rows = match (scene.is_replay, scene.newest.is_known(), rows.is_empty()) {
         (true, _, _) => say(Tone::Label, "a recording holds no entries of the log"),
@@ -46,10 +48,10 @@ pub(super) fn page(scene: &Scene<'_>) -> Page {
 }
 
 /// Header and rows of a table of writes that the filter shows.
-pub(super) fn writes(scene: &Scene<'_>, writes: &[Lookup]) -> (Line<'static>, Vec<Line<'static>>) {
+pub(super) fn writes(scene: &Scene<'_>, writes: &[Lookup]) -> (Drawn, Vec<Drawn>) {
     let rows: Vec<Row> =
         writes.iter().map(|write| row(scene, write)).filter(|row| scene.filter.shows(&row.text())).collect();
-    lay(scene.look, COLUMNS, &rows, scene.columns)
+    parts::table(scene, COLUMNS, rows)
 }
 
 fn row(scene: &Scene<'_>, write: &Lookup) -> Row {
@@ -77,6 +79,7 @@ fn row(scene: &Scene<'_>, write: &Lookup) -> Row {
         took(stages.ack),
         took(stages.in_all),
     ])
+    .about(About::Write(write.seq))
 }
 
 /// Where the primary's log begins and ends, and what it takes.

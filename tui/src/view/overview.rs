@@ -3,13 +3,14 @@
 use ratatui::text::{Line, Span};
 
 use super::parts::{self, beside, heading, judged, promotable, row_tone};
-use super::{Page, Scene};
+use super::{Drawn, Page, Scene};
 use crate::findings::{Found, findings};
 use crate::format::{cut, millis, number, width, wrap};
 use crate::frame::Node;
 use crate::judge::{self, Answers, answers};
 use crate::look::Tone;
-use crate::table::{Column, Row, lay, left, right};
+use crate::page::{About, plain};
+use crate::table::{Column, Row, left, right};
 
 /// From this width on, findings and events stand beside the rest.
 const RICH: usize = 120;
@@ -19,27 +20,29 @@ pub(super) fn page(scene: &Scene<'_>) -> Page {
     let answers = answers(scene.frame);
     let found = findings(scene.frame, scene.history.before(scene.frame.at));
     if scene.columns < RICH {
-        let mut rows = five(scene, &answers);
-        rows.push(Line::default());
+        let mut rows: Vec<Drawn> = plain(five(scene, &answers)).collect();
+        rows.push(Drawn::default());
         rows.extend(nodes(scene));
-        rows.push(Line::default());
-        rows.extend(graphs(scene, &answers));
-        rows.push(Line::default());
-        rows.extend(wrong(scene, &found));
+        rows.push(Drawn::default());
+        let graphs: Vec<Drawn> = plain(graphs(scene, &answers)).collect();
+        let wrong = wrong(scene, &found);
+        // What is wrong must be seen on the smallest screen, whatever else is not.
+        let parts = if found.is_empty() { [graphs, wrong] } else { [wrong, graphs] };
+        rows.extend(parts.join(&Drawn::default()));
         return Page { head: Vec::new(), rows };
     }
-    let mut rows = five(scene, &answers);
-    rows.push(Line::default());
+    let mut rows: Vec<Drawn> = plain(five(scene, &answers)).collect();
+    rows.push(Drawn::default());
     let columns = scene.columns * 3 / 5;
     let (main, side) = (part(scene, columns), part(scene, scene.columns - columns - 2));
-    let mut block = vec![heading(&main, "NODES")];
+    let mut block = vec![heading(&main, "NODES").into()];
     block.extend(nodes(&main));
-    block.push(Line::default());
-    block.push(heading(&main, "LAST MINUTES"));
-    block.extend(graphs(&main, &answers));
-    block.push(Line::default());
+    block.push(Drawn::default());
+    block.push(heading(&main, "LAST MINUTES").into());
+    block.extend(plain(graphs(&main, &answers)));
+    block.push(Drawn::default());
     block.extend(super::replication::standbys(&main));
-    let mut aside = wrong(&side, &found);
+    let mut aside: Vec<Line<'static>> = wrong(&side, &found).into_iter().map(|drawn| drawn.line).collect();
     aside.push(Line::default());
     aside.extend(latest(&side));
     rows.extend(beside(block, aside, columns));
@@ -116,10 +119,10 @@ const COLUMNS: &[Column] = &[
     right("HEARD", 0, 8),
 ];
 
-fn nodes(scene: &Scene<'_>) -> Vec<Line<'static>> {
+fn nodes(scene: &Scene<'_>) -> Vec<Drawn> {
     let rows: Vec<Row> = scene.frame.nodes.iter().map(|node| node_row(scene, node)).collect();
     let rows: Vec<Row> = rows.into_iter().filter(|row| scene.filter.shows(&row.text())).collect();
-    let (header, rows) = lay(scene.look, COLUMNS, &rows, scene.columns);
+    let (header, rows) = parts::table(scene, COLUMNS, rows);
     std::iter::once(header).chain(rows).collect()
 }
 
@@ -150,6 +153,7 @@ fn node_row(scene: &Scene<'_>, node: &Node) -> Row {
             parts::heard(scene.frame, node),
         ],
         whole: row_tone(scene, node),
+        about: Some(About::Node(node.name().to_owned())),
     }
 }
 
@@ -163,27 +167,29 @@ fn graphs(scene: &Scene<'_>, answers: &Answers) -> Vec<Line<'static>> {
 }
 
 /// The worst findings, cut to a line each.
-fn wrong(scene: &Scene<'_>, found: &[Found]) -> Vec<Line<'static>> {
+fn wrong(scene: &Scene<'_>, found: &[Found]) -> Vec<Drawn> {
     if found.is_empty() {
         let ok =
             scene.look.paint(Tone::Ok, format!("{} nothing is known to be wrong", scene.look.mark(Tone::Ok)));
         let none = scene.frame.fresh() == 0;
         let unknown = || scene.look.paint(Tone::Unknown, "? no node answers: nothing is known");
-        return vec![heading(scene, "FINDINGS"), Line::from(if none { unknown() } else { ok })];
+        let says = Line::from(if none { unknown() } else { ok });
+        return vec![heading(scene, "FINDINGS").into(), says.into()];
     }
-    let mut lines = vec![heading(scene, &format!("FINDINGS {}", found.len()))];
+    let mut lines = vec![heading(scene, &format!("FINDINGS {}", found.len())).into()];
     for finding in found.iter().take(FINDINGS_SHOWN) {
         let tone = finding.tone();
         let text = cut(&finding.sentence(), scene.columns.saturating_sub(7));
         let mark = format!("{:<6}", scene.look.badge(tone).replace("UNKNOWN", "?"));
-        lines.push(Line::from(vec![
+        let line = Line::from(vec![
             scene.look.paint(tone, mark),
             Span::raw(" "),
             scene.look.paint(Tone::Plain, text),
-        ]));
+        ]);
+        lines.push(Drawn::about(line, finding.about()));
     }
     if found.len() > FINDINGS_SHOWN {
-        lines.push(Line::from(scene.look.paint(Tone::Label, "8 shows all of them")));
+        lines.push(Line::from(scene.look.paint(Tone::Label, "8 shows all of them")).into());
     }
     lines
 }

@@ -3,11 +3,12 @@
 use ratatui::text::{Line, Span};
 use standfast_proto::v1::{Role, Verdict};
 
-use super::Scene;
+use super::{Drawn, Scene};
 use crate::format::{cut, figure, millis, width};
 use crate::frame::{Frame, Node};
 use crate::judge::{lag, verdict};
 use crate::look::{Look, Tone};
+use crate::table::{Column, Row, sortable};
 
 /// A heading over a part of a page.
 pub(crate) fn heading(scene: &Scene<'_>, text: &str) -> Line<'static> {
@@ -37,6 +38,11 @@ pub(crate) fn role(role: Role) -> &'static str {
 /// How a node's row looks as a whole: stale values are dimmed.
 pub(crate) fn row_tone(scene: &Scene<'_>, node: &Node) -> Option<Tone> {
     (!node.is_fresh(scene.frame.at)).then_some(Tone::Stale)
+}
+
+/// Header and rows of a table in the order that the operator has chosen.
+pub(crate) fn table(scene: &Scene<'_>, columns: &[Column], rows: Vec<Row>) -> (Drawn, Vec<Drawn>) {
+    sortable(scene.look, columns, rows, scene.columns, scene.sort)
 }
 
 /// When a node last answered: `now`, or how long ago.
@@ -163,21 +169,18 @@ pub(crate) fn clip(line: Line<'static>, columns: usize) -> Line<'static> {
     Line::from(spans)
 }
 
-/// Two blocks side by side; each line of the left one takes `columns`.
-pub(crate) fn beside(
-    left: Vec<Line<'static>>,
-    right: Vec<Line<'static>>,
-    columns: usize,
-) -> Vec<Line<'static>> {
+/// Two blocks side by side; each line of the left one takes `columns`. What can be selected stands on the left.
+pub(crate) fn beside(left: Vec<Drawn>, right: Vec<Line<'static>>, columns: usize) -> Vec<Drawn> {
     let rows = left.len().max(right.len());
     let (mut left, mut right) = (left.into_iter(), right.into_iter());
     let mut lines = Vec::with_capacity(rows);
     for _ in 0..rows {
-        let mut line = clip(left.next().unwrap_or_default(), columns);
-        let pad = columns - line.width() + 2;
-        line.push_span(Span::raw(" ".repeat(pad)));
-        line.spans.extend(right.next().unwrap_or_default().spans);
-        lines.push(line);
+        let mut drawn = left.next().unwrap_or_default();
+        drawn.line = clip(drawn.line, columns);
+        let pad = columns - drawn.line.width() + 2;
+        drawn.line.push_span(Span::raw(" ".repeat(pad)));
+        drawn.line.spans.extend(right.next().unwrap_or_default().spans);
+        lines.push(drawn);
     }
     lines
 }

@@ -4,25 +4,25 @@ use ratatui::text::Line;
 use standfast_proto::v1::{LinkState, Peer, Progress, StreamState};
 
 use super::parts::{self, flow, heading, pair};
-use super::{Page, Scene};
+use super::{Drawn, Page, Scene};
 use crate::format::{bytes, millis, number, seconds};
 use crate::frame::Node;
 use crate::judge::{lag, lag_tone, verified};
 use crate::look::Tone;
+use crate::page::About;
 use crate::table::{Column, Row, lay, left, right};
 
 pub(super) fn page(scene: &Scene<'_>) -> Page {
     let mut rows = standbys(scene);
     if rows.is_empty() {
-        rows.push(Line::from(
-            scene.look.paint(Tone::Unknown, "no standby is known to the nodes that answer"),
-        ));
+        let text = "no standby is known to the nodes that answer";
+        rows.push(Line::from(scene.look.paint(Tone::Unknown, text)).into());
     }
     Page { head: Vec::new(), rows }
 }
 
 /// A block for each standby that anybody knows.
-pub(super) fn standbys(scene: &Scene<'_>) -> Vec<Line<'static>> {
+pub(super) fn standbys(scene: &Scene<'_>) -> Vec<Drawn> {
     let primary = scene.frame.primary();
     let peers = primary.and_then(Node::status).map(|status| &status.standbys[..]).unwrap_or_default();
     let mut names: Vec<&str> = peers.iter().map(|peer| &*peer.node).collect();
@@ -32,8 +32,10 @@ pub(super) fn standbys(scene: &Scene<'_>) -> Vec<Line<'static>> {
     let mut rows = Vec::new();
     for name in names.into_iter().filter(|name| scene.filter.shows(name)) {
         let peer = peers.iter().find(|peer| peer.node == name);
-        rows.extend(standby(scene, primary, peer, name));
-        rows.push(Line::default());
+        let mut block = standby(scene, primary, peer, name).into_iter();
+        rows.extend(block.next().map(|title| Drawn::about(title, About::Node(name.to_owned()))));
+        rows.extend(block.map(Drawn::from));
+        rows.push(Drawn::default());
     }
     rows
 }
@@ -148,7 +150,7 @@ fn pipeline(
         (number(by), tone(by))
     }));
     let whole = (!fresh).then_some(Tone::Stale);
-    let rows = [seq, behind].map(|cells| Row { cells, whole });
+    let rows = [seq, behind].map(|cells| Row { whole, ..Row::new(cells) });
     let (header, rows) = lay(scene.look, COLUMNS, &rows, scene.columns);
     let bar = bar(scene, tail, stages[4].or(stages[3]));
     std::iter::once(header).chain(rows).chain([bar]).collect()

@@ -8,20 +8,27 @@
 //! footer   the keys that matter here
 //! ```
 
+use std::ops::Range;
+
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+use ratatui::style::Modifier;
 use ratatui::text::{Line, Span};
 
 use super::parts::clip;
-use super::{Scene, VIEWS, View, dialog, help, page};
+use super::{Drawn, Scene, VIEWS, View, dialog, help, page};
 use crate::act::Stage;
+use crate::bindings::Action;
 use crate::format::{cut, millis, plural, width};
-use crate::keys::{BINDINGS, When};
 use crate::look::Tone;
 use crate::model::{Dialog, Model, Prompt};
+use crate::msg::Key;
+use crate::page::Link;
 
 /// Rows that are not the body's.
 const FRAME_ROWS: usize = 4;
+/// Rows above it: the header and the views.
+const BODY_TOP: usize = 2;
 /// Smaller than this nothing can be shown.
 const LEAST: (u16, u16) = (40, 10);
 
@@ -62,11 +69,16 @@ pub fn text(model: &Model) -> String {
 }
 
 fn content(model: &Model, columns: usize, rows: usize) -> Vec<Line<'static>> {
+    let from_row = |all: Vec<Line<'static>>, from: usize| -> Vec<Line<'static>> {
+        let from = from.min(all.len().saturating_sub(rows));
+        all.into_iter().skip(from).collect()
+    };
     match &model.dialog {
-        Dialog::Help(from) => {
-            let all = help::lines(&model.look, columns);
-            let from = (*from).min(all.len().saturating_sub(rows));
-            all.into_iter().skip(from).collect()
+        Dialog::Help(from) => from_row(help::lines(&model.look, &model.keys, columns), *from),
+        Dialog::Runbook { name, text, row } => {
+            let mut lines = vec![Line::from(model.look.paint(Tone::Focus, format!("RUNBOOK {name}")))];
+            lines.extend(from_row(help::runbook(&model.look, text, columns), *row));
+            lines
         }
         Dialog::Act(act) => {
             // Whatever the screen is held at: one acts on what is known now.
@@ -74,21 +86,52 @@ fn content(model: &Model, columns: usize, rows: usize) -> Vec<Line<'static>> {
             dialog::lines(&scene, act)
         }
         Dialog::None | Dialog::Prompt { .. } => {
-            let page = page(model, columns);
-            let seen = rows.saturating_sub(page.head.len()).max(1);
-            let from = model.gaze().scroll.min(page.rows.len().saturating_sub(seen));
-            let below = page.rows.len().saturating_sub(from + seen);
-            let mut lines = page.head;
-            lines.extend(page.rows.into_iter().skip(from).take(seen));
-            if below > 0 && lines.len() == rows {
-                // The last row is no row that could be missed.
-                lines.pop();
-                let more = format!("... {} below: Down, PgDn", plural(below + 1, "row"));
-                lines.push(Line::from(model.look.paint(Tone::Label, more)));
-            }
-            lines
+            drawn(model, columns, rows).into_iter().map(|drawn| drawn.line).collect()
         }
     }
+}
+
+/// The part of the page that is seen, with what is selected in reverse.
+fn drawn(model: &Model, columns: usize, rows: usize) -> Vec<Drawn> {
+    let page = page(model, columns);
+    let seen = rows.saturating_sub(page.head.len()).max(1);
+    let from = model.gaze().scroll.min(page.rows.len().saturating_sub(seen));
+    let below = page.rows.len().saturating_sub(from + seen);
+    let mut drawn = page.head;
+    drawn.extend(page.rows.into_iter().skip(from).take(seen));
+    if below > 0 && drawn.len() == rows {
+        // The last row is no row that could be missed.
+        drawn.pop();
+        let more = format!("... {} below: {}", plural(below + 1, "row"), model.keys.of(Action::PageDown));
+        drawn.push(Line::from(model.look.paint(Tone::Label, more)).into());
+    }
+    let selected = model.gaze().selected.as_ref();
+    for drawn in drawn.iter_mut().filter(|drawn| drawn.about.is_some() && drawn.about.as_ref() == selected) {
+        for span in &mut drawn.line.spans {
+            span.style = span.style.add_modifier(Modifier::REVERSED);
+        }
+    }
+    drawn.truncate(rows);
+    drawn
+}
+
+/// What stands in a row of the screen, while no dialog lies over it.
+pub(crate) fn drawn_at(model: &Model, row: usize) -> Option<Drawn> {
+    let (columns, rows) = body(model.size);
+    drawn(model, columns, rows).into_iter().nth(row.checked_sub(BODY_TOP)?)
+}
+
+/// Where the screen leads to pages of the runbook: row, columns, address. Nowhere unless somebody has said where they are.
+pub(crate) fn links(model: &Model) -> Vec<(u16, Range<u16>, String)> {
+    let (Some(base), Dialog::None) = (&model.runbooks, &model.dialog) else { return Vec::new() };
+    let (columns, rows) = body(model.size);
+    let place = |(nr, drawn): (usize, Drawn)| {
+        let Link { at, runbook } = drawn.link?;
+        let row = u16::try_from(nr + BODY_TOP).ok()?;
+        let at = u16::try_from(at.start).ok()?..u16::try_from(at.end.min(columns)).ok()?;
+        Some((row, at, format!("{}/{runbook}.md", base.trim_end_matches('/'))))
+    };
+    drawn(model, columns, rows).into_iter().enumerate().filter_map(place).collect()
 }
 
 /// Where the values come from: live, held, a recording, or nowhere.
@@ -142,25 +185,41 @@ fn header(model: &Model, columns: usize) -> Line<'static> {
     Line::from(left)
 }
 
-/// The views: in full, shorter, or as digits, whatever there is room for.
-fn tabs(model: &Model, columns: usize) -> Line<'static> {
+/// The views: in full, shorter, or as digits, whatever there is room for. Each with its text.
+fn tab_texts(model: &Model, columns: usize) -> (Vec<String>, usize) {
     let widest = |title: fn(&View) -> &'static str, gap: usize| {
         VIEWS.iter().map(|view| 2 + title(view).len() + gap).sum::<usize>() - gap
     };
     let full = widest(|view| view.title, 2) <= columns;
     let short = widest(|view| view.short, 1) <= columns;
+    let text = |(nr, view): (usize, &View)| match (full, short || nr == model.view) {
+        (true, _) => format!("{} {}", view.key, view.title),
+        (false, true) => format!("{} {}", view.key, view.short),
+        (false, false) => view.key.to_string(),
+    };
+    (VIEWS.iter().enumerate().map(text).collect(), if full || !short { 2 } else { 1 })
+}
+
+fn tabs(model: &Model, columns: usize) -> Line<'static> {
+    let (texts, gap) = tab_texts(model, columns);
     let mut spans = Vec::new();
-    for (nr, view) in VIEWS.iter().enumerate() {
-        let current = nr == model.view;
-        let text = match (full, short || current) {
-            (true, _) => format!("{} {}", view.key, view.title),
-            (false, true) => format!("{} {}", view.key, view.short),
-            (false, false) => view.key.to_string(),
-        };
-        spans.push(model.look.paint(if current { Tone::Focus } else { Tone::Label }, text));
-        spans.push(Span::raw(if full || !short { "  " } else { " " }));
+    for (nr, text) in texts.into_iter().enumerate() {
+        spans.push(model.look.paint(if nr == model.view { Tone::Focus } else { Tone::Label }, text));
+        spans.push(Span::raw(" ".repeat(gap)));
     }
     clip(Line::from(spans), columns)
+}
+
+/// The view whose title stands there.
+pub(crate) fn view_at(model: &Model, column: usize, row: usize) -> Option<usize> {
+    let (texts, gap) = tab_texts(model, usize::from(model.size.0));
+    let mut left = 0;
+    let place = |text: &String| {
+        let at = left..left + text.len();
+        left = at.end + gap;
+        at
+    };
+    texts.iter().map(place).position(|at| row + 1 == BODY_TOP && at.contains(&column))
 }
 
 /// The line above the footer.
@@ -196,15 +255,9 @@ fn message(model: &Model, columns: usize) -> Line<'static> {
 
 /// As many keys as there is room for, in the order of the table.
 fn footer(model: &Model, columns: usize) -> Line<'static> {
-    let holds = |when: When| match when {
-        When::Always => true,
-        When::Acting => model.allow_actions,
-        When::Lab => model.allow_actions && model.lab,
-        When::Replay => model.replay.is_some(),
-    };
     let typing = match &model.dialog {
         Dialog::None => None,
-        Dialog::Help(_) => Some("Up Down scroll   any other key closes"),
+        Dialog::Help(_) | Dialog::Runbook { .. } => Some("Up Down scroll   any other key closes"),
         Dialog::Prompt { .. } => Some("Enter takes it   Esc leaves"),
         Dialog::Act(act) => Some(match act.stage {
             Stage::Acting => "under way: wait for the answer",
@@ -219,13 +272,14 @@ fn footer(model: &Model, columns: usize) -> Line<'static> {
     }
     let mut spans = Vec::new();
     let mut used = 0;
-    for binding in BINDINGS.iter().filter(|b| !b.short.is_empty() && holds(b.when)) {
-        let room = width(binding.shown) + width(binding.short) + 3;
+    for (binding, keys) in model.keys.rows().filter(|(b, _)| !b.short.is_empty() && model.holds(b.when)) {
+        let Some(key) = keys.first().map(Key::to_string) else { continue };
+        let room = width(&key) + width(binding.short) + 3;
         if used + room > columns {
             break;
         }
         used += room;
-        spans.push(model.look.paint(Tone::Primary, binding.shown));
+        spans.push(model.look.paint(Tone::Primary, key));
         spans.push(model.look.paint(Tone::Label, format!(" {}  ", binding.short)));
     }
     Line::from(spans)

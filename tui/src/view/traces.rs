@@ -4,9 +4,11 @@ use ratatui::text::Line;
 use standfast_proto::v1::WriteTrace;
 
 use super::parts::{heading, pair, role};
-use super::{Page, Scene};
+use super::{Drawn, Page, Scene};
+use crate::bindings::Action;
 use crate::format::{cut, nanos, width};
 use crate::look::Tone;
+use crate::page::plain;
 use crate::time::rfc3339_us;
 use crate::trace::{Lookup, Span};
 
@@ -16,8 +18,9 @@ const LABEL: usize = 24;
 const TAIL: usize = 18;
 
 pub(super) fn page(scene: &Scene<'_>) -> Page {
-    let mut rows = scene.trace.map_or_else(Vec::new, |lookup| write(scene, lookup));
-    rows.push(heading(scene, "SLOWEST WRITES"));
+    let lookup = scene.trace.map_or_else(Vec::new, |lookup| write(scene, lookup));
+    let mut rows: Vec<Drawn> = plain(lookup).collect();
+    rows.push(heading(scene, "SLOWEST WRITES").into());
     rows.extend(slowest(scene));
     Page { head: Vec::new(), rows }
 }
@@ -27,17 +30,22 @@ fn say(scene: &Scene<'_>, tone: Tone, text: &str) -> Line<'static> {
 }
 
 /// Those that the nodes remember; one request is one row.
-fn slowest(scene: &Scene<'_>) -> Vec<Line<'static>> {
+fn slowest(scene: &Scene<'_>) -> Vec<Drawn> {
     if scene.is_replay {
-        return vec![say(scene, Tone::Label, "a recording holds no traces")];
+        return vec![say(scene, Tone::Label, "a recording holds no traces").into()];
     }
-    let hint = ":trace SEQ follows one write through the cluster, :trace the newest.";
-    let mut rows = vec![say(scene, Tone::Label, hint)];
-    rows.extend(scene.slowest.complaints().iter().map(|text| say(scene, Tone::Warn, text)));
+    let open = scene.keys.of(Action::Open);
+    let hint = format!("{open} follows the selected write through the cluster, :trace SEQ any other.");
+    let mut rows = vec![say(scene, Tone::Label, &hint).into()];
+    rows.extend(plain(scene.slowest.complaints().iter().map(|text| say(scene, Tone::Warn, text))));
     let (header, writes) = super::oplog::writes(scene, &scene.slowest.writes());
     match (scene.slowest.is_known(), writes.is_empty()) {
-        (false, _) => rows.push(say(scene, Tone::Unknown, "? no node has told its slowest writes yet")),
-        (true, true) => rows.push(say(scene, Tone::Label, "no node remembers a write that was answered")),
+        (false, _) => {
+            rows.push(say(scene, Tone::Unknown, "? no node has told its slowest writes yet").into());
+        }
+        (true, true) => {
+            rows.push(say(scene, Tone::Label, "no node remembers a write that was answered").into());
+        }
         (true, false) => {
             rows.push(header);
             rows.extend(writes);

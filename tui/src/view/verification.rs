@@ -3,26 +3,27 @@
 use ratatui::text::Line;
 use standfast_proto::v1::{Counter, Mismatch, Role, Verification};
 
-use super::parts::{flow, heading, heard, pair, role, row_tone};
-use super::{Page, Scene};
+use super::parts::{flow, heading, heard, pair, role, row_tone, table};
+use super::{Drawn, Page, Scene};
 use crate::format::{micros, millis, number};
 use crate::frame::Node;
 use crate::judge::verified;
 use crate::look::Tone;
-use crate::table::{Column, Row, lay, left, right};
+use crate::page::{About, plain};
+use crate::table::{Column, Row, left, right};
 use crate::time::clock_us;
 
 pub(super) fn page(scene: &Scene<'_>) -> Page {
-    let mut head = vec![heading(scene, "COPIES")];
+    let mut head = vec![heading(scene, "COPIES").into()];
     head.extend(copies(scene));
-    head.push(Line::default());
-    head.extend(scene.frame.nodes.iter().flat_map(|node| totals(scene, node)));
-    head.push(Line::default());
-    head.push(heading(scene, "DIFFERENCES, NEWEST FIRST"));
+    head.push(Drawn::default());
+    head.extend(plain(scene.frame.nodes.iter().flat_map(|node| totals(scene, node))));
+    head.push(Drawn::default());
+    head.push(heading(scene, "DIFFERENCES, NEWEST FIRST").into());
     let (header, rows) = differences(scene);
     if rows.is_empty() {
         let text = if scene.filter.is_active() { "none that the filter shows" } else { "none is on record" };
-        return Page { head, rows: vec![Line::from(scene.look.paint(Tone::Label, text))] };
+        return Page { head, rows: vec![Line::from(scene.look.paint(Tone::Label, text)).into()] };
     }
     head.push(header);
     Page { head, rows }
@@ -47,7 +48,7 @@ const COPIES: &[Column] = &[
 ];
 
 /// A row for each copy: a primary is what the others are compared with, and counts its own memory, too.
-fn copies(scene: &Scene<'_>) -> Vec<Line<'static>> {
+fn copies(scene: &Scene<'_>) -> Vec<Drawn> {
     let row = |node: &Node| {
         let v = verification(node);
         let plain = |text: String| {
@@ -84,10 +85,11 @@ fn copies(scene: &Scene<'_>) -> Vec<Line<'static>> {
                 heard(scene.frame, node),
             ],
             whole: row_tone(scene, node),
+            about: Some(About::Node(node.name().to_owned())),
         }
     };
     let rows: Vec<Row> = scene.frame.nodes.iter().map(row).collect();
-    let (header, rows) = lay(scene.look, COPIES, &rows, scene.columns);
+    let (header, rows) = table(scene, COPIES, rows);
     std::iter::once(header).chain(rows).collect()
 }
 
@@ -142,7 +144,7 @@ const DIFFERENCES: &[Column] = &[
 /// Of the whole width, what a key may take.
 const KEY_SHARE: usize = 3;
 
-fn differences(scene: &Scene<'_>) -> (Line<'static>, Vec<Line<'static>>) {
+fn differences(scene: &Scene<'_>) -> (Drawn, Vec<Drawn>) {
     let nodes = scene.frame.nodes.iter();
     let mut all: Vec<(&Node, &Mismatch)> = nodes
         .filter_map(|node| Some((node, verification(node)?)))
@@ -151,7 +153,7 @@ fn differences(scene: &Scene<'_>) -> (Line<'static>, Vec<Line<'static>>) {
     all.sort_by_key(|(_, mismatch)| std::cmp::Reverse(mismatch.found_unix_us));
     let rows: Vec<Row> = all.into_iter().map(|(node, mismatch)| difference(scene, node, mismatch)).collect();
     let rows: Vec<Row> = rows.into_iter().filter(|row| scene.filter.shows(&row.text())).collect();
-    lay(scene.look, DIFFERENCES, &rows, scene.columns)
+    table(scene, DIFFERENCES, rows)
 }
 
 fn difference(scene: &Scene<'_>, node: &Node, mismatch: &Mismatch) -> Row {

@@ -37,7 +37,7 @@ const KNOBS: &str = "
 | `--ack async` | a failover may lose what `--max-loss-entries`, `--max-loss-ms` bound | a put waits for no standby |
 | `--grant-ms` lower | more heartbeats; a pause of the machine longer than it stops writes | a shorter outage: it is most of it |
 | `--batch-entries`, `--linger-ms` higher | latency of a put | fewer, larger frames |
-| `--verify-recount-items` higher | CPU, 1 % of a core for each 100,000 a second | changed memory is found sooner |
+| `--verify-recount-items` higher | CPU, about 2 % of a core for each 100,000 a second | changed memory is found sooner |
 | `--trace-sample` with less | fewer traces | CPU, a little |
 | `--verify-cycle-ms` higher | later news of a difference | less CPU |
 | batches in the client | - | a key of 128 costs a fraction of a key alone |

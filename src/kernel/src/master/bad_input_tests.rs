@@ -263,3 +263,75 @@ fn a_million_elements_are_refused_by_every_call() {
     let most = calls(limits::BATCH_ITEMS_MAX).into_iter().nth(5).expect("exist");
     assert_eq!(b.run(&most).response, Response::ExistKey(vec![Ok(true); limits::BATCH_ITEMS_MAX]));
 }
+
+/// What a client may mount it can also mount again, in one list.
+#[test]
+fn a_client_lends_so_many_segments_and_no_more() {
+    const MAX: u64 = limits::SEGMENTS_PER_CLIENT_MAX as u64;
+    let b = bench(0);
+    let many: Vec<_> = (1..=MAX + 1).map(|n| segment(n, 64)).collect();
+    let mount = |client, n| Request::MountSegment { client, segment: segment(n, 64) };
+    let remount = |segments: &[_]| Request::ReMountSegment { client: A, segments: segments.to_vec() };
+    let full = ErrorCode::UnavailableInCurrentStatus;
+    let done = b.run(&remount(&many));
+    assert_eq!((errors(&done.response), b.live_mounts()), (vec![Some(full)], 0), "all or nothing");
+    assert_eq!(errors(&b.run(&remount(&many[..many.len() - 1])).response), [None]);
+    assert_eq!(errors(&b.run(&mount(A, MAX + 1)).response), [Some(full)]);
+    assert_eq!(errors(&b.run(&mount(B, MAX + 1)).response), [None], "another client may");
+    assert_eq!(errors(&b.run(&remount(&many[..many.len() - 1])).response), [None]);
+    assert_eq!(b.live_mounts(), limits::SEGMENTS_PER_CLIENT_MAX + 1);
+}
+
+/// What one expression may read is bounded in keys' bytes, too, and then grants no lease.
+#[test]
+fn an_expression_that_matches_too_much_is_refused_and_grants_nothing() {
+    let b = bench(1);
+    let long = |n: usize| format!("{n:04}{}", "k".repeat(limits::KEY_BYTES_MAX - 4));
+    let most = limits::REGEX_KEY_BYTES_MAX / (limits::KEY_BYTES_MAX + 8);
+    let items = (0..=most).map(|n| PutItem { key: Bytes::from(long(n)), size: 8 }).collect();
+    let _ = b.run(&Request::PutStart { client: A, config: ReplicateConfig::default(), items });
+    let items = (0..=most).map(|n| EndItem { key: Bytes::from(long(n)), checksum: None }).collect();
+    let ended = b.run(&Request::PutEnd { client: A, items, replica_type: ReplicaType::All });
+    assert_eq!(errors(&ended.response), vec![None; most + 1]);
+    let read = |pattern: &'static str| Request::GetReplicaListByRegex {
+        pattern: Bytes::from_static(pattern.as_bytes()),
+    };
+    assert_eq!(errors(&b.run(&read(".")).response), [Some(InvalidParams)]);
+    assert_eq!(b.remove(&long(0), false), Ok(()), "nobody was given a lease");
+    let Response::GetReplicaListByRegex(Ok(found)) = b.run(&read(".")).response else { unreachable!() };
+    assert_eq!(found.len(), most, "as much as there may be");
+    assert_eq!(b.remove(&long(1), false), Err(ObjectHasLease));
+}
+
+/// A long batch is gone through in parts: the answers are in order all the same.
+#[test]
+fn a_batch_longer_than_one_hold_of_the_table_is_one_batch() {
+    let b = bench(2);
+    let count = 3 * limits::TABLE_SLICE + 1;
+    let key = |n: usize| Bytes::from(format!("k{n}"));
+    let items = (0..count).map(|n| PutItem { key: key(n), size: 1 + n as u64 }).collect();
+    let config = ReplicateConfig { prefer_alloc_in_same_node: true, ..ReplicateConfig::default() };
+    let Response::PutStart(started) = b.run(&Request::PutStart { client: A, config, items }).response else {
+        unreachable!()
+    };
+    let of_one = |s: &Result<ReplicaDescriptors, Refusal>| {
+        let replica = &s.as_ref().expect("room")[0];
+        (replica.size, replica.segment.name.clone())
+    };
+    let placed: Vec<_> = started.iter().map(of_one).collect();
+    assert!(placed.iter().enumerate().all(|(n, (size, name))| *size == 1 + n as u64 && *name == placed[0].1));
+    let items = (0..count).rev().map(|n| EndItem { key: key(n), checksum: None }).collect();
+    let done = b.run(&Request::PutEnd { client: A, items, replica_type: ReplicaType::All });
+    assert_eq!(errors(&done.response), vec![None; count]);
+    let keys: Vec<Bytes> = (0..2 * count).rev().map(key).collect();
+    let Response::GetReplicaList(found) = b.run(&Request::GetReplicaList { keys: keys.clone() }).response
+    else {
+        unreachable!()
+    };
+    let sizes: Vec<_> = found.iter().map(|r| r.as_ref().ok().map(|l| l.replicas[0].size)).collect();
+    let expected: Vec<_> = (0..2 * count).rev().map(|n| (n < count).then_some(1 + n as u64)).collect();
+    assert_eq!(sizes, expected);
+    let done = b.run(&Request::Remove { keys, force: true });
+    let gone: Vec<_> = (0..2 * count).rev().map(|n| (n >= count).then_some(ObjectNotFound)).collect();
+    assert_eq!(errors(&done.response), gone);
+}

@@ -1,8 +1,26 @@
-//! Batches of more elements than a call may have.
+//! Batches: of more elements than a call may have, and how the others are gone through.
 
-use super::call::invalid;
+use super::call::{Call, invalid};
 use crate::api::{Refusal, Request, Response};
+use crate::store::SegmentTable;
 use crate::types::limits;
+
+impl Call<'_> {
+    /// Handles a batch's elements in order. Who wants to change the segment
+    /// table waits for some hundred of them, not for all.
+    pub(super) fn each<T, R>(
+        &mut self,
+        items: &[T],
+        mut one: impl FnMut(&mut Self, &SegmentTable, &T) -> R,
+    ) -> Vec<R> {
+        let mut done = Vec::with_capacity(items.len());
+        for some in items.chunks(limits::TABLE_SLICE) {
+            let table = self.master.store.segments().read();
+            done.extend(some.iter().map(|item| one(self, &table, item)));
+        }
+        done
+    }
+}
 
 /// The refusal of a batch that is too large, in each of its elements; nothing is
 /// looked at. `None` for all others. Doors refuse or divide such calls before

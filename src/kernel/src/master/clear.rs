@@ -12,8 +12,8 @@ impl Call<'_> {
     /// The keys that were cleared; the others are skipped without a word, as
     /// stock masters do (SEMANTICS 2.4).
     pub(super) fn replica_clear(&mut self, keys: &[Bytes], client: ClientId, segment: &str) -> Vec<Bytes> {
-        let table = self.master.store.segments().read();
-        keys.iter().filter(|key| self.clear_one(&table, key, client, segment)).cloned().collect()
+        let cleared = self.each(keys, |call, table, key| call.clear_one(table, key, client, segment));
+        keys.iter().zip(cleared).filter(|(_, cleared)| *cleared).map(|(key, _)| key.clone()).collect()
     }
 
     fn clear_one(&mut self, table: &SegmentTable, key: &Bytes, client: ClientId, segment: &str) -> bool {

@@ -44,27 +44,16 @@ impl Call<'_> {
             Request::UpsertStart { client, config, items } => {
                 Response::UpsertStart(call.upsert_start_batch(*client, config, items))
             }
-            Request::PutEnd { client, items, replica_type } => {
-                let table = call.master.store.segments().read();
-                let end = |item| call.put_end(&table, *client, item, *replica_type);
-                Response::PutEnd(items.iter().map(end).collect())
-            }
-            Request::PutRevoke { client, keys, replica_type } => {
-                let table = call.master.store.segments().read();
-                let revoke = |key| call.put_revoke(&table, *client, key, *replica_type);
-                Response::PutRevoke(keys.iter().map(revoke).collect())
-            }
-            Request::GetReplicaList { keys } => {
-                let table = call.master.store.segments().read();
-                Response::GetReplicaList(call.get_all(&table, keys))
-            }
-            Request::ExistKey { keys } => {
-                let table = call.master.store.segments().read();
-                Response::ExistKey(call.exist_all(&table, keys))
-            }
+            Request::PutEnd { client, items, replica_type } => Response::PutEnd(
+                call.each(items, |c, table, item| c.put_end(table, *client, item, *replica_type)),
+            ),
+            Request::PutRevoke { client, keys, replica_type } => Response::PutRevoke(
+                call.each(keys, |c, table, key| c.put_revoke(table, *client, key, *replica_type)),
+            ),
+            Request::GetReplicaList { keys } => Response::GetReplicaList(call.get_all(keys)),
+            Request::ExistKey { keys } => Response::ExistKey(call.exist_all(keys)),
             Request::Remove { keys, force } => {
-                let table = call.master.store.segments().read();
-                Response::Remove(keys.iter().map(|key| call.remove(&table, key, *force)).collect())
+                Response::Remove(call.each(keys, |c, table, key| c.remove(table, key, *force)))
             }
             Request::GetReplicaListByRegex { pattern } => {
                 Response::GetReplicaListByRegex(call.get_matching(pattern))

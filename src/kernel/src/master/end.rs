@@ -27,11 +27,12 @@ impl Call<'_> {
         let (own, key) = self.hash(&item.key)?;
         let master = self.master;
         let mut homes = master.store.lock_key(own, &key);
-        self.drop_dead(table, &mut homes, &key);
+        let slot = self.drop_dead(table, &mut homes, &key);
         let charged = self.charge(&mut homes, &key, client);
         let (at, shard) = (homes.at, homes.here());
         self.depend(shard.mark().applied());
-        let object = shard.get(at, &key).ok_or(Refusal::ObjectNotFound)?;
+        let slot = slot.ok_or(Refusal::ObjectNotFound)?;
+        let object = shard.at(slot).ok_or(Refusal::ObjectNotFound)?;
         if object.writer != client {
             return Err(Refusal::IllegalClient);
         }
@@ -56,7 +57,7 @@ impl Call<'_> {
         }
         let pos = master.log_and_apply(self.wall, at, shard, &op);
         self.wrote(pos);
-        if let Some(object) = shard.get(at, &key) {
+        if let Some(object) = shard.at(slot) {
             object.begin(self.now);
             if pins {
                 object.pin_until(self.now.plus(Duration::from_millis(object.soft_pin())));
@@ -75,11 +76,11 @@ impl Call<'_> {
         let (own, key) = self.hash(key)?;
         let master = self.master;
         let mut homes = master.store.lock_key(own, &key);
-        self.drop_dead(table, &mut homes, &key);
+        let slot = self.drop_dead(table, &mut homes, &key);
         let charged = self.charge(&mut homes, &key, client);
         let (at, shard) = (homes.at, homes.here());
         self.depend(shard.mark().applied());
-        let object = shard.get(at, &key).ok_or(Refusal::ObjectNotFound)?;
+        let object = slot.and_then(|slot| shard.at(slot)).ok_or(Refusal::ObjectNotFound)?;
         if object.writer != client {
             return Err(Refusal::IllegalClient);
         }

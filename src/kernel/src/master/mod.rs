@@ -7,6 +7,7 @@ mod call;
 mod census;
 mod check_put;
 mod choose;
+mod claims;
 mod clear;
 mod client;
 mod config;

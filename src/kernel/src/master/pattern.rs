@@ -6,6 +6,8 @@
 //! and no `\\c` or `[^]` (all refused); a character outside ASCII in a class is
 //! refused; `(?i)` and the like are understood.
 
+use std::cell::Cell;
+
 use bytes::Bytes;
 use regex::bytes::{Regex, RegexBuilder};
 
@@ -59,20 +61,48 @@ impl Call<'_> {
         Ok(keys.iter().filter_map(|key| user_key(key)).map(Bytes::copy_from_slice).collect())
     }
 
-    /// Two passes: no lease is granted before the number of matches is known.
+    /// Two passes: no lease is granted before it is known how much matches.
     pub(super) fn get_matching(&mut self, pattern: &Bytes) -> Result<Vec<(Bytes, ReplicaList)>, Refusal> {
+        let keys = self.list_matching(pattern)?;
+        let found = self.each(&keys, |call, table, key| {
+            let key = Bytes::copy_from_slice(user_key(key)?);
+            call.get(table, &key).ok().map(|list| (key, list))
+        });
+        Ok(found.into_iter().flatten().collect())
+    }
+
+    /// Scoped keys of the readable objects that match, sorted. Refuses an
+    /// expression that matches more than one answer holds.
+    fn list_matching(&mut self, pattern: &Bytes) -> Result<Vec<Box<[u8]>>, Refusal> {
         let compiled = Pattern::compile(pattern)?;
-        let mut keys = Vec::new();
+        let (mut keys, mut bytes, replicas) = (Vec::new(), 0, Cell::new(0));
         for home in (0..limits::SHARDS).filter_map(HomeId::from_index) {
-            keys.append(&mut self.list(home, |table, o| o.is_readable(table) && compiled.matches(o)));
-            if keys.len() > limits::REGEX_MATCHES_MAX {
+            let mut matching = self.list(home, |table, o| {
+                let matches = o.is_readable(table) && compiled.matches(o);
+                replicas.set(replicas.get() + if matches { o.replicas().len() } else { 0 });
+                matches
+            });
+            bytes += matching.iter().map(|key| key.len()).sum::<usize>();
+            keys.append(&mut matching);
+            if keys.len() > limits::REGEX_MATCHES_MAX
+                || replicas.get() > limits::REGEX_REPLICAS_MAX
+                || bytes > limits::REGEX_KEY_BYTES_MAX
+            {
                 let text = String::from_utf8_lossy(pattern).into_owned();
-                return Err(invalid("regular expression", &text, "one that matches at most 100000 keys"));
+                return Err(invalid("regular expression", &text, MATCHES));
             }
         }
         keys.sort_unstable();
-        let table = self.master.store.segments().read();
-        let keys = keys.iter().filter_map(|k| user_key(k)).map(Bytes::copy_from_slice);
-        Ok(keys.filter_map(|key| self.get(&table, &key).ok().map(|list| (key, list))).collect())
+        Ok(keys)
     }
 }
+
+/// What is expected of an expression that is read by.
+const MATCHES: &str = "one that matches at most 100000 keys, 262144 replicas and 16 MiB of keys";
+
+const _: () = assert!(
+    limits::REGEX_MATCHES_MAX == 100_000
+        && limits::REGEX_REPLICAS_MAX == 262_144
+        && limits::REGEX_KEY_BYTES_MAX == 16 << 20,
+    "the refusal says so"
+);

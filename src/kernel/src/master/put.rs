@@ -56,21 +56,21 @@ impl Call<'_> {
         start: impl Fn(&mut Self, &SegmentTable, &Bytes, Value<'_>) -> Started,
     ) -> Vec<Started> {
         let master = self.master;
-        let table = master.store.segments().read();
         let mut config = Cow::Borrowed(config);
         let mut settled = !config.prefer_alloc_in_same_node;
-        let mut one = |(i, item): (usize, &PutItem)| {
+        let mut next = 0..items.len();
+        self.each(items, |call, table, item| {
+            let i = next.next().unwrap_or_default();
             check_put(&master.times, &config, items.len(), item)?;
             let group = config.group_ids.as_ref().and_then(|g| g.get(i)).map(|g| &g[..]);
             let value = Value { client, config: &config, size: item.size, group };
-            let started = start(self, &table, &item.key, value)?;
+            let started = start(call, table, &item.key, value)?;
             if let Some(last) = started.last().filter(|_| !settled) {
                 settled = true;
                 config.to_mut().preferred_segment.clone_from(&last.segment.name);
             }
             Ok(started)
-        };
-        items.iter().enumerate().map(&mut one).collect()
+        })
     }
 
     fn put_start(&mut self, table: &SegmentTable, key: &Bytes, value: Value<'_>) -> Started {
@@ -83,9 +83,9 @@ impl Call<'_> {
 
     /// Takes what is in the way of a new write out of it, or refuses.
     fn make_way(&mut self, table: &SegmentTable, homes: &mut Homes<'_>, key: &[u8]) -> Result<(), Refusal> {
-        self.drop_dead(table, homes, key);
+        let Some(slot) = self.drop_dead(table, homes, key) else { return Ok(()) };
         let mark = homes.here().mark();
-        let Some(object) = homes.object(key) else { return Ok(()) };
+        let Some(object) = homes.here().at(slot) else { return Ok(()) };
         self.depend(mark.applied());
         if self.may_preempt(table, object) {
             let due = self.written_until(object);

@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 use super::call::{Call, describe, is_named};
 use crate::api::{Refusal, ReplicaList};
 use crate::store::{Object, SegmentTable, Shard, Sight};
-use crate::types::{KeyHash, ReplicaStatus};
+use crate::types::{KeyHash, ReplicaStatus, limits};
 
 /// Shards that a batch holds at a time. What one key's look-up waits for from
 /// memory then comes while others are looked up; a lock between two of them
@@ -56,26 +56,22 @@ impl Call<'_> {
         readable
     }
 
-    pub(super) fn get_all(
-        &mut self,
-        table: &SegmentTable,
-        keys: &[Bytes],
-    ) -> Vec<Result<ReplicaList, Refusal>> {
-        self.read_all(keys, |call, shard, object| call.got(table, shard, object))
+    pub(super) fn get_all(&mut self, keys: &[Bytes]) -> Vec<Result<ReplicaList, Refusal>> {
+        self.read_all(keys, Self::got)
     }
 
-    pub(super) fn exist_all(&mut self, table: &SegmentTable, keys: &[Bytes]) -> Vec<Result<bool, Refusal>> {
-        self.read_all(keys, |call, shard, object| Ok(call.exist(table, shard, object)))
+    pub(super) fn exist_all(&mut self, keys: &[Bytes]) -> Vec<Result<bool, Refusal>> {
+        self.read_all(keys, |call, table, shard, object| Ok(call.exist(table, shard, object)))
     }
 
     /// Answers for all keys, in their order, from a look at each one's object.
     fn read_all<T>(
         &mut self,
         keys: &[Bytes],
-        answer: impl Fn(&mut Self, &Shard, Option<&Object>) -> Result<T, Refusal>,
+        answer: impl Fn(&mut Self, &SegmentTable, &Shard, Option<&Object>) -> Result<T, Refusal>,
     ) -> Vec<Result<T, Refusal>> {
         if let [_] = keys {
-            return keys.iter().map(|key| self.read_one(key, &answer)).collect();
+            return self.each(keys, |call, table, key| call.read_one(table, key, &answer));
         }
         let mut answers: Vec<Option<Result<T, Refusal>>> = Vec::with_capacity(keys.len());
         let mut wanted = Vec::with_capacity(keys.len());
@@ -84,22 +80,30 @@ impl Call<'_> {
             answers.push(hash.err().map(Err));
         }
         wanted.sort_unstable_by_key(|w| (w.hash.home, w.index));
-        for some in wanted.chunks(TOGETHER) {
-            self.read_some(keys, some, &answer, &mut answers);
+        for slice in wanted.chunks(limits::TABLE_SLICE) {
+            let table = self.master.store.segments().read();
+            for some in slice.chunks(TOGETHER) {
+                self.read_some(&table, keys, some, &answer, &mut answers);
+            }
         }
-        let left = |(key, found): (&Bytes, Option<_>)| found.unwrap_or_else(|| self.read_one(key, &answer));
-        keys.iter().zip(answers).map(left).collect()
+        let grouped: Vec<usize> = (0..keys.len()).filter(|i| answers[*i].is_none()).collect();
+        let read = self.each(&grouped, |call, table, i| call.read_one(table, &keys[*i], &answer));
+        grouped.into_iter().zip(read).for_each(|(i, read)| answers[i] = Some(read));
+        let mut all = Vec::with_capacity(keys.len());
+        all.extend(answers.into_iter().flatten());
+        all
     }
 
     fn read_one<T>(
         &mut self,
+        table: &SegmentTable,
         key: &Bytes,
-        answer: impl Fn(&mut Self, &Shard, Option<&Object>) -> Result<T, Refusal>,
+        answer: impl Fn(&mut Self, &SegmentTable, &Shard, Option<&Object>) -> Result<T, Refusal>,
     ) -> Result<T, Refusal> {
         let (own, key) = self.hash(key)?;
         let (at, shard) = self.master.store.read_key(own, &key);
         self.depend_on_read(&shard);
-        answer(self, &shard, shard.get(at, &key))
+        answer(self, table, &shard, shard.get(at, &key))
     }
 
     /// Answers for keys that are sorted by home, all under one hold of their
@@ -107,9 +111,10 @@ impl Call<'_> {
     /// anywhere, and are looked up one by one.
     fn read_some<T>(
         &mut self,
+        table: &SegmentTable,
         keys: &[Bytes],
         wanted: &[Wanted],
-        answer: impl Fn(&mut Self, &Shard, Option<&Object>) -> Result<T, Refusal>,
+        answer: impl Fn(&mut Self, &SegmentTable, &Shard, Option<&Object>) -> Result<T, Refusal>,
         answers: &mut [Option<Result<T, Refusal>>],
     ) {
         let store = &*self.master.store;
@@ -131,7 +136,7 @@ impl Call<'_> {
             self.depend_on_read(shard);
         }
         for ((shard, w), object) in asked().zip(objects) {
-            answers[w.index] = Some(answer(self, shard, object));
+            answers[w.index] = Some(answer(self, table, shard, object));
         }
     }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use super::Master;
 use super::call::{Call, invalid};
+use super::claims::Claims;
 use crate::api::Refusal;
 use crate::oplog::Op;
 use crate::store::{Mount, SegmentTable};
@@ -24,7 +25,7 @@ impl Call<'_> {
             return already(known, client, segment);
         }
         check_room(&table, client, 1)?;
-        self.lend(&mut table, client, segment, false);
+        self.lend(&mut table, client, &[segment], false);
         Ok(())
     }
 
@@ -53,9 +54,7 @@ impl Call<'_> {
             return Ok(());
         }
         check_room(&table, client, missing.len())?;
-        for segment in missing {
-            self.lend(&mut table, client, segment, true);
-        }
+        self.lend(&mut table, client, &missing, true);
         let host = segments.iter().map(|s| s.host_id.as_str()).find(|h| !h.is_empty()).unwrap_or("");
         self.make_ok(&mut table, client, host);
         Ok(())
@@ -75,22 +74,36 @@ impl Call<'_> {
         self.master.watch_clients_from(self.now);
     }
 
-    /// Mounts a segment that is not mounted. What claims some of the same bytes
-    /// is an earlier life of the lender, and dead (SEMANTICS R11).
-    fn lend(&mut self, table: &mut SegmentTable, client: ClientId, segment: &SegmentSpec, returned: bool) {
+    /// Mounts segments that are not mounted and share no bytes. What claims some
+    /// of the same bytes is an earlier life of the lender, and dead (SEMANTICS R11).
+    ///
+    /// One look at all mounts and departed ones, however many segments there are.
+    fn lend(
+        &mut self,
+        table: &mut SegmentTable,
+        client: ClientId,
+        segments: &[&SegmentSpec],
+        returned: bool,
+    ) {
+        if segments.is_empty() {
+            return;
+        }
         let master = self.master;
-        let replaced = table.mounts().filter(|m| m.segment.overlaps(segment)).map(|m| m.uid);
-        for uid in replaced.collect::<Vec<_>>() {
+        let claims = Claims::of(segments);
+        let replaced = table.mounts().filter(|m| claims.overlapping(&m.segment).next().is_some());
+        for uid in replaced.map(|m| m.uid).collect::<Vec<_>>() {
             let pos = master.bury(self.now, self.wall, table, uid);
             self.wrote(pos);
         }
-        let free_from = master.free_from(table, segment, returned);
-        let held = free_from > self.now && !mutant!(ColdNoHold);
-        let op = Op::MountSegment { client, segment: Cow::Borrowed(segment), held };
-        let pos = master.log_to_table(self.wall, table, &op);
-        self.wrote(pos);
-        if held {
-            master.set_hold_due(table, MountUid(pos), free_from);
+        let free_from = master.free_from(table, &claims, returned);
+        for (segment, free_from) in segments.iter().zip(free_from) {
+            let held = free_from > self.now && !mutant!(ColdNoHold);
+            let op = Op::MountSegment { client, segment: Cow::Borrowed(segment), held };
+            let pos = master.log_to_table(self.wall, table, &op);
+            self.wrote(pos);
+            if held {
+                master.set_hold_due(table, MountUid(pos), free_from);
+            }
         }
         if let Some(known) = table.client(client) {
             known.hear(self.now);
@@ -100,17 +113,30 @@ impl Call<'_> {
 }
 
 impl Master {
-    /// From when on nobody can have a right on the bytes of a segment that is
+    /// From when on nobody can have a right on the bytes of each segment that is
     /// to be mounted, from an earlier life of its memory (SEMANTICS R13, H29).
     ///
     /// What this table once knew is on record as departed. A returned lender's
     /// memory that is not may belong to a state that was lost; rights given by
     /// that are over some time after this primary began.
-    fn free_from(&self, table: &SegmentTable, segment: &SegmentSpec, returned: bool) -> Instant {
-        let departed = || table.departed().filter(|d| d.covers(segment));
-        let known = departed().any(|d| *d.segment == *segment);
-        let lost = if returned && !known { self.since.plus(self.right_max()) } else { Instant(0) };
-        departed().map(|d| self.hold_end_at(d.due())).fold(lost, Instant::max)
+    fn free_from(&self, table: &SegmentTable, claims: &Claims<'_>, returned: bool) -> Vec<Instant> {
+        let segments = claims.segments;
+        let (mut known, mut free_from) = (vec![false; segments.len()], vec![Instant(0); segments.len()]);
+        for departed in table.departed() {
+            for i in claims.claiming(&departed.segment) {
+                known[i] |= *departed.segment == *segments[i];
+                free_from[i] = free_from[i].max(self.hold_end_at(departed.due()));
+            }
+        }
+        if returned {
+            let lost = self.since.plus(self.right_max());
+            known
+                .iter()
+                .zip(&mut free_from)
+                .filter(|(known, _)| !**known)
+                .for_each(|(_, at)| *at = lost.max(*at));
+        }
+        free_from
     }
 
     /// Longest time for which a right that was given once can last.
@@ -131,6 +157,10 @@ fn already(known: &Mount, client: ClientId, segment: &SegmentSpec) -> Result<(),
 }
 
 fn check_room(table: &SegmentTable, client: ClientId, more: usize) -> Result<(), Refusal> {
+    let own = table.client(client).map_or(0, |c| c.mounts().len());
+    if own.saturating_add(more) > limits::SEGMENTS_PER_CLIENT_MAX {
+        return Err(Refusal::Full { what: "segments of one client", max: limits::SEGMENTS_PER_CLIENT_MAX });
+    }
     let mounts = table.mounts().len() + table.departed().len();
     if mounts.saturating_add(more) > limits::MOUNTS_MAX {
         return Err(Refusal::Full { what: "segments", max: limits::MOUNTS_MAX });

@@ -11,7 +11,7 @@ use crate::sync::atomic::{AtomicUsize, Ordering};
 use super::Master;
 use super::call::Call;
 use crate::oplog::Op;
-use crate::store::{Cursor, Homes, SegmentTable, Shard};
+use crate::store::{Cursor, Homes, SegmentTable, Shard, Slot};
 use crate::types::{HomeId, LogPos, MountUid, WallTime, limits};
 
 /// A round over all shards. It begins anew with each death, and once at
@@ -131,16 +131,27 @@ fn by_mount(found: Vec<(u64, SmallVec<[MountUid; 1]>)>) -> BTreeMap<MountUid, Ve
 
 impl Call<'_> {
     /// A write meets only what lives: for an object that names a dead mount the
-    /// sweep comes early.
-    pub(super) fn drop_dead(&mut self, table: &SegmentTable, homes: &mut Homes<'_>, key: &[u8]) {
-        let Some(object) = homes.object(key) else { return };
-        let (dead, home, hash) = (object.dead_mounts(table), homes.at.home, homes.at.map);
-        for mount in &dead {
-            let pos = self.master.purge_named(self.wall, home, homes.here(), *mount, vec![hash]);
+    /// sweep comes early. Says where the key's object is, if one is left.
+    pub(super) fn drop_dead(
+        &mut self,
+        table: &SegmentTable,
+        homes: &mut Homes<'_>,
+        key: &[u8],
+    ) -> Option<Slot> {
+        let at = homes.at;
+        let slot = homes.here().find(at, key)?;
+        let dead = homes.here().at(slot)?.dead_mounts(table);
+        if dead.is_empty() {
+            return Some(slot);
+        }
+        for mount in dead {
+            let pos = self.master.purge_named(self.wall, at.home, homes.here(), mount, vec![at.map]);
             self.wrote(pos);
         }
-        if !dead.is_empty() && homes.object(key).is_none() {
+        let left = homes.here().find(at, key);
+        if left.is_none() {
             homes.vacate();
         }
+        left
     }
 }

@@ -270,6 +270,32 @@ fn s8_47_changing_the_ttl_invalidates_the_older_deadline() {
     b.replay_agrees();
 }
 
+/// A deadline is a field of its object, so nothing is queued and nothing is left.
+#[test]
+fn s8_47_a_hundred_thousand_changes_of_the_ttl_leave_one_deadline() {
+    let mut b = bench(1);
+    b.put_with("k", 8, soft(Some(100)));
+    let free = b.free_bytes();
+    let items = vec![PutItem { key: Bytes::from("k"), size: 8 }];
+    let end = end(A, "k", None);
+    for n in 0..100_000 {
+        let config = soft(Some(100 + n % 7));
+        let start = Request::UpsertStart { client: A, config, items: items.clone() };
+        let started = b.master.execute(b.now, WallTime(7), &start).response;
+        assert!(matches!(&started, Response::UpsertStart(r) if r[0].is_ok()), "{n}: {started:?}");
+        let ended = b.master.execute(b.now, WallTime(7), &end).response;
+        assert_eq!(ended, Response::PutEnd(vec![Ok(())]), "{n}");
+    }
+    let r = b.store.recount();
+    assert_eq!((r.objects, r.limbo, b.free_bytes()), (1, 0, free), "in place: no bytes wait");
+    // 99,999 % 7 is 4: the last one counts, none of the others.
+    b.sleep(103);
+    assert_eq!(b.pin("k"), PinState::Soft);
+    b.sleep(1);
+    assert_eq!(b.pin("k"), PinState::None);
+    b.replay_agrees();
+}
+
 #[test]
 fn s8_44_what_an_upsert_does_to_the_soft_pin() {
     use PinState::{None as Loose, Soft};

@@ -110,12 +110,13 @@ impl Prepared {
     #[must_use]
     pub fn new(epoch: Epoch, wall: WallTime, place: KeyHash, op: &Op<'_>) -> Self {
         let mut bytes = Vec::with_capacity(HEADER + TRAILER + 64 + op.key().map_or(64, <[u8]>::len));
-        bytes.extend_from_slice(&[0; 4]);
-        bytes.extend_from_slice(&[VERSION, op.kind() as u8]);
-        bytes.extend_from_slice(&(place.home.index() as u16).to_le_bytes());
-        bytes.extend_from_slice(&epoch.0.to_le_bytes());
-        bytes.extend_from_slice(&wall.0.to_le_bytes());
-        bytes.extend_from_slice(&place.map.to_le_bytes());
+        let mut header = [0; HEADER];
+        header[4..6].copy_from_slice(&[VERSION, op.kind() as u8]);
+        header[6..8].copy_from_slice(&(place.home.index() as u16).to_le_bytes());
+        header[8..16].copy_from_slice(&epoch.0.to_le_bytes());
+        header[16..24].copy_from_slice(&wall.0.to_le_bytes());
+        header[24..].copy_from_slice(&place.map.to_le_bytes());
+        bytes.extend_from_slice(&header);
         encode_body(op, &mut bytes);
         let len = bytes.len() + TRAILER;
         invariant!(len <= limits::ENTRY_BYTES_MAX, "entry of {len} bytes");

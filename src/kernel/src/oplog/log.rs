@@ -73,6 +73,8 @@ pub struct OpLog {
     bytes: usize,
     /// Bytes of all entries since the log began, trimmed or held.
     total: u64,
+    /// First seq that this log was to append itself since it last started over, and entries appended before.
+    begun: (Seq, u64),
     limits: LogLimits,
     /// Nothing from this seq on is trimmed, whatever the limits say.
     pin: Option<Seq>,
@@ -92,6 +94,7 @@ impl OpLog {
             trim: Seq::FIRST,
             bytes: 0,
             total: 0,
+            begun: (Seq::FIRST, 0),
             limits,
             pin: None,
             over: false,
@@ -102,7 +105,8 @@ impl OpLog {
     /// Starts over behind an entry of another log, whose table of epochs this
     /// is: what a copy of the state is followed by (PROTOCOL S5).
     pub fn restart(&mut self, epochs: Vec<(Epoch, Seq)>, after: LogPos) {
-        *self = Self { tail: after.end(), trim: after.end(), epochs, ..Self::new(self.limits) };
+        let begun = (after.end(), self.appended());
+        *self = Self { tail: after.end(), trim: after.end(), begun, epochs, ..Self::new(self.limits) };
         invariant!(self.last() == after, "the epochs of a log that ends at {after} say {}", self.last());
     }
 
@@ -164,6 +168,13 @@ impl OpLog {
     #[must_use]
     pub fn tail(&self) -> Seq {
         self.tail
+    }
+
+    /// Entries appended since the process began; those that a copy of the state stands for are none of them.
+    #[must_use]
+    pub fn appended(&self) -> u64 {
+        let (from, before) = self.begun;
+        before + self.tail.since(from)
     }
 
     /// First seq still held.

@@ -140,10 +140,13 @@ fn a_log_that_starts_over_goes_on_behind_the_other_ones_entry() {
     let mut log = filled(10, small());
     log.restart(source.epochs_upto(after), after);
     assert_eq!((log.tail(), log.trim(), log.last(), log.bytes()), (Seq(2200), Seq(2200), after, 0));
+    let before = log.appended();
+    assert!(before < 2199, "what the copy stands for was not appended here: {before}");
     assert!(log.contains(LogPos::new(Epoch(1), Seq(7))) && !log.contains(LogPos::new(Epoch(1), Seq(1500))));
     let next = source.read(Seq(2200), 1, usize::MAX).expect("held");
     log.append_raw(LogPos::new(Epoch(3), Seq(2200)), &next.entries);
     assert_eq!(log.read(Seq(2200), 1, usize::MAX).expect("held").entries, next.entries);
+    assert_eq!(log.appended(), before + 1);
     assert_eq!(log.bytes_from(Seq(2200)), Some(next.entries.len() as u64));
 }
 

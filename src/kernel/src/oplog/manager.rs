@@ -17,6 +17,8 @@ pub struct LogMarks {
     pub trim: Seq,
     /// Position of the last entry.
     pub last: LogPos,
+    /// Entries appended since the process began.
+    pub appended: u64,
     /// Bytes held.
     pub bytes: usize,
     /// Bounds.
@@ -104,6 +106,7 @@ impl OpLogManager {
             tail: log.tail(),
             trim: log.trim(),
             last: log.last(),
+            appended: log.appended(),
             bytes: log.bytes(),
             limits: log.limits(),
             pinned_at: log.pinned_at(),

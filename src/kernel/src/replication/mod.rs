@@ -2,6 +2,7 @@
 //! ([`Primary`]), the standby applies and acknowledges ([`Standby`]), and the
 //! [`Gate`] says which answers may leave.
 
+mod ages;
 mod applier;
 mod catch_up;
 mod copies;

@@ -16,6 +16,7 @@ mod shrink;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use super::ages::Ages;
 use super::catch_up::CatchUp;
 use super::copies::Copies;
 use super::dump::Dump;
@@ -136,6 +137,8 @@ pub struct Primary {
     revision: u64,
     commit: Seq,
     last_gate: Option<Gate>,
+    /// Of what was appended since this primary began.
+    ages: Ages,
     /// When the event came that is at work.
     now: Instant,
     verify: VerificationHandler,
@@ -208,6 +211,7 @@ impl Primary {
             closing: Closing::Open,
             revision: 1,
             commit: log.tail(),
+            ages: Ages::from(log.tail()),
             log,
             last_gate: None,
             now: Instant(0),
@@ -274,7 +278,7 @@ impl Primary {
             state: self.state_of(p),
             sent: p.next,
             acked: p.matched,
-            behind_for: p.in_flight.front().map(|(_, sent)| now.since(*sent)),
+            behind_for: self.ages.behind_for(now, p.matched, self.log.tail()),
             last_contact: now.since(p.heard),
             grant_left: p.grant_until.since(now),
             in_sync: self.is_member(p.hello.copy),
@@ -603,6 +607,8 @@ impl Machine for Primary {
 
     fn on(&mut self, now: Instant, event: PrimaryEvent, out: &mut Vec<PrimaryAction>) {
         self.now = now;
+        let tail = self.log.tail();
+        self.ages.note(now, tail, self.peers.values().map(|p| p.matched).min().unwrap_or(tail));
         let mut detached = None;
         match event {
             PrimaryEvent::Frame(conn, StandbyFrame::Hello(hello)) => self.hello(now, conn, hello, out),

@@ -5,6 +5,7 @@ mod full_sync;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::ages::Ages;
 use super::applier::{OpLogApplier, Quarantined};
 use super::catch_up::{CatchUp, CatchUpView};
 use super::frames::{
@@ -116,6 +117,8 @@ pub struct Standby {
     primary: Option<Progress>,
     /// Since the stream began.
     catch_up: Option<CatchUp>,
+    /// Of what the primary has, since the stream began.
+    ages: Option<Ages>,
     /// The in-sync set, as last heard from the holder of the highest epoch.
     record: Option<InSyncRecord>,
     quarantine: Vec<Quarantined>,
@@ -179,6 +182,7 @@ impl Standby {
             equal_at: None,
             primary: None,
             catch_up: None,
+            ages: None,
             record: None,
             quarantine: Vec::new(),
             why_not: None,
@@ -324,6 +328,7 @@ impl Standby {
             in_sync: self.in_sync(),
             record: self.record.clone(),
             last_contact: self.heard.map(|at| now.since(at)),
+            behind_for: self.behind_for(now),
             equal_for: self.equal_at.map(|at| now.since(at)),
             promise_left: self.right_end.since(now),
             failures: self.failures,
@@ -334,6 +339,11 @@ impl Standby {
             full_syncs: self.receive.sealed_copies(),
             verify: self.verify.view(now),
         }
+    }
+
+    fn behind_for(&self, now: Instant) -> Option<Duration> {
+        let Link::Streaming { .. } = self.link else { return None };
+        self.ages.as_ref()?.behind_for(now, self.applier.applied(), self.primary?.tail)
     }
 
     fn catching_up(&self, now: Instant) -> Option<CatchUpView> {
@@ -379,7 +389,7 @@ impl Standby {
         match w.start {
             Start::Stream(from) if from == self.applier.applied() || mutant!(NoLogmatch) => {
                 self.link = Link::Streaming { epoch: w.epoch };
-                self.catch_up = None;
+                (self.catch_up, self.ages) = (None, None);
                 self.led_at = Some(now);
                 self.failures = 0;
                 self.why_not = None;
@@ -489,6 +499,7 @@ impl Standby {
         if !matches!(self.link, Link::Streaming { .. }) {
             return;
         }
+        self.ages.get_or_insert(Ages::from(tail)).note(now, tail, self.applier.applied());
         if self.applier.applied() >= tail {
             self.equal_at = Some(now);
         }

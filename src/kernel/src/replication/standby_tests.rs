@@ -200,7 +200,31 @@ fn dials_greets_streams_applies_and_acknowledges() {
     assert_eq!((view.applied, view.primary_tail, view.commit_known), (Seq(7), Some(Seq(7)), Some(Seq(2))));
     assert_eq!((view.last_contact, view.failures), (Some(Duration::from_millis(10)), 0));
     assert_eq!(view.equal_for, Some(Duration::from_millis(10)), "the last frame found nothing missing");
+    assert_eq!(view.behind_for, Some(Duration::ZERO));
     assert_eq!((view.primary, view.why_not, b.standby.commit_known()), (Some(node("p")), None, Seq(2)));
+}
+
+/// Under load a copy never lacks nothing; how old the oldest entry is that it lacks is known all the same.
+#[test]
+fn how_long_it_is_behind_is_the_age_of_the_oldest_entry_that_it_lacks() {
+    let mut b = bench();
+    b.connect(1000);
+    let tail =
+        |b: &Bench, from, count, tail| framed(BatchFrame { tail: Seq(tail), ..b.frame(from, count, 0) });
+    let behind = |b: &Bench, at| b.standby.view(ms(at)).behind_for;
+    assert_eq!(behind(&b, 1005), None, "nothing was heard yet");
+    let e = tail(&b, 1, 1, 3);
+    b.on(1010, e);
+    assert_eq!(behind(&b, 1020), None, "what it lacks is from before the stream");
+    let e = tail(&b, 2, 2, 5);
+    b.on(1020, e);
+    assert_eq!(behind(&b, 1040), Some(Duration::from_millis(20)), "entry 4 was heard of at 1020");
+    let e = tail(&b, 4, 1, 7);
+    b.on(1030, e);
+    assert_eq!(behind(&b, 1040), Some(Duration::from_millis(10)), "entry 5 at 1030");
+    let e = tail(&b, 5, 2, 7);
+    b.on(1050, e);
+    assert_eq!(behind(&b, 1060), Some(Duration::ZERO));
 }
 
 /// PROTOCOL G2: each acknowledgement is a promise, and nothing else is one.

@@ -104,8 +104,8 @@ pub struct PeerView {
     pub acked: Seq,
     /// Exclusive: digests were compared there and equal through here.
     pub verified: Option<Seq>,
-    /// For how long the oldest unacknowledged batch has been on its way; `None`
-    /// when everything sent is acknowledged.
+    /// Since the oldest entry that it has not acknowledged was appended here; nothing when it has
+    /// all; `None` when that entry is older than what this primary saw being appended.
     pub behind_for: Option<Duration>,
     /// Time since its last frame.
     pub last_contact: Duration,
@@ -157,6 +157,9 @@ pub struct StandbyView {
     pub record: Option<InSyncRecord>,
     /// Time since the primary was last heard.
     pub last_contact: Option<Duration>,
+    /// Since this node first heard of the oldest entry that it has not applied; nothing when it has
+    /// all; `None` without a stream, and for entries from before the stream.
+    pub behind_for: Option<Duration>,
     /// Time since this copy was last known to equal the primary's; `None` if never.
     pub equal_for: Option<Duration>,
     /// How much longer this node lets no other primary speak.

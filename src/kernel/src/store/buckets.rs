@@ -73,6 +73,12 @@ impl HomeSums {
         let differ = self.sums.iter().zip(theirs).enumerate().filter(|(_, (a, b))| a != b);
         differ.fold(0, |set, (i, _)| set | 1 << i)
     }
+
+    /// By how much the sum of each bucket is off: the same for as long as the same items differ in the same way.
+    #[must_use]
+    pub fn gap(&self, theirs: &[u128]) -> Vec<u128> {
+        self.sums.iter().zip(theirs).map(|(ours, theirs)| ours.wrapping_sub(*theirs)).collect()
+    }
 }
 
 /// Part of a home as another node has it, decoded.

@@ -46,10 +46,12 @@ impl Digester {
             let mut block = [0; HEAD + REPLICA];
             block[..HEAD].copy_from_slice(&head);
             block[HEAD..].copy_from_slice(&replica(&only));
+            let block: [u8; (HEAD + REPLICA) * WORD] = bytes(block);
             return xxh3_128_with_seed(&block, self.seed);
         }
-        let mut c = Canonical { out: head.as_slice().into() };
-        o.replicas().for_each(|r| c.out.extend_from_slice(&replica(&r)));
+        let mut c = Canonical { out: bytes::<HEAD, { HEAD * WORD }>(head).as_slice().into() };
+        o.replicas()
+            .for_each(|r| c.out.extend_from_slice(&bytes::<REPLICA, { REPLICA * WORD }>(replica(&r))));
         for value in [Some(o.soft_pin()).filter(|pin| *pin != 0), o.pending_pin()].into_iter().flatten() {
             c.u64(value);
         }
@@ -136,13 +138,15 @@ impl Digester {
     }
 }
 
-/// Bytes of what every object has.
-const HEAD: usize = 72;
-/// Bytes of a replica.
-const REPLICA: usize = 48;
+/// Bytes of a word.
+const WORD: usize = size_of::<u64>();
+/// Words of what every object has.
+const HEAD: usize = 9;
+/// Words of a replica.
+const REPLICA: usize = 6;
 
 /// What every object has. The flags say what else there is.
-fn head(key: u128, o: &Object) -> [u8; HEAD] {
+fn head(key: u128, o: &Object) -> [u64; HEAD] {
     let flag = |on: bool, bit: u64| if on { bit } else { 0 };
     let flags = flag(o.checksum().is_some(), 1)
         | flag(o.hard_pin(), 2)
@@ -150,9 +154,9 @@ fn head(key: u128, o: &Object) -> [u8; HEAD] {
         | flag(o.pending_pin().is_some(), 8)
         | flag(o.group().is_some(), 16)
         | flag(o.transfer().is_some(), 32);
-    let shape = 1 | flags << 8 | u64::from(o.data_type.0) << 16 | (o.replicas().len() as u64) << 24;
+    let shape = 1 | flags << 8 | u64::from(o.data_type.0) << 16 | (o.replica_count() as u64) << 24;
     let (writer, started) = (o.writer.0, o.started());
-    words([
+    [
         shape,
         key as u64,
         (key >> 64) as u64,
@@ -162,19 +166,19 @@ fn head(key: u128, o: &Object) -> [u8; HEAD] {
         started.epoch.0,
         started.seq,
         o.checksum().unwrap_or(0),
-    ])
+    ]
 }
 
-fn replica(r: &Replica) -> [u8; REPLICA] {
+fn replica(r: &Replica) -> [u64; REPLICA] {
     let status = match r.status {
         ReplicaStatus::Processing => 2,
         ReplicaStatus::Complete => 3,
     };
     let Region { mount, offset, reserved } = r.region;
-    words([status, r.id, mount.0.epoch.0, mount.0.seq, offset, reserved])
+    [status, r.id, mount.0.epoch.0, mount.0.seq, offset, reserved]
 }
 
-fn words<const N: usize, const BYTES: usize>(words: [u64; N]) -> [u8; BYTES] {
+fn bytes<const N: usize, const BYTES: usize>(words: [u64; N]) -> [u8; BYTES] {
     const { assert!(BYTES == N * 8) };
     let mut bytes = [0; BYTES];
     for (to, word) in bytes.chunks_exact_mut(8).zip(words) {

@@ -25,6 +25,7 @@ mod shard;
 mod snapshot;
 mod tasks;
 mod transfer;
+mod unfinished;
 mod writes;
 
 pub use allocator::{Allocators, OffsetAllocator, RegionError};

@@ -91,12 +91,6 @@ impl Departed {
     pub fn due(&self) -> Due {
         self.due
     }
-
-    /// True when a segment claims some of its bytes.
-    #[must_use]
-    pub fn covers(&self, segment: &SegmentSpec) -> bool {
-        self.segment.id == segment.id || self.segment.overlaps(segment)
-    }
 }
 
 /// A client that lends something, or has said what it lends.

@@ -256,6 +256,16 @@ impl<K: ?Sized> Object<K> {
         Replicas { first: (!self.has(WIDE | BARE)).then(|| self.only()), rest: wide.iter() }
     }
 
+    /// How many copies it has.
+    #[must_use]
+    pub fn replica_count(&self) -> usize {
+        if self.has(WIDE) {
+            self.extras().map_or(0, |e| e.replicas.len())
+        } else {
+            usize::from(!self.has(BARE))
+        }
+    }
+
     fn only(&self) -> Replica {
         let reserved = OffsetAllocator::reserved_for(self.size).unwrap_or(0);
         let complete = self.has(COMPLETE);
@@ -306,6 +316,9 @@ impl<K: ?Sized> Object<K> {
     /// True when all its replicas are complete, whatever has become of their
     /// mounts. For `apply` only: it sees one home.
     pub(super) fn all_complete(&self) -> bool {
+        if !self.has(WIDE) {
+            return self.has(COMPLETE | BARE);
+        }
         self.replicas().all(|r| r.status == ReplicaStatus::Complete)
     }
 

@@ -160,10 +160,29 @@ pub struct Cursor {
     chunk: u32,
 }
 
+/// What the table holds of an object: with half of its hash, so that the table
+/// grows, and passes over others, without a look at their slots.
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    handle: Handle,
+    half: u32,
+}
+
+/// The half of a key's hash that the table goes by.
+fn half(hash: u64) -> u32 {
+    hash as u32
+}
+
+/// That half at both ends: the table takes places from the low bits and its tags
+/// from the high ones.
+fn spread(half: u32) -> u64 {
+    u64::from(half) << 32 | u64::from(half)
+}
+
 /// Objects by key.
 #[derive(Debug)]
 pub(super) struct Objects {
-    table: HashTable<Handle>,
+    table: HashTable<Entry>,
     slabs: Slabs,
 }
 
@@ -178,14 +197,16 @@ impl Objects {
 
     /// The slot of the object with this key.
     pub(super) fn find(&self, hash: u64, key: &[u8]) -> Option<Handle> {
-        self.table.find(hash, |h| self.slabs.get(*h).is_some_and(|o| o.key() == key)).copied()
+        let half = half(hash);
+        let is_it = |e: &Entry| e.half == half && self.slabs.get(e.handle).is_some_and(|o| o.key() == key);
+        self.table.find(spread(half), is_it).map(|e| e.handle)
     }
 
     /// A slot that may be this key's: the first with its bits of the hash. Does
     /// not look at the slot, so that several can be found before the first
     /// answer has come from memory.
     pub(super) fn likely(&self, hash: u64) -> Option<Handle> {
-        self.table.iter_hash(hash).next().copied()
+        self.handles(hash).next()
     }
 
     pub(super) fn get(&self, handle: Handle) -> Option<&Object> {
@@ -204,13 +225,13 @@ impl Objects {
     /// The same, when it is known that there is none; `None` only for keys of impossible length.
     pub(super) fn add(&mut self, hash: u64, key: &[u8], draft: Draft) -> Option<&Object> {
         let handle = self.slabs.insert(key, draft);
-        let slabs = &self.slabs;
-        self.table.insert_unique(hash, handle, |h| slabs.get(*h).map_or(0, Object::hash));
+        let half = half(hash);
+        self.table.insert_unique(spread(half), Entry { handle, half }, |e| spread(e.half));
         self.slabs.get(handle)
     }
 
     pub(super) fn remove(&mut self, hash: u64, handle: Handle) {
-        if let Ok(entry) = self.table.find_entry(hash, |h| *h == handle) {
+        if let Ok(entry) = self.table.find_entry(spread(half(hash)), |e| e.handle == handle) {
             entry.remove();
             self.slabs.remove(handle);
         }
@@ -226,7 +247,12 @@ impl Objects {
 
     /// The objects that the table has under this hash: these, and now and then another.
     pub(super) fn with_bits(&self, hash: u64) -> impl Iterator<Item = &Object> {
-        self.table.iter_hash(hash).filter_map(|h| self.slabs.get(*h))
+        self.handles(hash).filter_map(|h| self.slabs.get(h))
+    }
+
+    fn handles(&self, hash: u64) -> impl Iterator<Item = Handle> {
+        let half = half(hash);
+        self.table.iter_hash(spread(half)).filter(move |e| e.half == half).map(|e| e.handle)
     }
 
     /// All objects, in no particular order.
@@ -280,8 +306,8 @@ impl Objects {
         mut last: impl FnMut(&Object),
     ) {
         for hash in hashes {
-            let is_it = |h: &&Handle| self.slabs.get(**h).is_some_and(|o| o.hash() == *hash);
-            let named: SmallVec<[Handle; 2]> = self.table.iter_hash(*hash).filter(is_it).copied().collect();
+            let is_it = |h: &Handle| self.slabs.get(*h).is_some_and(|o| o.hash() == *hash);
+            let named: SmallVec<[Handle; 2]> = self.handles(*hash).filter(is_it).collect();
             for handle in named {
                 let Some(object) = self.slabs.get_mut(handle) else { continue };
                 if change(object) {

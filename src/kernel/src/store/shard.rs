@@ -10,6 +10,7 @@ use smallvec::SmallVec;
 
 use super::object::Draft;
 use super::objects::{Handle, Objects};
+use super::unfinished::Unfinished;
 use super::{ApplyError, Attempts, Cursor, Digester, Effect, Effects, HomeMark, Members, Object};
 use crate::oplog::{LimboKind, Op, Release};
 use crate::types::{ClientId, Epoch, Instant, KeyHash, LogPos, Region, Seq, Traits, limits};
@@ -36,7 +37,7 @@ pub(super) struct Named<'a> {
     pub(super) name: u128,
 }
 
-/// Where a shard may hold an object; good while the shard is locked.
+/// Where a shard holds an object, or may hold one; good while the shard is locked.
 #[derive(Debug, Clone, Copy)]
 pub struct Slot(Handle);
 
@@ -46,8 +47,8 @@ pub struct Shard {
     pub(super) objects: Objects,
     pub(super) limbo: BTreeMap<(Seq, u8), Limbo>,
     pub(super) attempts: Attempts,
-    /// Derived: map hashes of the objects that are unfinished, by the seq of that start.
-    unfinished: BTreeMap<Seq, u64>,
+    /// Derived.
+    unfinished: Unfinished,
     /// Derived.
     pub(super) members: Members,
     pub(super) mark: HomeMark,
@@ -60,7 +61,7 @@ impl Shard {
             objects: Objects::new(),
             limbo: BTreeMap::new(),
             attempts: Attempts::default(),
-            unfinished: BTreeMap::new(),
+            unfinished: Unfinished::default(),
             members: Members::default(),
             mark: HomeMark::default(),
             digester,
@@ -93,6 +94,18 @@ impl Shard {
     #[must_use]
     pub fn get(&self, hash: KeyHash, key: &[u8]) -> Option<&Object> {
         self.objects.get(self.objects.find(hash.map, key)?)
+    }
+
+    /// The slot of the object with this scoped key.
+    #[must_use]
+    pub fn find(&self, hash: KeyHash, key: &[u8]) -> Option<Slot> {
+        self.objects.find(hash.map, key).map(Slot)
+    }
+
+    /// The object that was found in this slot, unless it has been removed since.
+    #[must_use]
+    pub fn at(&self, slot: Slot) -> Option<&Object> {
+        self.objects.get(slot.0)
     }
 
     /// A slot that may be this key's, without a look at what is in it.
@@ -166,14 +179,14 @@ impl Shard {
     /// Objects with an unfinished write or transfer, oldest start first.
     pub fn unfinished(&self) -> impl Iterator<Item = &Object> {
         self.unfinished.iter().filter_map(|(seq, hash)| {
-            self.objects.with_hash(*hash).find(|o| o.unfinished().is_some_and(|at| at.seq == seq.0))
+            self.objects.with_hash(hash).find(|o| o.unfinished().is_some_and(|at| at.seq == seq.0))
         })
     }
 
     /// True when the index of unfinished objects equals one built from scratch.
     pub(super) fn is_indexed(&self) -> bool {
         let unfinished = self.objects.iter().filter_map(|o| Some((Seq(o.unfinished()?.seq), o.hash())));
-        unfinished.collect::<BTreeMap<_, _>>() == self.unfinished
+        unfinished.collect::<Unfinished>() == self.unfinished
     }
 
     /// Regions in limbo, oldest first.
@@ -308,7 +321,7 @@ impl Shard {
         let given_up = change(object)?;
         self.mark.digest = self.mark.digest.wrapping_sub(term);
         let (mut after, mut unrouted) = (None, None);
-        if object.replicas().len() == 0 {
+        if object.replica_count() == 0 {
             unrouted = self.members.ungroup(object, hash);
             self.objects.remove(hash, handle);
         } else {
@@ -318,7 +331,7 @@ impl Shard {
         }
         if before != after {
             if let Some(at) = before {
-                self.unfinished.remove(&Seq(at.seq));
+                self.unfinished.remove(Seq(at.seq));
             }
             if let Some(at) = after {
                 self.unfinished.insert(Seq(at.seq), hash);
@@ -334,6 +347,9 @@ impl Shard {
     /// Frees regions, or puts them into limbo.
     fn let_go(&mut self, at: LogPos, regions: Regions, release: Release) -> Effects {
         let mut effects = Effects::new();
+        if regions.is_empty() {
+            return effects;
+        }
         let Release::Limbo(kind) = release else {
             for region in regions {
                 effects.push(Effect::Release(region));

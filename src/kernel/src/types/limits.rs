@@ -25,6 +25,14 @@ pub const REGEX_PROGRAM_BYTES_MAX: usize = 1 << 20;
 pub const REGEX_NEST_MAX: u32 = 64;
 /// Most keys that one read by regular expression may match.
 pub const REGEX_MATCHES_MAX: usize = 100_000;
+/// Most replicas of those keys' objects.
+pub const REGEX_REPLICAS_MAX: usize = 1 << 18;
+/// Most bytes of those keys.
+pub const REGEX_KEY_BYTES_MAX: usize = 16 << 20;
+/// Elements of a batch handled under one hold of the segment table's lock; whoever mounts waits that long.
+pub const TABLE_SLICE: usize = 256;
+/// Segments that one client lends, so many in one list.
+pub const SEGMENTS_PER_CLIENT_MAX: usize = 1024;
 /// Objects that a removal of many handles under one hold of their shard's lock.
 pub const REMOVE_SLICE: usize = 64;
 /// Most elements of one batch call.

@@ -325,7 +325,7 @@ impl VerificationClient {
         if suspect.differ == 0 {
             self.tally.homes_unequal += 1;
         }
-        suspect.differ = differ;
+        suspect.differs(differ, &ours, theirs);
         let known = suspect.named;
         if self.may_repair(home) {
             // From here on an entry may not fit what joins the homes.
@@ -375,23 +375,22 @@ impl VerificationClient {
         let Some(found) = self.store.differences(&image).filter(|_| image.home == home) else {
             return self.inconclusive(now, home);
         };
-        let at = image.mark.last;
+        let (at, keys) = (image.mark.last, found.len() as u64);
         if let Some(suspect) = self.suspects.get_mut(home) {
             suspect.primary_damaged = answer.damaged;
-            suspect.keys = found.len() as u64;
-            let news = !found.is_empty() && !std::mem::replace(&mut suspect.named, true);
-            if news && !self.overwriting {
-                self.tally.found(now, home, at, &found, &mut self.notes);
+            suspect.keys = keys;
+            let news = suspect.news(found);
+            if !self.overwriting {
+                self.tally.found(now, home, at, &news, &mut self.notes);
             }
         }
-        let keys = found.len() as u64;
         let may_repair = self.may_repair(home);
         if may_repair {
             self.raw = true;
             self.count(now, keys);
         }
         if may_repair && self.store.adopt(image) {
-            if found.is_empty() {
+            if keys == 0 {
                 // An entry has replaced what differed since the sums were read: only the digest was off.
                 self.tally.digests_reset += 1;
                 self.notes.push(VerifyNote::DigestReset(home));

@@ -347,6 +347,20 @@ fn a_digest_that_is_off_is_counted_anew_when_the_content_is_right() {
 }
 
 #[test]
+fn a_digest_that_is_off_and_may_not_be_counted_anew_keeps_nobody_waiting() {
+    let mut pair = Pair::new(VerifyConfig { repair: false, ..quick() });
+    pair.run(100, 1);
+    assert!(pair.drained());
+    pair.standby.lab_damage(KeyHash::of(&key(5)).home, &mut |m| m.digest ^= 1 << 77);
+    pair.run(2000, 0);
+    let view = pair.view();
+    assert_eq!((view.looking_at, view.homes_unequal, view.recount.damaged.len()), (0, 0, 1), "{view:?}");
+    pair.client.check_all(pair.now);
+    pair.run(4000, 0);
+    assert_eq!(pair.view().looking_at, 0, "a run over all homes ends");
+}
+
+#[test]
 fn what_an_entry_replaced_while_it_was_looked_at_is_not_said_to_be_overwritten() {
     let mut pair = Pair::new(quick());
     pair.run(100, 1);
@@ -400,6 +414,48 @@ fn without_leave_to_repair_differences_stay_and_are_shown_until_told() {
     pair.run(2000, 0);
     assert!(pair.equal());
     assert_eq!(pair.view().mismatched_keys, 0);
+}
+
+#[test]
+fn what_differs_later_in_a_home_that_differs_is_named_too() {
+    for (of_primary, shard) in [(false, false), (false, true), (true, false), (true, true)] {
+        let mut pair = Pair::new(VerifyConfig { repair: of_primary, ..quick() });
+        for _ in 0..8000 {
+            pair.put(true);
+        }
+        assert!(pair.drained());
+        let damage = |pair: &Pair, n: u64| {
+            let store = if of_primary { &pair.primary } else { &pair.standby };
+            // Two items of shard 7, or the mount and then the client.
+            let kind = if shard { Damage::Field } else { [Damage::Segment, Damage::Client][n as usize] };
+            store.lab_corrupt(kind, 7 | n << 16).expect("there is one")
+        };
+        let first = damage(&pair, 0);
+        pair.run(4000, 0);
+        let second = damage(&pair, 1);
+        // While other items come and go, what differs is looked at again, and named once.
+        pair.run(30_000, 1);
+        let named: Vec<_> = pair.mismatches().iter().map(|m| m.difference.name.clone()).collect();
+        assert_eq!(named, [first, second], "of primary: {of_primary}, shard: {shard}: {:?}", pair.notes);
+        assert_eq!(pair.view().mismatched_keys, 2);
+    }
+}
+
+#[test]
+fn what_differs_after_a_repair_is_named_before_it_is_repaired_too() {
+    let mut pair = Pair::new(quick());
+    pair.run(100, 1);
+    assert!(pair.drained());
+    let first = pair.standby.lab_corrupt(Damage::Segment, 0).expect("there is one");
+    while !pair.notes.iter().any(|n| matches!(n, VerifyNote::Repaired(..))) {
+        pair.run(1, 0);
+    }
+    // The home has not been proved equal yet.
+    let second = pair.standby.lab_corrupt(Damage::Client, 0).expect("there is one");
+    pair.run(2000, 0);
+    let named: Vec<_> = pair.mismatches().iter().map(|m| m.difference.name.clone()).collect();
+    assert_eq!(named, [first, second], "{:?}", pair.notes);
+    assert!(pair.equal());
 }
 
 #[test]

@@ -18,13 +18,13 @@ impl Shard {
             *digest = digest.wrapping_sub(digester.object(object));
             let before = object.unfinished();
             object.edit_replicas(|all| all.retain(|r| r.region.mount != mount));
-            let left = object.replicas().len() > 0;
+            let left = object.replica_count() > 0;
             if left {
                 *digest = digest.wrapping_add(digester.object(object));
             }
             let after = object.unfinished().filter(|_| left);
             if let Some(at) = before.filter(|_| before != after) {
-                unfinished.remove(&Seq(at.seq));
+                unfinished.remove(Seq(at.seq));
             }
             if let Some(at) = after.filter(|_| before != after) {
                 unfinished.insert(Seq(at.seq), object.hash());

@@ -1,10 +1,11 @@
 //! Homes that something speaks against, until they are proved equal.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use super::super::VerificationResponse;
-use crate::store::BucketSet;
+use crate::store::{BucketSet, Difference, HomeSums};
 use crate::types::{HomeId, Instant};
 
 /// Pauses between two looks at a home that moves on too fast.
@@ -18,8 +19,12 @@ const SETTLED: Duration = Duration::from_secs(10);
 pub(super) struct Suspect {
     /// Buckets known to differ; 0 before they are known.
     pub(super) differ: BucketSet,
-    /// What differs has been named.
+    /// What differs, as far as the sums tell, has been named.
     pub(super) named: bool,
+    /// By how much the sums differed when that was looked at: entries that both sides apply leave it as it is.
+    gap: Vec<u128>,
+    /// Hashes of the differences that have been named.
+    told: BTreeSet<u64>,
     /// Items known to differ and not repaired.
     pub(super) keys: u64,
     /// The primary's own count contradicts its digest.
@@ -39,7 +44,33 @@ impl Suspect {
         self.keys = 0;
         self.differ = 0;
         self.tries = 0;
+        self.named = false;
+        self.gap.clear();
+        self.told.clear();
     }
+
+    /// The sums of both sides differ, in these buckets: by another amount than before is something to be named.
+    pub(super) fn differs(&mut self, buckets: BucketSet, ours: &HomeSums, theirs: &[u128]) {
+        self.differ = buckets;
+        let gap = ours.gap(theirs);
+        self.named &= self.gap == gap;
+        self.gap = gap;
+    }
+
+    /// Which of the differences found at one position were not named before.
+    pub(super) fn news(&mut self, found: Vec<Difference>) -> Vec<Difference> {
+        self.named = true;
+        let told = std::mem::replace(&mut self.told, found.iter().map(hash_of).collect());
+        found.into_iter().filter(|difference| !told.contains(&hash_of(difference))).collect()
+    }
+}
+
+/// Of the item and how it differs, not of its values: they change under load.
+fn hash_of(difference: &Difference) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (difference.what, &difference.name, difference.kind).hash(&mut hasher);
+    difference.fields.iter().for_each(|d| d.field.hash(&mut hasher));
+    hasher.finish()
 }
 
 /// All of them.
@@ -53,6 +84,8 @@ impl Suspects {
         self.homes.entry(home).or_insert(Suspect {
             differ: 0,
             named: false,
+            gap: Vec::new(),
+            told: BTreeSet::new(),
             keys: 0,
             primary_damaged: false,
             repair: false,
@@ -75,8 +108,10 @@ impl Suspects {
         self.homes.remove(&home);
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.homes.len()
+    /// Homes that are looked at, or known to differ. One where only a digest is off, and may not be counted
+    /// anew, is looked at no more.
+    pub(super) fn looked_at(&self) -> u64 {
+        self.homes.values().filter(|s| !s.settled || s.differ != 0).count() as u64
     }
 
     /// Items known to differ.

@@ -84,7 +84,7 @@ pub struct VerifyView {
     pub unequal: u64,
     /// The same: the home had moved on. Not a mismatch.
     pub inconclusive: u64,
-    /// Homes that are being looked at more closely.
+    /// Homes that are being looked at more closely, or are known to differ.
     pub looking_at: u64,
     /// Homes known to differ now.
     pub homes_unequal: u64,
@@ -154,7 +154,7 @@ impl VerificationClient {
             equal: t.equal,
             unequal: t.unequal,
             inconclusive: t.inconclusive,
-            looking_at: self.suspects.len() as u64,
+            looking_at: self.suspects.looked_at(),
             homes_unequal: self.suspects.unequal(),
             mismatched_keys: self.suspects.keys(),
             kinds: DifferenceKind::ALL.iter().map(|k| (k.name(), t.kinds[*k as usize])).collect(),
