@@ -2,6 +2,7 @@
 //! a fault.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -48,6 +49,8 @@ pub(super) struct Session {
     token: Option<MetadataValue<Ascii>>,
     pub(super) endpoint: Arc<str>,
     number: u64,
+    /// Over TLS, and nothing was heard yet: whether our certificate is accepted is not known (TLS 1.3).
+    untried: Arc<AtomicBool>,
 }
 
 impl Session {
@@ -61,6 +64,18 @@ impl Session {
         request
     }
 
+    /// It has answered.
+    pub(super) fn heard(&self) {
+        self.untried.store(false, Ordering::Relaxed);
+    }
+
+    /// What a broken connection means.
+    fn broken(&self, what: String) -> String {
+        let what = explained(what);
+        let unexplained = self.untried.load(Ordering::Relaxed) && !what.contains("see --coordinator");
+        if unexplained { format!("{what}, over TLS: {OTHER_CERTIFICATE}") } else { what }
+    }
+
     pub(super) fn no_answer(&self, what: impl Into<String>) -> CoordinatorFault {
         CoordinatorFault::NoAnswer { endpoint: self.endpoint.to_string(), what: what.into() }
     }
@@ -71,8 +86,11 @@ impl Session {
             FailedPrecondition, InvalidArgument, PermissionDenied, Unauthenticated, Unimplemented,
         };
         let what = match std::error::Error::source(status) {
-            Some(source) => explained(root_cause(source)),
-            None => status.message().to_owned(),
+            Some(source) => self.broken(root_cause(source)),
+            None => {
+                self.heard();
+                status.message().to_owned()
+            }
         };
         match status.code() {
             InvalidArgument | PermissionDenied | Unauthenticated | FailedPrecondition | Unimplemented => {
@@ -167,7 +185,8 @@ impl Endpoints {
             state.sessions += 1;
             state.sessions
         };
-        let mut session = Session { channel, token: None, endpoint: address.into(), number };
+        let untried = Arc::new(AtomicBool::new(self.speak_tls()));
+        let mut session = Session { channel, token: None, endpoint: address.into(), number, untried };
         if let Some(who) = &self.options.credentials {
             session.token = Some(authenticate(&session, who).await?);
         }
@@ -175,12 +194,16 @@ impl Endpoints {
     }
 }
 
+/// Under TLS 1.3 that is said after the connection is there, and the message may be lost with it.
+pub(super) const OTHER_CERTIFICATE: &str =
+    "it may want another certificate of this node: see --coordinator-cert";
+
 /// What a fault of TLS means for whoever has to cure it.
 fn explained(what: String) -> String {
     let cure = if what.contains("invalid peer certificate") {
         "its certificate is not believed: see --coordinator-ca"
     } else if what.contains("received fatal alert") {
-        "it does not accept the certificate of this node, or wants one: see --coordinator-cert and --coordinator-key"
+        OTHER_CERTIFICATE
     } else if what.contains("InvalidContentType") {
         "it speaks no TLS: see --coordinator"
     } else {

@@ -1,6 +1,7 @@
 //! The port over etcd's API.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use standfast_kernel::coordination::{Key, Records, Transaction, TransactionOutcome};
 use standfast_kernel::types::ClusterId;
@@ -9,7 +10,7 @@ use standfast_proto::etcdserverpb::{TxnRequest, TxnResponse};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
-use super::endpoints::{CoordinatorOptions, Endpoints, Session};
+use super::endpoints::{CoordinatorOptions, Endpoints, OTHER_CERTIFICATE, Session};
 use super::follow::follow;
 use super::txn;
 use crate::ports::{Coordinator, CoordinatorFault, News, Shelf};
@@ -29,6 +30,8 @@ pub(super) struct Shared {
     pub(super) cluster: ClusterId,
     pub(super) endpoints: Endpoints,
     location: String,
+    /// It has answered once.
+    answered: AtomicBool,
 }
 
 impl EtcdCoordinator {
@@ -36,7 +39,8 @@ impl EtcdCoordinator {
     #[must_use]
     pub fn new(cluster: ClusterId, options: CoordinatorOptions) -> Self {
         let location = options.endpoints.join(",");
-        Self { shared: Arc::new(Shared { cluster, endpoints: Endpoints::new(options), location }) }
+        let answered = AtomicBool::new(false);
+        Self { shared: Arc::new(Shared { cluster, endpoints: Endpoints::new(options), location, answered }) }
     }
 }
 
@@ -65,11 +69,9 @@ impl Shared {
 
     fn too_late(&self, endpoint: &str) -> CoordinatorFault {
         let mut what = format!("no answer within {} ms", self.endpoints.deadline().as_millis());
-        // Under TLS 1.3 it refuses a certificate only after the connection is there: that ends again and again.
-        if self.endpoints.speak_tls() {
-            what.push_str(
-                ", over TLS; where it wants another certificate of this node: see --coordinator-cert",
-            );
+        // A connection that is refused for its certificate begins again and again.
+        if self.endpoints.speak_tls() && !self.answered.load(Ordering::Relaxed) {
+            what = format!("{what}, over TLS: {OTHER_CERTIFICATE}");
         }
         CoordinatorFault::NoAnswer { endpoint: endpoint.to_owned(), what }
     }
@@ -79,6 +81,10 @@ impl Shared {
         // The coordinator, too, gives up in time; what it did by then stays done.
         request.set_timeout(self.endpoints.deadline());
         let answer = KvClient::new(session.channel.clone()).txn(request).await;
+        if answer.is_ok() {
+            session.heard();
+            self.answered.store(true, Ordering::Relaxed);
+        }
         answer.map(tonic::Response::into_inner).map_err(|status| match status.code() {
             tonic::Code::DeadlineExceeded | tonic::Code::Cancelled => self.too_late(&session.endpoint),
             _ => session.fault(&status),
