@@ -20,8 +20,13 @@ use crate::mooncake::{Client, ME, TENANT, exist, mount, plain, put_end, put_star
 use crate::node::{Node, end, get, refusal, segment, start};
 use crate::scrape::{Scrape, page, scrape, until};
 
-/// What a healthy pair cannot move: a unit test of the exposition shows each.
-const NEEDS_A_FAULT: &[&str] = &["standfast_quarantined_entries", "standfast_full_sync_progress_ratio"];
+/// What a healthy pair cannot move: a unit test of the exposition shows each. A certificate is replaced among the
+/// tests of security.
+const NEEDS_A_FAULT: &[&str] = &[
+    "standfast_quarantined_entries",
+    "standfast_full_sync_progress_ratio",
+    "standfast_tls_certificate_not_after_timestamp_seconds",
+];
 
 /// Calls of Mooncake's protocol, so that each stock counter counts: one that succeeds and one that fails.
 async fn stock_calls(node: &Node) {

@@ -50,7 +50,7 @@ impl FromStr for Key {
     }
 }
 
-/// The keys in force: of each row of [`BINDINGS`], those that do it.
+/// The keys in force: of each row of the table of bindings, those that do it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Keys(Vec<Vec<Key>>);
 
