@@ -46,11 +46,7 @@ impl WitnessTlsArgs {
     /// What the flags say.
     #[must_use]
     pub fn config(&self) -> SecurityConfig {
-        SecurityConfig {
-            token: None,
-            identity: self.tls_cert.clone().zip(self.tls_key.clone()),
-            ca: self.tls_ca.clone(),
-        }
+        SecurityConfig::of(None, [&self.tls_cert, &self.tls_key, &self.tls_ca])
     }
 }
 
@@ -69,15 +65,16 @@ impl SecurityArgs {
     /// What the flags say.
     #[must_use]
     pub fn config(&self) -> SecurityConfig {
-        SecurityConfig {
-            token: self.operator_token_file.clone(),
-            identity: self.tls_cert.clone().zip(self.tls_key.clone()),
-            ca: self.tls_ca.clone(),
-        }
+        SecurityConfig::of(self.operator_token_file.clone(), [&self.tls_cert, &self.tls_key, &self.tls_ca])
     }
 }
 
 impl SecurityConfig {
+    /// What both programs' flags say: a certificate without its key, or the other way round, does not come here.
+    fn of(token: Option<PathBuf>, [cert, key, ca]: [&Option<PathBuf>; 3]) -> Self {
+        Self { token, identity: cert.clone().zip(key.clone()), ca: ca.clone() }
+    }
+
     /// Operators and peers have to prove who they are.
     #[must_use]
     pub fn asks_for_proof(&self) -> bool {

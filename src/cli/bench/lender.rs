@@ -63,12 +63,14 @@ impl Lent {
     /// Segments of all runs have the same places; only their names differ, by the run's number.
     fn is_named(&self, segment: &Segment, endpoint: &[u8]) -> bool {
         let name = segment.name.as_bytes();
-        let split = |name: &'_ [u8]| {
-            let (run, rest) = name.strip_prefix(NAME.as_bytes())?.split_at_checked(RUN_DIGITS)?;
-            run.iter().all(u8::is_ascii_hexdigit).then(|| rest.to_vec())
-        };
-        name == endpoint || self.shared && split(name) == split(endpoint)
+        name == endpoint || self.shared && without_run(name) == without_run(endpoint)
     }
+}
+
+/// The rest of a segment's name after the number of its run.
+fn without_run(name: &[u8]) -> Option<&[u8]> {
+    let (run, rest) = name.strip_prefix(NAME.as_bytes())?.split_at_checked(RUN_DIGITS)?;
+    run.iter().all(u8::is_ascii_hexdigit).then_some(rest)
 }
 
 /// A lender that lives until it leaves.

@@ -226,21 +226,15 @@ async fn all_keys<C: Clock>(State(admin): Shared<C>) -> Response {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], Body::from_stream(lines)).into_response()
 }
 
-async fn all_segments<C: Clock>(State(admin): Shared<C>) -> Response {
-    let list = match segments(&admin).await {
-        Ok(list) => list,
-        Err(answer) => return answer,
-    };
+async fn all_segments<C: Clock>(State(admin): Shared<C>) -> Result<Response, Response> {
+    let list = segments(&admin).await?;
     let mut names: Vec<String> = list.into_iter().map(|s| s.name).collect();
     names.dedup();
-    answer::text(StatusCode::OK, names.join("\n"))
+    Ok(answer::text(StatusCode::OK, names.join("\n")))
 }
 
-async fn segments_detail<C: Clock>(State(admin): Shared<C>) -> Response {
-    let list = match segments(&admin).await {
-        Ok(list) => list,
-        Err(answer) => return answer,
-    };
+async fn segments_detail<C: Clock>(State(admin): Shared<C>) -> Result<Response, Response> {
+    let list = segments(&admin).await?;
     let row = |s: &v1::SegmentStatus| {
         let used = s.used_bytes.unwrap_or(0);
         json!({
@@ -259,7 +253,7 @@ async fn segments_detail<C: Clock>(State(admin): Shared<C>) -> Response {
         })
     };
     let rows: Vec<Value> = list.iter().map(row).collect();
-    answer::json(StatusCode::OK, &json!({ "total_segments": rows.len(), "segments": rows }))
+    Ok(answer::json(StatusCode::OK, &json!({ "total_segments": rows.len(), "segments": rows })))
 }
 
 fn human(bytes: u64) -> String {
@@ -267,22 +261,26 @@ fn human(bytes: u64) -> String {
     if gib >= 0.1 { format!("{gib:.1} GiB") } else { format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20)) }
 }
 
-async fn query_segment<C: Clock>(State(admin): Shared<C>, Query(params): Params) -> Response {
-    let list = match segments(&admin).await {
-        Ok(list) => list,
-        Err(answer) => return answer,
-    };
+async fn query_segment<C: Clock>(
+    State(admin): Shared<C>,
+    Query(params): Params,
+) -> Result<Response, Response> {
+    let list = segments(&admin).await?;
     let Some(name) = params.get("segment") else {
-        return invalid("segment is missing: expected ?segment=NAME");
+        return Ok(invalid("segment is missing: expected ?segment=NAME"));
     };
     let of_name = || list.iter().filter(|s| s.name == *name);
     if of_name().next().is_none() {
         let code = ErrorCode::SEGMENT_NOT_FOUND;
-        return error(StatusCode::INTERNAL_SERVER_ERROR, code.0, &format!("no segment is named `{name}`"));
+        return Ok(error(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            code.0,
+            &format!("no segment is named `{name}`"),
+        ));
     }
     let used: u64 = of_name().filter_map(|s| s.used_bytes).sum();
     let capacity = of_name().fold(0_u64, |sum, s| sum.saturating_add(s.size_bytes));
-    answer::text(StatusCode::OK, format!("{name}\nUsed(bytes): {used}\nCapacity(bytes) : {capacity}"))
+    Ok(answer::text(StatusCode::OK, format!("{name}\nUsed(bytes): {used}\nCapacity(bytes) : {capacity}")))
 }
 
 async fn segment_status<C: Clock>(State(admin): Shared<C>, Query(params): Params) -> Response {
