@@ -206,12 +206,13 @@ async fn run(config: ServeConfig, logs: LogControl) -> anyhow::Result<()> {
         serving,
         events,
         followed,
-        driver,
+        mut driver,
         handle,
         ready,
     } = build(config).await?;
     let stop = CancellationToken::new();
     let tasks = TaskTracker::new();
+    driver.start();
     let node = tasks.spawn(driver.run());
     if let Some(port) = mooncake {
         let (listening, listens) = watch::channel(false);

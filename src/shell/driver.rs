@@ -250,10 +250,16 @@ impl<C: Clock, L: PeerLink> Driver<C, L> {
         }
     }
 
-    /// Runs until it is told to stop.
-    pub async fn run(mut self) {
+    /// Takes the role that the node starts in, and shows it: whoever is told after this that
+    /// the node listens finds it in that role.
+    pub fn start(&mut self) {
         let wall = self.parts.clock.wall();
         self.handle(NodeEvent::Start(wall));
+        self.tick(self.parts.clock.now());
+    }
+
+    /// Runs, once started, until it is told to stop.
+    pub async fn run(mut self) {
         loop {
             let now = self.parts.clock.now();
             if now >= self.next_tick {

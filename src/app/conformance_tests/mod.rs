@@ -32,10 +32,11 @@ impl Node {
         let words = line.split(' ');
         let args = Cli::try_parse_from(words).expect("sound").args;
         let config = ServeConfig::try_from(&args).expect("valid");
-        let App { listener, services, mooncake, mut serving, driver, ready, .. } =
+        let App { listener, services, mooncake, mut serving, mut driver, ready, .. } =
             build(config).await.expect("a node");
         let stop = CancellationToken::new();
         let hall = Arc::clone(&services.hall);
+        driver.start();
         tokio::spawn(driver.run());
         let port = mooncake.expect("asked for");
         tokio::spawn(coro_rpc::serve(port, Arc::clone(&hall), serving.clone(), None, stop.clone()));

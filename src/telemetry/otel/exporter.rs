@@ -237,8 +237,9 @@ impl Exporter {
                 Ok(Err(error)) => error.to_string(),
                 Err(_) => format!("no answer within {} s", SEND_LIMIT.as_secs()),
             };
-            self.counts.refused.fetch_add(count, Ordering::Relaxed);
+            // Said before it is counted: who sees the count finds the reason in the log.
             tracing::warn!(spans = count, "the collector did not take spans, they are dropped: {why}");
+            self.counts.refused.fetch_add(count, Ordering::Relaxed);
         }
     }
 }
