@@ -58,7 +58,8 @@ pub fn serve(args: &ServeArgs) -> ExitCode {
     };
     let logs = telemetry::init(config.log_format == LogFormat::Json, || BootClock.now());
     stop_on_bugs();
-    block_on(run(config, logs))
+    let workers = config.workers;
+    block_on(workers, run(config, logs))
 }
 
 /// Runs a witness until it is told to stop: `standfast witness`.
@@ -66,11 +67,12 @@ pub fn serve(args: &ServeArgs) -> ExitCode {
 pub fn witness(args: &WitnessArgs) -> ExitCode {
     let _ = telemetry::init(args.log_format == LogFormat::Json, || BootClock.now());
     stop_on_bugs();
-    block_on(run_witness(args.clone()))
+    block_on(1, run_witness(args.clone()))
 }
 
-fn block_on(program: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+fn block_on(workers: usize, program: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build();
+    let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(e) => {
             eprintln!("error: cannot start the runtime: {e}");
