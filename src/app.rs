@@ -122,8 +122,9 @@ async fn run_witness(args: WitnessArgs) -> anyhow::Result<()> {
 
 /// A primary that is told to stop makes an in-sync standby the primary first, so
 /// that nothing is lost and nobody waits for silence to be noticed. Without one,
-/// or after `limit`, it stops all the same: its successor then finds out.
-async fn hand_over(node: &NodeHandle, limit: Duration) {
+/// or after `limit`, it stops all the same: its successor then finds out. The clients of a
+/// Mooncake port get their `farewell`.
+async fn hand_over(node: &NodeHandle, limit: Duration, farewell: Duration) {
     if limit.is_zero() {
         return;
     }
@@ -132,6 +133,7 @@ async fn hand_over(node: &NodeHandle, limit: Duration) {
     match tokio::time::timeout(limit, node.operate(order, STOPPING.to_owned(), why)).await {
         Ok(Ok(Operated { verdict, node: Some(to), .. })) if verdict.is_yes() => {
             tracing::info!("handed over to {to} before stopping");
+            tokio::time::sleep(farewell).await;
         }
         Ok(Ok(Operated { verdict, .. })) => {
             let why: Vec<&str> = verdict.reasons.iter().map(|r| &*r.text).collect();
@@ -195,6 +197,7 @@ struct App {
 
 async fn run(config: ServeConfig, logs: LogControl) -> anyhow::Result<()> {
     let stop_handover = if config.coordinator.is_some() { config.stop_handover } else { Duration::ZERO };
+    let farewell = config.mooncake.map_or(Duration::ZERO, |_| coro_rpc::FAREWELL);
     let App {
         listener,
         tls,
@@ -273,7 +276,7 @@ async fn run(config: ServeConfig, logs: LogControl) -> anyhow::Result<()> {
             // Whoever asks twice is in a hurry.
             let again = stop_signal()?;
             tokio::select! {
-                () = hand_over(&handle, stop_handover) => {}
+                () = hand_over(&handle, stop_handover, farewell) => {}
                 () = again => tracing::warn!("asked to stop again: not waiting for a hand-over"),
             }
             Ok(())

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{ChildStdin, ChildStdout, Stdio};
+use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -24,6 +24,8 @@ const CALM: Duration = Duration::from_millis(500);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fault {
     CleanStop,
+    /// An operator makes the standby the primary; both nodes stay.
+    Switchover,
     Kill,
     Freeze,
 }
@@ -38,7 +40,8 @@ struct Case {
     runs_max: u32,
 }
 
-const CASES: [Case; 4] = [
+const CASES: [Case; 5] = [
+    Case { name: "switchover", fault: Fault::Switchover, rpc_timeout_ms: None, runs_max: 30 },
     Case { name: "clean stop", fault: Fault::CleanStop, rpc_timeout_ms: None, runs_max: 30 },
     Case { name: "kill -9", fault: Fault::Kill, rpc_timeout_ms: None, runs_max: 30 },
     Case { name: "freeze", fault: Fault::Freeze, rpc_timeout_ms: None, runs_max: 3 },
@@ -86,9 +89,10 @@ fn play(binary: &Path, python: &Path, case: &Case, runs: u32, seen: &mut Vec<Val
         pause(CALM);
         client.ask("mark", "marked")?;
         pause(CALM);
-        strike(case.fault, &mut nodes[leads])?;
+        strike(binary, case.fault, &mut nodes[leads])?;
         seen.push(client.tell()?);
         match case.fault {
+            Fault::Switchover => {}
             Fault::Freeze => signal(&nodes[leads], Signal::SIGCONT)?,
             Fault::Kill | Fault::CleanStop => nodes[leads] = lines[leads].start(binary, &etcd)?,
         }
@@ -98,8 +102,15 @@ fn play(binary: &Path, python: &Path, case: &Case, runs: u32, seen: &mut Vec<Val
     client.end()
 }
 
-fn strike(fault: Fault, primary: &mut Master) -> Result<()> {
+fn strike(binary: &Path, fault: Fault, primary: &mut Master) -> Result<()> {
     match fault {
+        Fault::Switchover => {
+            let mut order = Command::new(binary);
+            order.args(["switchover", "--yes", "--json", "--reason", "measured", "--connect", &primary.grpc]);
+            let line = run::output_json(order)?;
+            ensure!(line["accepted"] == true, "the switchover was refused: {line}");
+            return Ok(());
+        }
         Fault::Freeze => return signal(primary, Signal::SIGSTOP),
         Fault::CleanStop => signal(primary, Signal::SIGTERM)?,
         Fault::Kill => signal(primary, Signal::SIGKILL)?,
@@ -173,7 +184,7 @@ impl Client {
 #[test]
 fn a_row_counts_what_was_seen_and_unknown_is_null() {
     let seen = |ms: f64| json!({"put_ms": ms, "get_ms": ms / 2.0, "put_failed": 2, "get_failed": 1});
-    let of = row(&CASES[1], &[seen(600.0), seen(500.0)], &[]);
+    let of = row(&CASES[2], &[seen(600.0), seen(500.0)], &[]);
     assert_eq!((&of["runs"], &of["failed_calls"], &of["ok"]), (&json!(2), &json!(6), &json!(true)));
     assert_eq!((&of["put_ms"]["max"], &of["get_ms"]["p50"]), (&json!(600.0), &json!(250.0)));
     let none = row(&CASES[1], &[], &["no etcd".to_owned()]);
