@@ -383,7 +383,9 @@ impl Node {
                 out.push(NodeAction::Promoted(c.call.request, Verdict { reasons }, None));
             }
             RoleState::Primary(primary, _) => {
-                out.push(NodeAction::StopServing);
+                if !mutant!(DeposedKeepsServing) {
+                    out.push(NodeAction::StopServing);
+                }
                 out.extend(primary.connections().map(NodeAction::ClosePeer));
             }
         }
