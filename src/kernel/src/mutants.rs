@@ -163,6 +163,8 @@ mutants! {
     CopyingWithoutBound,
     /// PROTOCOL S10: a repair takes what is ahead of the own log.
     RepairAhead,
+    /// PROTOCOL S8: a new epoch begins without an entry of its own.
+    NoTermRecord,
     /// PROTOCOL A2: the lease of a read is told and not recorded.
     LeaseNotRecorded,
     /// PROTOCOL I4: transactions of a new epoch do not compare the in-sync set.
