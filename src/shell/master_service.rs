@@ -253,7 +253,7 @@ mod tests {
     fn long_work_holds_no_other_task_of_its_worker_up() {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().expect("a runtime");
-        let (tell, told) = mpsc::channel();
+        let (tell, told) = mpsc::sync_channel(1);
         let done = runtime.block_on(async {
             let long = tokio::spawn(async move {
                 tokio::spawn(async move { tell.send("a heartbeat").expect("somebody waits") });
