@@ -3,6 +3,3 @@
 pub mod admin;
 pub mod coro_rpc;
 pub mod grpc;
-mod guard;
-
-pub use guard::Guard;

@@ -5,8 +5,7 @@ use std::net::SocketAddr;
 use standfast_proto::v1;
 use tonic::{Request, Response, Status};
 
-use super::guard::address;
-use crate::inbound::Guard;
+use super::guard::{Guard, address};
 
 /// An order, from its arrival to its line in the log.
 pub(super) struct Audit {

@@ -11,4 +11,5 @@ mod server;
 mod status;
 mod trace;
 
+pub use guard::Guard;
 pub use server::{Services, serve};

@@ -317,7 +317,9 @@ impl Node {
         let start = crate::replication::PrimaryStart { epoch, serve_at, now, keeping };
         let (me, replication) = (self.config.me.clone(), self.config.replication.clone());
         let primary = Primary::new(me, replication, store, log, start);
-        master.begin_term(wall, self.config.me.node.as_str(), self.config.me.copy);
+        if !mutant!(NoTermRecord) {
+            master.begin_term(wall, self.config.me.node.as_str(), self.config.me.copy);
+        }
         let gate = primary.gate();
         self.enter(cause, RoleState::Primary(Box::new(primary), Arc::clone(&master)), change.reason.clone());
         // At once: what is recorded of the change takes time, in which nothing would be answered.
@@ -383,7 +385,9 @@ impl Node {
                 out.push(NodeAction::Promoted(c.call.request, Verdict { reasons }, None));
             }
             RoleState::Primary(primary, _) => {
-                out.push(NodeAction::StopServing);
+                if !mutant!(DeposedKeepsServing) {
+                    out.push(NodeAction::StopServing);
+                }
                 out.extend(primary.connections().map(NodeAction::ClosePeer));
             }
         }
