@@ -22,7 +22,7 @@ use tokio_util::task::TaskTracker;
 use crate::config::{
     CoordinatorConfig, HTTP_DEFAULT, LabReport, LogFormat, ServeArgs, ServeConfig, StartRole, WitnessArgs,
 };
-use crate::inbound::{admin, coro_rpc, grpc};
+use crate::inbound::{Guard, admin, coro_rpc, grpc};
 use crate::outbound::{
     BootClock, CoordinatorOptions, Credentials, EtcdCoordinator, GrpcPeer, HistoryFile, Looked, OsEntropy,
     Reloader, Secured, ServerTls, Visitors, WebhookSender, epoch_of, over_tls, plain,
@@ -247,6 +247,7 @@ async fn run(config: ServeConfig, logs: LogControl) -> anyhow::Result<()> {
             hall: Arc::clone(&services.hall),
             clock: Arc::clone(&services.clock),
             logs,
+            guard: services.guard.clone(),
         };
         let stop = stop.clone().cancelled_owned();
         tasks.spawn(async move {
@@ -431,7 +432,7 @@ async fn build(config: ServeConfig) -> anyhow::Result<App> {
         node: handle.clone(),
         clock,
         lab: config.enable_lab,
-        guard: grpc::Guard::new(secured.token, config.security.ca.is_some()),
+        guard: Guard::new(secured.token, config.security.ca.is_some()),
     };
     Ok(App {
         listener,
@@ -464,6 +465,12 @@ fn secure(config: &ServeConfig) -> anyhow::Result<Secured> {
             "whoever reaches {} may give orders and pose as a node: give --operator-token-file, or --tls-cert, \
              --tls-key and --tls-ca",
             config.grpc
+        );
+    }
+    if let Some(http) = config.http.filter(|at| !config.security.asks_for_proof() && !at.ip().is_loopback()) {
+        tracing::warn!(
+            code = "port_open",
+            "whoever reaches {http} may remove all objects and change the log level: give --operator-token-file"
         );
     }
     Ok(secured)
