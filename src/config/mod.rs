@@ -262,6 +262,8 @@ impl TryFrom<&ServeArgs> for ServeConfig {
         range("--max-loss-entries", a.max_loss_entries, 1, u64::MAX / 2);
         range("--max-loss-ms", a.max_loss_ms, 10, 24 * 3_600_000);
         range("--log-mib", a.log_mib, 1, 65_536);
+        let security = a.security.config();
+        let coordinator = a.coordinator.config(a.heartbeat_ms, a.grant_ms, &security, &mut wrong);
         if a.grant_ms < a.heartbeat_ms.saturating_mul(4) {
             wrong.push(format!(
                 "--grant-ms is {}: expected at least 4 times --heartbeat-ms ({}), so that one late heartbeat \
@@ -269,8 +271,6 @@ impl TryFrom<&ServeArgs> for ServeConfig {
                 a.grant_ms, a.heartbeat_ms
             ));
         }
-        let security = a.security.config();
-        let coordinator = a.coordinator.config(a.heartbeat_ms, a.grant_ms, &security, &mut wrong);
         let master = a.master.config(&mut wrong);
         let verify = a.verify.config(&mut wrong);
         if !wrong.is_empty() {
@@ -410,6 +410,15 @@ mod tests {
             ["--peer is missing", "--log-mib is 0: expected 1 to", "--grant-ms is 500: expected at least 4"]
         {
             assert!(error.contains(part), "{error}");
+        }
+    }
+
+    #[test]
+    fn timings_that_contradict_each_other_are_named_all_at_once() {
+        let flags = "--node a --coordinator etcd://h:1 --grant-ms 390 --shrink-ms 150 --lease-ms 2000";
+        let error = load(flags).expect_err("invalid");
+        for part in ["--grant-ms is 390: expected at least 4", "--shrink-ms is 150", "--lease-ms is 2000"] {
+            assert!(error.contains(part), "{part}: {error}");
         }
     }
 
