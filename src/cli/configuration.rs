@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::exit::{Exit, Failure};
 use super::{Cli, mooncake_master, text};
 use crate::app;
-use crate::config::{HTTP_DEFAULT, ServeArgs, ServeConfig};
+use crate::config::{HTTP_DEFAULT, ServeArgs, ServeConfig, workers_for_this_machine};
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -186,6 +186,7 @@ fn row(arg: &Arg, serve: &ArgMatches, origin: &'static str) -> Option<Row> {
     // Nothing said is not the same as a default: then the port may be taken.
     let (value, source) = match (id, said) {
         ("http", None) => (Some(HTTP_DEFAULT.to_owned()), Some("default")),
+        ("workers", None) => (Some(workers_for_this_machine().to_string()), Some("default")),
         (_, said) => (said, source),
     };
     Some(Row { flag, value, source })
@@ -242,6 +243,7 @@ mod tests {
             ("--evict-soft-pinned", said("true", "default")),
             ("--grant-ms", said("500", "default")),
             ("--http", said(HTTP_DEFAULT, "default")),
+            ("--workers", said(&workers_for_this_machine().to_string(), "default")),
             ("--peer", (None, None)),
             ("--tls-key", (None, None)),
         ] {
