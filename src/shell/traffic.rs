@@ -52,7 +52,7 @@ const CALLS: [&str; 35] = [
 const STAGES: [&str; 3] = ["queue", "log", "ack"];
 
 /// Changing calls whose stages are told apart; the others are counted together.
-const WRITES: [&str; 5] = ["PutStart", "UpsertStart", "PutEnd", "PutRevoke", "Remove"];
+const WRITES: [&str; 4] = ["PutStart", "UpsertStart", "PutEnd", "Remove"];
 
 /// The word for those others.
 const OTHER: &str = "other";

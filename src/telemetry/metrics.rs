@@ -182,7 +182,7 @@ const CHANGING: &[&str] = &[
 ];
 
 /// Bounds of the stages of writes: fewer than are counted, because each of them is a series for every call and stage.
-const WRITE_BOUNDS_US: &[u64] = &[50, 250, 1_000, 5_000, 25_000, 100_000, 500_000];
+const WRITE_BOUNDS_US: &[u64] = &[50, 250, 1_000, 5_000, 25_000, 500_000];
 
 fn writes(traffic: &v1::Traffic, out: &mut Exposition) {
     // The doors of one call are summed.
