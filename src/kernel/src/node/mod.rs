@@ -633,6 +633,9 @@ impl Node {
                     self.reason = format!("follows {node} in epoch {epoch}");
                     out.push(NodeAction::Happened(Happening::streaming(&node, epoch, from)));
                 }
+                StandbyAction::LostPlace(how) => {
+                    out.push(NodeAction::Happened(Happening::lost_place(&how)));
+                }
                 StandbyAction::NotStreamed(why) => {
                     out.push(NodeAction::Happened(Happening::not_streamed(&why)));
                 }
