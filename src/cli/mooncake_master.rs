@@ -59,11 +59,14 @@ pub(crate) fn translate(words: &[String]) -> Result<Result<Vec<String>, Exit>, F
     }))
 }
 
-/// Words of `standfast serve` and notes on what does not apply; or the end, when help or the version was asked for.
+/// Words of `standfast serve`, and notes on what does not apply.
+pub(crate) type Read = (Vec<String>, Vec<String>);
+
+/// What to run; or the end, when help or the version was asked for.
 ///
 /// # Errors
 /// Everything that is wrong.
-pub(crate) fn read(words: &[String]) -> Result<Result<(Vec<String>, Vec<String>), Exit>, Vec<String>> {
+pub(crate) fn read(words: &[String]) -> Result<Result<Read, Exit>, Vec<String>> {
     match stock::translate(words, &Machine)? {
         Translated::Serve { words, notes } => Ok(Ok((words, notes))),
         Translated::Version => {
