@@ -183,6 +183,8 @@ pub struct Node {
     /// End of this node's last promise to any primary (PROTOCOL G2, G3).
     right_end: Instant,
     ever_streamed: bool,
+    /// Entries set aside since it started, whichever copy lacked them.
+    set_aside: u64,
     /// Why it is in this role.
     reason: String,
     detaching: Option<(u64, NodeId)>,
@@ -233,6 +235,7 @@ impl Node {
             max_epoch: Epoch(0),
             right_end: Instant(0),
             ever_streamed: false,
+            set_aside: 0,
             reason: "just started".into(),
             detaching: None,
             wall: WallTime(0),
@@ -626,12 +629,16 @@ impl Node {
                 }
                 StandbyAction::Hangup(_) => out.push(NodeAction::Hangup),
                 StandbyAction::Quarantined(bad) => {
+                    self.set_aside += 1;
                     out.push(NodeAction::Happened(Happening::quarantined(&bad)));
                 }
                 StandbyAction::Streaming(node, epoch, from) => {
                     self.ever_streamed = true;
                     self.reason = format!("follows {node} in epoch {epoch}");
                     out.push(NodeAction::Happened(Happening::streaming(&node, epoch, from)));
+                }
+                StandbyAction::LostPlace(how) => {
+                    out.push(NodeAction::Happened(Happening::lost_place(&how)));
                 }
                 StandbyAction::NotStreamed(why) => {
                     out.push(NodeAction::Happened(Happening::not_streamed(&why)));
