@@ -219,6 +219,8 @@ impl Cluster {
         serve.args(["--http", &self.at(name, 1), "--coordinator", &format!("etcd://{}", members.join(","))]);
         // Faults follow each other faster here than anywhere else.
         serve.args(["--failover-limit", "0"]);
+        // Readers hold a lease on most keys most of the time: with a long one nothing could be removed, and put again.
+        serve.args(["--read-ttl-ms", "1000"]);
         serve.arg("--history").arg(self.folder.path().join(format!("{name}.history")));
         serve.args(self.flags.split_whitespace());
         if self.wall {
