@@ -94,6 +94,13 @@ enum Command {
         #[arg(long, default_value_t = 1)]
         seed: u64,
     },
+    /// Bring very many objects through a full sync and a failover, with very many clients that come back at once
+    Scale {
+        #[arg(long, default_value_t = 10_000_000)]
+        objects: u64,
+        #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+        clients: u32,
+    },
     /// Measure at length and write a page of docs/reports
     Report {
         page: report::Page,
@@ -134,6 +141,9 @@ fn main() -> ExitCode {
         Command::Coverage { json } => coverage::run(json),
         Command::Bench { json } => bench::run(json),
         Command::Chaos { duration, seed } => failover::chaos::run(duration, seed),
+        Command::Scale { objects, clients } => {
+            failover::scale::run(failover::scale::Scale { objects, clients })
+        }
         Command::Report { page, runs, from } => report::run(page, runs, from),
         Command::E2e { suite: e2e::Suite::Failover, runs, quick, case, json } => {
             failover::named(case.as_deref())

@@ -57,7 +57,7 @@ pub(crate) struct LoadArgs {
 }
 
 /// Resolves when the process is asked to end.
-async fn asked_to_end() -> Result<(), Failure> {
+pub(super) async fn asked_to_end() -> Result<(), Failure> {
     let ends =
         |kind| signal(kind).map_err(|e| Failure::new(Exit::Bad, format!("cannot listen for signals: {e}")));
     let (mut interrupt, mut terminate) = (ends(SignalKind::interrupt())?, ends(SignalKind::terminate())?);
@@ -68,7 +68,7 @@ async fn asked_to_end() -> Result<(), Failure> {
     Ok(())
 }
 
-fn say(line: &Value) {
+pub(super) fn say(line: &Value) {
     // Whoever closed stdout still gets the exit code.
     drop(text::print(&[line.to_string()]));
 }

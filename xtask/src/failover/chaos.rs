@@ -165,6 +165,7 @@ pub(crate) fn measure(duration: Duration, seed: u64) -> Result<Value> {
         members: 3,
         net: no_net.is_none(),
         wall: no_clock.is_none(),
+        load: true,
         canary_timeout: "100ms",
         seed,
         flags: String::new(),

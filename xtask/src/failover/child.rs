@@ -67,8 +67,13 @@ impl Process {
 
     /// Its next line.
     pub(crate) fn line(&self) -> Result<Value> {
+        self.line_within(LINE_LIMIT)
+    }
+
+    /// The same, if it may take longer or must not.
+    pub(crate) fn line_within(&self, limit: Duration) -> Result<Value> {
         let lines = self.lines.as_ref().context("its lines are read")?;
-        lines.recv_timeout(LINE_LIMIT).context("it said nothing")
+        lines.recv_timeout(limit).context("it said nothing")
     }
 
     /// The lines that it has said since the last look.

@@ -32,6 +32,8 @@ pub(crate) struct Shape {
     pub(crate) net: bool,
     /// Their wall clocks can jump.
     pub(crate) wall: bool,
+    /// With both nodes, a lender, the load and a canary; else with the first node only.
+    pub(crate) load: bool,
     /// A call of the canary that takes longer has failed.
     pub(crate) canary_timeout: &'static str,
     /// Seed of the load.
@@ -91,6 +93,9 @@ impl Cluster {
         }
         self.start_node(0)?;
         self.until("the first node leads", |line| primary(line) == Some(0))?;
+        if !shape.load {
+            return Ok(());
+        }
         self.start_node(1)?;
         self.settle()?;
         self.start_lender()?;
@@ -224,10 +229,10 @@ impl Cluster {
         members.iter().position(status).context("no member of etcd leads")
     }
 
-    fn client(&self, words: &[&str], log: &str) -> Result<Process> {
+    pub(super) fn client(&self, words: &[&str], log: &str) -> Result<Process> {
         let mut client = self.command(CLIENTS, &self.binary);
         client.args(words).args(["--connect", &self.connect()]);
-        if words[0] == "lab" {
+        if matches!(words, ["lab", "lend" | "load", ..]) {
             client.arg("--folder").arg(self.folder.path().join("memory"));
         }
         Process::spawn(client, &self.log(log))
@@ -250,14 +255,18 @@ impl Cluster {
 
     /// Reads the status until it is as wanted.
     pub(crate) fn until(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Result<Value> {
+        self.until_within(SETTLE_LIMIT, what, wanted)
+    }
+
+    fn until_within(&self, limit: Duration, what: &str, wanted: impl Fn(&Value) -> bool) -> Result<Value> {
         let watch = Stopwatch::start();
         loop {
             let line = self.ask(&["status"])?;
             if wanted(&line) {
                 return Ok(line);
             }
-            if watch.elapsed() >= SETTLE_LIMIT {
-                bail!("never: {what}; after {} s the status is {line}", SETTLE_LIMIT.as_secs());
+            if watch.elapsed() >= limit {
+                bail!("never: {what}; after {} s the status is {line}", limit.as_secs());
             }
             pause(LOOK_EVERY);
         }
@@ -265,7 +274,12 @@ impl Cluster {
 
     /// Waits until one node leads and the other is in sync; returns the leading one.
     pub(crate) fn settle(&self) -> Result<usize> {
-        let line = self.until("a pair in sync", |line| whole(line).is_some())?;
+        self.settle_within(SETTLE_LIMIT)
+    }
+
+    /// The same, where there is very much to copy.
+    pub(crate) fn settle_within(&self, limit: Duration) -> Result<usize> {
+        let line = self.until_within(limit, "a pair in sync", |line| whole(line).is_some())?;
         whole(&line).context("just seen")
     }
 

@@ -10,6 +10,7 @@ mod finish;
 mod judge;
 mod limits;
 pub(crate) mod net;
+pub(crate) mod scale;
 pub(crate) mod wall;
 
 use std::path::{Path, PathBuf};
@@ -149,6 +150,7 @@ fn play(
         members: case.members,
         net: case.net,
         wall: case.fault == faults::Fault::WallClock,
+        load: true,
         canary_timeout,
         seed: 1,
         flags: flags.to_owned(),
