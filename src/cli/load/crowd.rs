@@ -10,8 +10,8 @@ use clap::Args;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use standfast_proto::v1::{
-    ClientStatus, ErrorCode, ExistKeyRequest, PingRequest, PutEndItem, PutEndRequest, PutStartItem,
-    PutStartRequest, ReMountSegmentRequest, ReplicateConfig, Segment, Uuid,
+    ClientStatus, ErrorCode, ExistKeyRequest, MountSegmentRequest, PingRequest, PutEndItem, PutEndRequest,
+    PutStartItem, PutStartRequest, ReMountSegmentRequest, ReplicateConfig, Segment, Uuid,
 };
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -122,14 +122,7 @@ impl Crowd {
                 continue;
             };
             if pong.status() == ClientStatus::NeedRemount {
-                let again = ReMountSegmentRequest { client, segments: vec![self.segment(nr)] };
-                let answer =
-                    caller.call(|mut master| async move { master.re_mount_segment(again).await }).await;
-                let Answer::Reply(reply) = answer else {
-                    self.failed(sent);
-                    continue;
-                };
-                if code(reply.error.as_ref()) != ErrorCode::Ok {
+                if !self.lend(caller, nr, client).await {
                     self.failed(sent);
                     sleep(PAUSE).await;
                     continue;
@@ -139,6 +132,22 @@ impl Crowd {
             self.told[nr].store(pong.view_version, Ordering::Relaxed);
             return;
         }
+    }
+
+    /// Says what a client lends. Memory that comes back may hold bytes of a state that was lost, and waits before it is used;
+    /// new memory is mounted as such first.
+    async fn lend(&self, caller: &mut Caller, nr: usize, client: Option<Uuid>) -> bool {
+        let segment = self.segment(nr);
+        if self.told[nr].load(Ordering::Relaxed) == 0 {
+            let mount = MountSegmentRequest { client, segment: Some(segment.clone()) };
+            match caller.call(|mut master| async move { master.mount_segment(mount).await }).await {
+                Answer::Reply(reply) if code(reply.error.as_ref()) == ErrorCode::Ok => {}
+                _ => return false,
+            }
+        }
+        let again = ReMountSegmentRequest { client, segments: vec![segment] };
+        let answer = caller.call(|mut master| async move { master.re_mount_segment(again).await }).await;
+        matches!(answer, Answer::Reply(reply) if code(reply.error.as_ref()) == ErrorCode::Ok)
     }
 
     /// The newest epoch that any client knows, if all know it.
@@ -217,9 +226,11 @@ async fn tell(crowd: &Arc<Crowd>, objects: u64) {
             say(&crowd.attached(epoch));
             if last == 0 && objects > 0 {
                 let began = Instant::now();
-                let put = fill(crowd, objects).await;
+                let (put, refused) = fill(crowd, objects).await;
                 let seconds = began.elapsed().as_secs_f64();
-                say(&json!({"schema": 1, "event": "filled", "objects": put, "seconds": seconds}));
+                say(
+                    &json!({"schema": 1, "event": "filled", "objects": put, "seconds": seconds, "refused": refused}),
+                );
             }
             last = epoch;
         }
@@ -231,41 +242,47 @@ fn key(nr: u64) -> bytes::Bytes {
     format!("crowd/{nr:012}").into_bytes().into()
 }
 
-/// Puts so many objects; returns how many were acknowledged.
-async fn fill(crowd: &Arc<Crowd>, objects: u64) -> u64 {
+/// Puts so many objects; returns how many were acknowledged, and why the first of the others was not.
+async fn fill(crowd: &Arc<Crowd>, objects: u64) -> (u64, Option<String>) {
     let mut fillers = JoinSet::new();
     for filler in 0..FILLERS {
         let crowd = Arc::clone(crowd);
         let (from, to) = (filler * objects / FILLERS, (filler + 1) * objects / FILLERS);
         fillers.spawn(async move {
             let mut caller = Caller::new(Arc::clone(&crowd.route));
-            let mut put = 0;
+            let (mut put, mut refused) = (0, None);
             for first in (from..to).step_by(FILL_BATCH as usize) {
-                put += put_batch(&mut caller, filler, first..to.min(first + FILL_BATCH)).await;
+                match put_batch(&mut caller, filler, first..to.min(first + FILL_BATCH)).await {
+                    Ok(()) => put += to.min(first + FILL_BATCH) - first,
+                    Err(why) => refused = refused.or(Some(why)),
+                }
             }
-            put
+            (put, refused)
         });
     }
-    fillers.join_all().await.iter().sum()
+    let all = fillers.join_all().await.into_iter();
+    all.reduce(|(put, refused), (more, why)| (put + more, refused.or(why))).unwrap_or_default()
 }
 
-/// Puts these objects, whose bytes nobody writes; returns how many were acknowledged.
-async fn put_batch(caller: &mut Caller, filler: u64, objects: Range<u64>) -> u64 {
+/// Puts these objects, whose bytes nobody writes. A batch counts if all of it was acknowledged.
+async fn put_batch(caller: &mut Caller, filler: u64, objects: Range<u64>) -> Result<(), String> {
     let client = Some(Uuid { first: CLIENTS + 1, second: filler });
     let items = objects.clone().map(|nr| PutStartItem { key: key(nr), size: OBJECT_BYTES }).collect();
     let config = Some(ReplicateConfig { replica_num: 1, ..ReplicateConfig::default() });
     let start = PutStartRequest { client, config, items, tenant: String::new() };
-    let Answer::Reply(_) = caller.call(|mut master| async move { master.put_start(start).await }).await
-    else {
-        return 0;
-    };
+    let answer = caller.call(|mut master| async move { master.put_start(start).await }).await;
+    let Answer::Reply(begun) = answer else { return Err("no answer to a start".to_owned()) };
+    all_ok("start", begun.results.iter().map(|result| code(result.error.as_ref())))?;
     let items = objects.map(|nr| PutEndItem { key: key(nr), checksum: None }).collect();
     let end = PutEndRequest { client, items, tenant: String::new() };
-    let Answer::Reply(ended) = caller.call(|mut master| async move { master.put_end(end).await }).await
-    else {
-        return 0;
-    };
-    ended.results.iter().filter(|result| code(result.error.as_ref()) == ErrorCode::Ok).count() as u64
+    let answer = caller.call(|mut master| async move { master.put_end(end).await }).await;
+    let Answer::Reply(ended) = answer else { return Err("no answer to an end".to_owned()) };
+    all_ok("end", ended.results.iter().map(|result| code(result.error.as_ref())))
+}
+
+fn all_ok(what: &str, mut codes: impl Iterator<Item = ErrorCode>) -> Result<(), String> {
+    let bad = codes.find(|code| *code != ErrorCode::Ok);
+    bad.map_or(Ok(()), |code| Err(format!("the {what} of a put is answered with {}", code.as_str_name())))
 }
 
 #[cfg(test)]
