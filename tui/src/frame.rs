@@ -154,6 +154,12 @@ impl Frame {
         self.primary().and_then(Node::cluster).or_else(|| self.nodes.iter().find_map(Node::cluster))
     }
 
+    /// For how long what its slowest node said is fresh.
+    pub(crate) fn fresh_ms(&self) -> u64 {
+        let slowest = self.nodes.iter().map(|node| node.interval_ms).max();
+        slowest.unwrap_or(0).saturating_mul(FRESH_INTERVALS)
+    }
+
     /// How many nodes are fresh.
     pub(crate) fn fresh(&self) -> usize {
         self.nodes.iter().filter(|node| node.is_fresh(self.at)).count()

@@ -118,6 +118,20 @@ impl History {
         }
         out
     }
+
+    /// The newest value at `until`, unless that is no longer fresh. A rate is known
+    /// only of frames in which its node had answered anew.
+    pub(crate) fn latest(
+        &self,
+        until: Time,
+        value: impl Fn(Option<&Frame>, &Frame) -> Option<f64>,
+    ) -> Option<f64> {
+        let seen = self.frames.partition_point(|frame| frame.at <= until);
+        let is_fresh = |frame: &Frame| until.since(frame.at) <= frame.fresh_ms();
+        let mut fresh = (0..seen).rev().take_while(|nr| is_fresh(&self.frames[*nr]));
+        let before = |nr: usize| nr.checked_sub(1).map(|before| &self.frames[before]);
+        fresh.find_map(|nr| value(before(nr), &self.frames[nr]))
+    }
 }
 
 /// Bytes of the statuses in `frame` that the frame before it does not share.

@@ -117,7 +117,9 @@ fn safety(frame: &Frame) -> (Option<bool>, String, Option<&Node>) {
     let newest = newest_epoch(frame);
     let says = |node: &Node| node.status().map_or(Verdict::Unknown, verdict);
     let fresh: Vec<&Node> = frame.standbys().filter(|node| node.is_fresh(frame.at)).collect();
-    let counted = |node: &Node| frame.peer(node.name()).is_none_or(|peer| peer.in_sync);
+    let heard = frame.primary().is_some_and(|primary| primary.is_fresh(frame.at));
+    // A primary that does not name a standby does not wait for it: it was detached.
+    let counted = |node: &Node| !heard || frame.peer(node.name()).is_some_and(|peer| peer.in_sync);
     let is_ready = |node: &&&Node| says(node) == Verdict::Yes && node.max_epoch() >= newest && counted(node);
     let ready = fresh.iter().filter(is_ready);
     if let Some(best) = ready.min_by_key(|node| lag(frame, node).entries.unwrap_or(u64::MAX)) {
@@ -127,7 +129,7 @@ fn safety(frame: &Frame) -> (Option<bool>, String, Option<&Node>) {
         } else {
             format!("{name} is in sync; in async mode the newest writes may be lost")
         };
-        if !frame.primary().is_some_and(|primary| primary.is_fresh(frame.at)) {
+        if !heard {
             // A standby that was detached while it could not be reached does not know it.
             reason.push_str(", unless it was detached while out of reach");
         }

@@ -81,6 +81,11 @@ fn a_primary_that_does_not_count_its_standby_outweighs_the_standbys_word() {
     bench.said("h:2", standby("b", 1, 1000, 0));
     let screen = bench.screen(80, 24);
     assert!(line(&screen, "FAILOVER SAFE").contains("no: b: its primary does not count it"), "{screen}");
+    let mut detached = Bench::new(false);
+    detached.said("h:1", primary("a", 1, 1000, 0, &[]));
+    detached.said("h:2", standby("b", 1, 1000, 0));
+    let screen = detached.screen(80, 24);
+    assert!(line(&screen, "FAILOVER SAFE").contains("no: b: its primary does not count it"), "{screen}");
     let mut late = Bench::new(false);
     late.said("h:1", primary("a", 7, 1000, 0, &[]));
     late.said("h:2", standby("b", 6, 1000, 0));

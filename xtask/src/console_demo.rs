@@ -2,6 +2,7 @@
 //! questions, and from there on the keyboard corrupts, repairs, hands over and kills.
 
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
@@ -10,6 +11,9 @@ use crate::tmux::Terminal;
 
 /// The name that is typed before anything is done.
 const CLUSTER: &str = "demo";
+
+/// Who starts the demo sees how the cluster is within this.
+const FIRST_SCREEN: Duration = Duration::from_secs(2);
 
 /// Plays the demo in a terminal with `variables` set and `flags` of the shell's environment.
 pub(crate) fn play(
@@ -26,7 +30,9 @@ pub(crate) fn play(
     let terminal =
         Terminal::start(&format!("demo-{name}"), (80, 24), variables, &["sh", "-c", script, program])?;
     let first = terminal.until_lines(&FIRST)?;
-    eprintln!("demo {name}: the first screen after {:.2} s", watch.elapsed().as_secs_f64());
+    let waited = watch.elapsed();
+    eprintln!("demo {name}: the first screen after {:.2} s", waited.as_secs_f64());
+    ensure!(waited <= FIRST_SCREEN, "the first screen came after {waited:?}, not within {FIRST_SCREEN:?}");
     let footer = first.lines().last().unwrap_or_default();
     for key in ["K kill", "W switch", "F failover", "C corrupt", "R repair"] {
         ensure!(footer.contains(key), "the key `{key}` is not named\n{first}");

@@ -3,7 +3,7 @@
 use ratatui::text::Line;
 use standfast_proto::v1::{Histogram, SegmentStatus};
 
-use super::parts::{flow, heading, pair, table};
+use super::parts::{flow, heading, pair, row_tone, table};
 use super::{Drawn, Page, Scene};
 use crate::format::{bytes, micros, millis, number};
 use crate::frame::Node;
@@ -74,8 +74,9 @@ pub(super) fn page(scene: &Scene<'_>) -> Page {
     }
     head.push(Line::default());
     head.push(heading(scene, &format!("SEGMENTS {} of {}", store.segment_list.len(), store.segments)));
-    let rows: Vec<Row> = store.segment_list.iter().map(segment).collect();
-    let rows: Vec<Row> = rows.into_iter().filter(|row| scene.filter.shows(&row.text())).collect();
+    let whole = row_tone(scene, node);
+    let rows = store.segment_list.iter().map(|of| Row { whole, ..segment(of) });
+    let rows: Vec<Row> = rows.filter(|row| scene.filter.shows(&row.text())).collect();
     let (header, rows) = table(scene, COLUMNS, rows);
     let mut head: Vec<Drawn> = plain(head).collect();
     head.push(header);

@@ -74,10 +74,11 @@ pub(crate) fn spark(
 ) -> Line<'static> {
     let (label_room, tail_room) = (8, 29 + unit.len());
     let columns = scene.columns.saturating_sub(label_room + tail_room + 2).max(8);
-    let values = scene.history.series(scene.frame.at, scene.range_ms, columns, value);
+    let values = scene.history.series(scene.frame.at, scene.range_ms, columns, &value);
     let minutes = scene.range_ms / 60_000;
     let most = values.iter().flatten().copied().reduce(f64::max);
-    let last = values.iter().rev().flatten().next().copied();
+    // What is unknown now is not what it was when it was known.
+    let last = scene.history.latest(scene.frame.at, value);
     Line::from(vec![
         scene.look.paint(Tone::Label, format!("{:<label_room$}", cut(label, label_room))),
         scene.look.paint(Tone::Primary, scene.look.sparkline(&values)),

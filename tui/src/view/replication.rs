@@ -51,13 +51,14 @@ fn standby(scene: &Scene<'_>, primary: Option<&Node>, peer: Option<&Peer>, name:
         );
         lines.push(Line::from(scene.look.paint(Tone::Stale, text)));
     }
-    lines.extend(link(scene, peer, scene.frame.find(name)));
+    let told = peer.filter(|_| fresh);
+    lines.extend(link(scene, told, scene.frame.find(name)));
     lines.extend(pipeline(scene, primary, peer, name, fresh));
     let behind = scene
         .frame
         .find(name)
         .map(|node| lag(scene.frame, node))
-        .or(peer.and_then(|p| p.lag))
+        .or(told.and_then(|p| p.lag))
         .unwrap_or_default();
     let tone = lag_tone(&behind);
     let bytes_tone = if behind.bytes.is_some() { tone } else { Tone::Unknown };
@@ -69,7 +70,7 @@ fn standby(scene: &Scene<'_>, primary: Option<&Node>, peer: Option<&Peer>, name:
     lines.extend(flow(figures, scene.columns));
     lines.push(parts::spark(scene, "entries", "behind", |_, frame| parts::lag_entries(frame, name)));
     lines.push(parts::spark(scene, "time", "ms behind", |_, frame| parts::lag_ms(frame, name)));
-    if let Some(progress) = peer.and_then(|peer| peer.progress.as_ref()) {
+    if let Some(progress) = told.and_then(|peer| peer.progress.as_ref()) {
         lines.push(progress_bar(scene, progress));
     }
     lines
@@ -152,12 +153,12 @@ fn pipeline(
     let whole = (!fresh).then_some(Tone::Stale);
     let rows = [seq, behind].map(|cells| Row { whole, ..Row::new(cells) });
     let (header, rows) = lay(scene.look, COLUMNS, &rows, scene.columns);
-    let bar = bar(scene, tail, stages[4].or(stages[3]));
+    let bar = bar(scene, tail, stages[4].or(stages[3]), whole);
     std::iter::once(header).chain(rows).chain([bar]).collect()
 }
 
 /// How much of what is held of the log the standby has acknowledged.
-fn bar(scene: &Scene<'_>, tail: Option<u64>, acked: Option<u64>) -> Line<'static> {
+fn bar(scene: &Scene<'_>, tail: Option<u64>, acked: Option<u64>, whole: Option<Tone>) -> Line<'static> {
     let columns = scene.columns.saturating_sub(18).max(8);
     let (Some(tail), Some(acked)) = (tail, acked) else {
         return Line::from(scene.look.paint(Tone::Unknown, "pipeline  ?"));
@@ -168,8 +169,8 @@ fn bar(scene: &Scene<'_>, tail: Option<u64>, acked: Option<u64>) -> Line<'static
     let full = (share * columns as f64).floor() as usize;
     Line::from(vec![
         scene.look.paint(Tone::Label, "pipeline  "),
-        scene.look.paint(Tone::Ok, scene.look.full().repeat(full)),
-        scene.look.paint(Tone::Warn, scene.look.empty().repeat(columns - full)),
+        scene.look.paint(whole.unwrap_or(Tone::Ok), scene.look.full().repeat(full)),
+        scene.look.paint(whole.unwrap_or(Tone::Warn), scene.look.empty().repeat(columns - full)),
         scene.look.paint(Tone::Label, format!(" {:.1} %", share * 100.0)),
     ])
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use standfast_proto::v1::{LinkState, Phase, Role, RoleChange, Severity, TraceOrder, WriteTrace};
+use standfast_proto::v1::{Lag, LinkState, Phase, Role, RoleChange, Severity, TraceOrder, WriteTrace};
 
 use super::{VIEWS, failover, parts, screen};
 use crate::act::Forecast;
@@ -89,6 +89,25 @@ fn every_view_at_every_size() {
     bench.keys("2");
     golden("replication-healthy", &mut bench, &SIZES);
     golden("overview-four-nodes", &mut four(), &SIZES);
+}
+
+/// What a primary said before it fell silent is not what is so: its standby's own words count.
+#[test]
+fn what_a_silent_primary_said_is_not_shown_as_so() {
+    let mut bench = pair();
+    bench.keys("2");
+    bench.lost("h:1", "no route");
+    bench.pass(2_500);
+    let mut b = standby("b", 1, 1000, bench.at);
+    let upstream = b.upstream.as_mut().expect("has one");
+    upstream.link = LinkState::Down.into();
+    upstream.lag = Some(Lag { entries: None, bytes: None, age_us: Some(2_500_000) });
+    bench.said("h:2", b);
+    golden("replication-primary-silent", &mut bench, &SIZES);
+    let screen = bench.screen(80, 24);
+    assert!(screen.contains("not connected") && !screen.contains("in sync"), "{screen}");
+    let entries = screen.lines().find(|line| line.starts_with("entries")).expect("a sparkline");
+    assert!(entries.contains("last ? max"), "entries behind are unknown now: {screen}");
 }
 
 #[test]
