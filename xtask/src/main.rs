@@ -93,6 +93,9 @@ enum Command {
         /// Gives the schedule
         #[arg(long, default_value_t = 1)]
         seed: u64,
+        /// When writes are acknowledged
+        #[arg(long, value_enum, default_value_t = failover::chaos::Ack::Sync)]
+        ack: failover::chaos::Ack,
     },
     /// Bring very many objects through a full sync and a failover, with very many clients that come back at once
     Scale {
@@ -140,7 +143,7 @@ fn main() -> ExitCode {
         Command::Sim { args } => sim::run(&args),
         Command::Coverage { json } => coverage::run(json),
         Command::Bench { json } => bench::run(json),
-        Command::Chaos { duration, seed } => failover::chaos::run(duration, seed),
+        Command::Chaos { duration, seed, ack } => failover::chaos::run(duration, seed, ack),
         Command::Scale { objects, clients } => {
             failover::scale::run(failover::scale::Scale { objects, clients })
         }

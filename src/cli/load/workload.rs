@@ -264,10 +264,7 @@ impl Writer {
                 }
                 // The lost start had begun it.
                 ErrorCode::ObjectAlreadyExists if was == State::StartUnknown => ledger.set(key, was),
-                ErrorCode::ObjectAlreadyExists => {
-                    ledger.returned(key);
-                    ledger.set(key, State::SetAside);
-                }
+                ErrorCode::ObjectAlreadyExists => self.is_back(key),
                 other => {
                     ledger.unexpected(format!("put of key {key} is answered with {}", other.as_str_name()));
                     ledger.set(key, was);
@@ -358,6 +355,30 @@ impl Writer {
         left.map(|left| *left -= 1).is_some()
     }
 
+    /// An acknowledged put is not there. Where that may be, its end was lost: its start still stands.
+    fn is_missing(&mut self, key: u32, how: &str) {
+        let ledger = &self.world.ledger;
+        ledger.missing(key, ledger.get(key).attempt, how);
+        if ledger.may_be_lost(key) {
+            ledger.set(key, State::StartUnknown);
+            *self.lost_starts.entry(key).or_default() += 1;
+        } else {
+            ledger.set(key, State::SetAside);
+        }
+    }
+
+    /// A removed key is there. Where that may be, its removal was lost, and is repeated.
+    fn is_back(&mut self, key: u32) {
+        let ledger = &self.world.ledger;
+        ledger.returned(key);
+        if ledger.may_be_lost(key) {
+            ledger.set(key, State::RemoveUnknown);
+            self.open_removes.push(key);
+        } else {
+            ledger.set(key, State::SetAside);
+        }
+    }
+
     async fn remove(&mut self, size: usize) -> bool {
         let keys = self.some_keys(size, &[State::Acked]);
         if keys.is_empty() {
@@ -383,8 +404,7 @@ impl Writer {
                 ErrorCode::Ok => ledger.set(key, State::Absent),
                 ErrorCode::ObjectHasLease => ledger.set(key, State::Acked),
                 other => {
-                    ledger.missing(key, ledger.get(key).attempt, other.as_str_name());
-                    ledger.set(key, State::SetAside);
+                    self.is_missing(key, other.as_str_name());
                 }
             }
         }
@@ -439,12 +459,10 @@ impl Writer {
                 (Some(exist_key_result::Answer::Exists(true)), State::Acked)
                 | (Some(exist_key_result::Answer::Exists(false)), State::Absent) => {}
                 (Some(exist_key_result::Answer::Exists(true)), _) => {
-                    world.ledger.returned(key);
-                    world.ledger.set(key, State::SetAside);
+                    self.is_back(key);
                 }
                 (Some(exist_key_result::Answer::Exists(false)), _) => {
-                    world.ledger.missing(key, entry.attempt, "it does not exist");
-                    world.ledger.set(key, State::SetAside);
+                    self.is_missing(key, "it does not exist");
                 }
                 (Some(exist_key_result::Answer::Error(_)) | None, _) => {
                     world.ledger.unexpected(format!("whether key {key} exists is answered with an error"));
@@ -475,6 +493,23 @@ mod tests {
         writer.lost_starts.insert(2, 2);
         let explained = [2, 1, 2, 2].map(|key| writer.has_lost_start(key));
         assert_eq!(explained, [true, false, true, false]);
+    }
+
+    #[test]
+    fn what_may_be_lost_is_put_or_removed_again_and_else_set_aside() {
+        for may_lose in [false, true] {
+            let world = Arc::new(World::new(4, vec!["127.0.0.1:1".into()]));
+            if may_lose {
+                world.ledger.may_lose_from(Instant::now() - Duration::from_secs(3600));
+            }
+            let mut writer = Writer::new(&world, 0, 0..4, 1);
+            writer.is_missing(0, "it is not there");
+            writer.is_back(1);
+            let states = [0, 1].map(|key| world.ledger.get(key).state);
+            let aside = [State::SetAside; 2];
+            assert_eq!(states, if may_lose { [State::StartUnknown, State::RemoveUnknown] } else { aside });
+            assert_eq!((writer.has_lost_start(0), writer.open_removes == [1]), (may_lose, may_lose));
+        }
     }
 
     #[tokio::test]

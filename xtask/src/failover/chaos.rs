@@ -1,7 +1,7 @@
 //! `cargo xtask chaos`: one fault after the other, at random and for any time, against one cluster under load. The seed
 //! gives the schedule: which fault, after how long, for how long.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -62,6 +62,35 @@ const NET_FAULTS: [Fault; 15] = [
 ];
 /// Where wall clocks can jump.
 const CLOCK_FAULTS: [Fault; 1] = [Fault::WallClock];
+
+/// In async mode: entries that a standby in sync may lack before writes wait, and hence be lost by one failover.
+const MAX_LOSS_ENTRIES: u64 = 2_000;
+
+/// When a write is acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Ack {
+    /// Once each standby in sync has it.
+    Sync,
+    /// At once; a failover may lose what a standby lacks, within a bound.
+    Async,
+}
+
+impl Ack {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Sync => "sync",
+            Self::Async => "async",
+        }
+    }
+
+    /// Of the nodes.
+    fn flags(self) -> String {
+        match self {
+            Self::Sync => "--ack sync".to_owned(),
+            Self::Async => format!("--ack async --max-loss-entries {MAX_LOSS_ENTRIES}"),
+        }
+    }
+}
 
 /// splitmix64: the same numbers for the same seed.
 struct Chance(u64);
@@ -139,8 +168,8 @@ impl Kind {
 }
 
 /// Plays faults for `duration`; prints a line for each thing that happens, and a summary.
-pub(crate) fn run(duration: Duration, seed: u64) -> Result<ExitCode> {
-    let end = measure(duration, seed)?;
+pub(crate) fn run(duration: Duration, seed: u64, ack: Ack) -> Result<ExitCode> {
+    let end = measure(duration, seed, ack)?;
     println!("{end}");
     let good = end["good"] == true;
     println!("{}", Tally::one(good));
@@ -148,7 +177,7 @@ pub(crate) fn run(duration: Duration, seed: u64) -> Result<ExitCode> {
 }
 
 /// The same; returns the summary.
-pub(crate) fn measure(duration: Duration, seed: u64) -> Result<Value> {
+pub(crate) fn measure(duration: Duration, seed: u64, ack: Ack) -> Result<Value> {
     let (_folder, binary) = kept_binary()?;
     let (no_net, no_clock) = (net::missing(), wall::missing());
     let mut faults = FAULTS.to_vec();
@@ -157,7 +186,7 @@ pub(crate) fn measure(duration: Duration, seed: u64) -> Result<Value> {
     println!(
         "{}",
         json!({
-            "schema": 1, "event": "begin", "seed": seed, "duration_s": duration.as_secs_f64(),
+            "schema": 1, "event": "begin", "seed": seed, "ack": ack.word(), "duration_s": duration.as_secs_f64(),
             "machine": facts(), "commit": machine::commit(), "without_network": no_net, "without_clock": no_clock,
         })
     );
@@ -168,7 +197,8 @@ pub(crate) fn measure(duration: Duration, seed: u64) -> Result<Value> {
         load: true,
         canary_timeout: "100ms",
         seed,
-        flags: String::new(),
+        flags: ack.flags(),
+        may_lose: ack == Ack::Async,
     };
     let mut run =
         Run { watch: Stopwatch::start(), duration, chance: Chance(seed), faults, seen: Seen::default() };
@@ -178,12 +208,15 @@ pub(crate) fn measure(duration: Duration, seed: u64) -> Result<Value> {
     if seen.outages.is_empty() {
         seen.reasons.push("no fault was played to its end".to_owned());
     }
+    // The last comparison may tell again what failed the run.
+    let mut told = BTreeSet::new();
+    seen.reasons.retain(|why| told.insert(why.clone()));
     let distribution = |all: &[f64]| Distribution::of(all).map(Distribution::to_json);
     let kinds: serde_json::Map<String, Value> =
         seen.kinds.iter().map(|(name, of)| (name.clone(), of.to_json())).collect();
     Ok(json!({
         "schema": 1, "event": "end", "good": seen.reasons.is_empty(), "failed": u64::from(!seen.reasons.is_empty()),
-        "reasons": seen.reasons, "seed": seed, "duration_s": run.watch.elapsed().as_secs_f64(),
+        "reasons": seen.reasons, "seed": seed, "ack": ack.word(), "duration_s": run.watch.elapsed().as_secs_f64(),
         "machine": facts(), "commit": machine::commit(), "without_network": no_net, "without_clock": no_clock,
         "struck_alone": seen.struck_alone, "lost_alone": seen.lost_alone,
         "faults": seen.faults, "by_kind": kinds,
@@ -224,7 +257,12 @@ impl Run {
             self.seen.reasons.extend(NODES.map(|name| format!("{name} logged: {}", cluster.words(name))));
         }
         let failed = !self.seen.reasons.is_empty();
+        // What an async failover may lose, each of them; read before the cluster ends.
+        let bound = cluster.history().map(|rows| judge::failovers(&rows) * MAX_LOSS_ENTRIES).unwrap_or(0);
         let mut finished = if is_lost { cluster.finish_after_loss() } else { cluster.finish(failed) };
+        if shape.may_lose && !is_lost {
+            self.seen.reasons.extend(judge::lost_too_much(&finished.load, bound));
+        }
         if is_lost {
             let lost = finished.load["acked_missing"].as_u64();
             (self.seen.struck_alone, self.seen.lost_alone) =

@@ -38,6 +38,8 @@ pub(crate) struct Shape {
     pub(crate) canary_timeout: &'static str,
     /// Seed of the load.
     pub(crate) seed: u64,
+    /// A failover may lose what was acknowledged.
+    pub(crate) may_lose: bool,
     /// More flags of both nodes.
     pub(crate) flags: String,
 }
@@ -100,7 +102,9 @@ impl Cluster {
         self.settle()?;
         self.start_lender()?;
         let seed = shape.seed.to_string();
-        self.load = Some(self.client(&["lab", "load", "--seed", &seed], "load")?);
+        let words = ["lab", "load", "--seed", &seed, "--may-lose"];
+        let words = if shape.may_lose { &words[..] } else { &words[..4] };
+        self.load = Some(self.client(words, "load")?);
         self.load.iter().try_for_each(|load| load.line().map(drop))?;
         self.canary = Some(self.client(&["canary", "--timeout", shape.canary_timeout], "canary")?);
         Ok(())

@@ -77,6 +77,20 @@ pub(super) fn set_aside(status: &Value) -> Vec<String> {
     reasons
 }
 
+/// Failovers in a history, each of which may lose something in async mode.
+pub(super) fn failovers(rows: &[Value]) -> u64 {
+    let counted = rows.iter().filter(|row| row["kind"] == "failover" || row["kind"] == "forced failover");
+    counted.count() as u64
+}
+
+/// Acknowledged keys that are missing beyond what all failovers together may lose.
+pub(super) fn lost_too_much(end: &Value, bound: u64) -> Option<String> {
+    let missing = end["acked_missing"].as_u64();
+    missing
+        .is_none_or(|missing| missing > bound)
+        .then(|| format!("{} acknowledged keys are missing, expected at most {bound}", end["acked_missing"]))
+}
+
 /// Whether a node holds much more than it did.
 pub(super) fn grown(name: &str, first: Usage, now: Usage) -> Vec<String> {
     let mut reasons = Vec::new();
@@ -196,6 +210,18 @@ mod tests {
         assert!(set_aside(&line(json!(0), Value::Null)).is_empty());
         assert_eq!(set_aside(&line(json!(2), json!(2))), ["b has set aside 2 entries"]);
         assert_eq!(set_aside(&line(Value::Null, json!(1))).len(), 1);
+    }
+
+    #[test]
+    fn an_async_failover_loses_no_more_than_its_bound() {
+        let row = |kind: &str| json!({"kind": kind});
+        assert_eq!(
+            failovers(&[row("bootstrap"), row("failover"), row("switchover"), row("forced failover")]),
+            2
+        );
+        let end = |missing: Value| json!({"acked_missing": missing});
+        assert_eq!(lost_too_much(&end(json!(7)), 7), None);
+        assert!(lost_too_much(&end(json!(8)), 7).is_some() && lost_too_much(&end(Value::Null), 7).is_some());
     }
 
     #[test]

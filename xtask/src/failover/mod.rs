@@ -153,6 +153,7 @@ fn play(
         load: true,
         canary_timeout,
         seed: 1,
+        may_lose: false,
         flags: flags.to_owned(),
     };
     let wanted = case.runs(selection.runs) as usize;

@@ -38,6 +38,7 @@ pub(crate) fn run(scale: Scale) -> Result<ExitCode> {
         load: false,
         canary_timeout: "100ms",
         seed: 1,
+        may_lose: false,
         flags: String::new(),
     };
     let mut cluster = Cluster::start(&release_binary()?, &shape)?;
