@@ -30,6 +30,8 @@ Example: standfast canary --connect h1:50052,h2:50052 --for 60s";
 
 /// A key is removed when so many others were written after it.
 const KEYS_KEPT: u64 = 64;
+/// At most so many of those that wait for it.
+const REMOVED_AT_ONCE: usize = 64;
 const VALUE_BYTES: u64 = 64;
 
 /// Flags of `standfast canary`.
@@ -79,11 +81,18 @@ fn say(line: &Value) {
     let _ = std::io::stdout().flush();
 }
 
+/// Whether an old key needs no other removal. One that was never ended is given up by the master.
+fn is_gone(code: ErrorCode) -> bool {
+    matches!(code, ErrorCode::Ok | ErrorCode::ObjectNotFound | ErrorCode::ReplicaIsNotReady)
+}
+
 /// The client.
 pub(crate) struct Canary {
     caller: Caller,
     id: Uuid,
     written: u64,
+    /// Keys that are to be removed.
+    old: Vec<u64>,
     writes: Watch,
     reads: Watch,
 }
@@ -96,6 +105,7 @@ impl Canary {
             caller: Caller::with_limit(route, timeout),
             id: Uuid { first: rand::random(), second: rand::random() },
             written: 0,
+            old: Vec::new(),
             writes: Watch::new("write"),
             reads: Watch::new("read"),
         }
@@ -122,6 +132,7 @@ impl Canary {
     /// One key, begun and ended. A key whose end failed is not tried again.
     async fn write(&mut self) -> bool {
         self.written += 1;
+        self.old.extend(self.written.checked_sub(KEYS_KEPT).filter(|old| *old > 0));
         let (key, client) = (self.key(self.written), Some(self.id));
         let items = vec![PutStartItem { key: key.clone(), size: VALUE_BYTES }];
         let config = Some(ReplicateConfig { replica_num: 1, ..ReplicateConfig::default() });
@@ -131,6 +142,7 @@ impl Canary {
             return false;
         };
         if begun.results.first().is_none_or(|result| code(result.error.as_ref()) != ErrorCode::Ok) {
+            self.tidy().await;
             return true;
         }
         let items = vec![PutEndItem { key, checksum: None }];
@@ -138,12 +150,27 @@ impl Canary {
         let Answer::Reply(ended) = self.caller.call(|mut m| async move { m.put_end(end).await }).await else {
             return false;
         };
-        if let Some(old) = self.written.checked_sub(KEYS_KEPT) {
-            let remove = RemoveRequest { keys: vec![self.key(old)], force: false, tenant: String::new() };
-            // One that is still leased stays until it is evicted.
-            let _ = self.caller.call(|mut m| async move { m.remove(remove).await }).await;
-        }
+        self.tidy().await;
         ended.results.first().is_some_and(|result| code(result.error.as_ref()) == ErrorCode::Ok)
+    }
+
+    /// Removes old keys, by force: it reads each of them itself, and a lease would make it leave one behind with every
+    /// write. What was not answered, or is not good yet, is tried again with the next write.
+    async fn tidy(&mut self) {
+        let asked: Vec<u64> = self.old.iter().copied().take(REMOVED_AT_ONCE).collect();
+        if asked.is_empty() {
+            return;
+        }
+        let keys = asked.iter().map(|&nr| self.key(nr)).collect();
+        let remove = RemoveRequest { keys, force: true, tenant: String::new() };
+        let answer = self.caller.call(|mut m| async move { m.remove(remove).await }).await;
+        let Answer::Reply(reply) = answer else { return };
+        let gone = |nr: u64| {
+            let at = asked.iter().position(|asked| *asked == nr);
+            let result = at.and_then(|at| reply.results.get(at));
+            result.is_some_and(|result| is_gone(code(result.error.as_ref())))
+        };
+        self.old.retain(|&nr| !gone(nr));
     }
 
     /// The newest key; that it is not there is an answer, too.
@@ -166,7 +193,8 @@ impl Canary {
     }
 
     fn summary(&self) -> Value {
-        json!({"schema": 1, "event": "end", "write": self.writes.summary(), "read": self.reads.summary()})
+        json!({"schema": 1, "event": "end", "write": self.writes.summary(), "read": self.reads.summary(),
+            "unremoved": self.old.len()})
     }
 }
 
@@ -283,5 +311,9 @@ mod tests {
         let mut canary = Canary::new(vec!["127.0.0.1:1".into()], Duration::from_millis(100));
         assert!(!canary.write().await && !canary.read().await);
         assert!(!canary.is_good());
+        canary.written = KEYS_KEPT;
+        assert!(!canary.write().await);
+        canary.tidy().await;
+        assert_eq!(canary.old, [1], "what was not removed is tried again");
     }
 }

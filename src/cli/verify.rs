@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::ClientArgs;
 use super::client::{self, ADMIN_LIMIT, CONNECT_LIMIT, within};
 use super::exit::{Exit, Failure};
+use super::load::crowd::{self, CrowdArgs};
 use super::load::process::{self, LendArgs, LoadArgs};
 use super::status::{Seen, Survey, survey};
 use super::text::{self, number};
@@ -75,6 +76,9 @@ enum Lab {
     /// Write and read all the time, and check every byte
     #[command(hide = true)]
     Load(LoadArgs),
+    /// Be very many clients, each of which lends a little
+    #[command(hide = true)]
+    Crowd(CrowdArgs),
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -113,6 +117,7 @@ pub(crate) async fn lab(client: &ClientArgs, args: &LabArgs) -> Result<Exit, Fai
         Lab::Corrupt { node, kind, count, pick } => (node, kind, count, pick),
         Lab::Lend(args) => return process::lend(client, args).await,
         Lab::Load(args) => return process::load(client, args).await,
+        Lab::Crowd(args) => return crowd::run(client, args).await,
     };
     let found = look(client).await?;
     let seen = found.find(node).ok_or_else(|| {

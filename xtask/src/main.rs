@@ -94,6 +94,16 @@ enum Command {
         /// Gives the schedule
         #[arg(long, default_value_t = 1)]
         seed: u64,
+        /// When writes are acknowledged
+        #[arg(long, value_enum, default_value_t = failover::chaos::Ack::Sync)]
+        ack: failover::chaos::Ack,
+    },
+    /// Bring very many objects through a full sync and a failover, with very many clients that come back at once
+    Scale {
+        #[arg(long, default_value_t = 10_000_000)]
+        objects: u64,
+        #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+        clients: u32,
     },
     /// Measure at length and write a page of docs/reports
     Report {
@@ -134,7 +144,10 @@ fn main() -> ExitCode {
         Command::Sim { args } => sim::run(&args),
         Command::Coverage { json } => coverage::run(json),
         Command::Bench { json } => bench::run(json),
-        Command::Chaos { duration, seed } => failover::chaos::run(duration, seed),
+        Command::Chaos { duration, seed, ack } => failover::chaos::run(duration, seed, ack),
+        Command::Scale { objects, clients } => {
+            failover::scale::run(failover::scale::Scale { objects, clients })
+        }
         Command::Report { page, runs, from } => report::run(page, runs, from),
         Command::E2e { suite: e2e::Suite::Failover, runs, quick, case, json } => {
             failover::named(case.as_deref())

@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use serde_json::Value;
 
+use crate::failover::chaos::Ack;
 use crate::run::root;
 use crate::{console_figures, performance};
 
@@ -43,7 +44,7 @@ impl Page {
 
     fn measure(self, runs: Option<u32>) -> Result<Value> {
         match self {
-            Self::Chaos => crate::failover::chaos::measure(CHAOS, CHAOS_SEED),
+            Self::Chaos => crate::failover::chaos::measure(CHAOS, CHAOS_SEED, Ack::Sync),
             Self::Failover => crate::e2e::failover_report(runs.unwrap_or(30)),
             Self::Performance => performance::measure(runs.unwrap_or(5)),
             Self::Console => console_figures::measure(runs.unwrap_or(3)),

@@ -12,8 +12,8 @@ use super::workload::{World, code};
 
 pub(super) const SEGMENT_BYTES: usize = 8 << 20;
 const LENDER: Uuid = Uuid { first: 99, second: 1 };
-/// For a segment to be mounted.
-const MOUNT_LIMIT: Duration = Duration::from_secs(3);
+/// For a segment to be mounted: the primary may have died at the same moment as an earlier lender.
+const MOUNT_LIMIT: Duration = Duration::from_secs(20);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// As Mooncake's clients do; a lender that is silent for 10 s loses its segments.
 const PING_EVERY: Duration = Duration::from_secs(1);

@@ -213,6 +213,8 @@ fn judge(world: &World, key: u32, look: &Look, settled: Option<State>, attempt: 
             ledger.wrong(format!("key {key}: attempt {found} is there, the last one was {attempt}"));
         }
         (Look::Bytes(_), Some(State::Absent)) => ledger.returned(key),
+        // Whatever is unknown of the last attempt: an earlier one was removed before it began.
+        (Look::Bytes(found), Some(_)) if *found < attempt => ledger.returned(key),
         (Look::NotThere, Some(State::Acked)) => ledger.missing(key, attempt, "it is not there"),
         (Look::Bytes(_) | Look::NotThere, _) => {}
     }
@@ -250,6 +252,12 @@ mod tests {
             (Look::Bytes(4), Some(State::EndUnknown), (0, 0, 1)),
             (Look::Bytes(3), Some(State::EndUnknown), (0, 0, 0)),
             (Look::NotThere, Some(State::EndUnknown), (0, 0, 0)),
+            (Look::Bytes(2), Some(State::EndUnknown), (0, 1, 0)),
+            (Look::Bytes(2), Some(State::StartUnknown), (0, 1, 0)),
+            (Look::Bytes(2), Some(State::RemoveUnknown), (0, 1, 0)),
+            (Look::Bytes(3), Some(State::RemoveUnknown), (0, 0, 0)),
+            (Look::NotThere, Some(State::RemoveUnknown), (0, 0, 0)),
+            (Look::Bytes(2), None, (0, 0, 0)),
             (Look::NotThere, None, (0, 0, 0)),
             (Look::TooLate, Some(State::Acked), (0, 0, 0)),
         ] {

@@ -1,5 +1,6 @@
 //! The load: writers that each own a range of keys, and what all of them share.
 
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::OnceLock;
@@ -22,6 +23,9 @@ const FIRST_BATCHES: [usize; 6] = [1, 16, 128, 256, 256, 256];
 const BATCHES: [usize; 7] = [1, 1, 4, 16, 64, 128, 128];
 /// After a call that did not go through.
 const PAUSE: Duration = Duration::from_millis(10);
+
+/// For what is open at the end to be settled.
+const SETTLE_LIMIT: Duration = Duration::from_secs(5);
 
 /// One of so many puts into shared memory is slow.
 const SLOW_ONE_IN: u64 = 16;
@@ -102,6 +106,8 @@ pub(crate) struct Writer {
     /// Keys whose end or removal is to be repeated.
     open_ends: Vec<u32>,
     open_removes: Vec<u32>,
+    /// Starts whose outcome is unknown, by key: so many ends may be charged to them (SEMANTICS R21).
+    lost_starts: HashMap<u32, u32>,
 }
 
 impl Writer {
@@ -116,6 +122,7 @@ impl Writer {
             dice: Dice(seed.rotate_left(nr)),
             open_ends: Vec::new(),
             open_removes: Vec::new(),
+            lost_starts: HashMap::new(),
         }
     }
 
@@ -130,17 +137,35 @@ impl Writer {
                 tokio::time::sleep(PAUSE).await;
             }
         }
+        self.settle().await;
+    }
+
+    /// What is open at the end would prove nothing: it is repeated until its outcome is known.
+    async fn settle(&mut self) {
+        let until = Instant::now() + SETTLE_LIMIT;
+        while Instant::now() < until && !(self.open_ends.is_empty() && self.open_removes.is_empty()) {
+            if !self.repeat().await {
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+
+    /// Repeats what has an unknown outcome: ends, then removals.
+    async fn repeat(&mut self) -> bool {
+        if self.open_ends.is_empty() {
+            return self.remove_again().await;
+        }
+        let keys = std::mem::take(&mut self.open_ends);
+        self.end(keys).await
     }
 
     async fn turn(&mut self) -> bool {
-        if !self.open_ends.is_empty() {
-            let keys = std::mem::take(&mut self.open_ends);
-            return self.end(keys).await;
+        if !(self.open_ends.is_empty() && self.open_removes.is_empty()) {
+            return self.repeat().await;
         }
         let sizes: &[usize] = if self.filled { &BATCHES } else { &FIRST_BATCHES };
         let size = sizes[self.dice.below(sizes.len() as u64) as usize];
         match self.dice.below(16) {
-            0 if !self.open_removes.is_empty() => self.remove_again().await,
             0 | 1 => self.exist(size).await,
             2 => self.remove(size).await,
             3..=5 if self.filled => self.remove(size).await,
@@ -202,7 +227,10 @@ impl Writer {
                 false
             }
             Answer::Unknown => {
-                keys.iter().for_each(|&key| world.ledger.set(key, State::StartUnknown));
+                for &key in &keys {
+                    world.ledger.set(key, State::StartUnknown);
+                    *self.lost_starts.entry(key).or_default() += 1;
+                }
                 false
             }
         }
@@ -236,10 +264,7 @@ impl Writer {
                 }
                 // The lost start had begun it.
                 ErrorCode::ObjectAlreadyExists if was == State::StartUnknown => ledger.set(key, was),
-                ErrorCode::ObjectAlreadyExists => {
-                    ledger.returned(key);
-                    ledger.set(key, State::SetAside);
-                }
+                ErrorCode::ObjectAlreadyExists => self.is_back(key),
                 other => {
                     ledger.unexpected(format!("put of key {key} is answered with {}", other.as_str_name()));
                     ledger.set(key, was);
@@ -304,12 +329,14 @@ impl Writer {
             match code(result.error.as_ref()) {
                 ErrorCode::Ok => {
                     ledger.set(key, State::Acked);
+                    self.lost_starts.remove(&key);
                     world.outage.good_write(sent);
                 }
-                // Charged to an earlier attempt, whose start had an unknown outcome when the
-                // primary was killed (SEMANTICS R21): nothing is published, nothing acknowledged.
-                ErrorCode::InvalidWrite if world.outage.began.get().is_some() => {
-                    ledger.set(key, State::SetAside);
+                // Charged to an earlier attempt, whose start had an unknown outcome (SEMANTICS R21): nothing is
+                // published, nothing acknowledged. That attempt wrote nothing, so this one's end is sent once more.
+                ErrorCode::InvalidWrite if self.has_lost_start(key) => {
+                    ledger.set(key, State::EndUnknown);
+                    self.open_ends.push(key);
                 }
                 // A start is acknowledged only when it cannot be lost, in async mode too.
                 other => {
@@ -322,6 +349,36 @@ impl Writer {
         true
     }
 
+    /// Whether an end of this key may be charged to a start that was lost; each of them explains one.
+    fn has_lost_start(&mut self, key: u32) -> bool {
+        let left = self.lost_starts.get_mut(&key).filter(|left| **left > 0);
+        left.map(|left| *left -= 1).is_some()
+    }
+
+    /// An acknowledged put is not there. Where that may be, its end was lost: its start still stands.
+    fn is_missing(&mut self, key: u32, how: &str) {
+        let ledger = &self.world.ledger;
+        ledger.missing(key, ledger.get(key).attempt, how);
+        if ledger.may_be_lost(key) {
+            ledger.set(key, State::StartUnknown);
+            *self.lost_starts.entry(key).or_default() += 1;
+        } else {
+            ledger.set(key, State::SetAside);
+        }
+    }
+
+    /// A removed key is there. Where that may be, its removal was lost, and is repeated.
+    fn is_back(&mut self, key: u32) {
+        let ledger = &self.world.ledger;
+        ledger.returned(key);
+        if ledger.may_be_lost(key) {
+            ledger.set(key, State::RemoveUnknown);
+            self.open_removes.push(key);
+        } else {
+            ledger.set(key, State::SetAside);
+        }
+    }
+
     async fn remove(&mut self, size: usize) -> bool {
         let keys = self.some_keys(size, &[State::Acked]);
         if keys.is_empty() {
@@ -330,7 +387,7 @@ impl Writer {
         let world = Arc::clone(&self.world);
         let ledger = &world.ledger;
         keys.iter().for_each(|&key| ledger.set(key, State::Removing));
-        let results = match self.send_remove(&keys).await {
+        let results = match self.send_remove(&keys, false).await {
             Answer::Reply(results) => results,
             Answer::Refused => {
                 keys.iter().for_each(|&key| ledger.set(key, State::Acked));
@@ -347,26 +404,25 @@ impl Writer {
                 ErrorCode::Ok => ledger.set(key, State::Absent),
                 ErrorCode::ObjectHasLease => ledger.set(key, State::Acked),
                 other => {
-                    ledger.missing(key, ledger.get(key).attempt, other.as_str_name());
-                    ledger.set(key, State::SetAside);
+                    self.is_missing(key, other.as_str_name());
                 }
             }
         }
         true
     }
 
-    /// Repeats removals whose outcome is unknown.
+    /// Repeats removals whose outcome is unknown; by force, as a reader's lease would leave them unknown for ever.
+    /// Bytes that are still leased are not used again before their leases are over (PROTOCOL A3).
     async fn remove_again(&mut self) -> bool {
         let world = Arc::clone(&self.world);
         let keys = std::mem::take(&mut self.open_removes);
-        let Answer::Reply(results) = self.send_remove(&keys).await else {
+        let Answer::Reply(results) = self.send_remove(&keys, true).await else {
             self.open_removes = keys;
             return false;
         };
         for (key, result) in self.pair(&keys, &results) {
             match code(result.error.as_ref()) {
                 ErrorCode::Ok | ErrorCode::ObjectNotFound => world.ledger.set(key, State::Absent),
-                ErrorCode::ObjectHasLease => self.open_removes.push(key),
                 other => {
                     let name = other.as_str_name();
                     world
@@ -379,9 +435,9 @@ impl Writer {
         true
     }
 
-    async fn send_remove(&mut self, keys: &[u32]) -> Answer<Vec<ElementResult>> {
+    async fn send_remove(&mut self, keys: &[u32], force: bool) -> Answer<Vec<ElementResult>> {
         let names = keys.iter().map(|&key| key_name(key)).collect();
-        let request = RemoveRequest { keys: names, force: false, tenant: String::new() };
+        let request = RemoveRequest { keys: names, force, tenant: String::new() };
         match self.caller.call(|mut master| async move { master.remove(request).await }).await {
             Answer::Reply(reply) => Answer::Reply(reply.results),
             Answer::Refused => Answer::Refused,
@@ -403,12 +459,10 @@ impl Writer {
                 (Some(exist_key_result::Answer::Exists(true)), State::Acked)
                 | (Some(exist_key_result::Answer::Exists(false)), State::Absent) => {}
                 (Some(exist_key_result::Answer::Exists(true)), _) => {
-                    world.ledger.returned(key);
-                    world.ledger.set(key, State::SetAside);
+                    self.is_back(key);
                 }
                 (Some(exist_key_result::Answer::Exists(false)), _) => {
-                    world.ledger.missing(key, entry.attempt, "it does not exist");
-                    world.ledger.set(key, State::SetAside);
+                    self.is_missing(key, "it does not exist");
                 }
                 (Some(exist_key_result::Answer::Error(_)) | None, _) => {
                     world.ledger.unexpected(format!("whether key {key} exists is answered with an error"));
@@ -430,6 +484,45 @@ impl Writer {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_lost_start_explains_one_end_and_no_more() {
+        let world = Arc::new(World::new(4, vec!["127.0.0.1:1".into()]));
+        let mut writer = Writer::new(&world, 0, 0..4, 1);
+        assert!(!writer.has_lost_start(2), "no start was lost");
+        writer.lost_starts.insert(2, 2);
+        let explained = [2, 1, 2, 2].map(|key| writer.has_lost_start(key));
+        assert_eq!(explained, [true, false, true, false]);
+    }
+
+    #[test]
+    fn what_may_be_lost_is_put_or_removed_again_and_else_set_aside() {
+        for may_lose in [false, true] {
+            let world = Arc::new(World::new(4, vec!["127.0.0.1:1".into()]));
+            if may_lose {
+                world.ledger.may_lose_from(Instant::now() - Duration::from_secs(3600));
+            }
+            let mut writer = Writer::new(&world, 0, 0..4, 1);
+            writer.is_missing(0, "it is not there");
+            writer.is_back(1);
+            let states = [0, 1].map(|key| world.ledger.get(key).state);
+            let aside = [State::SetAside; 2];
+            assert_eq!(states, if may_lose { [State::StartUnknown, State::RemoveUnknown] } else { aside });
+            assert_eq!((writer.has_lost_start(0), writer.open_removes == [1]), (may_lose, may_lose));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_start_without_an_answer_is_lost_and_one_that_was_never_sent_is_not() {
+        let world = Arc::new(World::new(4, vec!["127.0.0.1:1".into()]));
+        let mut writer = Writer::new(&world, 0, 0..4, 1);
+        assert!(!writer.put(vec![0, 1]).await, "nobody is there");
+        assert_eq!((world.ledger.get(0).state, writer.lost_starts.len()), (State::Absent, 0));
+        writer.open_removes = vec![3];
+        world.ledger.set(3, State::RemoveUnknown);
+        assert!(!writer.turn().await);
+        assert_eq!(writer.open_removes, [3], "what is open stays open until it is answered");
+    }
 
     #[test]
     fn only_a_write_sent_after_the_kill_ends_the_outage() {

@@ -1,26 +1,20 @@
 //! A cluster under test: etcd, two nodes, a lender, the checked load and a canary, each a process of its own.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::child::{Process, Usage};
 use super::net::Net;
-use crate::process::{Owned, free_port};
+use crate::process::free_port;
 use crate::run::{Stopwatch, pause};
 
 /// For the cluster to be whole again after a fault; a safety limit, not a figure.
 const SETTLE_LIMIT: Duration = Duration::from_secs(60);
-/// For a line that a process is to say.
-const LINE_LIMIT: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// The names of the nodes.
 pub(crate) const NODES: [&str; 2] = ["a", "b"];
@@ -30,61 +24,6 @@ pub(crate) const CLIENTS: &str = "c";
 pub(crate) const MEMBERS: [&str; 3] = ["e0", "e1", "e2"];
 const SEGMENTS: &str = "8";
 
-/// A process; it ends with this value.
-pub(crate) struct Process {
-    child: Owned,
-    lines: Option<Receiver<Value>>,
-}
-
-impl Process {
-    fn spawn(mut command: Command, log: &Path) -> Result<Self> {
-        let log = File::options().create(true).append(true).open(log)?;
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
-        let mut child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
-        let stdout = child.stdout.take().context("piped")?;
-        let (said, lines) = mpsc::sync_channel(10_000);
-        std::thread::spawn(move || {
-            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-                let line = serde_json::from_str(&line).unwrap_or_default();
-                if said.send(line).is_err() {
-                    return;
-                }
-            }
-        });
-        Ok(Self { child: Owned(child), lines: Some(lines) })
-    }
-
-    /// Its next line.
-    pub(crate) fn line(&self) -> Result<Value> {
-        let lines = self.lines.as_ref().context("its lines are read")?;
-        lines.recv_timeout(LINE_LIMIT).context("it said nothing")
-    }
-
-    /// The lines that it has said since the last look.
-    pub(crate) fn said(&self) -> Vec<Value> {
-        self.lines.iter().flat_map(|lines| lines.try_iter()).collect()
-    }
-
-    pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
-        kill(Pid::from_raw(self.child.0.id() as i32), signal).context("the process is gone")
-    }
-
-    /// Asks it to end and waits until it has; SIGKILL ends a frozen one, too.
-    pub(crate) fn end(&mut self, signal: Signal) -> Result<()> {
-        self.signal(signal)?;
-        let watch = Stopwatch::start();
-        while self.child.0.try_wait()?.is_none() {
-            ensure!(watch.elapsed() < LINE_LIMIT, "it did not end after {signal}");
-            pause(LOOK_EVERY);
-        }
-        Ok(())
-    }
-
-    fn has_ended(&mut self) -> bool {
-        !matches!(self.child.0.try_wait(), Ok(None))
-    }
-}
-
 /// How a cluster is made.
 pub(crate) struct Shape {
     /// Members of etcd.
@@ -93,10 +32,14 @@ pub(crate) struct Shape {
     pub(crate) net: bool,
     /// Their wall clocks can jump.
     pub(crate) wall: bool,
+    /// With both nodes, a lender, the load and a canary; else with the first node only.
+    pub(crate) load: bool,
     /// A call of the canary that takes longer has failed.
     pub(crate) canary_timeout: &'static str,
     /// Seed of the load.
     pub(crate) seed: u64,
+    /// A failover may lose what was acknowledged.
+    pub(crate) may_lose: bool,
     /// More flags of both nodes.
     pub(crate) flags: String,
 }
@@ -104,7 +47,6 @@ pub(crate) struct Shape {
 /// The processes, and where they are.
 pub(crate) struct Cluster {
     binary: PathBuf,
-    folder: TempDir,
     ports: Vec<(&'static str, [u16; 2])>,
     flags: String,
     wall: bool,
@@ -113,12 +55,14 @@ pub(crate) struct Cluster {
     pub(crate) lender: Option<Process>,
     pub(crate) load: Option<Process>,
     pub(crate) canary: Option<Process>,
-    /// Last: processes end before their machines do.
+    /// After them: processes end before their machines do.
     pub(crate) net: Option<Net>,
+    /// Last: nobody writes in it any more.
+    folder: TempDir,
 }
 
 impl Cluster {
-    /// Starts everything and waits until the load runs against a pair in sync.
+    /// Starts everything and waits until the load runs against a pair in sync. Logs are kept if that fails.
     pub(crate) fn start(binary: &Path, shape: &Shape) -> Result<Self> {
         let members = &MEMBERS[..shape.members];
         let machines: Vec<&'static str> = [&NODES[..], &[CLIENTS], members].concat();
@@ -126,7 +70,7 @@ impl Cluster {
         let ports = machines.iter().map(|name| Ok((*name, [free_port()?, free_port()?])));
         let mut cluster = Self {
             binary: binary.to_owned(),
-            folder: tempfile::tempdir()?,
+            folder: tempfile::Builder::new().prefix("standfast-failover-").tempdir()?,
             ports: ports.collect::<Result<_>>()?,
             flags: shape.flags.clone(),
             wall: shape.wall,
@@ -137,21 +81,44 @@ impl Cluster {
             canary: None,
             net,
         };
-        std::fs::create_dir(cluster.folder.path().join("memory"))?;
-        for member in 0..shape.members {
-            let process = cluster.member(member, shape.members)?;
-            cluster.members.push(Some(process));
+        match cluster.bring_up(shape) {
+            Ok(()) => Ok(cluster),
+            Err(error) => Err(error.context(format!("the cluster did not start; {}", cluster.keep()))),
         }
-        cluster.start_node(0)?;
-        cluster.until("the first node leads", |line| primary(line) == Some(0))?;
-        cluster.start_node(1)?;
-        cluster.settle()?;
-        cluster.start_lender()?;
+    }
+
+    fn bring_up(&mut self, shape: &Shape) -> Result<()> {
+        std::fs::create_dir(self.folder.path().join("memory"))?;
+        for member in 0..shape.members {
+            let process = self.member(member, shape.members)?;
+            self.members.push(Some(process));
+        }
+        self.start_node(0)?;
+        self.until("the first node leads", |line| primary(line) == Some(0))?;
+        if !shape.load {
+            return Ok(());
+        }
+        self.start_node(1)?;
+        self.settle()?;
+        self.start_lender()?;
         let seed = shape.seed.to_string();
-        cluster.load = Some(cluster.client(&["lab", "load", "--seed", &seed], "load")?);
-        cluster.load.iter().try_for_each(|load| load.line().map(drop))?;
-        cluster.canary = Some(cluster.client(&["canary", "--timeout", shape.canary_timeout], "canary")?);
-        Ok(cluster)
+        let words = ["lab", "load", "--seed", &seed, "--may-lose"];
+        let words = if shape.may_lose { &words[..] } else { &words[..4] };
+        self.load = Some(self.client(words, "load")?);
+        self.load.iter().try_for_each(|load| load.line().map(drop))?;
+        self.canary = Some(self.client(&["canary", "--timeout", shape.canary_timeout], "canary")?);
+        Ok(())
+    }
+
+    /// The logs stay where they are. Says where that is.
+    pub(super) fn keep(&mut self) -> String {
+        self.folder.disable_cleanup(true);
+        format!("logs are in {}", self.folder.path().display())
+    }
+
+    /// What the nodes hold of this machine.
+    pub(crate) fn usage(&self) -> [Option<Usage>; 2] {
+        [0, 1].map(|nr: usize| self.nodes[nr].as_ref().and_then(Process::usage))
     }
 
     fn host(&self, machine: &str) -> String {
@@ -206,7 +173,7 @@ impl Cluster {
         serde_json::from_slice(&output.stdout).with_context(|| format!("{words:?} said no JSON"))
     }
 
-    fn log(&self, name: &str) -> PathBuf {
+    pub(super) fn log(&self, name: &str) -> PathBuf {
         self.folder.path().join(format!("{name}.log"))
     }
 
@@ -219,6 +186,8 @@ impl Cluster {
         serve.args(["--http", &self.at(name, 1), "--coordinator", &format!("etcd://{}", members.join(","))]);
         // Faults follow each other faster here than anywhere else.
         serve.args(["--failover-limit", "0"]);
+        // Readers hold a lease on most keys most of the time: with a long one nothing could be removed, and put again.
+        serve.args(["--read-ttl-ms", "1000"]);
         serve.arg("--history").arg(self.folder.path().join(format!("{name}.history")));
         serve.args(self.flags.split_whitespace());
         if self.wall {
@@ -264,43 +233,44 @@ impl Cluster {
         members.iter().position(status).context("no member of etcd leads")
     }
 
-    fn client(&self, words: &[&str], log: &str) -> Result<Process> {
+    pub(super) fn client(&self, words: &[&str], log: &str) -> Result<Process> {
         let mut client = self.command(CLIENTS, &self.binary);
         client.args(words).args(["--connect", &self.connect()]);
-        if words[0] == "lab" {
+        if matches!(words, ["lab", "lend" | "load", ..]) {
             client.arg("--folder").arg(self.folder.path().join("memory"));
         }
         Process::spawn(client, &self.log(log))
     }
 
-    fn status(&self) -> Result<Value> {
-        let mut status = self.command(CLIENTS, &self.binary);
-        status.args(["status", "--json", "--connect", &self.connect()]).stdin(Stdio::null());
-        let output = status.stderr(Stdio::null()).output().context("cannot ask for the status")?;
+    /// What a command that changes nothing says, whatever it thinks of it. Null if it says nothing.
+    pub(super) fn ask(&self, words: &[&str]) -> Result<Value> {
+        let mut command = self.command(CLIENTS, &self.binary);
+        command.args(words).args(["--json", "--connect", &self.connect()]).stdin(Stdio::null());
+        let output =
+            command.stderr(Stdio::null()).output().with_context(|| format!("cannot start {words:?}"))?;
         Ok(serde_json::from_slice(&output.stdout).unwrap_or_default())
     }
 
     /// The history, as all nodes together know it.
     pub(crate) fn history(&self) -> Result<Vec<Value>> {
-        let mut history = self.command(CLIENTS, &self.binary);
-        history
-            .args(["history", "--json", "--limit", "0", "--connect", &self.connect()])
-            .stdin(Stdio::null());
-        let output = history.stderr(Stdio::null()).output().context("cannot ask for the history")?;
-        let line: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+        let line = self.ask(&["history", "--limit", "0"])?;
         Ok(line["rows"].as_array().cloned().unwrap_or_default())
     }
 
     /// Reads the status until it is as wanted.
     pub(crate) fn until(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Result<Value> {
+        self.until_within(SETTLE_LIMIT, what, wanted)
+    }
+
+    fn until_within(&self, limit: Duration, what: &str, wanted: impl Fn(&Value) -> bool) -> Result<Value> {
         let watch = Stopwatch::start();
         loop {
-            let line = self.status()?;
+            let line = self.ask(&["status"])?;
             if wanted(&line) {
                 return Ok(line);
             }
-            if watch.elapsed() >= SETTLE_LIMIT {
-                bail!("never: {what}; after {} s the status is {line}", SETTLE_LIMIT.as_secs());
+            if watch.elapsed() >= limit {
+                bail!("never: {what}; after {} s the status is {line}", limit.as_secs());
             }
             pause(LOOK_EVERY);
         }
@@ -308,8 +278,18 @@ impl Cluster {
 
     /// Waits until one node leads and the other is in sync; returns the leading one.
     pub(crate) fn settle(&self) -> Result<usize> {
-        let line = self.until("a pair in sync", |line| whole(line).is_some())?;
+        self.settle_within(SETTLE_LIMIT)
+    }
+
+    /// The same, where there is very much to copy.
+    pub(crate) fn settle_within(&self, limit: Duration) -> Result<usize> {
+        let line = self.until_within(limit, "a pair in sync", |line| whole(line).is_some())?;
         whole(&line).context("just seen")
+    }
+
+    /// The node that leads, if the other follows it in sync at this moment.
+    pub(crate) fn is_whole(&self) -> Result<Option<usize>> {
+        Ok(whole(&self.ask(&["status"])?))
     }
 
     /// What a process logged last.
@@ -317,74 +297,6 @@ impl Cluster {
         let text = std::fs::read_to_string(self.log(name)).unwrap_or_default();
         let lines: Vec<&str> = text.lines().collect();
         lines[lines.len().saturating_sub(8)..].join(" | ")
-    }
-
-    /// Ends the clients and says what they found; processes that ended by themselves are reasons, too.
-    pub(crate) fn finish(self) -> Result<(Vec<String>, Value, Value)> {
-        self.finish_with(|load| load["good"] == true)
-    }
-
-    fn finish_with(mut self, is_good: impl Fn(&Value) -> bool) -> Result<(Vec<String>, Value, Value)> {
-        let mut reasons = Vec::new();
-        for (process, name) in self.nodes.iter_mut().zip(NODES) {
-            if process.as_mut().is_none_or(Process::has_ended) {
-                reasons.push(format!("{name} has ended by itself"));
-            }
-        }
-        for name in NODES {
-            let text = std::fs::read_to_string(self.log(name)).unwrap_or_default();
-            reasons
-                .extend(text.contains("panicked").then(|| format!("{name} panicked: {}", self.words(name))));
-        }
-        let canary = last_words(self.canary.take())?;
-        let load = last_words(self.load.take())?;
-        if !is_good(&load) {
-            reasons.push(format!("the load is not good: {load}; {}", self.words("load")));
-        }
-        // One slow call at the end is no fault: the load has read every key back.
-        if canary["write"]["good"].as_u64().unwrap_or(0) == 0 {
-            reasons.push(format!("the canary has no good answer: {canary}"));
-        }
-        Ok((reasons, load, canary))
-    }
-}
-
-impl Cluster {
-    /// The primary stood alone when it died, and everything with it (PROTOCOL I7). What is left of the promises is judged:
-    /// the pair comes back by itself, empty, and nobody is ever shown a wrong byte or an old value. Returns how many
-    /// acknowledged keys are missing.
-    pub(crate) fn finish_after_loss(mut self) -> Result<(Vec<String>, u64)> {
-        for (nr, name) in NODES.iter().enumerate() {
-            if let Some(net) = &self.net {
-                net.heal(name)?;
-            }
-            let ended = self.nodes[nr].as_mut().is_none_or(Process::has_ended);
-            match &self.nodes[nr] {
-                Some(process) if !ended => process.signal(Signal::SIGCONT)?,
-                _ => self.start_node(nr)?,
-            }
-        }
-        self.start_members()?;
-        self.settle().context("after everything was lost")?;
-        // The load goes on over what it puts anew.
-        pause(Duration::from_secs(2));
-        let (reasons, load, _) = self.finish_with(|load| {
-            let none = |field: &str| load[field].as_u64() == Some(0);
-            none("wrong_bytes") && none("returned")
-        })?;
-        Ok((reasons, load["acked_missing"].as_u64().unwrap_or(0)))
-    }
-}
-
-/// Ends a client; returns its last line.
-fn last_words(client: Option<Process>) -> Result<Value> {
-    let client = client.context("it runs")?;
-    client.signal(Signal::SIGTERM)?;
-    loop {
-        let line = client.line().context("it did not come to its end")?;
-        if line["event"] == "end" {
-            return Ok(line);
-        }
     }
 }
 

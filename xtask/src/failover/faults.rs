@@ -6,9 +6,9 @@ use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use super::cluster::{CLIENTS, Cluster, NODES, primary};
+use super::cluster::{CLIENTS, Cluster, MEMBERS, NODES, primary};
 use super::net::Cut;
-use crate::run::pause;
+use crate::run::{Stopwatch, pause};
 
 /// One kind of fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +59,40 @@ pub(crate) enum Fault {
     FreezeUnderLoss,
     /// The primary dies while what it sends is slow.
     KillWhileSlow,
+    /// The standby is cut off from everybody, both ways.
+    PartitionStandby,
+    /// What the standby sends to the primary is lost; the other way is open.
+    OneWayFromStandby,
+    /// The standby is cut off from etcd only.
+    StandbyCutFromEtcd,
+    /// The leader of etcd dies and is started again.
+    EtcdLeaderKilled,
+    /// One trouble goes on while something else strikes.
+    Pair(Under, Strike),
+}
+
+/// What goes on meanwhile. None of it makes a node fall off the record for long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Under {
+    /// What the primary sends is slow, and late.
+    SlowPrimary,
+    /// What the standby sends is slow, and late.
+    SlowStandby,
+    /// A twentieth of the packets between the nodes is lost.
+    SomeLoss,
+    /// The leader of etcd is frozen.
+    EtcdLeaderFrozen,
+    /// The lender is dead.
+    LenderAway,
+}
+
+/// What strikes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Strike {
+    Kill,
+    CleanStop,
+    Freeze,
+    KillStandby,
 }
 
 /// What a client may see.
@@ -154,6 +188,14 @@ pub(crate) const LONG: Lengths = Lengths {
 };
 
 impl Fault {
+    /// As it is told.
+    pub(crate) fn name(self) -> String {
+        match self {
+            Self::Pair(under, strike) => format!("{strike:?} under {under:?}"),
+            one => format!("{one:?}"),
+        }
+    }
+
     /// Makes it, ends it, and leaves the cluster to become whole again.
     pub(crate) fn play(self, cluster: &mut Cluster, leading: usize, lengths: Lengths) -> Result<()> {
         let other = 1 - leading;
@@ -186,7 +228,18 @@ impl Fault {
             }
             Self::OneWay => trouble(cluster, leading, Cut::Towards(NODES[other]), lengths),
             Self::PacketLoss => trouble(cluster, leading, Cut::Loss(20, NODES[other]), lengths),
-            Self::CutFromEtcd => trouble(cluster, leading, Cut::Between("e0"), lengths),
+            Self::CutFromEtcd => cut_from_etcd(cluster, leading, lengths),
+            Self::PartitionStandby => trouble(cluster, other, Cut::All, lengths),
+            Self::OneWayFromStandby => trouble(cluster, other, Cut::Towards(NODES[leading]), lengths),
+            Self::StandbyCutFromEtcd => cut_from_etcd(cluster, other, lengths),
+            Self::Pair(under, strike) => pair(cluster, leading, lengths, under, strike),
+            Self::EtcdLeaderKilled => {
+                let leader = cluster.leading_member()?;
+                cluster.members[leader].as_mut().context("it runs")?.end(Signal::SIGKILL)?;
+                cluster.members[leader] = None;
+                pause(lengths.trouble);
+                cluster.start_members()
+            }
             Self::EtcdStopped => {
                 stop_etcd(cluster)?;
                 pause(lengths.etcd);
@@ -194,12 +247,9 @@ impl Fault {
             }
             Self::EtcdLeaderFrozen => {
                 let leader = cluster.leading_member()?;
-                let signal = |cluster: &Cluster, signal| {
-                    cluster.members[leader].as_ref().context("it runs")?.signal(signal)
-                };
-                signal(cluster, Signal::SIGSTOP)?;
+                signal_member(cluster, leader, Signal::SIGSTOP)?;
                 pause(lengths.trouble);
-                signal(cluster, Signal::SIGCONT)
+                signal_member(cluster, leader, Signal::SIGCONT)
             }
             Self::LenderRestart => {
                 cluster.lender.as_mut().context("it runs")?.end(Signal::SIGKILL)?;
@@ -224,7 +274,7 @@ impl Fault {
                 Ok(())
             }
             Self::Switchover => {
-                let line = cluster.operate(&["switchover", "--yes", "--reason", "measured"])?;
+                let line = hand_over(cluster)?;
                 ensure!(line["to"] == NODES[other], "it was to lead: {line}");
                 taken_over(cluster, other)
             }
@@ -285,6 +335,80 @@ impl Fault {
     }
 }
 
+/// For a switchover to be accepted that was refused for what passes.
+const REFUSED_LIMIT: Duration = Duration::from_secs(15);
+/// For each part of a fault in which the lender is away.
+const LENDER_AWAY_MAX: Duration = Duration::from_secs(1);
+/// As refusals are worded: something else is under way, or the standby is not in sync at this moment.
+const PASSING: [&str; 5] = ["under way", "busy", "in sync", "not ready", "lacks"];
+
+/// An operator hands over; repeats what was refused only for the moment.
+fn hand_over(cluster: &Cluster) -> Result<Value> {
+    let watch = Stopwatch::start();
+    loop {
+        let handed = cluster.operate(&["switchover", "--yes", "--reason", "measured"]);
+        match handed {
+            Err(error) if watch.elapsed() < REFUSED_LIMIT && passes(&format!("{error:#}")) => {
+                pause(Duration::from_millis(200));
+            }
+            handed => return handed,
+        }
+    }
+}
+
+fn passes(refusal: &str) -> bool {
+    PASSING.iter().any(|word| refusal.contains(word))
+}
+
+fn signal_member(cluster: &Cluster, nr: usize, signal: Signal) -> Result<()> {
+    cluster.members[nr].as_ref().context("it runs")?.signal(signal)
+}
+
+/// One trouble, and in it a strike, unless the primary has lost its standby by the trouble: then it says itself that it
+/// would take everything with it.
+fn pair(cluster: &mut Cluster, leading: usize, lengths: Lengths, under: Under, strike: Strike) -> Result<()> {
+    let (slow, impaired) = match under {
+        Under::SlowStandby => (SLOW, 1 - leading),
+        Under::SomeLoss => (Cut::Loss(5, NODES[1 - leading]), leading),
+        Under::SlowPrimary | Under::EtcdLeaderFrozen | Under::LenderAway => (SLOW, leading),
+    };
+    let mut frozen = None;
+    match under {
+        Under::SlowPrimary | Under::SlowStandby | Under::SomeLoss => cut(cluster, impaired, slow)?,
+        Under::EtcdLeaderFrozen => {
+            let leader = cluster.leading_member()?;
+            signal_member(cluster, leader, Signal::SIGSTOP)?;
+            frozen = Some(leader);
+        }
+        Under::LenderAway => cluster.lender.as_mut().context("it runs")?.end(Signal::SIGKILL)?,
+    }
+    // A lender that is silent for 10 s loses its segments.
+    let after = if under == Under::LenderAway { lengths.after.min(LENDER_AWAY_MAX) } else { lengths.after };
+    let lengths = Lengths { after, ..lengths };
+    pause(lengths.after);
+    let safe = cluster.is_whole()? == Some(leading);
+    let struck = if safe { strike.fault().play(cluster, leading, lengths) } else { Ok(()) };
+    match under {
+        Under::SlowPrimary | Under::SlowStandby | Under::SomeLoss => heal(cluster, impaired)?,
+        Under::EtcdLeaderFrozen => {
+            frozen.into_iter().try_for_each(|nr| signal_member(cluster, nr, Signal::SIGCONT))?;
+        }
+        Under::LenderAway => cluster.start_lender()?,
+    }
+    struck
+}
+
+impl Strike {
+    fn fault(self) -> Fault {
+        match self {
+            Self::Kill => Fault::Kill,
+            Self::CleanStop => Fault::CleanStop,
+            Self::Freeze => Fault::Freeze,
+            Self::KillStandby => Fault::KillStandby,
+        }
+    }
+}
+
 /// Enough for heartbeats, not for the load.
 const SLOW: Cut = Cut::Slow(2_000);
 
@@ -304,7 +428,7 @@ fn is_alone(line: &Value, node: usize) -> bool {
     primary(line) == Some(node) && members.is_some_and(|names| names.iter().all(|member| member == name))
 }
 
-fn node(cluster: &mut Cluster, nr: usize) -> Result<&mut super::cluster::Process> {
+fn node(cluster: &mut Cluster, nr: usize) -> Result<&mut super::child::Process> {
     cluster.nodes[nr].as_mut().with_context(|| format!("{} runs", NODES[nr]))
 }
 
@@ -359,8 +483,22 @@ fn heal(cluster: &Cluster, nr: usize) -> Result<()> {
     cluster.net.as_ref().map_or(Ok(()), |net| net.heal(NODES[nr]))
 }
 
+/// From every member.
+fn cut_from_etcd(cluster: &Cluster, nr: usize, lengths: Lengths) -> Result<()> {
+    MEMBERS[..cluster.members.len()].iter().try_for_each(|member| cut(cluster, nr, Cut::Between(member)))?;
+    pause(lengths.trouble);
+    heal(cluster, nr)
+}
+
 fn trouble(cluster: &Cluster, nr: usize, how: Cut, lengths: Lengths) -> Result<()> {
     cut(cluster, nr, how)?;
     pause(lengths.trouble);
     heal(cluster, nr)
+}
+
+#[test]
+fn only_what_passes_is_tried_again() {
+    assert!(passes("switchover is refused: a hand-over to b is under way"));
+    assert!(passes("b is not in sync"));
+    assert!(!passes("no node can be reached"));
 }

@@ -2,10 +2,15 @@
 //! answer, and that nothing that was acknowledged is lost.
 
 pub(crate) mod chaos;
+mod child;
 mod cluster;
 mod distribution;
 mod faults;
+mod finish;
+mod judge;
+mod limits;
 pub(crate) mod net;
+pub(crate) mod scale;
 pub(crate) mod wall;
 
 use std::path::{Path, PathBuf};
@@ -153,8 +158,10 @@ fn play(
         members: case.members,
         net: case.net,
         wall: case.fault == faults::Fault::WallClock,
+        load: true,
         canary_timeout,
         seed: 1,
+        may_lose: false,
         flags: flags.to_owned(),
     };
     let wanted = case.runs(selection.runs) as usize;
@@ -168,30 +175,33 @@ fn play(
             // That cluster is gone; another goes on.
             Err(error) if error.is::<StruckAlone>() => {
                 report.struck_alone += 1;
-                let (reasons, lost) = cluster.finish_after_loss()?;
-                report.reasons.extend(reasons);
-                report.lost_alone += lost;
+                note_loss(cluster.finish_after_loss(), report);
                 continue;
             }
             Err(error) => {
                 let words = cluster::NODES.map(|name| format!("{name} logged: {}", cluster.words(name)));
                 let run = report.outages.len() + 1;
-                return Err(error.context(format!("run {run}; {}", words.join("; "))));
+                let found = cluster.finish(true).reasons.join("; ");
+                return Err(error.context(format!("run {run}; {}; {found}", words.join("; "))));
             }
         }
         note_phases(&cluster.history()?, report);
         if case.expect == Expect::AllLost {
-            let (reasons, lost) = cluster.finish_after_loss()?;
-            report.reasons.extend(reasons);
-            report.lost_alone += lost;
+            note_loss(cluster.finish_after_loss(), report);
             continue;
         }
-        let (reasons, load, _) = cluster.finish()?;
-        report.reasons.extend(reasons);
-        report.load = load;
+        let finished = cluster.finish(false);
+        report.reasons.extend(finished.reasons);
+        report.load = finished.load;
     }
     judge(case, report);
     Ok(())
+}
+
+/// A cluster was lost with its primary, as its status had said beforehand.
+fn note_loss(finished: finish::Finished, report: &mut CaseReport) {
+    report.reasons.extend(finished.reasons);
+    report.lost_alone += finished.load["acked_missing"].as_u64().unwrap_or(0);
 }
 
 /// One fault: from a pair in sync to a pair in sync.
@@ -199,7 +209,7 @@ fn strike(cluster: &mut Cluster, case: &Case, lengths: Lengths, report: &mut Cas
     pause(CALM);
     // At the last moment: a primary that has just lost its standby would take everything with it, as it says itself.
     let leading = cluster.settle()?;
-    let said = |cluster: &Cluster| cluster.canary.as_ref().map(cluster::Process::said).unwrap_or_default();
+    let said = |cluster: &Cluster| cluster.canary.as_ref().map(child::Process::said).unwrap_or_default();
     // What it saw before is not of this fault.
     drop(said(cluster));
     case.fault.play(cluster, leading, lengths)?;

@@ -22,7 +22,7 @@ pub(crate) enum Cut {
 }
 
 /// What cuts links, and the Debian packages that bring it.
-const PROGRAMS: [(&str, &str); 2] = [("ip", "iproute2"), ("nft", "nftables")];
+const PROGRAMS: [(&str, &str); 3] = [("ip", "iproute2"), ("tc", "iproute2"), ("nft", "nftables")];
 
 /// The machines. Dropping it removes them.
 pub(crate) struct Net {
@@ -39,7 +39,8 @@ fn is_there(program: &str) -> bool {
 /// Installs what is not there already.
 pub(crate) fn install() -> Result<()> {
     let missing = PROGRAMS.iter().filter(|(program, _)| !is_there(program));
-    let packages: Vec<&str> = missing.map(|(_, package)| *package).collect();
+    let mut packages: Vec<&str> = missing.map(|(_, package)| *package).collect();
+    packages.dedup();
     if packages.is_empty() {
         return Ok(());
     }
@@ -58,8 +59,25 @@ pub(crate) fn missing() -> Option<String> {
     }
     let probe = Command::new("unshare").args(["-n", "true"]).stderr(Stdio::null()).status();
     let allowed = probe.is_ok_and(|status| status.success());
-    (!allowed).then(|| "network namespaces are not allowed here".to_owned())
+    if !allowed {
+        return Some("network namespaces are not allowed here".to_owned());
+    }
+    PROBES.into_iter().find_map(|(what, probe)| {
+        let tried = Command::new("unshare").args(["-n", "sh", "-c", probe]).stderr(Stdio::null()).status();
+        let works = tried.is_ok_and(|status| status.success());
+        (!works).then(|| format!("{what} is not in this kernel"))
+    })
 }
+
+/// What cuts need of the kernel, tried in a namespace that is gone afterwards.
+const PROBES: [(&str, &str); 2] = [
+    ("the slow queue (tbf)", "tc qdisc add dev lo root tbf rate 1mbit burst 4kb latency 400ms"),
+    (
+        "loss by chance (nftables numgen)",
+        "nft add table inet lab && nft 'add chain inet lab in { type filter hook input priority 0 ; }' && \
+         nft add rule inet lab in numgen random mod 100 '<' 5 drop",
+    ),
+];
 
 fn run(words: &str) -> Result<()> {
     let mut words = words.split(' ');

@@ -11,8 +11,9 @@ const HEAD: &str = "\
 # Chaos, measured
 
 Written by `cargo xtask report chaos` from real processes: two nodes, etcd, a lender whose memory is files, a load that
-stamps and checks every byte, and a canary. One fault follows the other at random; after each of them the pair must be
-whole again within the stated bound. The seed gives the schedule: which fault, after how long, for how long. An outage is
+stamps and checks every byte, and a canary. One fault follows the other at random; no outage may
+be longer than the stated limit of its kind, and the pair must be whole again within another. Before each fault writes go
+on, the load has found nothing wrong, no copy has differed, and nothing was set aside. The seed gives the schedule: which fault, after how long, for how long. An outage is
 the time between the canary's last good write before failed calls and its first good one after them; 0 means none.
 ";
 
@@ -41,22 +42,28 @@ pub(super) fn page(line: &Value) -> Result<String> {
         },
     )?;
     page.push_str(
-        "| Fault | Times | Outage p50, ms | max | Whole again p50, ms | max |\n|---|---|---|---|---|---|\n",
+        "| Fault | Times | Outage p50, ms | max | limit | Whole again p50, ms | max | limit |\n|---|---|---|---|---|---|---|---|\n",
     );
     for (name, kind) in line["by_kind"].as_object().into_iter().flatten() {
         let of = |what: &str, p: &str| ms(&kind[what][p]);
+        let row =
+            |what: &str, limit: &str| [of(what, "p50"), of(what, "max"), shown(&kind[limit])].join(" | ");
         let times =
-            [("outage_ms", "p50"), ("outage_ms", "max"), ("recovery_ms", "p50"), ("recovery_ms", "max")];
-        let times = times.map(|(what, p)| of(what, p)).join(" | ");
+            [row("outage_ms", "outage_limit_ms"), row("recovery_ms", "recovery_limit_ms")].join(" | ");
         writeln!(page, "| {name} | {} | {times} |", shown(&kind["times"]))?;
     }
     let sum = |fields: [&str; 2]| fields.iter().map(|f| load[*f].as_u64()).sum::<Option<u64>>();
     writeln!(
         page,
-        "\nThe bound for being whole again: {} ms. Acknowledged and lost: {}. Wrong or stale: {}.",
-        shown(&line["recovery_bound_ms"]),
+        "\n{} puts and {} reads of {} clusters. Acknowledged and lost: {}. Wrong or stale: {}. The most that a node held: {} KiB \
+         of memory, {} descriptors.",
+        shown(&load["puts_acked"]),
+        shown(&load["reads_checked"]),
+        shown(&load["clusters"]),
         shown(&load["acked_missing"]),
         sum(["wrong_bytes", "returned"]).map_or("?".to_owned(), |n| n.to_string()),
+        shown(&line["rss_kib_max"]),
+        shown(&line["descriptors_max"]),
     )?;
     if line["struck_alone"].as_u64().unwrap_or(0) > 0 {
         writeln!(
@@ -89,12 +96,13 @@ mod tests {
 
     #[test]
     fn each_kind_has_a_row_and_what_is_unknown_is_no_zero() {
-        let kind = json!({"times": 3, "outage_ms": {"p50": 500.4, "max": 900.0}, "recovery_ms": null});
+        let kind = json!({"times": 3, "outage_ms": {"p50": 500.4, "max": 900.0}, "recovery_ms": null,
+            "outage_limit_ms": 5000});
         let line = json!({"event": "end", "good": true, "seed": 7, "faults": 3, "by_kind": {"Kill": kind},
             "load": {"acked_missing": 0, "wrong_bytes": 0}, "struck_alone": 1, "lost_alone": 40});
         let page = super::page(&line).unwrap();
         for part in [
-            "| Kill | 3 | 500 | 900 | ? | ? |",
+            "| Kill | 3 | 500 | 900 | 5000 | ? | ? | ? |",
             "Wrong or stale: ?",
             "40 acknowledged keys were lost",
             "seed 7",
