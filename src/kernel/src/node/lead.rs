@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Happening, Loss, Node, NodeAction, RoleChange, automation};
+use super::{Happening, Loss, Node, NodeAction, RoleChange, RoleState, automation};
 use crate::coordination::{EpochCause, HistoryLoss, HistoryRecord};
 use crate::replication::{
     Keeping, PrimaryEvent, PrimaryFrame, RecordStart, Standby, StandbyEvent, Start, StreamRefusal,
@@ -19,6 +19,8 @@ pub(super) struct TermStart {
     pub(super) hold_until: Instant,
     pub(super) change: RoleChange,
     pub(super) keeping: Keeping,
+    /// Longest read lease that earlier primaries may have granted.
+    pub(super) read_ttl_max: Duration,
 }
 
 impl Node {
@@ -80,6 +82,9 @@ impl Node {
                 self.standby_event(now, StandbyEvent::Follow, out);
             }
             LeadershipAction::Confirmed(isr) => {
+                if let RoleState::Primary(_, master) = &self.state {
+                    master.bound_leases(isr.read_ttl_max);
+                }
                 self.primary_event(now, PrimaryEvent::Confirmed(isr), out);
             }
             LeadershipAction::Lease(until) => self.primary_event(now, PrimaryEvent::Lease(until), out),
@@ -150,7 +155,8 @@ impl Node {
         let fenced = if mutant!(NoGrantWait) || term.quiet { now } else { self.right_end };
         // Nothing is inherited; memory that outlived a lost state is held by its mount (PROTOCOL A7).
         let first = starts_empty(term.cause);
-        let hold_until = if first { now } else { self.hold_after(term.isr.read_ttl_max) };
+        let read_ttl_max = term.isr.read_ttl_max.max(standby.read_ttl_max());
+        let hold_until = if first { now } else { self.hold_after(read_ttl_max) };
         let record = RecordStart {
             isr: term.isr.clone(),
             lease_until: term.lease_until,
@@ -164,6 +170,7 @@ impl Node {
             hold_until,
             change: change.clone(),
             keeping: Keeping::Recorded(Box::new(record)),
+            read_ttl_max,
         };
         self.refused = false;
         self.begin(now, wall, start, out);

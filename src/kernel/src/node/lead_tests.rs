@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::super::{Node, NodeAction, NodeConfig, NodeEvent};
 use crate::coordination::{
-    EpochCause, EpochRecord, IsrMember, IsrRecord, Key, Records, Revision, Value, Versioned,
+    EpochCause, EpochRecord, IsrMember, IsrRecord, Key, Outcome, Put, Records, Revision, Value, Versioned,
 };
 use crate::machine::Machine;
 use crate::master::{Master, MasterTimes};
@@ -13,7 +13,7 @@ use crate::oplog::LogLimits;
 use crate::replication::{
     Degrade, Identity, LossBound, ReplicationConfig, ReplicationTimes, ShipConfig, VerifyConfig,
 };
-use crate::supervisor::{LeadershipConfig, LeadershipEvent, LeadershipTimes};
+use crate::supervisor::{CallId, LeadershipConfig, LeadershipEvent, LeadershipTimes};
 use crate::types::{AckMode, CopyId, Epoch, Instant, NodeId, WallTime, up};
 
 const TTL: Duration = Duration::from_secs(10);
@@ -28,6 +28,11 @@ fn name(text: &str) -> NodeId {
 }
 
 fn node() -> Node {
+    node_with(TTL)
+}
+
+/// One that is configured to grant read leases of that length.
+fn node_with(read_ttl: Duration) -> Node {
     let me = Identity {
         cluster: "test".parse().expect("a name"),
         node: name("me"),
@@ -41,7 +46,7 @@ fn node() -> Node {
             mooncake: None,
             times: LeadershipTimes::default(),
             ack: AckMode::Sync,
-            read_ttl_max: TTL,
+            read_ttl_max: read_ttl,
             cold_start: true,
             flaps: crate::supervisor::FlapLimit::OFF,
             seed: 1,
@@ -50,13 +55,13 @@ fn node() -> Node {
         replication: ReplicationConfig {
             times: ReplicationTimes::default(),
             ack: AckMode::Sync,
-            read_ttl_max: TTL,
+            read_ttl_max: read_ttl,
             verify: VerifyConfig { enabled: false, ..VerifyConfig::default() },
             ship: ShipConfig::default(),
             loss: LossBound::default(),
             degrade: Degrade::Strict { min_insync: 1 },
         },
-        master: MasterTimes::default().into(),
+        master: MasterTimes { read_ttl, ..MasterTimes::default() }.into(),
         log: LogLimits::default(),
         bootstrap: false,
         has_peer: true,
@@ -135,4 +140,53 @@ fn who_was_silent_on_record_holds_back_for_what_was_said_until_now() {
     };
     assert_eq!(both(&[]), Instant(0).plus(up(TTL)), "it granted nobody anything");
     assert_eq!(both(&[ME]), ms(1_000).plus(up(TTL)));
+}
+
+/// A transaction on the in-sync set that the node asks for.
+fn asked(out: &[NodeAction]) -> Option<(CallId, IsrRecord)> {
+    out.iter().find_map(|action| match action {
+        NodeAction::Transact(id, txn) => txn.then.iter().find_map(|put| match put {
+            Put::Set(Key::Isr, Value::Isr(isr)) => Some((*id, isr.clone())),
+            _ => None,
+        }),
+        _ => None,
+    })
+}
+
+#[test]
+fn longer_leases_are_put_on_record_before_they_are_granted() {
+    let longer = TTL * 6;
+    let mut node = node_with(longer);
+    let records = [(Key::Isr, 5, in_sync(&[])), (Key::Epoch, 9, holder())];
+    let mut out = Vec::new();
+    node.on(ms(1_000), seen(10, &records), &mut out);
+    let master =
+        out.iter().find_map(|a| if let NodeAction::Serve(m) = a { Some(Arc::clone(m)) } else { None });
+    let master = master.expect("it leads");
+    node.on(ms(1_001), NodeEvent::Tick(WallTime(0)), &mut out);
+    let (id, isr) = asked(&out).expect("proposed");
+    assert_eq!((isr.read_ttl_max, isr.members.len()), (longer, 2));
+    assert_eq!(master.read_lease(), TTL, "a successor that knows the old record waits for that long only");
+    let unknown = LeadershipEvent::Done(id, Outcome::Unknown("no answer".into()));
+    node.on(ms(2_000), NodeEvent::Coordinator(WallTime(0), unknown), &mut out);
+    assert_eq!(master.read_lease(), TTL, "nobody knows whether it is on record");
+    out.clear();
+    node.on(ms(2_200), NodeEvent::Tick(WallTime(0)), &mut out);
+    let (id, _) = asked(&out).expect("proposed again");
+    let done = LeadershipEvent::Done(id, Outcome::Committed(Revision(12)));
+    node.on(ms(2_300), NodeEvent::Coordinator(WallTime(0), done), &mut out);
+    assert_eq!(master.read_lease(), longer);
+}
+
+#[test]
+fn what_earlier_primaries_may_have_granted_stays_on_record_and_is_waited_for() {
+    let mut node = node_with(TTL / 2);
+    let records = [(Key::Isr, 5, in_sync(&[])), (Key::Epoch, 9, holder())];
+    let mut out = Vec::new();
+    node.on(ms(1_000), seen(10, &records), &mut out);
+    node.on(ms(1_001), NodeEvent::Tick(WallTime(0)), &mut out);
+    assert!(asked(&out).is_none(), "it is on record already");
+    let master = out.iter().find_map(|a| if let NodeAction::Serve(m) = a { Some(m) } else { None });
+    let master = master.expect("it leads");
+    assert_eq!((master.read_lease(), master.hold_until()), (TTL / 2, Instant(0).plus(up(TTL))));
 }

@@ -296,16 +296,22 @@ impl Node {
         // Once: whoever has seen an epoch, its own included, begins no first one.
         if self.config.bootstrap && self.leadership.is_none() && self.max_epoch == Epoch(0) {
             let change = RoleChange::bootstrap(Epoch(1));
-            let keeping = Keeping::Manual;
-            let start =
-                TermStart { cause: Cause::Bootstrap, serve_at: now, hold_until: now, change, keeping };
+            let (keeping, read_ttl_max) = (Keeping::Manual, Duration::ZERO);
+            let start = TermStart {
+                cause: Cause::Bootstrap,
+                serve_at: now,
+                hold_until: now,
+                change,
+                keeping,
+                read_ttl_max,
+            };
             self.begin(now, wall, start, out);
         }
     }
 
     /// Begins to decide (PROTOCOL T3, S8). O(1): the store and the log are ready.
     fn begin(&mut self, now: Instant, wall: WallTime, start: TermStart, out: &mut Vec<NodeAction>) {
-        let TermStart { cause, serve_at, hold_until, change, keeping } = start;
+        let TermStart { cause, serve_at, hold_until, change, keeping, read_ttl_max } = start;
         let epoch = change.epoch;
         self.max_epoch = epoch;
         let seed = self.config.seed ^ epoch.0.rotate_left(32);
@@ -314,8 +320,13 @@ impl Node {
         let (store, log) = (Arc::clone(&self.store), self.log.clone());
         let master =
             Arc::new(Master::new(Arc::clone(&store), log.clone(), self.config.master.clone(), &start));
+        if let Keeping::Recorded(record) = &keeping {
+            master.bound_leases(record.isr.read_ttl_max);
+        }
         let start = crate::replication::PrimaryStart { epoch, serve_at, now, keeping };
-        let (me, replication) = (self.config.me.clone(), self.config.replication.clone());
+        let (me, mut replication) = (self.config.me.clone(), self.config.replication.clone());
+        // Leases of earlier primaries may outlive this one, too (PROTOCOL A3).
+        replication.read_ttl_max = replication.read_ttl_max.max(read_ttl_max);
         let primary = Primary::new(me, replication, store, log, start);
         master.begin_term(wall, self.config.me.node.as_str(), self.config.me.copy);
         let gate = primary.gate();
@@ -427,6 +438,7 @@ impl Node {
             hold_until: self.hold_after(c.read_ttl_max),
             change: change.clone(),
             keeping: Keeping::Manual,
+            read_ttl_max: c.read_ttl_max,
         };
         self.begin(now, wall, start, out);
         out.push(NodeAction::Promoted(request, Verdict { reasons: Vec::new() }, Some(change)));

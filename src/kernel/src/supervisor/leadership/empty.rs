@@ -104,12 +104,14 @@ impl Leadership {
         out: &mut Vec<LeadershipAction>,
     ) {
         let me = self.own_record(facts, cause, &reason, actor, wall);
+        let own = self.config.read_ttl_max;
         let isr = IsrRecord {
             members: vec![self.own_member(facts.copy)],
             silent: Vec::new(),
             ack: self.config.ack,
             min_insync: 0,
-            read_ttl_max: self.config.read_ttl_max,
+            // Readers of what is lost may still hold leases (PROTOCOL A3, A7).
+            read_ttl_max: self.view.in_sync().map_or(own, |isr| isr.read_ttl_max.max(own)),
         };
         let history = self.own_history(cause, &reason, actor, wall);
         let automation = self.automation_seen().filter(|_| cause == EpochCause::ColdStart);
