@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::{Node, NodeAction, NodeConfig, NodeEvent};
+use super::super::{Node, NodeAction, NodeConfig, NodeEvent, Operated, OperatorCall, Order};
 use crate::coordination::{
     EpochCause, EpochRecord, IsrMember, IsrRecord, Key, Outcome, Put, Records, Revision, Value, Versioned,
 };
@@ -11,10 +11,11 @@ use crate::machine::Machine;
 use crate::master::{Master, MasterTimes};
 use crate::oplog::LogLimits;
 use crate::replication::{
-    Degrade, Identity, LossBound, ReplicationConfig, ReplicationTimes, ShipConfig, VerifyConfig,
+    Degrade, Identity, LossBound, PrimaryFrame, ReplicationConfig, ReplicationTimes, ShipConfig, Start,
+    StreamRefusal, VerifyConfig, Welcome,
 };
 use crate::supervisor::{CallId, LeadershipConfig, LeadershipEvent, LeadershipTimes};
-use crate::types::{AckMode, CopyId, Epoch, Instant, NodeId, WallTime, up};
+use crate::types::{AckMode, CopyId, Epoch, Instant, NodeId, Seq, WallTime, up};
 
 const TTL: Duration = Duration::from_secs(10);
 const ME: CopyId = CopyId(1);
@@ -189,4 +190,89 @@ fn what_earlier_primaries_may_have_granted_stays_on_record_and_is_waited_for() {
     let master = out.iter().find_map(|a| if let NodeAction::Serve(m) = a { Some(m) } else { None });
     let master = master.expect("it leads");
     assert_eq!((master.read_lease(), master.hold_until()), (TTL / 2, Instant(0).plus(up(TTL))));
+}
+
+/// A standby that was told of its place beside the other node, which leads epoch 9.
+fn beside_a_holder() -> Node {
+    let mut node = node();
+    let Value::Epoch(mine) = holder() else { unreachable!("just made") };
+    let other = EpochRecord { holder: name("other"), copy: CopyId(2), address: "other:1".into(), ..mine };
+    let records =
+        [(Key::Isr, 9, in_sync(&[])), (Key::Epoch, 9, Value::Epoch(other)), (Key::Alive, 9, Value::Alive(0))];
+    node.on(ms(1_000), seen(10, &records), &mut Vec::new());
+    node
+}
+
+fn welcome(start: Start) -> NodeEvent {
+    let welcome = Welcome { epoch: Epoch(9), node: name("other"), copy: CopyId(2), start };
+    NodeEvent::Link(PrimaryFrame::Welcome(welcome))
+}
+
+/// The node is asked to lead by an operator who lets it do so.
+fn force(node: &mut Node, at: u64, request: u64) -> Vec<NodeAction> {
+    let order = Order::ForceStart { accept: None, dry_run: false };
+    let call = OperatorCall { request, actor: "op".into(), reason: "why".into(), order };
+    let mut out = Vec::new();
+    node.on(ms(at), NodeEvent::Operate(call), &mut out);
+    out
+}
+
+fn taken_over(out: &[NodeAction]) -> Option<CallId> {
+    out.iter().find_map(|action| match action {
+        NodeAction::Transact(id, txn) => {
+            txn.then.iter().any(|put| matches!(put, Put::Set(Key::Epoch, _))).then_some(*id)
+        }
+        _ => None,
+    })
+}
+
+fn answered(out: &[NodeAction]) -> Vec<(u64, &'static str)> {
+    let answers = out.iter().filter_map(|action| match action {
+        NodeAction::Operated(request, done) => Some((*request, done.verdict.reasons.first()?.code)),
+        _ => None,
+    });
+    answers.collect()
+}
+
+#[test]
+fn a_takeover_without_an_answer_is_neither_done_nor_refused() {
+    let mut node = beside_a_holder();
+    let id = taken_over(&force(&mut node, 1_010, 1)).expect("asked");
+    assert_eq!(answered(&force(&mut node, 1_020, 2)), [(2, "busy")]);
+    let mut out = Vec::new();
+    let unknown = LeadershipEvent::Done(id, Outcome::Unknown("no answer".into()));
+    node.on(ms(2_010), NodeEvent::Coordinator(WallTime(0), unknown), &mut out);
+    assert_eq!(answered(&out), [(1, Operated::UNKNOWN)], "it may lead yet");
+}
+
+#[test]
+fn who_refused_a_stream_and_opened_another_is_not_gone() {
+    let mut node = beside_a_holder();
+    node.on(ms(1_010), NodeEvent::LinkRefused("connection refused".into()), &mut Vec::new());
+    assert!(node.leadership_facts().refused);
+    node.on(ms(1_200), NodeEvent::LinkUp, &mut Vec::new());
+    node.on(ms(1_210), welcome(Start::Refused(StreamRefusal::NotPrimary)), &mut Vec::new());
+    assert!(node.leadership_facts().refused, "that it is none says nothing for it");
+    node.on(ms(1_300), NodeEvent::LinkUp, &mut Vec::new());
+    node.on(ms(1_310), welcome(Start::Stream(Seq::FIRST)), &mut Vec::new());
+    assert!(!node.leadership_facts().refused);
+}
+
+#[test]
+fn a_copy_is_gone_only_when_its_node_said_so_of_that_copy() {
+    let mut node = beside_a_holder();
+    let says = |node: &mut Node, at, copy| {
+        let start = Start::Refused(StreamRefusal::NotPrimary);
+        let welcome = Welcome { epoch: Epoch(9), node: name("other"), copy: CopyId(copy), start };
+        node.on(ms(at), NodeEvent::Link(PrimaryFrame::Welcome(welcome)), &mut Vec::new());
+        node.leadership_facts().gone
+    };
+    assert!(says(&mut node, 1_010, 2).is_empty(), "the very copy on record answers");
+    assert_eq!(says(&mut node, 1_020, 8), [CopyId(2)].into());
+    // It came back once more and was taken in: that copy lives.
+    let Value::Isr(mut isr) = in_sync(&[]) else { unreachable!("just made") };
+    isr.members[1].copy = CopyId(9);
+    node.on(ms(1_030), seen(12, &[(Key::Isr, 12, Value::Isr(isr))]), &mut Vec::new());
+    assert!(!node.leadership_facts().gone.contains(&CopyId(9)));
+    assert!(says(&mut node, 1_040, 9).is_empty(), "and what is on no record is forgotten");
 }

@@ -17,7 +17,7 @@ pub use operate::{Operated, OperatorCall, Order};
 pub use verify::{VerifyOrder, WrongRole};
 pub use view::{NodeView, RoleView};
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ use crate::replication::{
 };
 use crate::store::MetadataStore;
 use crate::supervisor::{
-    CallId, Cause, Leadership, LeadershipConfig, LeadershipEvent, Reason, Role, Verdict,
+    CallId, Cause, Certainty, Leadership, LeadershipConfig, LeadershipEvent, Reason, Role, Verdict,
 };
 use crate::types::{ConnId, CopyId, Epoch, Instant, NodeId, WallTime};
 use lead::TermStart;
@@ -198,8 +198,8 @@ pub struct Node {
     switching: Option<Switching>,
     /// Nobody listens where the holder was, or another process does.
     refused: bool,
-    /// Which copy each node answered with when it was last asked, as no primary.
-    returned: BTreeMap<NodeId, CopyId>,
+    /// Copies on record whose nodes said, as no primary, that they have another one.
+    gone: BTreeSet<CopyId>,
     /// A forced start that an operator waits for.
     forcing: Option<(OperatorCall, bool)>,
     /// The request about automatic failover that waits for the coordinator.
@@ -241,7 +241,7 @@ impl Node {
             promoting: None,
             switching: None,
             refused: false,
-            returned: BTreeMap::new(),
+            gone: BTreeSet::new(),
             forcing: None,
             automating: None,
             listening: false,
@@ -358,7 +358,7 @@ impl Node {
         if let RoleState::Standby(standby) = &mut self.state {
             standby.saw(seen);
             self.max_epoch = self.max_epoch.max(seen);
-            return self.give_up(now, format!("epoch {seen} was seen"), out);
+            return self.give_up(now, format!("epoch {seen} was seen"), Certainty::Known, out);
         }
         let was = self.role();
         self.switchover_ends(now, seen, out);
@@ -491,7 +491,12 @@ impl Node {
         self.refused |= self.holder_is_gone(&frame);
         self.note_returned(&frame);
         match (&self.state, &frame) {
-            (RoleState::Standby(_), _) => self.standby_event(now, StandbyEvent::Frame(frame), out),
+            (RoleState::Standby(standby), _) => {
+                let led_at = standby.led_at();
+                self.standby_event(now, StandbyEvent::Frame(frame), out);
+                // A primary that speaks as one has not gone.
+                self.refused &= self.state.standby().is_none_or(|s| s.led_at() <= led_at);
+            }
             (RoleState::Candidate(_) | RoleState::Primary(..), PrimaryFrame::Welcome(w)) => {
                 let seen = w.epoch;
                 out.push(NodeAction::Hangup);

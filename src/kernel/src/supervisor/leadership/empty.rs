@@ -16,12 +16,10 @@ impl Leadership {
     /// This copy is gone: its node has come back with another one. A node
     /// discards only copies that are on no record (PROTOCOL I5, I6).
     fn is_gone(&self, member: &IsrMember, facts: &LeadershipFacts) -> bool {
-        let now = if member.node == self.config.node {
-            Some(facts.copy)
-        } else {
-            facts.returned.get(&member.node).copied()
-        };
-        now.is_some_and(|copy| copy != member.copy)
+        if member.node == self.config.node {
+            return member.copy != facts.copy;
+        }
+        facts.gone.contains(&member.copy)
     }
 
     /// Why the cluster starts empty now, as a sentence; or why it does not yet.
