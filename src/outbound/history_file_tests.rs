@@ -110,7 +110,10 @@ fn what_a_disk_refused_is_written_whole_once_it_takes_it() {
     keeper.write(std::iter::once(row("b", 1, 2))).expect_err("refused");
     keeper.write(std::iter::once(row("c", 1, 3))).expect("there is room again");
     let (rows, left_out) = read(&std::fs::read(&path).expect("it is there"));
-    assert_eq!((rows.into_keys().collect::<Vec<_>>(), left_out), (vec!["a".into(), "b".into(), "c".into()], 0));
+    assert_eq!(
+        (rows.into_keys().collect::<Vec<_>>(), left_out),
+        (vec!["a".into(), "b".into(), "c".into()], 0)
+    );
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! What one node knows of the records. Answers and watches arrive in any
 //! order; knowledge never goes back.
 
+use std::collections::BTreeSet;
+
 use super::automation::AutomationRecord;
-use super::records::{EpochRecord, IsrRecord, Key, Value};
+use super::records::{EpochRecord, HistoryId, IsrRecord, Key, Value};
 use super::transactions::Base;
 use super::txn::{Reading, Revision, Versioned};
 use crate::types::{CopyId, Epoch, Instant};
@@ -57,6 +59,8 @@ pub struct RecordView {
     /// When this value of the counter was first seen here; `None` before the
     /// first look. Late is safe (PROTOCOL C3).
     pub alive_since: Option<Instant>,
+    /// Changes of the holder that are on record, as far as was heard.
+    pub histories: BTreeSet<HistoryId>,
     /// A record had gone back: which one, from and to which revision. From then
     /// on nothing is learned any more (PROTOCOL C4).
     pub moved_back: Option<(Key, Revision, Revision)>,
@@ -123,8 +127,18 @@ impl RecordView {
                 let record = typed(record, |v| if let Value::MasterView(v) = v { Some(v) } else { None });
                 self.master_view.learn(at, record)
             }
-            Key::History(_) | Key::Rehearsal(_) => false,
+            Key::History(id) => {
+                let _ = if record.is_some() { self.histories.insert(*id) } else { self.histories.remove(id) };
+                false
+            }
+            Key::Rehearsal(_) => false,
         }
+    }
+
+    /// The oldest change of the holder on record, if there are more than so many.
+    #[must_use]
+    pub fn history_beyond(&self, most: usize) -> Option<HistoryId> {
+        self.histories.first().copied().filter(|_| self.histories.len() > most)
     }
 
     /// The epoch on record; 0 without one.

@@ -250,6 +250,31 @@ fn a_refused_stream_is_evidence_at_once_and_an_operator_needs_none() {
     assert_eq!(b.on(30, wish), ["stand: rack moves", "transact Epoch Alive History"]);
 }
 
+#[test]
+fn the_oldest_change_of_the_holder_goes_when_there_are_too_many() {
+    let mut b = holder();
+    let history = b.machine.own_history(EpochCause::Bootstrap, "why", "who", WallTime(0));
+    let id = |n| HistoryId { previous: Epoch(n), nonce: n };
+    for n in 1..=1_000 {
+        let then = vec![crate::coordination::Put::Set(Key::History(id(n)), Value::History(history.clone()))];
+        let txn = Transaction { compares: Vec::new(), then, or_else: Vec::new() };
+        b.store.apply(&txn).expect("no key twice");
+    }
+    let keys: Vec<Key> = b.store.records().keys().filter(|k| matches!(k, Key::History(_))).cloned().collect();
+    assert_eq!(keys.len(), 1_001, "with that of its founding");
+    let listed = b.store.read(&keys);
+    b.on(30, LeadershipEvent::Seen(listed));
+    b.sent.clear();
+    if let Some(holding) = &mut b.machine.holding {
+        holding.history = id(5_000);
+    }
+    b.machine.record_history(history);
+    assert_eq!(b.on(40, LeadershipEvent::Tick), ["transact History no History"]);
+    b.answer(50);
+    assert!(!b.store.records().contains_key(&keys[0]), "the oldest");
+    assert_eq!(b.store.records().keys().filter(|k| matches!(k, Key::History(_))).count(), 1_001);
+}
+
 /// Later, nobody would know that it is still wanted, and the holder may be well.
 #[test]
 fn an_operators_wish_is_followed_at_once_or_never() {
