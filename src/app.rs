@@ -22,7 +22,7 @@ use tokio_util::task::TaskTracker;
 use crate::config::{
     CoordinatorConfig, HTTP_DEFAULT, LabReport, LogFormat, ServeArgs, ServeConfig, StartRole, WitnessArgs,
 };
-use crate::inbound::{admin, coro_rpc, grpc};
+use crate::inbound::{Guard, admin, coro_rpc, grpc};
 use crate::outbound::{
     BootClock, CoordinatorOptions, Credentials, EtcdCoordinator, GrpcPeer, HistoryFile, Looked, OsEntropy,
     Reloader, Secured, ServerTls, Visitors, WebhookSender, epoch_of, over_tls, plain,
@@ -58,7 +58,8 @@ pub fn serve(args: &ServeArgs) -> ExitCode {
     };
     let logs = telemetry::init(config.log_format == LogFormat::Json, || BootClock.now());
     stop_on_bugs();
-    block_on(run(config, logs))
+    let workers = config.workers;
+    block_on(workers, run(config, logs))
 }
 
 /// Runs a witness until it is told to stop: `standfast witness`.
@@ -66,11 +67,12 @@ pub fn serve(args: &ServeArgs) -> ExitCode {
 pub fn witness(args: &WitnessArgs) -> ExitCode {
     let _ = telemetry::init(args.log_format == LogFormat::Json, || BootClock.now());
     stop_on_bugs();
-    block_on(run_witness(args.clone()))
+    block_on(1, run_witness(args.clone()))
 }
 
-fn block_on(program: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+fn block_on(workers: usize, program: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build();
+    let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(e) => {
             eprintln!("error: cannot start the runtime: {e}");
@@ -242,6 +244,7 @@ async fn run(config: ServeConfig, logs: LogControl) -> anyhow::Result<()> {
             hall: Arc::clone(&services.hall),
             clock: Arc::clone(&services.clock),
             logs,
+            guard: services.guard.clone(),
         };
         let stop = stop.clone().cancelled_owned();
         tasks.spawn(async move {
@@ -426,7 +429,7 @@ async fn build(config: ServeConfig) -> anyhow::Result<App> {
         node: handle.clone(),
         clock,
         lab: config.enable_lab,
-        guard: grpc::Guard::new(secured.token, config.security.ca.is_some()),
+        guard: Guard::new(secured.token, config.security.ca.is_some()),
     };
     Ok(App {
         listener,
@@ -459,6 +462,12 @@ fn secure(config: &ServeConfig) -> anyhow::Result<Secured> {
             "whoever reaches {} may give orders and pose as a node: give --operator-token-file, or --tls-cert, \
              --tls-key and --tls-ca",
             config.grpc
+        );
+    }
+    if let Some(http) = config.http.filter(|at| !config.security.asks_for_proof() && !at.ip().is_loopback()) {
+        tracing::warn!(
+            code = "port_open",
+            "whoever reaches {http} may remove all objects and change the log level: give --operator-token-file"
         );
     }
     Ok(secured)

@@ -3,3 +3,6 @@
 pub mod admin;
 pub mod coro_rpc;
 pub mod grpc;
+mod guard;
+
+pub use guard::Guard;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use standfast_kernel::api::{Refusal, Request, Response};
 use standfast_kernel::types::{Epoch, Instant, SeqRuns, limits};
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::Notify;
 
 use super::serving::{ServingCell, Wait};
@@ -87,6 +88,16 @@ fn keys(request: &Request) -> Box<dyn Iterator<Item = &[u8]> + '_> {
         | Request::GetMetadata { .. }
         | Request::PutMetadata { .. }
         | Request::RemoveMetadata { .. } => Box::new(std::iter::empty()),
+    }
+}
+
+/// Does long work in such a way that the other tasks of this worker go on meanwhile: heartbeats
+/// and acknowledgements among them, without which a primary loses its right to answer.
+fn off_worker<T>(work: impl FnOnce() -> T) -> T {
+    // A runtime of one thread, as some tests have, has nobody to hand them to.
+    match Handle::current().runtime_flavor() {
+        RuntimeFlavor::MultiThread => tokio::task::block_in_place(work),
+        _ => work(),
     }
 }
 
@@ -198,7 +209,9 @@ impl<C: Clock> MasterService<C> {
         if term.is_full() {
             return Err(Refusal::Unavailable("too many replies wait for the in-sync standbys").into());
         }
-        let Some((mut executed, wait)) = term.execute(request, &*self.clock) else {
+        let execute = || term.execute(request, &*self.clock);
+        let executed = if request.walks_the_store() { off_worker(execute) } else { execute() };
+        let Some((mut executed, wait)) = executed else {
             return Err(self.board.not_primary().into());
         };
         if executed.appended {
@@ -226,5 +239,28 @@ impl<C: Clock> MasterService<C> {
         }
         term.has_answered(request, self.clock.now());
         Ok(executed.response)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    /// With one worker, long work that waits for another task of that worker would wait for ever.
+    #[test]
+    fn long_work_holds_no_other_task_of_its_worker_up() {
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().expect("a runtime");
+        let (tell, told) = mpsc::sync_channel(1);
+        let done = runtime.block_on(async {
+            let long = tokio::spawn(async move {
+                tokio::spawn(async move { tell.send("a heartbeat").expect("somebody waits") });
+                off_worker(|| told.recv_timeout(Duration::from_secs(30)))
+            });
+            long.await.expect("no panic")
+        });
+        assert_eq!(done, Ok("a heartbeat"));
     }
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use reqwest::Method;
 use standfast_proto::v1;
 
 use crate::certificates::Files;
@@ -84,6 +85,40 @@ async fn orders_and_peers_need_the_token_and_every_order_is_written_down() {
     assert!(lines.iter().all(|line| !line.contains(TOKEN)), "no secret in the log");
     let (code, _, said) = cli(&a.addr, "status --token-file /nowhere/token");
     assert!(code == Some(2) && said.contains("cannot read /nowhere/token"), "{code:?} {said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn orders_over_http_need_the_token_and_questions_do_not() {
+    let files = Files::new();
+    let (token, log) = (files.write("token", TOKEN), files.at("a.log"));
+    let flags =
+        format!("--node a --role primary --log-format json --operator-token-file {}", token.display());
+    let a = Node::start_logged(&log, &flags);
+    let client = reqwest::Client::builder().timeout(PATIENCE).build().expect("a client");
+    let order = |method: Method, path: &str, token: Option<&str>| {
+        let order = client.request(method, format!("http://{}{path}", a.http)).body("debug");
+        match token {
+            Some(token) => order.bearer_auth(token),
+            None => order,
+        }
+    };
+    let ask = client.get(format!("http://{}/loglevel", a.http));
+    assert_eq!(ask.send().await.expect("an answer").status(), 200, "a question");
+    for (method, path) in [(Method::PUT, "/loglevel"), (Method::POST, "/api/v1/remove_all?force=true")] {
+        for (shown, why) in [(None, "no token was shown"), (Some("0123456789abcdef-x"), "the token is not")] {
+            let refused = order(method.clone(), path, shown).send().await.expect("an answer");
+            assert_eq!(refused.status(), 401, "{path}");
+            let said = refused.text().await.expect("text");
+            assert!(said.contains(why) && said.contains("Authorization: Bearer"), "{path}: {said}");
+        }
+        let done = order(method, path, Some(TOKEN)).send().await.expect("an answer");
+        assert_eq!(done.status(), 200, "{path}");
+    }
+    let lines = audited(&log);
+    let has = |parts: &[&str]| lines.iter().any(|line| parts.iter().all(|part| line.contains(part)));
+    assert!(has(&["POST /api/v1/remove_all", "refused: no token", "127.0.0.1:"]), "{lines:#?}");
+    assert!(has(&["PUT /loglevel", "answered with 200", "\"proof\":\"token\""]), "{lines:#?}");
+    assert!(lines.iter().all(|line| !line.contains(TOKEN)), "no secret in the log");
 }
 
 #[tokio::test(flavor = "multi_thread")]

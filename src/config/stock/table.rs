@@ -37,7 +37,7 @@ const fn flag(name: &'static str, kind: Kind, default: &'static str, meaning: Me
 
 use Meaning::{Choice, Handled, Lacks, Only, Serve, ServeSeconds, Tuning};
 
-const THREADS: &str = "there is one worker a core";
+const THREADS: &str = "there is one worker for every two cores; `serve --workers` sets another number";
 const REPLICATION: &str = "replication is always on; see --standfast_ack";
 const LOGS: &str = "logs go to stderr; RUST_LOG chooses the level";
 const NOF: &str = "there are no NVMe-over-Fabric segments here, as in the released wheel";

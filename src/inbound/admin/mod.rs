@@ -3,20 +3,24 @@
 
 mod answer;
 mod loglevel;
+mod orders;
 mod probes;
 mod stock;
 mod transfer_metadata;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{StatusCode, header};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde_json::{Map, Value};
 use tokio::net::TcpListener;
 
+use super::Guard;
 use crate::ports::Clock;
 use crate::shell::{MasterService, StatusBoard};
 use crate::telemetry::{self, LogControl};
@@ -35,6 +39,8 @@ pub struct Admin<C> {
     pub clock: Arc<C>,
     /// Of the process.
     pub logs: LogControl,
+    /// Who may change something.
+    pub guard: Guard,
 }
 
 /// Serves until `stop` resolves.
@@ -46,7 +52,8 @@ pub async fn serve<C: Clock>(
     admin: Admin<C>,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
-    axum::serve(listener, router(Arc::new(admin))).with_graceful_shutdown(stop).await
+    let router = router(Arc::new(admin)).into_make_service_with_connect_info::<SocketAddr>();
+    axum::serve(listener, router).with_graceful_shutdown(stop).await
 }
 
 fn router<C: Clock>(admin: Arc<Admin<C>>) -> Router {
@@ -57,6 +64,7 @@ fn router<C: Clock>(admin: Arc<Admin<C>>) -> Router {
         .merge(loglevel::routes())
         .merge(stock::routes())
         .fallback(no_such_page)
+        .layer(from_fn_with_state(Arc::clone(&admin), orders::admit))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(admin)
 }

@@ -10,7 +10,7 @@ use standfast_proto::v1::admin_server::Admin;
 use tonic::{Request, Response, Status};
 
 use super::audit::Audit;
-use super::guard::Guard;
+use crate::inbound::Guard;
 use crate::ports::Clock;
 use crate::shell::{NodeHandle, Operated, Order, StatusBoard, StoppedNode};
 

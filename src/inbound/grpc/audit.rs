@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use standfast_proto::v1;
 use tonic::{Request, Response, Status};
 
-use super::guard::{Guard, address};
+use super::guard::address;
+use crate::inbound::Guard;
 
 /// An order, from its arrival to its line in the log.
 pub(super) struct Audit {

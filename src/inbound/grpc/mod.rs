@@ -11,5 +11,4 @@ mod server;
 mod status;
 mod trace;
 
-pub use guard::Guard;
 pub use server::{Services, serve};

@@ -16,12 +16,12 @@ use tonic::transport::Server;
 use tonic::transport::server::Connected;
 
 use super::admin::AdminDoor;
-use super::guard::Guard;
 use super::health;
 use super::master::MasterDoor;
 use super::replication::ReplicationDoor;
 use super::status::StatusDoor;
 use super::trace::TraceDoor;
+use crate::inbound::Guard;
 use crate::ports::Clock;
 use crate::shell::{
     FullSyncService, MasterService, NodeHandle, ReplicationService, StatusBoard, WriteTraces,

@@ -300,6 +300,19 @@ impl Request {
         }
     }
 
+    /// True when it looks at the whole store or at a whole shard of it: with millions of objects such a
+    /// call takes seconds, in slices between which others get the locks.
+    #[must_use]
+    pub fn walks_the_store(&self) -> bool {
+        matches!(
+            self,
+            Self::GetReplicaListByRegex { .. }
+                | Self::RemoveByRegex { .. }
+                | Self::RemoveAll { .. }
+                | Self::ListKeys { .. }
+        )
+    }
+
     /// True when it may change the state.
     #[must_use]
     pub fn is_mutation(&self) -> bool {
