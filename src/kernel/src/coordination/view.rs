@@ -128,7 +128,11 @@ impl RecordView {
                 self.master_view.learn(at, record)
             }
             Key::History(id) => {
-                let _ = if record.is_some() { self.histories.insert(*id) } else { self.histories.remove(id) };
+                if record.is_some() {
+                    self.histories.insert(*id);
+                } else {
+                    self.histories.remove(id);
+                }
                 false
             }
             Key::Rehearsal(_) => false,
