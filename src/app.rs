@@ -1,5 +1,7 @@
 //! The composition root: every concrete type is built here, once.
 
+mod files;
+
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -20,7 +22,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::{
-    CoordinatorConfig, HTTP_DEFAULT, LabReport, LogFormat, ServeArgs, ServeConfig, StartRole, WitnessArgs,
+    ConfigError, CoordinatorConfig, HTTP_DEFAULT, LabReport, LogFormat, ServeArgs, ServeConfig, StartRole,
+    WitnessArgs,
 };
 use crate::inbound::{Guard, admin, coro_rpc, grpc};
 use crate::outbound::{
@@ -36,6 +39,7 @@ use crate::shell::{
 use crate::telemetry::otel::Exporter;
 use crate::telemetry::{self, Durations, Instruments, LogControl};
 use crate::witness;
+pub use files::Files;
 
 /// Commands on their way to the node before senders must wait.
 const COMMANDS_MAX: usize = 1024;
@@ -49,8 +53,8 @@ const SHUTDOWN_GRACE: Duration = Duration::from_secs(3);
 /// Runs a node until it is told to stop: `standfast serve`.
 #[must_use]
 pub fn serve(args: &ServeArgs) -> ExitCode {
-    let config = match ServeConfig::try_from(args) {
-        Ok(config) => config,
+    let (config, files) = match checked(args) {
+        Ok(checked) => checked,
         Err(wrong) => {
             eprintln!("error: {wrong}");
             return ExitCode::from(2);
@@ -59,7 +63,17 @@ pub fn serve(args: &ServeArgs) -> ExitCode {
     let logs = telemetry::init(config.log_format == LogFormat::Json, || BootClock.now());
     stop_on_bugs();
     let workers = config.workers;
-    block_on(workers, run(config, logs))
+    block_on(workers, run(config, files, logs))
+}
+
+/// What a node starts with: `config check` asks the same.
+///
+/// # Errors
+/// Everything that is wrong: first of the flags, then of the files that they name.
+pub fn checked(args: &ServeArgs) -> Result<(ServeConfig, Files), ConfigError> {
+    let config = ServeConfig::try_from(args)?;
+    let files = Files::read(&config)?;
+    Ok((config, files))
 }
 
 /// Runs a witness until it is told to stop: `standfast witness`.
@@ -122,8 +136,9 @@ async fn run_witness(args: WitnessArgs) -> anyhow::Result<()> {
 
 /// A primary that is told to stop makes an in-sync standby the primary first, so
 /// that nothing is lost and nobody waits for silence to be noticed. Without one,
-/// or after `limit`, it stops all the same: its successor then finds out.
-async fn hand_over(node: &NodeHandle, limit: Duration) {
+/// or after `limit`, it stops all the same: its successor then finds out. The clients of a
+/// Mooncake port get their `farewell`.
+async fn hand_over(node: &NodeHandle, limit: Duration, farewell: Duration) {
     if limit.is_zero() {
         return;
     }
@@ -132,6 +147,7 @@ async fn hand_over(node: &NodeHandle, limit: Duration) {
     match tokio::time::timeout(limit, node.operate(order, STOPPING.to_owned(), why)).await {
         Ok(Ok(Operated { verdict, node: Some(to), .. })) if verdict.is_yes() => {
             tracing::info!("handed over to {to} before stopping");
+            tokio::time::sleep(farewell).await;
         }
         Ok(Ok(Operated { verdict, .. })) => {
             let why: Vec<&str> = verdict.reasons.iter().map(|r| &*r.text).collect();
@@ -193,8 +209,9 @@ struct App {
     ready: serde_json::Value,
 }
 
-async fn run(config: ServeConfig, logs: LogControl) -> anyhow::Result<()> {
+async fn run(config: ServeConfig, files: Files, logs: LogControl) -> anyhow::Result<()> {
     let stop_handover = if config.coordinator.is_some() { config.stop_handover } else { Duration::ZERO };
+    let farewell = config.mooncake.map_or(Duration::ZERO, |_| coro_rpc::FAREWELL);
     let App {
         listener,
         tls,
@@ -211,7 +228,7 @@ async fn run(config: ServeConfig, logs: LogControl) -> anyhow::Result<()> {
         mut driver,
         handle,
         ready,
-    } = build(config).await?;
+    } = build(config, files).await?;
     let stop = CancellationToken::new();
     let tasks = TaskTracker::new();
     driver.start();
@@ -273,7 +290,7 @@ async fn run(config: ServeConfig, logs: LogControl) -> anyhow::Result<()> {
             // Whoever asks twice is in a hurry.
             let again = stop_signal()?;
             tokio::select! {
-                () = hand_over(&handle, stop_handover) => {}
+                () = hand_over(&handle, stop_handover, farewell) => {}
                 () = again => tracing::warn!("asked to stop again: not waiting for a hand-over"),
             }
             Ok(())
@@ -292,8 +309,10 @@ async fn run(config: ServeConfig, logs: LogControl) -> anyhow::Result<()> {
     ended
 }
 
-async fn build(config: ServeConfig) -> anyhow::Result<App> {
-    let secured = secure(&config)?;
+async fn build(config: ServeConfig, files: Files) -> anyhow::Result<App> {
+    let Files { secured, credentials } = files;
+    access::set_own(secured.access.clone());
+    warn_of_open_port(&config);
     let listener =
         TcpListener::bind(config.grpc).await.with_context(|| format!("cannot listen on {}", config.grpc))?;
     let address = listener.local_addr().context("cannot read the port")?.to_string();
@@ -397,7 +416,7 @@ async fn build(config: ServeConfig) -> anyhow::Result<App> {
         Some(c) => Some(supervise(
             &config,
             c,
-            secured.coordinator.clone(),
+            (secured.coordinator.clone(), credentials),
             tx.clone(),
             Arc::clone(&shared),
             durations,
@@ -450,12 +469,8 @@ async fn build(config: ServeConfig) -> anyhow::Result<App> {
     })
 }
 
-/// Secrets and certificates; and whether somebody forgot them.
-fn secure(config: &ServeConfig) -> anyhow::Result<Secured> {
-    let coordinator = config.coordinator.as_ref().and_then(|c| c.tls.as_ref());
-    let secured =
-        Secured::load(&config.security, coordinator, Visitors::MayShow).map_err(anyhow::Error::msg)?;
-    access::set_own(secured.access.clone());
+/// Whether somebody forgot secrets and certificates.
+fn warn_of_open_port(config: &ServeConfig) {
     if !config.security.asks_for_proof() && !config.grpc.ip().is_loopback() {
         tracing::warn!(
             code = "port_open",
@@ -470,7 +485,6 @@ fn secure(config: &ServeConfig) -> anyhow::Result<Secured> {
             "whoever reaches {http} may remove all objects and change the log level: give --operator-token-file"
         );
     }
-    Ok(secured)
 }
 
 /// Takes up new certificates, and tells the status.
@@ -568,19 +582,11 @@ async fn refuse_second_founder(config: &ServeConfig) -> anyhow::Result<()> {
 fn supervise(
     config: &ServeConfig,
     coordinator: &CoordinatorConfig,
-    access: SharedAccess,
+    (access, credentials): (SharedAccess, Option<Credentials>),
     commands: mpsc::Sender<Command>,
     clock: Arc<dyn Clock>,
     durations: Arc<Durations>,
 ) -> anyhow::Result<MasterServiceSupervisor> {
-    let credentials = match &coordinator.credentials {
-        Some((user, file)) => {
-            let password = std::fs::read_to_string(file)
-                .with_context(|| format!("cannot read --coordinator-password-file {}", file.display()))?;
-            Some(Credentials { user: user.clone(), password: password.trim_end().to_owned() })
-        }
-        None => None,
-    };
     let options = CoordinatorOptions {
         endpoints: coordinator.members.clone(),
         access,

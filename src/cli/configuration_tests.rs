@@ -12,7 +12,8 @@ const HEAD: &str = "\
 Generated from the flags; `STANDFAST_BLESS=1 cargo test -p standfast --lib configuration` writes it anew.
 
 Everything is a flag; `standfast serve --help` says the same. A value out of its range, or timings that contradict
-each other, are refused at start with the values and the inequality, all at once (exit code 2):
+each other, are refused at start with the values and the inequality, all at once (exit code 2). `standfast config check`
+with the same flags says so without a start, and `standfast config print` shows every value and where it comes from:
 
 | Rule | Why |
 |---|---|

@@ -6,6 +6,7 @@ mod bench;
 mod bundle;
 mod canary;
 mod client;
+mod configuration;
 #[cfg(test)]
 mod configuration_tests;
 mod console;
@@ -49,6 +50,8 @@ Examples:
   standfast serve --node a --cluster kv --role primary
   standfast serve --node b --cluster kv --role standby \\
       --peer 127.0.0.1:50052 --grpc 127.0.0.1:50053
+  standfast config check --node a --coordinator etcd://e1:2379
+                                    would a node start with these flags
   standfast status --watch          who leads, how far behind is the other
   standfast failover --to b --dry-run
                                     what would a promotion do
@@ -132,6 +135,8 @@ enum Command {
     },
     /// Run a small coordinator: one process, one file, a single point
     Witness(WitnessArgs),
+    /// Check a node's configuration, or show it, without starting the node
+    Config(configuration::ConfigArgs),
     /// Who leads, how far behind the standbys are, what is wrong
     Status(status::StatusArgs),
     /// One sentence, a verdict, and the next command to type
@@ -209,8 +214,8 @@ pub fn run() -> ExitCode {
         }
     };
     let Cli { client, command } = cli;
-    // A node dials as its own flags say.
-    if !matches!(command, Command::Serve(_)) {
+    // A node dials as its own flags say; what a configuration would be dials nobody.
+    if !matches!(command, Command::Serve(_) | Command::Config(_)) {
         match client.access() {
             Ok(access) => access::set_own(access.into()),
             Err(failure) => return refuse(&failure),
@@ -248,6 +253,7 @@ pub fn run() -> ExitCode {
         Command::Detach(args) => block_on(operate::detach(&client, &args)),
         Command::Verify(args) => block_on(verify::verify(&client, &args)),
         Command::Lab(args) => block_on(verify::lab(&client, &args)),
+        Command::Config(args) => configuration::run(client.json, &args),
         Command::Runbook(args) => runbook::run(client.json, &args),
         Command::Dashboards(args) => block_on(dashboards::run(client.json, &args)),
         Command::Console(args) => block_on(console::run(&client, &args)),

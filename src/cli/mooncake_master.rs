@@ -11,7 +11,7 @@ use super::text;
 use crate::config::stock::{self, Surroundings, Translated};
 
 /// The name of the command, and of the link that stands for it.
-const COMMAND: &str = "mooncake-master";
+pub(crate) const COMMAND: &str = "mooncake-master";
 const LINK: &str = "mooncake_master";
 /// Longest config or flag file, in bytes.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -51,17 +51,29 @@ pub(crate) fn words(args: &[std::ffi::OsString]) -> Option<Vec<String>> {
 
 /// What to type instead: the words of `standfast serve`, or how this has ended already.
 pub(crate) fn translate(words: &[String]) -> Result<Result<Vec<String>, Exit>, Failure> {
-    match stock::translate(words, &Machine) {
-        Ok(Translated::Serve { words, notes }) => {
-            text::tell(&notes.iter().map(|note| format!("{LINK}: {note}")).collect::<Vec<_>>());
-            text::tell(&[format!("{LINK}: running `standfast serve {}`", words.join(" "))]);
-            Ok(Ok(words))
-        }
-        Ok(Translated::Version) => {
+    let read = read(words).map_err(|wrong| Failure::new(Exit::Usage, wrong.join("\n")))?;
+    Ok(read.map(|(words, notes)| {
+        text::tell(&notes.iter().map(|note| format!("{LINK}: {note}")).collect::<Vec<_>>());
+        text::tell(&[format!("{LINK}: running `standfast serve {}`", words.join(" "))]);
+        words
+    }))
+}
+
+/// Words of `standfast serve`, and notes on what does not apply.
+pub(crate) type Read = (Vec<String>, Vec<String>);
+
+/// What to run; or the end, when help or the version was asked for.
+///
+/// # Errors
+/// Everything that is wrong.
+pub(crate) fn read(words: &[String]) -> Result<Result<Read, Exit>, Vec<String>> {
+    match stock::translate(words, &Machine)? {
+        Translated::Serve { words, notes } => Ok(Ok((words, notes))),
+        Translated::Version => {
             drop(text::print(&[format!("standfast {} as {LINK}", env!("CARGO_PKG_VERSION"))]));
             Ok(Err(Exit::Ok))
         }
-        Ok(Translated::Help) => {
+        Translated::Help => {
             let mut lines: Vec<String> = HELP.lines().map(str::to_owned).collect();
             for (name, what) in stock::summary() {
                 lines.extend(text::wrap(&format!("  --{name}: {what}"), 6));
@@ -69,7 +81,6 @@ pub(crate) fn translate(words: &[String]) -> Result<Result<Vec<String>, Exit>, F
             drop(text::print(&lines));
             Ok(Err(Exit::Ok))
         }
-        Err(wrong) => Err(Failure::new(Exit::Usage, wrong.join("\n"))),
     }
 }
 

@@ -270,6 +270,8 @@ impl TryFrom<&ServeArgs> for ServeConfig {
         range("--log-mib", a.log_mib, 1, 65_536);
         let workers = a.workers.unwrap_or_else(workers_for_this_machine);
         range("--workers", workers, 1, 256);
+        let security = a.security.config();
+        let coordinator = a.coordinator.config(a.heartbeat_ms, a.grant_ms, &security, &mut wrong);
         if a.grant_ms < a.heartbeat_ms.saturating_mul(4) {
             wrong.push(format!(
                 "--grant-ms is {}: expected at least 4 times --heartbeat-ms ({}), so that one late heartbeat \
@@ -277,8 +279,6 @@ impl TryFrom<&ServeArgs> for ServeConfig {
                 a.grant_ms, a.heartbeat_ms
             ));
         }
-        let security = a.security.config();
-        let coordinator = a.coordinator.config(a.heartbeat_ms, a.grant_ms, &security, &mut wrong);
         let master = a.master.config(&mut wrong);
         let verify = a.verify.config(&mut wrong);
         if !wrong.is_empty() {
@@ -325,7 +325,7 @@ impl TryFrom<&ServeArgs> for ServeConfig {
 
 /// On two cores a second worker costs a fifth more processor time a write and brings nothing:
 /// the clients, the standby and the kernel's network need the other half.
-fn workers_for_this_machine() -> u64 {
+pub fn workers_for_this_machine() -> u64 {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     (cores as u64 / 2).clamp(1, 8)
 }
@@ -426,6 +426,15 @@ mod tests {
             ["--peer is missing", "--log-mib is 0: expected 1 to", "--grant-ms is 500: expected at least 4"]
         {
             assert!(error.contains(part), "{error}");
+        }
+    }
+
+    #[test]
+    fn timings_that_contradict_each_other_are_named_all_at_once() {
+        let flags = "--node a --coordinator etcd://h:1 --grant-ms 390 --shrink-ms 150 --lease-ms 2000";
+        let error = load(flags).expect_err("invalid");
+        for part in ["--grant-ms is 390: expected at least 4", "--shrink-ms is 150", "--lease-ms is 2000"] {
+            assert!(error.contains(part), "{part}: {error}");
         }
     }
 

@@ -168,7 +168,8 @@ impl<C: Clock> MasterService<C> {
         if answer.is_ok() && !written.entries.is_empty() {
             self.instruments.recorder.replied(&written.entries, replied);
             let Written { decided, appended, .. } = written;
-            self.traffic.passed([decided.since(received), appended.since(decided), replied.since(appended)]);
+            let stages = [decided.since(received), appended.since(decided), replied.since(appended)];
+            self.traffic.passed(request.name(), stages);
         }
         self.traffic.took(door, request.name(), replied.since(received));
         match &answer {

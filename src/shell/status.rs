@@ -21,7 +21,7 @@ use standfast_kernel::replication::{
     AbsentView, CopyingView, Degrade, Identity, InSyncRecord, LinkView, PROTOCOL_VERSION, PeerState,
     PeerView, PrimaryView, StandbyView,
 };
-use standfast_kernel::store::{MetadataStore, OffsetAllocator};
+use standfast_kernel::store::{MetadataStore, OffsetAllocator, StoreMemory};
 use standfast_kernel::supervisor::{Answer, Role};
 use standfast_kernel::types::{AckMode, CopyId, Instant, LogPos, SegmentStatus, Seq, WallTime, limits};
 use standfast_proto::v1;
@@ -193,11 +193,12 @@ impl StatusBoard {
             role_changes: self.journal.changes(),
             notifications: self.journal.notified().map(|(sent, failed)| v1::Notifications { sent, failed }),
             tracing: self.instruments.tracer.as_ref().map(|t| t.counts().reading()),
-            health: Some(self.health()),
+            health: Some(self.health(view)),
             traffic: Some(self.traffic.status(self.serving.pending())),
             coordinator: Some(self.coordinator(view)),
             automation: view.leadership.as_ref().map(|l| automation::automation(&l.automation)),
             findings: self.findings(view, taken),
+            entries_set_aside: Some(view.set_aside),
             security: Some(self.security.read().to_wire()),
             ..v1::NodeStatus::default()
         };
@@ -216,14 +217,28 @@ impl StatusBoard {
         status
     }
 
-    fn health(&self) -> v1::Health {
+    fn health(&self, view: &NodeView) -> v1::Health {
         let (durations, process) = (self.durations(), telemetry::process());
         v1::Health {
             loop_delay: Some(durations.loop_delay.reading()),
             lock_hold: Some(durations.lock_hold.reading()),
             memory_limit_bytes: self.facts.memory_limit.or(process.memory_limit_bytes),
+            memory: self.memory(view),
             ..process
         }
+    }
+
+    /// Whose sizes are known; what else the process holds is the difference to its resident memory.
+    fn memory(&self, view: &NodeView) -> Vec<v1::Counter> {
+        let StoreMemory { index, allocators, transfer_metadata } = self.store.memory();
+        let parts = [
+            ("log", view.log.bytes as u64),
+            ("index", index),
+            ("allocators", allocators),
+            ("transfer_metadata", transfer_metadata),
+            ("recorder", self.instruments.recorder.memory() as u64),
+        ];
+        parts.map(|(label, value)| v1::Counter { label: label.to_owned(), value }).into()
     }
 
     /// What has become of the files of certificates: when the own one in force ends, or why new ones are not used.

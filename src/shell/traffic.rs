@@ -51,6 +51,12 @@ const CALLS: [&str; 35] = [
 /// appended, until it may be acknowledged.
 const STAGES: [&str; 3] = ["queue", "log", "ack"];
 
+/// Changing calls whose stages are told apart; the others are counted together.
+const WRITES: [&str; 4] = ["PutStart", "UpsertStart", "PutEnd", "Remove"];
+
+/// The word for those others.
+const OTHER: &str = "other";
+
 /// Through which door a call came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Door {
@@ -79,7 +85,7 @@ impl Door {
 pub struct Traffic {
     calls: [[Call; CALLS.len()]; Door::ALL.len()],
     stock: [Stock; STOCK_CALLS.len()],
-    stages: [Times; STAGES.len()],
+    stages: [[Times; STAGES.len()]; WRITES.len() + 1],
     acked_writes: AtomicU64,
     refused: AtomicU64,
     unknown: AtomicU64,
@@ -92,7 +98,7 @@ impl Default for Traffic {
         Self {
             calls: std::array::from_fn(|_| std::array::from_fn(|_| Call::default())),
             stock: std::array::from_fn(|_| Stock::default()),
-            stages: <[Times; STAGES.len()]>::default(),
+            stages: <[[Times; STAGES.len()]; WRITES.len() + 1]>::default(),
             acked_writes: AtomicU64::new(0),
             refused: AtomicU64::new(0),
             unknown: AtomicU64::new(0),
@@ -167,9 +173,10 @@ impl Traffic {
         self.call(door, name, |c| c.time.note(time));
     }
 
-    /// A write has passed all of its stages.
-    pub(super) fn passed(&self, stages: [Duration; STAGES.len()]) {
-        for (times, took) in self.stages.iter().zip(stages) {
+    /// A write of this name has passed all of its stages.
+    pub(super) fn passed(&self, name: &str, stages: [Duration; STAGES.len()]) {
+        let call = WRITES.iter().position(|write| *write == name).unwrap_or(WRITES.len());
+        for (times, took) in self.stages[call].iter().zip(stages) {
             times.note(took);
         }
     }
@@ -178,6 +185,17 @@ impl Traffic {
         if let Some(i) = CALLS.iter().position(|c| *c == name) {
             count(&self.calls[door as usize][i]);
         }
+    }
+
+    fn write_stages(&self) -> impl Iterator<Item = v1::Stage> {
+        let calls = WRITES.into_iter().map(snake_case).chain([OTHER.to_owned()]).zip(&self.stages);
+        calls.flat_map(|(call, stages)| {
+            STAGES.iter().zip(stages).map(move |(stage, times)| v1::Stage {
+                stage: (*stage).to_owned(),
+                call: call.clone(),
+                time: Some(times.reading()),
+            })
+        })
     }
 
     /// For the status.
@@ -212,14 +230,10 @@ impl Traffic {
             allocation_failures: Some(get(&self.without_room)),
             pending_replies: Some(pending),
             stock_calls: stock.collect(),
-            write_stages: STAGES.iter().zip(&self.stages).map(stage).collect(),
+            write_stages: self.write_stages().collect(),
             ..v1::Traffic::default()
         }
     }
-}
-
-fn stage((name, times): (&&str, &Times)) -> v1::Stage {
-    v1::Stage { stage: (*name).to_owned(), call: String::new(), time: Some(times.reading()) }
 }
 
 /// The number of a call, as the flight recorder keeps it.
@@ -319,6 +333,24 @@ mod tests {
         let status = Traffic::default().status(0);
         let words: Vec<&str> = status.calls.iter().take(CALLS.len()).map(|call| &*call.call).collect();
         assert_eq!(words, crate::telemetry::catalog::CALLS);
+    }
+
+    #[test]
+    fn the_stages_of_writes_are_told_apart_by_call() {
+        let traffic = Traffic::default();
+        for (name, ms) in [("PutEnd", 7), ("Remove", 1), ("RemoveAll", 1), ("MountSegment", 1)] {
+            traffic.passed(name, [Duration::ZERO, Duration::ZERO, Duration::from_millis(ms)]);
+        }
+        let stages = traffic.status(0).write_stages;
+        let calls: Vec<&str> = stages.iter().step_by(STAGES.len()).map(|stage| &*stage.call).collect();
+        assert_eq!(calls, crate::telemetry::catalog::WRITES);
+        let acks = |call: &str| {
+            let ack = stages.iter().find(|s| s.stage == "ack" && s.call == call).expect("there");
+            let time = ack.time.as_ref().expect("counted");
+            (time.counts.iter().sum::<u64>(), time.sum_us)
+        };
+        assert_eq!((acks("put_end"), acks("remove")), ((1, 7_000), (1, 1_000)));
+        assert_eq!((acks("other"), acks("put_start")), ((2, 2_000), (0, 0)));
     }
 
     #[test]

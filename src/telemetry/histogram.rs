@@ -35,6 +35,29 @@ impl Times {
     }
 }
 
+/// The same observations with fewer bounds, which must be among its own: what a node's budget of series bears.
+#[must_use]
+pub(super) fn coarser(times: &v1::Histogram, bounds_us: &[u64]) -> v1::Histogram {
+    let mut counts = vec![0; bounds_us.len() + 1];
+    for (i, count) in times.counts.iter().enumerate() {
+        let bound = times.bounds_us.get(i).copied().unwrap_or(u64::MAX);
+        counts[bounds_us.partition_point(|b| *b < bound)] += count;
+    }
+    v1::Histogram { bounds_us: bounds_us.to_vec(), counts, sum_us: times.sum_us }
+}
+
+#[test]
+fn a_coarser_histogram_counts_the_same() {
+    let times = Times::default();
+    for us in [10, 50, 51, 200, 250, 900, 3_000_000] {
+        times.note(Duration::from_micros(us));
+    }
+    let fine = times.reading();
+    let coarse = coarser(&fine, &[50, 250, 1_000]);
+    assert_eq!((coarse.counts, coarse.sum_us), (vec![2, 3, 1, 1], fine.sum_us));
+    assert_eq!(coarser(&fine, &BOUNDS_US), fine);
+}
+
 #[test]
 fn a_bound_is_inclusive_and_nothing_is_lost_above_the_last() {
     let times = Times::default();

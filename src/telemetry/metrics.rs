@@ -8,6 +8,7 @@ use v1::{Role, RoleChangeKind};
 
 use super::catalog as m;
 use super::exposition::Exposition;
+use super::histogram::coarser;
 use super::stock;
 
 /// All metrics of this status.
@@ -75,7 +76,6 @@ fn pipeline(status: &v1::NodeStatus, out: &mut Exposition) {
         out.count(&m::LOG_BYTES, &[], log.bytes);
         out.count(&m::LOG_LIMIT_BYTES, &[], log.max_bytes);
         out.count(&m::LOG_APPENDED_TOTAL, &[], log.appended_entries);
-        out.count(&m::MEMORY, &["log"], log.bytes);
     }
 }
 
@@ -123,6 +123,7 @@ fn replication(status: &v1::NodeStatus, out: &mut Exposition) {
     if let Some(v) = &status.verification {
         verification(v, status.upstream.is_some(), out);
     }
+    out.known(&m::QUARANTINED_TOTAL, &[], status.entries_set_aside);
     out.known(&m::QUARANTINED, &[], status.quarantine.as_ref().map(|q| q.count));
     if let Some(rights) = &status.rights {
         out.count(&m::MAY_ANSWER, &[], u64::from(rights.may_answer));
@@ -180,6 +181,9 @@ const CHANGING: &[&str] = &[
     "mark_task_to_complete",
 ];
 
+/// Bounds of the stages of writes: fewer than are counted, because each of them is a series for every call and stage.
+const WRITE_BOUNDS_US: &[u64] = &[50, 250, 1_000, 5_000, 25_000, 500_000];
+
 fn writes(traffic: &v1::Traffic, out: &mut Exposition) {
     // The doors of one call are summed.
     let mut requests: BTreeMap<&str, u64> = BTreeMap::new();
@@ -191,7 +195,8 @@ fn writes(traffic: &v1::Traffic, out: &mut Exposition) {
         }
     }
     for stage in &traffic.write_stages {
-        out.times(&m::WRITE_DURATION, &[&stage.stage], stage.time.as_ref());
+        let time = stage.time.as_ref().map(|time| coarser(time, WRITE_BOUNDS_US));
+        out.times(&m::WRITE_DURATION, &[&stage.call, &stage.stage], time.as_ref());
     }
     for (class, times) in durations(traffic) {
         out.times(&m::CALL_DURATION, &[class], Some(&times));
@@ -349,6 +354,9 @@ fn health(status: &v1::NodeStatus, out: &mut Exposition) {
         out.times(&m::ARBITER_LATENCY, &[], c.call_time.as_ref());
     }
     let Some(h) = &status.health else { return };
+    for part in &h.memory {
+        out.count(&m::MEMORY, &[&part.label], part.value);
+    }
     out.times(&m::LOCK_HOLD, &[], h.lock_hold.as_ref());
     out.times(&m::LOOP_DELAY, &[], h.loop_delay.as_ref());
     if let Some(us) = h.cpu_us {

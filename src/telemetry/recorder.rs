@@ -129,6 +129,12 @@ impl Default for Recorder {
 }
 
 impl Recorder {
+    /// Bytes that it has allocated: the same at all times.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        self.slots.len() * size_of::<Slot>() + BATCHES_MAX * size_of::<BatchStages>()
+    }
+
     fn slot(&self, seq: Seq) -> &Slot {
         &self.slots[seq.0 as usize % WRITES_MAX]
     }

@@ -24,6 +24,7 @@ use crate::scrape::{Scrape, page, scrape, until};
 /// tests of security.
 const NEEDS_A_FAULT: &[&str] = &[
     "standfast_quarantined_entries",
+    "standfast_quarantined_entries_total",
     "standfast_full_sync_progress_ratio",
     "standfast_tls_certificate_not_after_timestamp_seconds",
 ];

@@ -176,6 +176,40 @@ fn a_flag_that_is_not_here_refuses_the_start_and_says_how_to_go_on() {
     assert!(out.lines().all(|line| line.chars().count() <= 80), "{out}");
     let (code, out, _) = run(&link, "--version");
     assert!(code == Some(0) && out.starts_with("standfast "), "{out}");
-    let (code, _, err) = run(Path::new(env!("CARGO_BIN_EXE_standfast")), "--json mooncake-master --help");
+    let standfast = Path::new(env!("CARGO_BIN_EXE_standfast"));
+    let (code, _, err) = run(standfast, "--json mooncake-master --help");
     assert_eq!(code, Some(2), "{err}");
+    let (code, out, err) =
+        run(standfast, "config check --json mooncake-master --enable_offload --rpc_port=0");
+    let line: serde_json::Value = serde_json::from_str(&out).expect("one line of JSON");
+    assert_eq!((code, &line["verdict"]), (Some(2), &"refused".into()), "{out}{err}");
+    assert!(line["problems"][0]["text"].as_str().is_some_and(|t| t.contains("--enable_offload")), "{out}");
+}
+
+#[test]
+fn a_configuration_is_checked_and_shown_without_a_start() {
+    let standfast = Path::new(env!("CARGO_BIN_EXE_standfast"));
+    let good = "--node a --role primary --webhook https://h:443/secret";
+    let (code, out, err) = run(standfast, &format!("config check {good}"));
+    assert!(code == Some(0) && out.starts_with("OK  node a") && err.is_empty(), "{out}{err}");
+    let (code, out, err) = run(standfast, &format!("config print {good} --json"));
+    assert!(code == Some(0) && out.lines().count() == 1 && err.is_empty(), "{out}{err}");
+    let line: serde_json::Value = serde_json::from_str(&out).expect("JSON");
+    let row = |flag: &str| {
+        let rows = line["values"].as_array().expect("a list");
+        rows.iter().find(|row| row["flag"] == flag).cloned().unwrap_or_default()
+    };
+    assert_eq!(row("--peer")["value"], serde_json::Value::Null);
+    assert_eq!(
+        (&row("--webhook")["value"], &row("--webhook")["source"]),
+        (&"https://h:443/***".into(), &"flag".into())
+    );
+    assert!(!out.contains("secret"), "{out}");
+    let bad = "--node a --coordinator etcd://h:1 --shrink-ms 150";
+    let (code, out, said) = run(standfast, &format!("config check {bad}"));
+    let (started, _, refused) = run(standfast, &format!("serve {bad}"));
+    assert_eq!((code, started, out.as_str()), (Some(2), Some(2), ""));
+    let bare = |text: &str| text.replace("standfast: ", "").replace("error: ", "");
+    assert_eq!(bare(&said), bare(&refused), "the same words");
+    assert!(said.contains("--shrink-ms is 150: expected at least 2 times --heartbeat-ms (100)"), "{said}");
 }

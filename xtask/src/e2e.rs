@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::failover::{self, CaseReport, Selection};
 use crate::run::{Stopwatch, build_binary, cargo, pause, show, stream};
 use crate::tally::Tally;
-use crate::{console, machine, process, tmux, verdict, verify, wheel, wheel_cases};
+use crate::{console, machine, process, tmux, verdict, verify, wheel, wheel_cases, wheel_outage};
 
 /// The suites there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -93,9 +93,12 @@ pub(crate) fn run(suite: Suite, runs: u32, case: &str, json: bool) -> Result<Exi
 /// Runs the failover suite and prints its closing line, or one line of JSON.
 pub(crate) fn failover(selection: Selection, json: bool) -> Result<ExitCode> {
     let reports = failover::run(selection)?;
-    let (tally, notes) = failover_summary(&reports);
+    let (mut tally, notes) = failover_summary(&reports);
+    let wheel = if selection.takes_wheel() { wheel_outages(selection.runs, &mut tally)? } else { Vec::new() };
     if json {
-        println!("{}", failover_json(&reports, tally));
+        let mut line = failover_json(&reports, tally);
+        line["wheel"] = Value::Array(wheel);
+        println!("{line}");
     } else {
         for note in notes {
             println!("{note}");
@@ -108,12 +111,24 @@ pub(crate) fn failover(selection: Selection, json: bool) -> Result<ExitCode> {
 /// Every fault so often, and kill -9 with shorter timers: what the report is made of.
 pub(crate) fn failover_report(runs: u32) -> Result<Value> {
     let reports = failover::run(Selection { runs, quick: false, only: None })?;
-    let (tally, notes) = failover_summary(&reports);
+    let (mut tally, notes) = failover_summary(&reports);
     notes.iter().for_each(|note| eprintln!("{note}"));
+    let (curve, wheel) = (failover::curve(runs)?, wheel_outages(runs, &mut tally)?);
     let mut line = failover_json(&reports, tally);
-    line["curve"] = Value::Array(failover::curve(runs)?);
+    (line["curve"], line["wheel"]) = (Value::Array(curve), Value::Array(wheel));
     eprintln!("{line}");
     Ok(line)
+}
+
+/// How long the released client waits, fault by fault.
+fn wheel_outages(runs: u32, tally: &mut Tally) -> Result<Vec<Value>> {
+    let rows = wheel_outage::measure(&build_binary()?, runs)?;
+    for row in &rows {
+        let ok = row["ok"] == true;
+        *tally += Tally { passed: ok.into(), failed: (!ok).into(), skipped: 0 };
+        eprintln!("wheel, {}: {row}", row["name"]);
+    }
+    Ok(rows)
 }
 
 fn failover_json(reports: &[CaseReport], tally: Tally) -> Value {

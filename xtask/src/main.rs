@@ -27,6 +27,7 @@ mod verdict;
 mod verify;
 mod wheel;
 mod wheel_cases;
+mod wheel_outage;
 mod wheel_pair;
 
 use std::process::ExitCode;

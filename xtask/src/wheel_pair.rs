@@ -51,22 +51,22 @@ pub(crate) fn run(binary: &Path, python: &Path, script: &str) -> Result<Vec<Stri
 }
 
 /// One of the lines.
-struct Line {
+pub(crate) struct Line {
     rpc: u16,
     metrics: u16,
     metadata: u16,
 }
 
 impl Line {
-    fn new() -> Result<Self> {
+    pub(crate) fn new() -> Result<Self> {
         Ok(Self { rpc: free_pair()?, metrics: free_port()?, metadata: free_port()? })
     }
 
-    fn metadata_address(&self) -> String {
+    pub(crate) fn metadata_address(&self) -> String {
         format!("127.0.0.1:{}", self.metadata)
     }
 
-    fn start(&self, binary: &Path, etcd: &Etcd) -> Result<Master> {
+    pub(crate) fn start(&self, binary: &Path, etcd: &Etcd) -> Result<Master> {
         let mut line = Command::new(binary);
         line.args(LINE).arg(format!("--etcd_endpoints=http://{}", etcd.address));
         line.arg(format!("--rpc_port={}", self.rpc)).arg(format!("--metrics_port={}", self.metrics));
@@ -87,15 +87,15 @@ fn free_pair() -> Result<u16> {
 }
 
 /// An etcd of one member.
-struct Etcd {
-    address: String,
+pub(crate) struct Etcd {
+    pub(crate) address: String,
     _process: Owned,
     _folder: TempDir,
 }
 
 impl Etcd {
     /// Started; nodes wait for it to answer.
-    fn start() -> Result<Self> {
+    pub(crate) fn start() -> Result<Self> {
         crate::etcd::present()?;
         let folder = tempfile::tempdir().context("cannot make a folder for etcd")?;
         let (address, peers) = (format!("127.0.0.1:{}", free_port()?), format!("127.0.0.1:{}", free_port()?));

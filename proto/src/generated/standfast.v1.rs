@@ -139,7 +139,8 @@ pub struct Stage {
     /// `queue`, `log`, `ack`.
     #[prost(string, tag = "1")]
     pub stage: ::prost::alloc::string::String,
-    /// Empty = all mutating calls.
+    /// `put_start`, ...; `other` = those mutating calls that are not told apart.
+    /// Empty = all of them.
     #[prost(string, tag = "2")]
     pub call: ::prost::alloc::string::String,
     #[prost(message, optional, tag = "3")]
@@ -171,7 +172,8 @@ pub struct Health {
     pub threads: ::core::option::Option<u64>,
     #[prost(uint64, optional, tag = "10")]
     pub open_files: ::core::option::Option<u64>,
-    /// Bytes by subsystem: `log`, `store`, `allocator`, ...
+    /// Bytes by what they are used for, as far as they are counted: `log`,
+    /// `index`, `allocators`, `transfer_metadata`, `recorder`.
     #[prost(message, repeated, tag = "11")]
     pub memory: ::prost::alloc::vec::Vec<Counter>,
     /// Jumps of the wall clock against the monotonic one.
@@ -782,6 +784,10 @@ pub struct NodeStatus {
     pub automation: ::core::option::Option<Automation>,
     #[prost(message, optional, tag = "24")]
     pub security: ::core::option::Option<Security>,
+    /// Entries set aside since the process started, also in copies that it has
+    /// thrown away since.
+    #[prost(uint64, optional, tag = "25")]
+    pub entries_set_aside: ::core::option::Option<u64>,
 }
 /// Automatic changes of the primary.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -31,9 +31,9 @@ impl Node {
             "serve --node a --role primary --grpc 127.0.0.1:0 --mooncake 127.0.0.1:0 --http 127.0.0.1:0";
         let words = line.split(' ');
         let args = Cli::try_parse_from(words).expect("sound").args;
-        let config = ServeConfig::try_from(&args).expect("valid");
+        let (config, files) = checked(&args).expect("valid");
         let App { listener, services, mooncake, mut serving, mut driver, ready, .. } =
-            build(config).await.expect("a node");
+            build(config, files).await.expect("a node");
         let stop = CancellationToken::new();
         let hall = Arc::clone(&services.hall);
         driver.start();

@@ -17,4 +17,4 @@ mod server;
 mod stock;
 
 pub use port::Port;
-pub use server::serve;
+pub use server::{FAREWELL, serve};

@@ -18,13 +18,18 @@ use super::port::Port;
 use crate::ports::Clock;
 use crate::shell::MasterService;
 
+/// For so long after its term a node goes on accepting connections, and answers nothing on them. The
+/// published client that is refused a connection tries that address again for 4.3 s before it goes
+/// to the new primary; one that is accepted, and not answered, goes there at once.
+pub const FAREWELL: Duration = Duration::from_secs(1);
+
 /// Pause before listening or accepting is tried again.
 const RETRY: Duration = Duration::from_millis(200);
 
 /// Serves until `stop`. `serving` is the epoch in which this node serves;
-/// when it changes, every connection is closed and what is unanswered is
-/// dropped: the client looks for the primary again. `listening` is told when
-/// clients can connect, and when they cannot any more.
+/// when it changes, what is unanswered is dropped, a connection is closed when
+/// something is asked on it, and all are after [`FAREWELL`]: the client looks for the primary
+/// again. `listening` is told when clients can connect, and when they should not any more.
 pub async fn serve<C: Clock>(
     mut port: Port,
     hall: Arc<MasterService<C>>,
@@ -44,7 +49,7 @@ pub async fn serve<C: Clock>(
         tokio::select! {
             biased;
             () = stop.cancelled() => {}
-            () = ended(&mut serving, epoch) => {}
+            () = over(&mut serving, epoch, FAREWELL, &tell) => {}
             () = accept(&mut port, &calls, &connections, &term, &tell) => {}
         }
         tell(false);
@@ -66,9 +71,20 @@ async fn begun(serving: &mut watch::Receiver<Option<Epoch>>, stop: &Cancellation
     epoch.ok().and_then(|epoch| *epoch)
 }
 
-async fn ended(serving: &mut watch::Receiver<Option<Epoch>>, epoch: Epoch) {
+/// The term has ended, and its clients have had time to hear of the next primary.
+async fn over(
+    serving: &mut watch::Receiver<Option<Epoch>>,
+    epoch: Epoch,
+    farewell: Duration,
+    tell: &impl Fn(bool),
+) {
     // An error means that the sender is gone, which is an end, too.
-    let _ = serving.wait_for(|now| *now != Some(epoch)).await;
+    let ended = serving.wait_for(|now| *now != Some(epoch)).await.is_ok();
+    tell(false);
+    if ended {
+        // A next term of this node's does not wait.
+        let _ = tokio::time::timeout(farewell, serving.wait_for(Option::is_some)).await;
+    }
 }
 
 /// Listens and accepts for as long as it is polled.
@@ -138,4 +154,34 @@ fn connections_max() -> usize {
         if raised.is_ok() { wanted } else { soft }
     });
     limit.map_or(limits::CONNECTIONS_MAX, |files| limits::CONNECTIONS_MAX.min(files as usize / 2))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_term_that_is_over_ends_after_the_farewell_or_with_the_next_one() {
+        const HOUR: Duration = Duration::from_secs(3600);
+        let (serve, mut serving) = watch::channel(Some(Epoch(7)));
+        let listening = Cell::new(true);
+        let tell = |now| listening.set(now);
+        let waits = tokio::time::timeout(RETRY, over(&mut serving, Epoch(7), Duration::ZERO, &tell)).await;
+        assert!(waits.is_err() && listening.get(), "it serves");
+
+        serve.send_replace(None);
+        over(&mut serving, Epoch(7), RETRY, &tell).await;
+        assert!(!listening.get(), "clients should go elsewhere");
+        let waits = tokio::time::timeout(RETRY, over(&mut serving, Epoch(7), HOUR, &tell)).await;
+        assert!(waits.is_err(), "they have time for it");
+
+        serve.send_replace(Some(Epoch(9)));
+        let begun = tokio::time::timeout(HOUR / 60, over(&mut serving, Epoch(7), HOUR, &tell)).await;
+        assert!(begun.is_ok(), "the next term does not wait");
+        drop(serve);
+        let never = tokio::time::timeout(HOUR / 60, over(&mut serving, Epoch(9), HOUR, &tell)).await;
+        assert!(never.is_ok(), "there will be no other");
+    }
 }

@@ -134,11 +134,41 @@ mutants! {
     /// PROTOCOL G4, A3: who took over as a silent member holds nothing back for what was said until its lease was over.
     SilentForgotLeases,
     /// PROTOCOL A3: a primary grants longer read leases than are on record.
-    LeaseNotOnRecord,
+    LeaseAheadOfRecord,
     /// PROTOCOL I3: a standby counts only once it is on record.
     GrowLate,
     /// PROTOCOL C3, I1: who is handed the lead takes the in-sync set for what it last knew of it.
     LedByOldRecord,
+    /// PROTOCOL C2: a process leads by a record that names a former copy of its node.
+    LedByNodeName,
+    /// PROTOCOL C2: who learns late that the record names it does not lead.
+    LateElectionIgnored,
+    /// PROTOCOL C4: a record of an older epoch than one that was seen is acted on.
+    OldEpochAccepted,
+    /// PROTOCOL C1, C4: a refusal counts although the coordinator has gone back behind what it answered before.
+    AmnesiaBelieved,
+    /// PROTOCOL C4, 11: a node that knows an epoch founds the cluster again when the records are gone.
+    FoundedAgain,
+    /// PROTOCOL I9: a change of the in-sync set without an answer is not asked for again.
+    ProposalForgotten,
+    /// PROTOCOL I4, I9: a change of the in-sync set does not compare the one that it changes.
+    ProposeBlind,
+    /// PROTOCOL T5, C6: who is deposed keeps its door open, and the replies that wait.
+    DeposedKeepsServing,
+    /// PROTOCOL T1: a copy with a hole, or in the middle of a full sync, takes over.
+    UnfitTakesOver,
+    /// PROTOCOL T1: silence counts that lies in a stall of this node itself.
+    StallIgnored,
+    /// PROTOCOL S7: the log is trimmed past the point where the replay of a running copying begins.
+    TrimmedUnderCopy,
+    /// PROTOCOL S7: a copying is not given up when the log reaches its bound.
+    CopyingWithoutBound,
+    /// PROTOCOL S10: a repair takes what is ahead of the own log.
+    RepairAhead,
+    /// PROTOCOL S8: a new epoch begins without an entry of its own.
+    NoTermRecord,
+    /// PROTOCOL A2: the lease of a read is told and not recorded.
+    LeaseNotRecorded,
     /// PROTOCOL I4: transactions of a new epoch do not compare the in-sync set.
     TakeNoIsrCmp,
     /// DESIGN 3: a new process starts the cluster empty although copies on record may live.

@@ -34,7 +34,7 @@ fn resources(s: &Settings) -> Vec<Panel> {
                 "process_resident_memory_bytes / on (cluster, job, instance) group_left () standfast_memory_limit_bytes{@node}",
                 "{{instance}}",
             ),
-        Panel::new(Kind::Graph, "Memory", "How much memory does each process use, and how much of it is the log?")
+        Panel::new(Kind::Graph, "Memory", "How much memory does each process use, and for what, as far as it counts that?")
             .unit("bytes")
             .healthy("flat once the log is full", "MemoryHigh")
             .ask(format!("process_resident_memory_bytes {OURS}"), "{{instance}} all")

@@ -94,6 +94,18 @@ fn waiting() -> Vec<Panel> {
             "histogram_quantile(0.99, sum by (cluster, stage, le) (rate(standfast_write_duration_seconds_bucket{@node}[$__rate_interval])))",
             "{{cluster}} {{stage}}",
         ),
+        graph(
+            "Deciding a write, 99 %, by call",
+            "Which kind of write takes long from its decision until it is appended?",
+        )
+        .unit("s")
+        .healthy("each below 1 ms", "LatencyHigh")
+        .below(0.1, 1.0)
+        .to_traces()
+        .ask(
+            "histogram_quantile(0.99, sum by (cluster, op, le) (rate(standfast_write_duration_seconds_bucket{@node, stage=\"log\"}[$__rate_interval])))",
+            "{{cluster}} {{op}}",
+        ),
         graph("Acknowledgement of a batch, 99 %", "How long does each standby take to acknowledge a batch?")
             .unit("s")
             .healthy("below 5 ms", "LatencyHigh")

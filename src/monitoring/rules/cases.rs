@@ -1,6 +1,6 @@
 //! More that an alert must bear than one case in which it is silent and one in which it fires.
 
-use super::replication::{lag, promotable};
+use super::replication::{aside, lag, promotable};
 use super::serving::{changes, lost};
 use super::{Series, on};
 use crate::monitoring::settings::Settings;
@@ -36,6 +36,14 @@ pub fn all(s: &Settings) -> Vec<Case> {
             false,
             vec![changes("failover", "2x27 3x32", "0x28 1x32")],
         ),
+        case(
+            "FailoverHappened",
+            "fires on a role change beside a drill that is extrapolated",
+            true,
+            vec![changes("failover", "0x27 2x32", "1x27 2x32")],
+        ),
+        case("QuarantinedEntries", "fires while they are set aside", true, vec![aside("1x60", "1x60")]),
+        case("QuarantinedEntries", "is over when it was long ago", false, vec![aside("0x60", "0x15 1x45")]),
         case("AcknowledgedWritesLost", "fires on entries that are missing", true, vec![lost(7)]),
         case(
             "AcknowledgedWritesLost",

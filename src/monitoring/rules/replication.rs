@@ -11,7 +11,6 @@ pub(super) fn alerts(s: &Settings) -> Vec<Alert> {
     let copies = |n: u32| with(vec![on("a", "standfast_in_sync_copies", "", format!("{n}x60"))]);
     let rehearsed =
         |seconds: f64| vec![on("b", "standfast_rehearsal_age_seconds", "", format!("{seconds}x60"))];
-    let aside = |n: u32| vec![on("b", "standfast_quarantined_entries", "", format!("{n}x60"))];
     vec![
         Alert {
             name: "StandbyNotPromotable",
@@ -106,15 +105,27 @@ pub(super) fn alerts(s: &Settings) -> Vec<Alert> {
         Alert {
             name: "QuarantinedEntries",
             severity: Severity::Page,
-            expr: "standfast_quarantined_entries > 0".to_owned(),
+            // With a coordinator the standby has another copy before anybody has seen the gauge: the counter keeps it.
+            expr: format!(
+                "standfast_quarantined_entries > 0\n  or increase(standfast_quarantined_entries_total[{}]) > 0",
+                s.mismatch_window
+            ),
             hold: s.no_primary.clone(),
             summary: "A standby has set entries aside that it could not apply.",
-            text: "Standby {{ $labels.instance }} of cluster {{ $labels.cluster }} has set {{ $value }} entries aside and may not be promoted.",
+            text: "Standby {{ $labels.instance }} of cluster {{ $labels.cluster }} could not apply what the primary did: its copy may not be promoted, or was thrown away for that.",
             board: "replication",
-            settings: &["no_primary"],
-            silent: aside(0),
-            firing: aside(1),
+            settings: &["no_primary", "mismatch_window"],
+            silent: aside("0x60", "1x60"),
+            firing: aside("0x60", "0x25 1x35"),
         },
+    ]
+}
+
+/// What the standby has set aside now, and what since it started.
+pub(super) fn aside(now: &str, ever: &str) -> Vec<Series> {
+    vec![
+        on("b", "standfast_quarantined_entries", "", now),
+        on("b", "standfast_quarantined_entries_total", "", ever),
     ]
 }
 

@@ -20,7 +20,7 @@ use crate::world::{Event, World};
 /// A caller gives up after this long (PROTOCOL T6).
 pub(crate) const CALL_DEADLINE: u64 = 400 * MS;
 /// A transaction that is held back arrives after up to this long.
-const HELD_MAX: u64 = 3 * SECOND;
+pub(crate) const HELD_MAX: u64 = 3 * SECOND;
 /// A watch that is late is late by up to this.
 const NEWS_LATE_MAX: u64 = 2 * SECOND;
 /// Whatever a watch loses is read again after this long.
@@ -57,6 +57,7 @@ pub(crate) struct Coordinator {
     cut: [[u32; 2]; NODES],
     pub(crate) away: u32,
     pub(crate) slow_until: u64,
+    pub(crate) memory: crate::amnesia::Memory,
 }
 
 impl Coordinator {
@@ -68,6 +69,7 @@ impl Coordinator {
             cut: [[0; 2]; NODES],
             away: 0,
             slow_until: 0,
+            memory: crate::amnesia::Memory::default(),
         }
     }
 

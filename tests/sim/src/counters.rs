@@ -25,7 +25,7 @@ counters! {
     EntriesAppended, EntriesApplied, PreemptLogged, FreeLogged, InPlaceLogged, AbandonLogged, ResolveLogged,
     EvictLogged, DiscardLogged, SegmentGoneLogged, PurgeLogged, HoldEndLogged,
     // What the coordinator went through, and what came of it.
-    AllLost, LeftAlone, EmptyStart,
+    AllLost, LeftAlone, EmptyStart, CoordinatorForgot,
     CoordinatorCut, CoordinatorAway, CoordinatorSlow, CoordinatorTimeout, CommittedLate,
     TakeoverByRecord, NotElected,
     PausedByOperator, ResumedByOperator, TakeoverWithinLimit,
@@ -46,6 +46,7 @@ const OF_DIRECTED: &[Count] = &[
     Count::AllLost,
     Count::LeftAlone,
     Count::EmptyStart,
+    Count::CoordinatorForgot,
     Count::PausedByOperator,
     Count::ResumedByOperator,
     Count::TakeoverWithinLimit,

@@ -1,6 +1,7 @@
 //! The deterministic simulation: production machines and entry bytes, a
 //! simulated world around them. One seed is one history.
 
+mod amnesia;
 mod announced;
 mod automation;
 mod calls;

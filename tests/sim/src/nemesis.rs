@@ -50,6 +50,8 @@ pub(crate) enum Fault {
     LoseAll,
     /// The primary stands alone on record, and an operator starts another node empty.
     LeaveAlone,
+    /// The coordinator goes back behind what it answered.
+    Forget,
 }
 
 impl Fault {
@@ -96,6 +98,16 @@ impl Fault {
         (Self::CoordinatorAway, 2),
         (Self::CoordinatorSlow, 4),
         (Self::Drift, 3),
+    ];
+    pub(crate) const FORGETTING: &[(Self, u64)] = &[
+        (Self::Forget, 12),
+        (Self::CrashPrimary, 4),
+        (Self::CrashStandby, 4),
+        (Self::FreezePrimary, 3),
+        (Self::HandOver, 4),
+        (Self::CutCoordinator, 4),
+        (Self::CoordinatorSlow, 3),
+        (Self::Drift, 2),
     ];
     pub(crate) const FORCING: &[(Self, u64)] = &[(Self::LeaveAlone, 10), (Self::Drift, 2), (Self::Break, 1)];
     pub(crate) const MIXED: &[(Self, u64)] = &[
@@ -159,6 +171,8 @@ pub(crate) enum Healing {
     /// Of a node's ways to and from the coordinator.
     Mend(usize, [bool; 2]),
     CoordinatorBack,
+    /// Its records are restored.
+    Restore,
     /// Not an end: the second half of a fault.
     Crash(usize),
     /// The same, whatever is lost with it.
@@ -176,7 +190,10 @@ impl World {
         self.at(next, Event::Nemesis);
         let weights: Vec<u64> = self.params.faults.iter().map(|(_, w)| *w).collect();
         let (fault, _) = self.params.faults[self.rng.weighted(&weights)];
-        self.inflict(fault);
+        self.keep_backup();
+        if !self.coordinator.is_forgetful() {
+            self.inflict(fault);
+        }
         Ok(())
     }
 
@@ -240,6 +257,7 @@ impl World {
             }
             Fault::LoseAll => self.lose_all(),
             Fault::LeaveAlone => self.leave_alone(),
+            Fault::Forget => self.forget(),
             Fault::CutCopy => self.cut_copy(),
             Fault::CrashCopier => {
                 let unsealed = |i: &usize| {
@@ -282,7 +300,7 @@ impl World {
         self.at(t, Event::Heal(Healing::Mend(i, ways)));
     }
 
-    fn some_standby(&mut self) -> Option<usize> {
+    pub(crate) fn some_standby(&mut self) -> Option<usize> {
         let is_standby =
             |h: &crate::host::Host| h.process.as_ref().is_some_and(|p| p.node.role() == Role::Standby);
         let all: Vec<usize> = (0..NODES).filter(|i| is_standby(&self.hosts[*i])).collect();
@@ -451,6 +469,7 @@ impl World {
                     self.coordinator.mend(i, ways);
                 }
             }
+            Healing::Restore => self.restore(),
             Healing::CoordinatorBack => self.coordinator.away = self.coordinator.away.saturating_sub(1),
             Healing::Thaw(i) => return self.thaw(i),
             Healing::Restart(i) => return self.restart(i),
@@ -486,6 +505,7 @@ impl World {
         self.note(At::World, || "the faults end".into());
         self.net.calm();
         self.coordinator.calm();
+        self.restore();
         self.unstick();
         for i in 0..NODES {
             self.thaw(i)?;

@@ -37,6 +37,8 @@ pub(crate) enum Scenario {
     ColdStart,
     /// Directed: a primary alone on record is cut off while an operator starts another node empty.
     Forced,
+    /// Directed: the coordinator forgets what it answered, and is restored later.
+    Amnesia,
     /// Directed: clocks at the ends of their range, promotions while the old primary lives.
     Drift,
     /// Directed: a standby catches up on a log longer than its window, and is promoted
@@ -84,6 +86,7 @@ pub(crate) const DIRECTED: &[Scenario] = &[
     Scenario::Restrained,
     Scenario::ColdStart,
     Scenario::Forced,
+    Scenario::Amnesia,
 ];
 const ALL: &[Scenario] = &[
     Scenario::Sync,
@@ -105,6 +108,7 @@ const ALL: &[Scenario] = &[
     Scenario::Restrained,
     Scenario::ColdStart,
     Scenario::Forced,
+    Scenario::Amnesia,
 ];
 
 /// Short enough that memory is reused hard (SEMANTICS 1.8 has the real ones).
@@ -280,6 +284,16 @@ impl Params {
                 requests_min: 500,
                 ..mixed
             },
+            Scenario::Amnesia => Self {
+                faulty_ns: 40 * SECOND,
+                faults: Fault::FORGETTING.to_vec(),
+                fault_gap: (300 * MS, 2_000 * MS),
+                coordinated: true,
+                lease: Duration::from_millis(1_500),
+                late_permille: 60,
+                requests_min: 500,
+                ..mixed
+            },
             Scenario::HandOver => Self {
                 ack: AckMode::Async,
                 faulty_ns: 30 * SECOND,
@@ -412,6 +426,7 @@ impl fmt::Display for Scenario {
             Self::Restrained => "restrained",
             Self::ColdStart => "cold-start",
             Self::Forced => "forced",
+            Self::Amnesia => "amnesia",
         })
     }
 }

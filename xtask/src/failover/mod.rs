@@ -37,18 +37,26 @@ pub(crate) struct Selection {
     pub(crate) only: Option<&'static str>,
 }
 
+/// The name under which the released client's outages are measured alone.
+const WHEEL: &str = "wheel";
+
 /// The name of a case, if one was asked for.
 ///
 /// # Errors
 /// There is no such case; the message names all.
 pub(crate) fn named(case: Option<&str>) -> Result<Option<&'static str>> {
     let Some(case) = case else { return Ok(None) };
-    let names: Vec<&str> = CASES.iter().map(|c| c.name).collect();
-    let found = CASES.iter().find(|c| c.name == case).map(|c| c.name);
+    let names: Vec<&str> = CASES.iter().map(|c| c.name).chain([WHEEL]).collect();
+    let found = names.iter().copied().find(|name| *name == case);
     found.map(Some).with_context(|| format!("`{case}` is no fault: expected one of {}", names.join(", ")))
 }
 
 impl Selection {
+    /// Whether the released client is asked, too, how long it waits.
+    pub(crate) fn takes_wheel(&self) -> bool {
+        self.only.map_or(!self.quick, |only| only == WHEEL)
+    }
+
     fn takes(&self, case: &Case) -> bool {
         self.only.map_or(case.quick || !self.quick, |only| only == case.name)
     }
@@ -279,7 +287,7 @@ impl CaseReport {
             "name": self.name, "ok": self.skipped.is_none() && self.reasons.is_empty(), "skipped": self.skipped,
             "reasons": self.reasons, "runs": self.outages.len(), "seconds": self.seconds,
             "outage_ms": Distribution::of(&self.outages).map(Distribution::to_json), "outages_ms": self.outages,
-            "failed_calls": self.failed_calls, "struck_alone": self.struck_alone, "lost_alone": self.lost_alone, "phases_ms": phases, "load": self.load, "wheel_outage_ms": null,
+            "failed_calls": self.failed_calls, "struck_alone": self.struck_alone, "lost_alone": self.lost_alone, "phases_ms": phases, "load": self.load,
         })
     }
 }

@@ -54,6 +54,7 @@ pub(super) fn page(line: &Value) -> Result<String> {
     }
     phases(&mut page, line)?;
     curve(&mut page, line)?;
+    wheel(&mut page, line)?;
     let alone: u64 = list(&line["faults"]).filter_map(|fault| fault["struck_alone"].as_u64()).sum();
     if alone > 0 {
         write!(
@@ -71,7 +72,7 @@ pub(super) fn page(line: &Value) -> Result<String> {
     page.push_str(
         "\n`Wrong or stale` counts wrong bytes and values that were there although their removal, or a newer value, was \
          acknowledged. Readers that ask each node whatever its role run all the time, so that an answer of a thawed or \
-         cut-off primary would be seen. Outages of the released Mooncake client are not measured here yet.\n",
+         cut-off primary would be seen.\n",
     );
     Ok(page)
 }
@@ -113,6 +114,31 @@ fn curve(page: &mut String, line: &Value) -> Result<()> {
     Ok(())
 }
 
+/// The released client: its own limit for a call decides how long it waits for a master that says nothing.
+fn wheel(page: &mut String, line: &Value) -> Result<()> {
+    let mut rows = list(&line["wheel"]).peekable();
+    if rows.peek().is_none() {
+        return Ok(());
+    }
+    page.push_str(
+        "\n## Outage of the released Mooncake client, ms\n\nTwo unchanged stock command lines with `--enable_ha=true`, found \
+         through etcd; one client, one call at a time, a put and a get in turn. An outage is the longest time between \
+         two good answers of a kind. A master that is killed closes its connections; one that is frozen says nothing, \
+         and the client waits for its own limit, 30 s unless `MC_RPC_TIMEOUT_MS` says otherwise.\n\n\
+         | Fault | MC_RPC_TIMEOUT_MS | Runs | put p50 | put p95 | put p99 | put max | get p50 | get p99 | get max | Calls failed | Result |\n\
+         |---|---|---|---|---|---|---|---|---|---|---|---|\n",
+    );
+    for row in rows {
+        let limit = row["rpc_timeout_ms"].as_u64().map_or("30000 (default)".to_owned(), |ms| ms.to_string());
+        let puts = ["p50", "p95", "p99", "max"].map(|p| ms(&row["put_ms"][p])).join(" | ");
+        let gets = ["p50", "p99", "max"].map(|p| ms(&row["get_ms"][p])).join(" | ");
+        let result = if row["ok"] == true { "ok".to_owned() } else { joined(&row["reasons"]) };
+        let (name, runs, failed) = (shown(&row["name"]), shown(&row["runs"]), shown(&row["failed_calls"]));
+        writeln!(page, "| {name} | {limit} | {runs} | {puts} | {gets} | {failed} | {result} |")?;
+    }
+    Ok(())
+}
+
 fn list(value: &Value) -> impl Iterator<Item = &Value> {
     value.as_array().into_iter().flatten()
 }
@@ -141,13 +167,14 @@ mod tests {
              "load": {"acked_missing": 0, "wrong_bytes": 0, "returned": 0}, "phases_ms": {"detect": {"p50": 110.0}}},
             {"name": "freeze", "ok": false, "skipped": null, "reasons": ["a | b"], "load": null},
             {"name": "wall clock", "skipped": "no clock"},
-        ]});
+        ], "wheel": [{"name": "freeze", "rpc_timeout_ms": 1000, "runs": 2, "put_ms": {"p50": 1200.0}, "ok": true}]});
         let page = page(&line).unwrap();
         for row in [
             "| kill -9 | 30 | 500 | 510 | ? | 0.0 | 7 | 0 | 0 | ok |",
             "| freeze | ? | ? | ? | ? | ? | ? | ? | ? | a / b |",
             "| kill -9 | 110 | ? | ? | ? |",
             "- wall clock: no clock",
+            "| freeze | 1000 | 2 | 1200 | ? | ? | ? | ? | ? | ? | ? | ok |",
             "2 cores of ?",
         ] {
             assert!(page.contains(row), "{row} in\n{page}");

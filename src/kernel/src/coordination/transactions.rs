@@ -94,7 +94,10 @@ pub fn forced(
 /// The holder changes the in-sync set (PROTOCOL I4).
 #[must_use]
 pub fn change_isr(base: Base, isr: IsrRecord) -> Transaction {
-    let compares = vec![Compare::Modified(Key::Epoch, base.epoch), Compare::Modified(Key::Isr, base.isr)];
+    let mut compares = vec![Compare::Modified(Key::Epoch, base.epoch)];
+    if !mutant!(ProposeBlind) {
+        compares.push(Compare::Modified(Key::Isr, base.isr));
+    }
     guarded(compares, vec![Put::Set(Key::Isr, Value::Isr(isr))])
 }
 

@@ -178,7 +178,7 @@ impl Master {
     #[must_use]
     pub fn read_lease(&self) -> Duration {
         let own = self.times.read_ttl;
-        if mutant!(LeaseNotOnRecord) {
+        if mutant!(LeaseAheadOfRecord) {
             return own;
         }
         own.min(self.lease_max())

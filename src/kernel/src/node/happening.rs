@@ -133,6 +133,10 @@ impl Happening {
         Self::new(Severity::Warning, "not_streamed", why.to_owned())
     }
 
+    pub(super) fn lost_place(how: &str) -> Self {
+        Self::new(Severity::Warning, "left_in_sync", how.to_owned())
+    }
+
     pub(super) fn copying(node: &NodeId) -> Self {
         let text = format!("{node} is given a copy of the state");
         Self::new(Severity::Info, "full_sync_begun", text)

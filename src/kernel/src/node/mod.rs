@@ -183,6 +183,8 @@ pub struct Node {
     /// End of this node's last promise to any primary (PROTOCOL G2, G3).
     right_end: Instant,
     ever_streamed: bool,
+    /// Entries set aside since it started, whichever copy lacked them.
+    set_aside: u64,
     /// Why it is in this role.
     reason: String,
     detaching: Option<(u64, NodeId)>,
@@ -233,6 +235,7 @@ impl Node {
             max_epoch: Epoch(0),
             right_end: Instant(0),
             ever_streamed: false,
+            set_aside: 0,
             reason: "just started".into(),
             detaching: None,
             wall: WallTime(0),
@@ -328,7 +331,9 @@ impl Node {
         // Leases of earlier primaries may outlive this one, too (PROTOCOL A3).
         replication.read_ttl_max = replication.read_ttl_max.max(read_ttl_max);
         let primary = Primary::new(me, replication, store, log, start);
-        master.begin_term(wall, self.config.me.node.as_str(), self.config.me.copy);
+        if !mutant!(NoTermRecord) {
+            master.begin_term(wall, self.config.me.node.as_str(), self.config.me.copy);
+        }
         let gate = primary.gate();
         self.enter(cause, RoleState::Primary(Box::new(primary), Arc::clone(&master)), change.reason.clone());
         // At once: what is recorded of the change takes time, in which nothing would be answered.
@@ -394,7 +399,9 @@ impl Node {
                 out.push(NodeAction::Promoted(c.call.request, Verdict { reasons }, None));
             }
             RoleState::Primary(primary, _) => {
-                out.push(NodeAction::StopServing);
+                if !mutant!(DeposedKeepsServing) {
+                    out.push(NodeAction::StopServing);
+                }
                 out.extend(primary.connections().map(NodeAction::ClosePeer));
             }
         }
@@ -639,12 +646,16 @@ impl Node {
                 }
                 StandbyAction::Hangup(_) => out.push(NodeAction::Hangup),
                 StandbyAction::Quarantined(bad) => {
+                    self.set_aside += 1;
                     out.push(NodeAction::Happened(Happening::quarantined(&bad)));
                 }
                 StandbyAction::Streaming(node, epoch, from) => {
                     self.ever_streamed = true;
                     self.reason = format!("follows {node} in epoch {epoch}");
                     out.push(NodeAction::Happened(Happening::streaming(&node, epoch, from)));
+                }
+                StandbyAction::LostPlace(how) => {
+                    out.push(NodeAction::Happened(Happening::lost_place(&how)));
                 }
                 StandbyAction::NotStreamed(why) => {
                     out.push(NodeAction::Happened(Happening::not_streamed(&why)));

@@ -17,6 +17,8 @@ pub struct NodeView {
     pub role: Role,
     /// Why it is in this role.
     pub reason: String,
+    /// Entries that it has set aside since it started, in this copy or in one before.
+    pub set_aside: u64,
     /// Highest epoch seen; as primary, the own one.
     pub epoch: Epoch,
     /// Its log.
@@ -56,6 +58,7 @@ impl Node {
             copy: self.config.me.copy,
             role: self.role(),
             reason: self.reason.clone(),
+            set_aside: self.set_aside,
             epoch: self.max_epoch,
             log: self.log.marks(),
             detail,

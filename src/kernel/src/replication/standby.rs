@@ -1,6 +1,7 @@
 //! The standby's side of replication: dial, greet, apply, acknowledge.
 
 mod full_sync;
+mod place;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -62,6 +63,8 @@ pub enum StandbyAction {
     Streaming(NodeId, Epoch, Seq),
     /// The stream was not given, because.
     NotStreamed(String),
+    /// The copy was in the in-sync set and is so no longer, although it is streamed to; with numbers.
+    LostPlace(String),
     /// Entries of the own log that the primary does not have, as a sentence:
     /// they are about to be discarded.
     Diverged(String),
@@ -481,7 +484,7 @@ impl Standby {
         (self.heard, self.led_at) = (Some(now), Some(now));
         self.primary = Some(Progress { tail: frame.tail, commit: frame.commit });
         self.catch_up.get_or_insert(CatchUp::begin(now, self.applier.applied(), frame.tail));
-        self.record = frame.record.clone().or(self.record.take());
+        self.heed_record(now, &frame, out);
         let token = frame.token;
         let received = frame.batch.end();
         let continues = frame.batch.count == 0 || self.log.contains(frame.batch.prev) || mutant!(NoLogmatch);

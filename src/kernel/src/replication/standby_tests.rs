@@ -129,6 +129,7 @@ fn line(action: &StandbyAction) -> String {
         StandbyAction::Hangup(why) => format!("hang up: {why}"),
         StandbyAction::Quarantined(q) => format!("quarantined {}: {}", q.seq, q.reason),
         StandbyAction::Streaming(n, e, from) => format!("streaming {n} e{e} from {from}"),
+        StandbyAction::LostPlace(how) => format!("lost its place: {how}"),
         StandbyAction::NotStreamed(why) => format!("not streamed: {why}"),
         StandbyAction::Verify(note) => format!("{note:?}"),
     }
@@ -385,8 +386,12 @@ fn in_sync_is_what_the_holder_of_the_highest_epoch_last_said() {
     b.connect(2000);
     assert!(b.standby.in_sync(), "and a new one to the same primary");
     let e = told(&b, &[100]);
-    b.on(2010, e);
+    let said = b.on(2010, e);
     assert!(!b.standby.in_sync());
+    let lost = said.iter().find(|line| line.starts_with("lost its place")).expect("it says so");
+    assert!(lost.contains("up to 1 of ") && lost.contains("--shrink-lag-ms allows 10000 ms"), "{lost}");
+    let e = told(&b, &[100]);
+    assert!(!b.on(2015, e).iter().any(|line| line.starts_with("lost its place")), "once");
     let e = told(&b, &[100, 1]);
     b.on(2020, e);
     b.on(2030, StandbyEvent::LinkDown("cut".into()));

@@ -323,6 +323,18 @@ impl OffsetAllocator {
         self.size
     }
 
+    /// Bytes of the process's own memory that this takes, used or not. O(bins).
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        let ids = self.spare.capacity() + self.bins.iter().map(Vec::capacity).sum::<usize>();
+        size_of::<Self>()
+            + self.extents.capacity() * size_of::<Extent>()
+            + ids * size_of::<u32>()
+            + self.bins.capacity() * size_of::<Vec<u32>>()
+            + self.by_start.allocation_size()
+            + self.by_end.allocation_size()
+    }
+
     /// Free extents in ascending order, for comparison with a rebuild.
     #[must_use]
     pub fn free_extents(&self) -> Vec<(u64, u64)> {
@@ -353,6 +365,12 @@ impl Allocators {
     /// All of them, in mount order.
     pub fn iter(&self) -> impl Iterator<Item = (MountUid, &OffsetAllocator)> {
         self.by_mount.iter().map(|(uid, a)| (*uid, a))
+    }
+
+    /// Bytes of the process's own memory that they take. O(mounts).
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        self.by_mount.values().map(OffsetAllocator::memory).sum()
     }
 
     /// Takes all these regions, or none.

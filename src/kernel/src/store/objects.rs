@@ -27,12 +27,20 @@ struct Slab<const N: usize> {
     /// First of the slots without an object; each names the next.
     vacant: u32,
     slots: u32,
+    /// Slots that the chunks have room for.
+    room: u32,
     live: u32,
 }
 
 impl<const N: usize> Slab<N> {
     const fn new() -> Self {
-        Self { chunks: Vec::new(), vacant: NONE, slots: 0, live: 0 }
+        Self { chunks: Vec::new(), vacant: NONE, slots: 0, room: 0, live: 0 }
+    }
+
+    /// Bytes that it has allocated.
+    fn memory(&self) -> usize {
+        self.chunks.capacity() * size_of::<Vec<Object<[u8; N]>>>()
+            + self.room as usize * size_of::<Object<[u8; N]>>()
     }
 
     fn get(&self, at: u32) -> Option<&Object<[u8; N]>> {
@@ -58,6 +66,7 @@ impl<const N: usize> Slab<N> {
             // A small slab wastes little, a large one has few chunks.
             let least = if N <= 256 { 4 } else { 1 };
             let room = (self.slots as usize / 8).clamp(least, CHUNK);
+            self.room += room as u32;
             self.chunks.push(Vec::with_capacity(room));
         }
         let chunk = self.chunks.len() - 1;
@@ -127,6 +136,11 @@ macro_rules! slabs {
                 }
             }
 
+            /// Bytes that they have allocated.
+            fn memory(&self) -> usize {
+                [$(self.$name.memory()),*].iter().sum()
+            }
+
             /// Slots of one chunk; `None` behind the last of its class.
             fn chunk(&self, class: u32, chunk: u32) -> Option<usize> {
                 match class {
@@ -193,6 +207,11 @@ impl Objects {
 
     pub(super) fn len(&self) -> usize {
         self.table.len()
+    }
+
+    /// Bytes that slots and table have allocated. O(1): what single objects keep elsewhere is not in it.
+    pub(super) fn memory(&self) -> usize {
+        self.table.allocation_size() + self.slabs.memory()
     }
 
     /// The slot of the object with this key.

@@ -11,7 +11,7 @@ pub(super) fn store() -> MetadataStore {
     MetadataStore::new(&"test".parse().expect("a name"))
 }
 
-fn apply(store: &MetadataStore, seq: u64, op: &Op<'_>) -> Result<(), ApplyError> {
+pub(super) fn apply(store: &MetadataStore, seq: u64, op: &Op<'_>) -> Result<(), ApplyError> {
     let mut bytes = Vec::new();
     codec::Prepared::new(Epoch(1), WallTime(0), op.place(), op).finish(Seq(seq), &mut bytes);
     store.apply(&codec::decode(&bytes).expect("own bytes"))

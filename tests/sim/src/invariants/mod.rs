@@ -33,6 +33,10 @@ macro_rules! invariants {
         pub(crate) enum Invariant { $($name),+ }
 
         impl Invariant {
+            /// All of them.
+            #[cfg(test)]
+            pub(crate) const ALL: &'static [Self] = &[$(Self::$name),+];
+
             /// Where the rule stands.
             pub(crate) fn rule(self) -> &'static str {
                 match self { $(Self::$name => $rule),+ }

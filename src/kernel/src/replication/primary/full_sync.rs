@@ -83,9 +83,10 @@ impl Primary {
     /// (PROTOCOL S7).
     pub(super) fn pin(&mut self) -> Vec<ConnId> {
         let members = self.isr.values().map(|m| m.matched).min().filter(|_| !mutant!(IsrKeptOverFullSync));
-        let needed = |copies: &Copies| members.into_iter().chain(copies.pin()).min();
+        let copying = |copies: &Copies| copies.pin().filter(|_| !mutant!(TrimmedUnderCopy));
+        let needed = |copies: &Copies| members.into_iter().chain(copying(copies)).min();
         self.log.pin(needed(&self.copies));
-        if !self.log.marks().is_over {
+        if !self.log.marks().is_over || mutant!(CopyingWithoutBound) {
             return Vec::new();
         }
         let aborted = self.copies.abort();

@@ -382,6 +382,35 @@ fn what_an_entry_replaced_while_it_was_looked_at_is_not_said_to_be_overwritten()
     pair.standby.audit().expect("what joins the homes is right");
 }
 
+/// PROTOCOL S10: what the primary did before it answered is behind the answer, so the answer waits for it.
+#[test]
+fn a_repair_carries_no_home_ahead_of_the_log() {
+    let mut pair = Pair::new(quick());
+    pair.run(100, 1);
+    assert!(pair.drained());
+    let name = pair.standby.lab_corrupt(Damage::FlippedBit, 7 << 16).expect("there is one");
+    let home = KeyHash::of(&name).home;
+    let mut others = (1_000_000u64..).map(|i| key(i as usize)).filter(|k| KeyHash::of(k).home == home);
+    let is_repaired = |pair: &Pair| pair.notes.iter().any(|n| matches!(n, VerifyNote::Repaired(..)));
+    while !is_repaired(&pair) {
+        pair.now = pair.now.plus(MS);
+        pair.primary_turn();
+        let offset = (1 << 30) + pair.log.tail().0 * 64;
+        let region = Region { mount: MountUid(LogPos::new(Epoch(1), Seq(1))), offset, reserved: 64 };
+        let (key, regions) = (others.next().expect("endless"), smallvec![region]);
+        let traits = Traits::default();
+        pair.op(&Op::PutStart { key: &key, client: client_id(9), size: 64, regions, traits });
+        for _ in 0..2 {
+            pair.standby_turn();
+            let last = pair.standby.mark(home).last;
+            assert!(last.end() <= pair.applied, "{last} of {} that were applied", pair.applied);
+        }
+    }
+    assert!(pair.drained());
+    pair.run(500, 0);
+    assert!(pair.equal() && !pair.client.is_raw());
+}
+
 #[test]
 fn many_differences_are_overwritten_home_by_home_and_none_is_left() {
     let mut pair = Pair::new(VerifyConfig { repair_keys_max: 20, ..quick() });

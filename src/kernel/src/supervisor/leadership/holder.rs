@@ -114,7 +114,8 @@ impl Leadership {
                 out.push(LeadershipAction::Lease(from.plus(lease)));
             }
             Purpose::Isr(wanted) if unknown && !mutant!(CasTimeoutIsNo) => {
-                holding.proposal = Some((wanted.clone(), now.plus(AGAIN)));
+                let again = Some((wanted.clone(), now.plus(AGAIN)));
+                holding.proposal = again.filter(|_| !mutant!(ProposalForgotten));
             }
             // What is on record is known, and a proposal that differs is dead: this
             // answer is of a later revision than what it compares (PROTOCOL C1).

@@ -463,6 +463,36 @@ fn a_proposal_is_repeated_until_its_end_is_known() {
     assert_eq!(b.on(1_200, LeadershipEvent::Tick), [""; 0]);
 }
 
+/// PROTOCOL C1, C4: what a coordinator refuses that has lost its records may be done once they are back.
+#[test]
+fn a_refusal_by_a_coordinator_that_has_gone_back_is_no_answer() {
+    let mut b = holder();
+    let wanted = with_member(&b, 3);
+    b.on(30, LeadershipEvent::Propose(wanted));
+    b.answer(35);
+    let (late, _) = b.lose(1_030);
+    b.answer(1_040);
+    let truth = std::mem::take(&mut b.store);
+    assert_eq!(b.on(1_140, LeadershipEvent::Tick), ["transact Isr"]);
+    assert_eq!(
+        b.answer(1_150),
+        ["warn coordinator_lost_records", "read"],
+        "not that there is no third member"
+    );
+    assert_eq!(b.see(1_160), [""; 0], "said once");
+    assert!(b.machine.away().is_some_and(|why| why.contains("records are lost")), "{:?}", b.machine.away());
+    // A backup that the revision was raised for shows who led before: that is not believed either.
+    b.facts.max_epoch = Epoch(500);
+    b.store = RecordStore::restored(Revision(1_000), truth.records().clone());
+    assert_eq!(b.see(1_170), [""; 0]);
+    assert!(b.machine.away().is_some(), "epoch 500 was seen");
+    b.facts.max_epoch = base(&b.store).epoch.epoch();
+    b.store.apply(&late).expect("no key twice");
+    assert_eq!(b.on(1_250, LeadershipEvent::Tick), ["transact Isr"]);
+    assert_eq!(b.answer(1_260), ["confirmed 2"]);
+    assert_eq!(b.machine.away(), None);
+}
+
 #[test]
 fn a_holder_steps_down_when_any_of_its_transactions_finds_another_epoch() {
     let mut b = holder();

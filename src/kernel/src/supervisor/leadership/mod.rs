@@ -4,6 +4,7 @@
 //! The machine sees records and facts, never a service: the node composes it
 //! with the replication machines, the shell carries its transactions out.
 
+mod amnesia;
 mod automation;
 mod empty;
 mod hand_over;
@@ -240,6 +241,8 @@ enum Purpose {
 struct Call {
     purpose: Purpose,
     sent: Instant,
+    /// The records were known at that revision then: no answer can be of an earlier one.
+    known_at: Revision,
     transaction: Transaction,
 }
 
@@ -280,6 +283,8 @@ pub struct Leadership {
     led: Epoch,
     /// Why the coordinator does not answer; `None` when it does.
     away: Option<String>,
+    /// What it says contradicts what it said before.
+    forgetful: bool,
     /// The last sentence about why nothing is done.
     waiting: Option<String>,
     /// An operator's wish that this node lead: who, and why. It is followed at
@@ -320,6 +325,7 @@ impl Leadership {
             followed: None,
             led: Epoch(0),
             away: None,
+            forgetful: false,
             waiting: None,
             wish: None,
             rehearsed: rehearse::Rehearsed::default(),
@@ -369,15 +375,13 @@ impl Leadership {
         }
         // An own stall is noticed whatever wakes it: what was silent meanwhile may
         // have spoken to a node that did not listen (PROTOCOL T1).
-        if self.deadline(facts).is_some_and(|due| now > due.plus(self.config.times.heartbeat)) {
+        let stalled = self.deadline(facts).is_some_and(|due| now > due.plus(self.config.times.heartbeat));
+        if stalled && !mutant!(StallIgnored) {
             self.attentive_since = now;
         }
         self.last_tick = now;
         match event {
-            LeadershipEvent::Seen(records) => {
-                (self.away, self.answered_at) = (None, Some(now));
-                self.view.learn(now, &records);
-            }
+            LeadershipEvent::Seen(records) => self.seen(now, &records, facts, out),
             LeadershipEvent::Lost(why) => {
                 if self.away.is_none() {
                     out.push(LeadershipAction::Warn("coordinator_away", why.clone()));
@@ -468,7 +472,8 @@ impl Leadership {
     ) {
         let epoch = self.view.recorded_epoch();
         // PROTOCOL C2. Whoever saw the record before may have told of its epoch.
-        if self.view.names(facts.copy) && epoch >= facts.max_epoch && epoch > self.led {
+        let named = self.view.names(facts.copy) || (mutant!(LedByNodeName) && self.names_own_node());
+        if named && epoch >= facts.max_epoch && epoch > self.led {
             return self.lead(now, out);
         }
         if epoch > facts.max_epoch {
@@ -481,6 +486,11 @@ impl Leadership {
             Role::Candidate => {}
             Role::Primary => self.review_holder(now, wall, facts, out),
         }
+    }
+
+    /// The record names this node, in whatever copy of the state.
+    fn names_own_node(&self) -> bool {
+        self.view.holder().is_some_and(|h| h.holder == self.config.node)
     }
 
     /// Tells whom to follow, once for each holder.
@@ -508,6 +518,9 @@ impl Leadership {
         // whose acknowledgement and promise count (PROTOCOL I1, 5).
         if sent.is_none() && self.view.isr.at < epoch.modified && !mutant!(LedByOldRecord) {
             return out.push(LeadershipAction::Read);
+        }
+        if sent.is_none() && mutant!(LateElectionIgnored) {
+            return;
         }
         let asked = sent.as_ref().map_or(now, |call| call.sent);
         let reason = record.reason;
@@ -558,6 +571,7 @@ impl Leadership {
         out: &mut Vec<LeadershipAction>,
     ) {
         let Some(call) = self.calls.get(&id).cloned() else { return };
+        let outcome = &self.believed(&call, outcome.clone(), facts, out);
         match outcome {
             Outcome::Committed(at) => {
                 (self.away, self.answered_at) = (None, Some(now));
@@ -636,7 +650,8 @@ impl Leadership {
     ) {
         self.next_call += 1;
         let id = CallId(self.next_call);
-        self.calls.insert(id, Call { purpose, sent: now, transaction: transaction.clone() });
+        let known_at = self.newest_known();
+        self.calls.insert(id, Call { purpose, sent: now, known_at, transaction: transaction.clone() });
         out.push(LeadershipAction::Transact(id, transaction));
     }
 

@@ -62,7 +62,7 @@ impl Leadership {
         facts: &LeadershipFacts,
         out: &mut Vec<LeadershipAction>,
     ) {
-        if facts.max_epoch > Epoch(0) {
+        if facts.max_epoch > Epoch(0) && !mutant!(FoundedAgain) {
             let why = format!(
                 "the coordinator has no record of this cluster, but epoch {} was seen: its records are lost. \
                  Set its revision above {} before anybody leads again",
@@ -94,7 +94,8 @@ impl Leadership {
             return Case::Against("the records are not complete".to_owned());
         };
         let recorded = self.view.recorded_epoch();
-        if recorded < facts.max_epoch || holder.copy == facts.copy {
+        let is_late = recorded < facts.max_epoch && !mutant!(OldEpochAccepted);
+        if is_late || holder.copy == facts.copy {
             // Late news; if it lasts, the coordinator has lost what it was told (PROTOCOL C4).
             let seen = facts.max_epoch;
             return Case::Against(format!("epoch {seen} was seen, but the record is of epoch {recorded}"));
@@ -107,7 +108,7 @@ impl Leadership {
                 (Err(why), _) => Case::Against(why),
             };
         }
-        if let Some(why) = &facts.unfit {
+        if let Some(why) = facts.unfit.as_ref().filter(|_| !mutant!(UnfitTakesOver)) {
             return Case::Against(why.clone());
         }
         let wish = self.wish.clone();

@@ -1,0 +1,86 @@
+//! A coordinator that forgot what it had answered: restored from a backup, or
+//! begun anew (PROTOCOL C4, 11). Nothing that it says then may be acted on.
+
+use super::{Call, Leadership, LeadershipAction, LeadershipFacts};
+use crate::coordination::{Key, Outcome, Records, Revision, TransactionOutcome};
+use crate::types::Instant;
+
+impl Leadership {
+    /// The coordinator was read, or a watch told of a change.
+    pub(super) fn seen(
+        &mut self,
+        now: Instant,
+        records: &Records,
+        facts: &LeadershipFacts,
+        out: &mut Vec<LeadershipAction>,
+    ) {
+        if let Some(why) = contradiction(records, facts) {
+            return self.disbelieve(&why, out);
+        }
+        self.forgetful &= records.at < self.newest_known();
+        if !self.forgetful {
+            (self.away, self.answered_at) = (None, Some(now));
+        }
+        self.view.learn(now, records);
+    }
+
+    /// What came of a transaction; unknown when the coordinator has gone back
+    /// behind what this node knew when it asked. The compares then prove nothing:
+    /// what it refuses now may be done once its records are back.
+    pub(super) fn believed(
+        &mut self,
+        call: &Call,
+        outcome: TransactionOutcome,
+        facts: &LeadershipFacts,
+        out: &mut Vec<LeadershipAction>,
+    ) -> TransactionOutcome {
+        let (at, contradiction) = match &outcome {
+            Outcome::Committed(at) => (*at, None),
+            Outcome::CompareFailed(truth) => (truth.at, contradiction(truth, facts)),
+            Outcome::Unknown(_) => return outcome,
+        };
+        let went_back = (at < call.known_at && !mutant!(AmnesiaBelieved)).then(|| {
+            format!(
+                "the coordinator is at revision {at}, and was at {} before: its records are lost",
+                call.known_at
+            )
+        });
+        match went_back.or(contradiction) {
+            Some(why) => {
+                self.disbelieve(&why, out);
+                Outcome::Unknown(why)
+            }
+            None => outcome,
+        }
+    }
+
+    /// Says it once, for as long as it lasts.
+    pub(super) fn disbelieve(&mut self, why: &str, out: &mut Vec<LeadershipAction>) {
+        if !std::mem::replace(&mut self.forgetful, true) {
+            let text = format!("{why}. Restore them at a revision above {}", self.newest_known());
+            out.push(LeadershipAction::Warn("coordinator_lost_records", text));
+        }
+        self.away = Some(why.to_owned());
+    }
+
+    /// The newest revision at which the records were seen.
+    pub(super) fn newest_known(&self) -> Revision {
+        self.view.epoch.at.max(self.view.isr.at).max(self.view.alive.at)
+    }
+}
+
+/// Why a reading cannot be true: it is of the revision that made an epoch that
+/// was seen, or of a later one, and its record of the epoch is older. One of an
+/// earlier revision may be late news.
+fn contradiction(records: &Records, facts: &LeadershipFacts) -> Option<String> {
+    let (_, epoch) = records.records.iter().find(|(key, _)| *key == Key::Epoch)?;
+    let recorded = epoch.as_ref().map(|r| r.modified).unwrap_or_default().epoch();
+    let (seen, at) = (facts.max_epoch, records.at);
+    if recorded >= seen || at.epoch() < seen || mutant!(OldEpochAccepted) {
+        return None;
+    }
+    Some(format!(
+        "the coordinator is at revision {at}, but its record of who leads is of epoch {recorded}, and epoch {seen} \
+         was seen: its records are lost"
+    ))
+}
