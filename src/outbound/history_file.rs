@@ -7,16 +7,19 @@ use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread;
+use std::time::Duration;
+
+use parking_lot::Mutex;
 
 use standfast_proto::v1;
 
 use crate::ports::Archive;
 use crate::telemetry;
 
-/// Rows that wait to be written.
-const QUEUE_MAX: usize = 256;
+/// Pause before what could not be written is tried again.
+const AGAIN: Duration = Duration::from_secs(5);
 /// Rows kept; the newest.
 const ROWS_MAX: usize = 256;
 /// Lines from which on the file is written anew, with one line a row.
@@ -43,13 +46,17 @@ pub enum HistoryFault {
 /// The way to the file. A thread of its own writes, so that nobody waits for the disk.
 #[derive(Debug)]
 pub struct HistoryFile {
-    queue: mpsc::SyncSender<v1::RoleChange>,
+    /// Rows that wait to be written: of each the newest, and no more than are kept.
+    waiting: Arc<Mutex<BTreeMap<String, v1::RoleChange>>>,
+    wake: mpsc::SyncSender<()>,
 }
 
 impl Archive for HistoryFile {
     fn keep(&self, row: v1::RoleChange) {
-        if self.queue.try_send(row).is_err() {
-            tracing::error!("a row of the history is not kept: the disk does not keep up");
+        insert(&mut self.waiting.lock(), row);
+        // Full: it is to be woken already.
+        if let Err(mpsc::TrySendError::Disconnected(())) = self.wake.try_send(()) {
+            tracing::error!("a row of the history is not kept: the thread that writes has ended");
         }
     }
 }
@@ -62,10 +69,12 @@ impl HistoryFile {
     pub fn open(path: &Path) -> Result<(Self, Vec<v1::RoleChange>), HistoryFault> {
         let keeper = Keeper::open(path.to_owned())?;
         let rows = keeper.rows.values().cloned().collect();
-        let (queue, waiting) = mpsc::sync_channel(QUEUE_MAX);
-        let spawned = thread::Builder::new().name("history".to_owned()).spawn(move || keeper.run(&waiting));
+        let waiting = Arc::default();
+        let ((wake, woken), taken) = (mpsc::sync_channel(1), Arc::clone(&waiting));
+        let spawned =
+            thread::Builder::new().name("history".to_owned()).spawn(move || keeper.run(&woken, &taken));
         spawned.map_err(|e| io(path, "cannot start its thread", e))?;
-        Ok((Self { queue }, rows))
+        Ok((Self { waiting, wake }, rows))
     }
 }
 
@@ -75,6 +84,8 @@ struct Keeper {
     file: File,
     rows: BTreeMap<String, v1::RoleChange>,
     lines: usize,
+    /// Not all of the rows are in the file, or there is more in it than rows.
+    torn: bool,
     /// Held for as long as the file is open.
     _lock: File,
 }
@@ -93,14 +104,19 @@ impl Keeper {
         }
         // So that it begins without damage, and no larger than it has to be.
         let file = write_anew(&path, &rows).map_err(|e| io(&path, "cannot write it", e))?;
-        Ok(Self { lines: rows.len(), path, file, rows, _lock: lock })
+        Ok(Self { lines: rows.len(), path, file, rows, torn: false, _lock: lock })
     }
 
-    fn run(mut self, waiting: &mpsc::Receiver<v1::RoleChange>) {
-        while let Ok(first) = waiting.recv() {
-            let written = self.write(std::iter::once(first).chain(waiting.try_iter()));
-            if let Err(e) = written {
-                tracing::error!("{}: the history is not kept: {e}", self.path.display());
+    fn run(mut self, woken: &mpsc::Receiver<()>, waiting: &Mutex<BTreeMap<String, v1::RoleChange>>) {
+        loop {
+            let pause = if self.torn { AGAIN } else { Duration::MAX };
+            let ended = woken.recv_timeout(pause) == Err(mpsc::RecvTimeoutError::Disconnected);
+            let rows = std::mem::take(&mut *waiting.lock());
+            if let Err(e) = self.write(rows.into_values()) {
+                tracing::error!("{}: the history is not kept yet: {e}", self.path.display());
+            }
+            if ended {
+                return;
             }
         }
     }
@@ -113,13 +129,17 @@ impl Keeper {
             self.lines += 1;
             insert(&mut self.rows, row);
         }
-        if self.lines > LINES_MAX {
+        // Until it is done: a disk that is full may have taken half a line.
+        let torn = std::mem::replace(&mut self.torn, true);
+        if torn || self.lines > LINES_MAX {
             self.file = write_anew(&self.path, &self.rows)?;
             self.lines = self.rows.len();
-            return Ok(());
+        } else {
+            self.file.write_all(text.as_bytes())?;
+            self.file.sync_data()?;
         }
-        self.file.write_all(text.as_bytes())?;
-        self.file.sync_data()
+        self.torn = false;
+        Ok(())
     }
 }
 

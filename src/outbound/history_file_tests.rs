@@ -97,3 +97,33 @@ proptest! {
         prop_assert!(read.len() + 2 >= rows.len(), "a damaged end of line costs two rows, anything else one");
     }
 }
+
+/// A full disk may have taken half a line; what was not written is owed.
+#[test]
+fn what_a_disk_refused_is_written_whole_once_it_takes_it() {
+    let (_folder, path) = place();
+    let mut keeper = Keeper::open(path.clone()).expect("begun");
+    keeper.write(std::iter::once(row("a", 1, 1))).expect("written");
+    let mut half = OpenOptions::new().append(true).open(&path).expect("opened");
+    half.write_all(b"12345678 {\"id\": \"b").expect("written");
+    keeper.file = File::open(&path).expect("opened, and takes nothing");
+    keeper.write(std::iter::once(row("b", 1, 2))).expect_err("refused");
+    keeper.write(std::iter::once(row("c", 1, 3))).expect("there is room again");
+    let (rows, left_out) = read(&std::fs::read(&path).expect("it is there"));
+    assert_eq!(
+        (rows.into_keys().collect::<Vec<_>>(), left_out),
+        (vec!["a".into(), "b".into(), "c".into()], 0)
+    );
+}
+
+#[test]
+fn no_row_is_dropped_however_slow_the_disk_is() {
+    let (wake, _woken) = mpsc::sync_channel(1);
+    let file = HistoryFile { waiting: Arc::default(), wake };
+    for revision in 1..=1_000 {
+        file.keep(row(&format!("r{}", revision % 9), revision, 1));
+    }
+    let newest: Vec<u64> = file.waiting.lock().values().map(|row| row.revision).collect();
+    assert_eq!(newest.len(), 9);
+    assert!(newest.iter().all(|revision| *revision > 991), "{newest:?}");
+}

@@ -308,7 +308,7 @@ impl<C: Clock, L: PeerLink> Driver<C, L> {
                 let former = |node: &NodeId| Former {
                     node: node.to_string(),
                     epoch: view.epoch.0,
-                    heard: s.last_contact.map(ago),
+                    heard: s.last_led.map(ago),
                     equal: s.equal_for.map(ago),
                 };
                 self.former = s.primary.as_ref().map(former);
@@ -500,7 +500,7 @@ impl<C: Clock, L: PeerLink> Driver<C, L> {
                 parts.serving.serve(master, parts.node.log().clone(), closed);
             }
             NodeAction::Gate(gate) => {
-                parts.serving.set_gate(gate, now);
+                parts.serving.set_gate(gate, &*parts.clock);
                 if gate.commit > self.committed {
                     self.committed = gate.commit;
                     parts.recorder.committed(gate.commit, now);

@@ -111,10 +111,14 @@ impl Term {
         Wait::Later(rx)
     }
 
-    /// Lets replies go whose time has come.
-    fn release(&self, now: Instant) {
+    /// Lets replies go whose time has come. The clock is looked at last: what
+    /// this thread slept through before may have ended the right to answer.
+    fn release(&self, clock: &dyn Clock) {
         let gate = *self.gate.read();
-        let ready = self.pending.lock().release(&gate, self.log.tail(), now);
+        let mut pending = self.pending.lock();
+        let tail = self.log.tail();
+        let ready = pending.release(&gate, tail, clock.now());
+        drop(pending);
         for reply in ready {
             // A caller that went away needs no answer.
             let _ = reply.send(());
@@ -165,10 +169,10 @@ impl ServingCell {
     }
 
     /// Judges replies by this gate from now on.
-    pub(super) fn set_gate(&self, gate: Gate, now: Instant) {
+    pub(super) fn set_gate(&self, gate: Gate, clock: &dyn Clock) {
         if let Some(term) = self.current().filter(|t| t.epoch() == gate.epoch) {
             *term.gate.write() = gate;
-            term.release(now);
+            term.release(clock);
         }
     }
 
@@ -188,3 +192,7 @@ impl Term {
         self.master.epoch()
     }
 }
+
+#[cfg(test)]
+#[path = "serving_tests.rs"]
+mod tests;

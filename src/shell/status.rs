@@ -476,7 +476,7 @@ impl StatusBoard {
             "not_primary" | "busy" | "nothing_to_abort" | "too_late" | "aborted" | "not_handed_over"
             | "nothing_to_resume" | "changed_meanwhile" => "standfast status",
             "not_needed" => "standfast failover --to NODE",
-            "holder_alive" | "no_record" | "not_elected" => "try again in some seconds",
+            "holder_alive" | "no_record" | "not_elected" | "not_now" => "try again in some seconds",
             "no_coordinator" => "standfast failover --to NODE",
             "coordinator" | "coordinator_away" => {
                 "standfast status names the coordinator; see that it answers"

@@ -10,7 +10,7 @@ use standfast_kernel::supervisor::{CallId, LeadershipEvent};
 use tokio::sync::mpsc;
 
 use super::driver::Command;
-use crate::ports::{Clock, Coordinator, News};
+use crate::ports::{Clock, Coordinator, News, Shelf};
 use crate::telemetry::Durations;
 
 /// Requests on their way to the thread. One of each kind is on its way at a time.
@@ -20,6 +20,8 @@ const REQUESTS_MAX: usize = 64;
 enum Ask {
     Transact(CallId, Box<Transaction>),
     Read,
+    /// Which changes of the holder are on record, so that the oldest go.
+    Histories,
 }
 
 /// A node's way to its coordinator.
@@ -79,6 +81,7 @@ struct Keeper<C> {
 impl<C: Coordinator> Keeper<C> {
     async fn keep(self, mut asks: mpsc::Receiver<Ask>) {
         let mut news = self.coordinator.follow();
+        self.carry_out(Ask::Histories);
         loop {
             let told = tokio::select! {
                 ask = asks.recv() => match ask {
@@ -111,6 +114,11 @@ impl<C: Coordinator> Keeper<C> {
                 Ask::Read => match coordinator.read().await {
                     Ok(records) => LeadershipEvent::Seen(records),
                     Err(fault) => LeadershipEvent::Lost(fault.to_string()),
+                },
+                Ask::Histories => match coordinator.list(Shelf::History).await {
+                    Ok(records) => LeadershipEvent::Seen(records),
+                    // Those that are heard of go later.
+                    Err(fault) => return tracing::debug!("the history on record is not known: {fault}"),
                 },
             };
             durations.coordinator_call.note(clock.now().since(begun));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use standfast_kernel::coordination::{Change, Compacted, Outcome, Revision, Txn, Versioned};
+use standfast_kernel::coordination::{Change, Compacted, Outcome, Put, Revision, Txn, Versioned};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -100,7 +100,11 @@ impl Witness {
         let (outcome, before, full) = {
             let store = self.shared.store.lock();
             let outcome = store.judge(txn).map_err(|_| Refused::DuplicateKey)?;
-            (outcome, store.revision(), store.records().len() + txn.then.len() > RECORDS_MAX)
+            let is_new = |put: &&Put<Bytes, Bytes>| {
+                matches!(put, Put::Set(..)) && !store.records().contains_key(put.key())
+            };
+            let new = txn.then.iter().filter(is_new).count();
+            (outcome, store.revision(), new > 0 && store.records().len() + new > RECORDS_MAX)
         };
         // What only reads, or changes nothing, needs no entry.
         let Outcome::Committed(at) = outcome else { return Ok(outcome) };

@@ -59,10 +59,8 @@ impl<C: Clock> AdminDoor<C> {
         required(&actor, "actor")?;
         required(&reason, "reason")?;
         let done = self.node.operate(order, actor, reason).await.map_err(stopped)?;
-        match done.verdict.reasons.iter().find(|r| r.code == Operated::UNKNOWN) {
-            Some(r) => Err(v1::Refusal::new(v1::RefusalCode::OutcomeUnknown, r.text.clone()).into()),
-            None => Ok(done),
-        }
+        known(&done.verdict)?;
+        Ok(done)
     }
 
     async fn automation(
@@ -78,6 +76,14 @@ impl<C: Clock> AdminDoor<C> {
             reasons: self.board.reasons(&done.verdict.reasons),
             automation: self.board.automation(),
         })
+    }
+}
+
+/// What became of the order must be known: else it is neither done nor refused.
+fn known(verdict: &standfast_kernel::supervisor::Verdict) -> Result<(), Status> {
+    match verdict.reasons.iter().find(|r| r.code == Operated::UNKNOWN) {
+        Some(r) => Err(v1::Refusal::new(v1::RefusalCode::OutcomeUnknown, r.text.clone()).into()),
+        None => Ok(()),
     }
 }
 
@@ -105,6 +111,7 @@ impl<C: Clock> AdminDoor<C> {
         required(&reason, "reason")?;
         let before = self.board.promotion_plan();
         let (verdict, change) = self.node.promote(actor, reason, dry_run).await.map_err(stopped)?;
+        known(&verdict)?;
         Ok(v1::PromoteReply {
             accepted: verdict.is_yes(),
             epoch: change.map(|c| c.epoch.0),

@@ -133,6 +133,8 @@ mutants! {
     SilentUnmatched,
     /// PROTOCOL G4, A3: who took over as a silent member holds nothing back for what was said until its lease was over.
     SilentForgotLeases,
+    /// PROTOCOL A3: a primary grants longer read leases than are on record.
+    LeaseAheadOfRecord,
     /// PROTOCOL I3: a standby counts only once it is on record.
     GrowLate,
     /// PROTOCOL C3, I1: who is handed the lead takes the in-sync set for what it last knew of it.

@@ -8,7 +8,7 @@ pub(crate) const USAGE: &str = "usage: cargo xtask sim [--seeds N] [--from S] [-
        cargo xtask sim --mutants [--only NAME]; cargo xtask sim --scenario X --seed S --mutant NAME [--trace]
        cargo xtask sim --table
 scenarios: sync, async, switch, leader, leader-async, leader-strict, full-sync; directed, at most 20 seeds of a plain run: drift,
-       long-log, leases, rejoin, attempts, lenders, trim, hand-over, restrained, cold-start, forced, amnesia";
+       long-log, leases, lease-lengths, rejoin, attempts, lenders, trim, hand-over, restrained, cold-start, forced, amnesia";
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Command {

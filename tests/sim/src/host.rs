@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use standfast_kernel::api::Response;
-use standfast_kernel::master::{ClientTimes, Master, MasterConfig};
+use standfast_kernel::master::{ClientTimes, Master, MasterConfig, MasterTimes};
 use standfast_kernel::node::{Node, NodeConfig, NodeEvent};
 use standfast_kernel::replication::{
     CopyFrame, Dump, Gate, Identity, PendingReplies, PrimaryFrame, ReplicationConfig, ReplicationTimes,
@@ -94,12 +94,18 @@ impl Process {
         first: bool,
         seed: u64,
     ) -> Self {
+        // As in a rolling change of the option: each process has its own.
+        let read_ttl = if params.ttls_differ {
+            TIMES.read_ttl * (1 + ((seed ^ (seed >> 32)) % 4) as u32)
+        } else {
+            TIMES.read_ttl
+        };
         let config = NodeConfig {
             me: Identity { cluster: cluster.clone(), node: name.clone(), copy, address: format!("{name}:1") },
             replication: ReplicationConfig {
                 times: ReplicationTimes::default(),
                 ack: params.ack,
-                read_ttl_max: TIMES.read_ttl,
+                read_ttl_max: read_ttl,
                 verify: VERIFY,
                 ship: params.ship,
                 loss: params.loss,
@@ -108,7 +114,7 @@ impl Process {
             // The clients of this simulation do not ping yet.
             master: MasterConfig {
                 clients: ClientTimes { ttl: None, ..ClientTimes::default() },
-                ..TIMES.into()
+                ..MasterTimes { read_ttl, ..TIMES }.into()
             },
             log: params.log,
             bootstrap: first && !params.coordinated,
@@ -125,7 +131,7 @@ impl Process {
                     ..LeadershipTimes::default()
                 },
                 ack: params.ack,
-                read_ttl_max: TIMES.read_ttl,
+                read_ttl_max: read_ttl,
                 cold_start: true,
                 flaps: params.flaps,
                 seed,

@@ -46,6 +46,8 @@ pub(crate) enum Scenario {
     LongLog,
     /// Directed: lossless switches while readers hold leases on memory that is reused at once.
     Leases,
+    /// Directed: primaries fail while each process grants read leases of another length.
+    LeaseLengths,
     /// Directed: standbys die and return at once on links whose streams overtake each other.
     Rejoin,
     /// Short logs, so that standbys are trimmed past all the time and are given copies,
@@ -75,6 +77,7 @@ pub(crate) const DIRECTED: &[Scenario] = &[
     Scenario::Drift,
     Scenario::LongLog,
     Scenario::Leases,
+    Scenario::LeaseLengths,
     Scenario::Rejoin,
     Scenario::Attempts,
     Scenario::Lenders,
@@ -95,6 +98,7 @@ const ALL: &[Scenario] = &[
     Scenario::Drift,
     Scenario::LongLog,
     Scenario::Leases,
+    Scenario::LeaseLengths,
     Scenario::Rejoin,
     Scenario::FullSync,
     Scenario::Trim,
@@ -172,6 +176,8 @@ pub(crate) struct Params {
     pub(crate) away_max: u64,
     /// A coordinator keeps the record; the operator only restarts what needs a full sync.
     pub(crate) coordinated: bool,
+    /// Read leases last longer in some processes than in others.
+    pub(crate) ttls_differ: bool,
     /// An operator starts a node empty when nothing else helps.
     pub(crate) forces: bool,
     /// L, with a coordinator.
@@ -215,6 +221,7 @@ impl Params {
             eager: false,
             away_max: 2 * SECOND,
             coordinated: false,
+            ttls_differ: false,
             forces: false,
             lease: Duration::from_millis(2_000),
             flaps: FlapLimit::OFF,
@@ -341,6 +348,18 @@ impl Params {
                 requests_min: 1_000,
                 ..mixed
             },
+            Scenario::LeaseLengths => Self {
+                faulty_ns: 30 * SECOND,
+                fault_gap: (300 * MS, 900 * MS),
+                faults: Fault::COORDINATED.to_vec(),
+                think: (MS / 2, 3 * MS),
+                workload: [30, 40, 0, 10, 10, 10, 0, 0],
+                keys: 6,
+                coordinated: true,
+                ttls_differ: true,
+                requests_min: 500,
+                ..mixed
+            },
             Scenario::Trim => Self {
                 ack: AckMode::Async,
                 faulty_ns: 20 * SECOND,
@@ -397,6 +416,7 @@ impl fmt::Display for Scenario {
             Self::Drift => "drift",
             Self::LongLog => "long-log",
             Self::Leases => "leases",
+            Self::LeaseLengths => "lease-lengths",
             Self::Rejoin => "rejoin",
             Self::FullSync => "full-sync",
             Self::Trim => "trim",

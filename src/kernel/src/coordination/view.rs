@@ -1,8 +1,10 @@
 //! What one node knows of the records. Answers and watches arrive in any
 //! order; knowledge never goes back.
 
+use std::collections::BTreeSet;
+
 use super::automation::AutomationRecord;
-use super::records::{EpochRecord, IsrRecord, Key, Value};
+use super::records::{EpochRecord, HistoryId, IsrRecord, Key, Value};
 use super::transactions::Base;
 use super::txn::{Reading, Revision, Versioned};
 use crate::types::{CopyId, Epoch, Instant};
@@ -57,16 +59,42 @@ pub struct RecordView {
     /// When this value of the counter was first seen here; `None` before the
     /// first look. Late is safe (PROTOCOL C3).
     pub alive_since: Option<Instant>,
+    /// Changes of the holder that are on record, as far as was heard.
+    pub histories: BTreeSet<HistoryId>,
+    /// A record had gone back: which one, from and to which revision. From then
+    /// on nothing is learned any more (PROTOCOL C4).
+    pub moved_back: Option<(Key, Revision, Revision)>,
 }
 
 impl RecordView {
     /// Takes in what was read; returns whether anything is different now.
     pub fn learn(&mut self, now: Instant, reading: &Reading<Key, Value>) -> bool {
+        self.moved_back = self.moved_back.take().or_else(|| self.lost_by(reading));
+        if self.moved_back.is_some() {
+            return false;
+        }
         let mut changed = false;
         for (key, record) in &reading.records {
             changed |= self.learn_one(now, reading.at, key, record.as_ref());
         }
         changed
+    }
+
+    /// The record in that reading that is older than the one known.
+    fn lost_by(&self, reading: &Reading<Key, Value>) -> Option<(Key, Revision, Revision)> {
+        let back = |(key, record): &(Key, Option<Versioned<Value>>)| {
+            let now = record.as_ref()?.modified;
+            let (at, had) = match key {
+                Key::Epoch => (self.epoch.at, self.epoch.modified()),
+                Key::Isr => (self.isr.at, self.isr.modified()),
+                Key::Alive => (self.alive.at, self.alive.modified()),
+                Key::Automation => (self.automation.at, self.automation.modified()),
+                // Not ours alone; no right rests on it.
+                Key::MasterView | Key::History(_) | Key::Rehearsal(_) => return None,
+            };
+            (reading.at >= at && now < had).then(|| (key.clone(), had, now))
+        };
+        reading.records.iter().find_map(back)
     }
 
     fn learn_one(
@@ -99,8 +127,22 @@ impl RecordView {
                 let record = typed(record, |v| if let Value::MasterView(v) = v { Some(v) } else { None });
                 self.master_view.learn(at, record)
             }
-            Key::History(_) | Key::Rehearsal(_) => false,
+            Key::History(id) => {
+                if record.is_some() {
+                    self.histories.insert(*id);
+                } else {
+                    self.histories.remove(id);
+                }
+                false
+            }
+            Key::Rehearsal(_) => false,
         }
+    }
+
+    /// The oldest change of the holder on record, if there are more than so many.
+    #[must_use]
+    pub fn history_beyond(&self, most: usize) -> Option<HistoryId> {
+        self.histories.first().copied().filter(|_| self.histories.len() > most)
     }
 
     /// The epoch on record; 0 without one.
@@ -165,6 +207,19 @@ mod tests {
         // The same number written again is a renewal all the same.
         assert!(view.learn(Instant(50), &alive(11, 11, 2)));
         assert_eq!(view.alive_since, Some(Instant(50)));
+    }
+
+    /// PROTOCOL C4: a backup was restored, and has caught up with the revision that was seen.
+    #[test]
+    fn a_record_that_went_back_is_never_learned_nor_is_anything_after_it() {
+        let mut view = RecordView::default();
+        view.learn(Instant(1), &alive(20, 15, 3));
+        assert!(!view.learn(Instant(2), &alive(12, 11, 2)), "it may be late");
+        assert_eq!(view.moved_back, None);
+        assert!(!view.learn(Instant(3), &alive(21, 11, 2)));
+        assert_eq!(view.moved_back, Some((Key::Alive, Revision(15), Revision(11))));
+        assert!(!view.learn(Instant(4), &alive(30, 30, 9)), "nobody knows what else is lost");
+        assert_eq!((view.alive.modified(), view.alive_since), (Revision(15), Some(Instant(1))));
     }
 
     #[test]

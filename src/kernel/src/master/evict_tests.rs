@@ -32,7 +32,7 @@ impl Bench {
     }
 
     fn armed(&self) -> bool {
-        self.master.eviction_needed.load(std::sync::atomic::Ordering::Relaxed)
+        self.master.eviction_needed.load(Ordering::Relaxed)
     }
 
     /// The numbers of the keys `k...` that are there, without touching leases.

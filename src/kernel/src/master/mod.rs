@@ -37,7 +37,7 @@ pub use evict::{Evictability, EvictionRules, EvictionStats};
 pub use logged::{MAINTENANCE, logged_by, oplog_table};
 pub use task::TaskRules;
 
-use crate::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
+use crate::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -73,6 +73,8 @@ pub struct Master {
     store: Arc<MetadataStore>,
     log: OpLogManager,
     times: MasterTimes,
+    /// Longest read lease that is on record, in nanoseconds (PROTOCOL A3).
+    lease_max: AtomicU64,
     clients: ClientTimes,
     placement: Placement,
     storage: StorageConfig,
@@ -126,6 +128,7 @@ impl Master {
             store,
             log,
             times,
+            lease_max: AtomicU64::new(nanos(times.read_ttl)),
             clients,
             placement,
             storage,
@@ -161,11 +164,35 @@ impl Master {
         object.pin_state(now, self.since)
     }
 
+    /// Grants no read lease that is longer than that from now on: no more is on
+    /// record, and a successor would not wait for it (PROTOCOL A3).
+    pub fn bound_leases(&self, on_record: Duration) {
+        self.lease_max.store(nanos(on_record), Ordering::Relaxed);
+    }
+
+    fn lease_max(&self) -> Duration {
+        Duration::from_nanos(self.lease_max.load(Ordering::Relaxed))
+    }
+
+    /// The read lease that is granted now.
+    #[must_use]
+    pub fn read_lease(&self) -> Duration {
+        let own = self.times.read_ttl;
+        if mutant!(LeaseAheadOfRecord) {
+            return own;
+        }
+        own.min(self.lease_max())
+    }
+
     /// How much longer than its visible end a lease protects its bytes, because
     /// the reader's clock may be slow (PROTOCOL A2).
     fn lease_slack(&self) -> Duration {
         up(self.times.read_ttl).saturating_sub(self.times.read_ttl)
     }
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

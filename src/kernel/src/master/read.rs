@@ -41,7 +41,7 @@ impl Call<'_> {
         if !sight.readable {
             return Err(Refusal::ReplicaIsNotReady);
         }
-        let lease = self.master.times.read_ttl;
+        let lease = self.master.read_lease();
         self.grant_lease(shard, object);
         let replicas = describe(table, object, |status| status == ReplicaStatus::Complete);
         Ok(ReplicaList { replicas, lease, checksum: object.checksum() })
@@ -158,7 +158,7 @@ impl Call<'_> {
         if mutant!(LeaseNotRecorded) {
             return;
         }
-        let ttl = self.master.times.read_ttl;
+        let ttl = self.master.read_lease();
         let until = self.now.plus(ttl);
         let half_over = object.lease_until() <= self.now.plus(ttl / 2);
         object.extend_lease(until);

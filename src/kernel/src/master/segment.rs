@@ -141,7 +141,7 @@ impl Master {
 
     /// Longest time for which a right that was given once can last.
     pub(super) fn right_max(&self) -> std::time::Duration {
-        up(self.times.read_ttl.max(self.times.put_release))
+        up(self.times.read_ttl.max(self.lease_max()).max(self.times.put_release))
     }
 }
 

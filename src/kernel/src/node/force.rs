@@ -17,6 +17,10 @@ impl Node {
         accept: Option<u64>,
         out: &mut Vec<NodeAction>,
     ) {
+        if self.standing {
+            let text = "this node is asking the coordinator to lead already".to_owned();
+            return out.push(NodeAction::Operated(call.request, Operated::refused("busy", text)));
+        }
         let keeps = self.keeps_its_state();
         let judged = if keeps { self.may_lose(now, accept) } else { self.may_start_empty(now, accept) };
         if let Err((code, text)) = judged {

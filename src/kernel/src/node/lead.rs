@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use super::{Happening, Loss, Node, NodeAction, RoleChange, automation};
+use super::{Happening, Loss, Node, NodeAction, Operated, RoleChange, RoleState, automation};
 use crate::coordination::{EpochCause, HistoryLoss, HistoryRecord};
 use crate::replication::{
     Keeping, PrimaryEvent, PrimaryFrame, RecordStart, Standby, StandbyEvent, Start, StreamRefusal,
 };
 use crate::supervisor::{
-    Cause, LeadershipAction, LeadershipEvent, LeadershipFacts, Reason, Role, Term, Verdict,
+    Cause, Certainty, LeadershipAction, LeadershipEvent, LeadershipFacts, Reason, Role, Term, Verdict,
 };
 use crate::types::{AckMode, Instant, LogPos, NodeId, WallTime, up};
 
@@ -19,6 +19,8 @@ pub(super) struct TermStart {
     pub(super) hold_until: Instant,
     pub(super) change: RoleChange,
     pub(super) keeping: Keeping,
+    /// Longest read lease that earlier primaries may have granted.
+    pub(super) read_ttl_max: Duration,
 }
 
 impl Node {
@@ -46,7 +48,7 @@ impl Node {
             max_epoch: self.max_epoch,
             unfit: standby.and_then(Standby::unfit),
             is_blank: self.log.last() == LogPos::NONE && standby.is_some_and(Standby::is_sealed),
-            returned: self.returned.clone(),
+            gone: self.gone.clone(),
             heard: standby.and_then(Standby::led_at),
             refused: self.refused,
             listening: self.listening,
@@ -66,7 +68,8 @@ impl Node {
             }
             LeadershipAction::Read => out.push(NodeAction::ReadRecords),
             LeadershipAction::Stand(why) => self.stand(now, why, out),
-            LeadershipAction::GiveUp(why) => self.give_up(now, why, out),
+            LeadershipAction::GiveUp(why, certainty) => self.give_up(now, why, certainty, out),
+            LeadershipAction::Declined(why) => self.does_not_lead("not_now", &why, out),
             LeadershipAction::Lead(term) => self.lead_term(now, wall, &term, out),
             LeadershipAction::StepDown(epoch) => self.learn(now, epoch, out),
             LeadershipAction::Follow(node, address) => {
@@ -80,6 +83,9 @@ impl Node {
                 self.standby_event(now, StandbyEvent::Follow, out);
             }
             LeadershipAction::Confirmed(isr) => {
+                if let RoleState::Primary(_, master) = &self.state {
+                    master.bound_leases(isr.read_ttl_max);
+                }
                 self.primary_event(now, PrimaryEvent::Confirmed(isr), out);
             }
             LeadershipAction::Lease(until) => self.primary_event(now, PrimaryEvent::Lease(until), out),
@@ -105,10 +111,12 @@ impl Node {
     /// A node that is no primary says which copy it has: others of it are gone.
     pub(super) fn note_returned(&mut self, frame: &PrimaryFrame) {
         let PrimaryFrame::Welcome(w) = frame else { return };
-        let isr = self.leadership.as_ref().and_then(|l| l.view().in_sync());
-        let on_record = isr.is_some_and(|isr| isr.members.iter().any(|m| m.node == w.node));
-        if on_record && matches!(w.start, Start::Refused(StreamRefusal::NotPrimary)) {
-            self.returned.insert(w.node.clone(), w.copy);
+        let Some(isr) = self.leadership.as_ref().and_then(|l| l.view().in_sync()) else { return };
+        if matches!(w.start, Start::Refused(StreamRefusal::NotPrimary)) {
+            let others = isr.members.iter().filter(|m| m.node == w.node && m.copy != w.copy);
+            self.gone.extend(others.map(|m| m.copy));
+            // What is on no record is asked about no more.
+            self.gone.retain(|copy| isr.holds(*copy));
         }
     }
 
@@ -121,7 +129,13 @@ impl Node {
     }
 
     /// Follows again with everything that it had: it kept what it acknowledged.
-    pub(super) fn give_up(&mut self, now: Instant, why: String, out: &mut Vec<NodeAction>) {
+    pub(super) fn give_up(
+        &mut self,
+        now: Instant,
+        why: String,
+        certainty: Certainty,
+        out: &mut Vec<NodeAction>,
+    ) {
         if !self.standing {
             return;
         }
@@ -129,12 +143,21 @@ impl Node {
         self.standing = false;
         out.push(NodeAction::Happened(Happening::role_changed(Role::Standby, self.max_epoch, &why)));
         self.standby_event(now, StandbyEvent::Follow, out);
+        let code = match certainty {
+            Certainty::Known => "not_elected",
+            Certainty::Unknown => Operated::UNKNOWN,
+        };
+        self.does_not_lead(code, &why, out);
+        self.reason = why;
+    }
+
+    /// The operator who wanted this node to lead is told why it does not.
+    fn does_not_lead(&mut self, code: &'static str, why: &str, out: &mut Vec<NodeAction>) {
         if let Some(call) = self.promoting.take() {
-            let reasons = vec![Reason { code: "not_elected", text: why.clone() }];
+            let reasons = vec![Reason { code, text: why.to_owned() }];
             out.push(NodeAction::Promoted(call.request, Verdict { reasons }, None));
         }
-        self.not_forced(&why, out);
-        self.reason = why;
+        self.not_forced(code, why, out);
     }
 
     fn lead_term(&mut self, now: Instant, wall: WallTime, term: &Term, out: &mut Vec<NodeAction>) {
@@ -150,7 +173,8 @@ impl Node {
         let fenced = if mutant!(NoGrantWait) || term.quiet { now } else { self.right_end };
         // Nothing is inherited; memory that outlived a lost state is held by its mount (PROTOCOL A7).
         let first = starts_empty(term.cause);
-        let hold_until = if first { now } else { self.hold_after(term.isr.read_ttl_max) };
+        let read_ttl_max = term.isr.read_ttl_max.max(standby.read_ttl_max());
+        let hold_until = if first { now } else { self.hold_after(read_ttl_max) };
         let record = RecordStart {
             isr: term.isr.clone(),
             lease_until: term.lease_until,
@@ -164,6 +188,7 @@ impl Node {
             hold_until,
             change: change.clone(),
             keeping: Keeping::Recorded(Box::new(record)),
+            read_ttl_max,
         };
         self.refused = false;
         self.begin(now, wall, start, out);

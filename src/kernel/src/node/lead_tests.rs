@@ -3,18 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::{Node, NodeAction, NodeConfig, NodeEvent};
+use super::super::{Node, NodeAction, NodeConfig, NodeEvent, Operated, OperatorCall, Order};
 use crate::coordination::{
-    EpochCause, EpochRecord, IsrMember, IsrRecord, Key, Records, Revision, Value, Versioned,
+    EpochCause, EpochRecord, IsrMember, IsrRecord, Key, Outcome, Put, Records, Revision, Value, Versioned,
 };
 use crate::machine::Machine;
 use crate::master::{Master, MasterTimes};
 use crate::oplog::LogLimits;
 use crate::replication::{
-    Degrade, Identity, LossBound, ReplicationConfig, ReplicationTimes, ShipConfig, VerifyConfig,
+    Degrade, Identity, LossBound, PrimaryFrame, ReplicationConfig, ReplicationTimes, ShipConfig, Start,
+    StreamRefusal, VerifyConfig, Welcome,
 };
-use crate::supervisor::{LeadershipConfig, LeadershipEvent, LeadershipTimes};
-use crate::types::{AckMode, CopyId, Epoch, Instant, NodeId, WallTime, up};
+use crate::supervisor::{CallId, LeadershipConfig, LeadershipEvent, LeadershipTimes};
+use crate::types::{AckMode, CopyId, Epoch, Instant, NodeId, Seq, WallTime, up};
 
 const TTL: Duration = Duration::from_secs(10);
 const ME: CopyId = CopyId(1);
@@ -28,6 +29,11 @@ fn name(text: &str) -> NodeId {
 }
 
 fn node() -> Node {
+    node_with(TTL)
+}
+
+/// One that is configured to grant read leases of that length.
+fn node_with(read_ttl: Duration) -> Node {
     let me = Identity {
         cluster: "test".parse().expect("a name"),
         node: name("me"),
@@ -41,7 +47,7 @@ fn node() -> Node {
             mooncake: None,
             times: LeadershipTimes::default(),
             ack: AckMode::Sync,
-            read_ttl_max: TTL,
+            read_ttl_max: read_ttl,
             cold_start: true,
             flaps: crate::supervisor::FlapLimit::OFF,
             seed: 1,
@@ -50,13 +56,13 @@ fn node() -> Node {
         replication: ReplicationConfig {
             times: ReplicationTimes::default(),
             ack: AckMode::Sync,
-            read_ttl_max: TTL,
+            read_ttl_max: read_ttl,
             verify: VerifyConfig { enabled: false, ..VerifyConfig::default() },
             ship: ShipConfig::default(),
             loss: LossBound::default(),
             degrade: Degrade::Strict { min_insync: 1 },
         },
-        master: MasterTimes::default().into(),
+        master: MasterTimes { read_ttl, ..MasterTimes::default() }.into(),
         log: LogLimits::default(),
         bootstrap: false,
         has_peer: true,
@@ -135,4 +141,138 @@ fn who_was_silent_on_record_holds_back_for_what_was_said_until_now() {
     };
     assert_eq!(both(&[]), Instant(0).plus(up(TTL)), "it granted nobody anything");
     assert_eq!(both(&[ME]), ms(1_000).plus(up(TTL)));
+}
+
+/// A transaction on the in-sync set that the node asks for.
+fn asked(out: &[NodeAction]) -> Option<(CallId, IsrRecord)> {
+    out.iter().find_map(|action| match action {
+        NodeAction::Transact(id, txn) => txn.then.iter().find_map(|put| match put {
+            Put::Set(Key::Isr, Value::Isr(isr)) => Some((*id, isr.clone())),
+            _ => None,
+        }),
+        _ => None,
+    })
+}
+
+#[test]
+fn longer_leases_are_put_on_record_before_they_are_granted() {
+    let longer = TTL * 6;
+    let mut node = node_with(longer);
+    let records = [(Key::Isr, 5, in_sync(&[])), (Key::Epoch, 9, holder())];
+    let mut out = Vec::new();
+    node.on(ms(1_000), seen(10, &records), &mut out);
+    let master =
+        out.iter().find_map(|a| if let NodeAction::Serve(m) = a { Some(Arc::clone(m)) } else { None });
+    let master = master.expect("it leads");
+    node.on(ms(1_001), NodeEvent::Tick(WallTime(0)), &mut out);
+    let (id, isr) = asked(&out).expect("proposed");
+    assert_eq!((isr.read_ttl_max, isr.members.len()), (longer, 2));
+    assert_eq!(master.read_lease(), TTL, "a successor that knows the old record waits for that long only");
+    let unknown = LeadershipEvent::Done(id, Outcome::Unknown("no answer".into()));
+    node.on(ms(2_000), NodeEvent::Coordinator(WallTime(0), unknown), &mut out);
+    assert_eq!(master.read_lease(), TTL, "nobody knows whether it is on record");
+    out.clear();
+    node.on(ms(2_200), NodeEvent::Tick(WallTime(0)), &mut out);
+    let (id, _) = asked(&out).expect("proposed again");
+    let done = LeadershipEvent::Done(id, Outcome::Committed(Revision(12)));
+    node.on(ms(2_300), NodeEvent::Coordinator(WallTime(0), done), &mut out);
+    assert_eq!(master.read_lease(), longer);
+}
+
+#[test]
+fn what_earlier_primaries_may_have_granted_stays_on_record_and_is_waited_for() {
+    let mut node = node_with(TTL / 2);
+    let records = [(Key::Isr, 5, in_sync(&[])), (Key::Epoch, 9, holder())];
+    let mut out = Vec::new();
+    node.on(ms(1_000), seen(10, &records), &mut out);
+    node.on(ms(1_001), NodeEvent::Tick(WallTime(0)), &mut out);
+    assert!(asked(&out).is_none(), "it is on record already");
+    let master = out.iter().find_map(|a| if let NodeAction::Serve(m) = a { Some(m) } else { None });
+    let master = master.expect("it leads");
+    assert_eq!((master.read_lease(), master.hold_until()), (TTL / 2, Instant(0).plus(up(TTL))));
+}
+
+/// A standby that was told of its place beside the other node, which leads epoch 9.
+fn beside_a_holder() -> Node {
+    let mut node = node();
+    let Value::Epoch(mine) = holder() else { unreachable!("just made") };
+    let other = EpochRecord { holder: name("other"), copy: CopyId(2), address: "other:1".into(), ..mine };
+    let records =
+        [(Key::Isr, 9, in_sync(&[])), (Key::Epoch, 9, Value::Epoch(other)), (Key::Alive, 9, Value::Alive(0))];
+    node.on(ms(1_000), seen(10, &records), &mut Vec::new());
+    node
+}
+
+fn welcome(start: Start) -> NodeEvent {
+    let welcome = Welcome { epoch: Epoch(9), node: name("other"), copy: CopyId(2), start };
+    NodeEvent::Link(PrimaryFrame::Welcome(welcome))
+}
+
+/// The node is asked to lead by an operator who lets it do so.
+fn force(node: &mut Node, at: u64, request: u64) -> Vec<NodeAction> {
+    let order = Order::ForceStart { accept: None, dry_run: false };
+    let call = OperatorCall { request, actor: "op".into(), reason: "why".into(), order };
+    let mut out = Vec::new();
+    node.on(ms(at), NodeEvent::Operate(call), &mut out);
+    out
+}
+
+fn taken_over(out: &[NodeAction]) -> Option<CallId> {
+    out.iter().find_map(|action| match action {
+        NodeAction::Transact(id, txn) => {
+            txn.then.iter().any(|put| matches!(put, Put::Set(Key::Epoch, _))).then_some(*id)
+        }
+        _ => None,
+    })
+}
+
+fn answered(out: &[NodeAction]) -> Vec<(u64, &'static str)> {
+    let answers = out.iter().filter_map(|action| match action {
+        NodeAction::Operated(request, done) => Some((*request, done.verdict.reasons.first()?.code)),
+        _ => None,
+    });
+    answers.collect()
+}
+
+#[test]
+fn a_takeover_without_an_answer_is_neither_done_nor_refused() {
+    let mut node = beside_a_holder();
+    let id = taken_over(&force(&mut node, 1_010, 1)).expect("asked");
+    assert_eq!(answered(&force(&mut node, 1_020, 2)), [(2, "busy")]);
+    let mut out = Vec::new();
+    let unknown = LeadershipEvent::Done(id, Outcome::Unknown("no answer".into()));
+    node.on(ms(2_010), NodeEvent::Coordinator(WallTime(0), unknown), &mut out);
+    assert_eq!(answered(&out), [(1, Operated::UNKNOWN)], "it may lead yet");
+}
+
+#[test]
+fn who_refused_a_stream_and_opened_another_is_not_gone() {
+    let mut node = beside_a_holder();
+    node.on(ms(1_010), NodeEvent::LinkRefused("connection refused".into()), &mut Vec::new());
+    assert!(node.leadership_facts().refused);
+    node.on(ms(1_200), NodeEvent::LinkUp, &mut Vec::new());
+    node.on(ms(1_210), welcome(Start::Refused(StreamRefusal::NotPrimary)), &mut Vec::new());
+    assert!(node.leadership_facts().refused, "that it is none says nothing for it");
+    node.on(ms(1_300), NodeEvent::LinkUp, &mut Vec::new());
+    node.on(ms(1_310), welcome(Start::Stream(Seq::FIRST)), &mut Vec::new());
+    assert!(!node.leadership_facts().refused);
+}
+
+#[test]
+fn a_copy_is_gone_only_when_its_node_said_so_of_that_copy() {
+    let mut node = beside_a_holder();
+    let says = |node: &mut Node, at, copy| {
+        let start = Start::Refused(StreamRefusal::NotPrimary);
+        let welcome = Welcome { epoch: Epoch(9), node: name("other"), copy: CopyId(copy), start };
+        node.on(ms(at), NodeEvent::Link(PrimaryFrame::Welcome(welcome)), &mut Vec::new());
+        node.leadership_facts().gone
+    };
+    assert!(says(&mut node, 1_010, 2).is_empty(), "the very copy on record answers");
+    assert_eq!(says(&mut node, 1_020, 8), [CopyId(2)].into());
+    // It came back once more and was taken in: that copy lives.
+    let Value::Isr(mut isr) = in_sync(&[]) else { unreachable!("just made") };
+    isr.members[1].copy = CopyId(9);
+    node.on(ms(1_030), seen(12, &[(Key::Isr, 12, Value::Isr(isr))]), &mut Vec::new());
+    assert!(!node.leadership_facts().gone.contains(&CopyId(9)));
+    assert!(says(&mut node, 1_040, 9).is_empty(), "and what is on no record is forgotten");
 }

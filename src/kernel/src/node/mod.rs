@@ -17,7 +17,7 @@ pub use operate::{Operated, OperatorCall, Order};
 pub use verify::{VerifyOrder, WrongRole};
 pub use view::{NodeView, RoleView};
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ use crate::replication::{
 };
 use crate::store::MetadataStore;
 use crate::supervisor::{
-    CallId, Cause, Leadership, LeadershipConfig, LeadershipEvent, Reason, Role, Verdict,
+    CallId, Cause, Certainty, Leadership, LeadershipConfig, LeadershipEvent, Reason, Role, Verdict,
 };
 use crate::types::{ConnId, CopyId, Epoch, Instant, NodeId, WallTime};
 use lead::TermStart;
@@ -200,8 +200,8 @@ pub struct Node {
     switching: Option<Switching>,
     /// Nobody listens where the holder was, or another process does.
     refused: bool,
-    /// Which copy each node answered with when it was last asked, as no primary.
-    returned: BTreeMap<NodeId, CopyId>,
+    /// Copies on record whose nodes said, as no primary, that they have another one.
+    gone: BTreeSet<CopyId>,
     /// A forced start that an operator waits for.
     forcing: Option<(OperatorCall, bool)>,
     /// The request about automatic failover that waits for the coordinator.
@@ -244,7 +244,7 @@ impl Node {
             promoting: None,
             switching: None,
             refused: false,
-            returned: BTreeMap::new(),
+            gone: BTreeSet::new(),
             forcing: None,
             automating: None,
             listening: false,
@@ -299,16 +299,22 @@ impl Node {
         // Once: whoever has seen an epoch, its own included, begins no first one.
         if self.config.bootstrap && self.leadership.is_none() && self.max_epoch == Epoch(0) {
             let change = RoleChange::bootstrap(Epoch(1));
-            let keeping = Keeping::Manual;
-            let start =
-                TermStart { cause: Cause::Bootstrap, serve_at: now, hold_until: now, change, keeping };
+            let (keeping, read_ttl_max) = (Keeping::Manual, Duration::ZERO);
+            let start = TermStart {
+                cause: Cause::Bootstrap,
+                serve_at: now,
+                hold_until: now,
+                change,
+                keeping,
+                read_ttl_max,
+            };
             self.begin(now, wall, start, out);
         }
     }
 
     /// Begins to decide (PROTOCOL T3, S8). O(1): the store and the log are ready.
     fn begin(&mut self, now: Instant, wall: WallTime, start: TermStart, out: &mut Vec<NodeAction>) {
-        let TermStart { cause, serve_at, hold_until, change, keeping } = start;
+        let TermStart { cause, serve_at, hold_until, change, keeping, read_ttl_max } = start;
         let epoch = change.epoch;
         self.max_epoch = epoch;
         let seed = self.config.seed ^ epoch.0.rotate_left(32);
@@ -317,8 +323,13 @@ impl Node {
         let (store, log) = (Arc::clone(&self.store), self.log.clone());
         let master =
             Arc::new(Master::new(Arc::clone(&store), log.clone(), self.config.master.clone(), &start));
+        if let Keeping::Recorded(record) = &keeping {
+            master.bound_leases(record.isr.read_ttl_max);
+        }
         let start = crate::replication::PrimaryStart { epoch, serve_at, now, keeping };
-        let (me, replication) = (self.config.me.clone(), self.config.replication.clone());
+        let (me, mut replication) = (self.config.me.clone(), self.config.replication.clone());
+        // Leases of earlier primaries may outlive this one, too (PROTOCOL A3).
+        replication.read_ttl_max = replication.read_ttl_max.max(read_ttl_max);
         let primary = Primary::new(me, replication, store, log, start);
         if !mutant!(NoTermRecord) {
             master.begin_term(wall, self.config.me.node.as_str(), self.config.me.copy);
@@ -352,7 +363,7 @@ impl Node {
         if let RoleState::Standby(standby) = &mut self.state {
             standby.saw(seen);
             self.max_epoch = self.max_epoch.max(seen);
-            return self.give_up(now, format!("epoch {seen} was seen"), out);
+            return self.give_up(now, format!("epoch {seen} was seen"), Certainty::Known, out);
         }
         let was = self.role();
         self.switchover_ends(now, seen, out);
@@ -434,6 +445,7 @@ impl Node {
             hold_until: self.hold_after(c.read_ttl_max),
             change: change.clone(),
             keeping: Keeping::Manual,
+            read_ttl_max: c.read_ttl_max,
         };
         self.begin(now, wall, start, out);
         out.push(NodeAction::Promoted(request, Verdict { reasons: Vec::new() }, Some(change)));
@@ -486,7 +498,12 @@ impl Node {
         self.refused |= self.holder_is_gone(&frame);
         self.note_returned(&frame);
         match (&self.state, &frame) {
-            (RoleState::Standby(_), _) => self.standby_event(now, StandbyEvent::Frame(frame), out),
+            (RoleState::Standby(standby), _) => {
+                let led_at = standby.led_at();
+                self.standby_event(now, StandbyEvent::Frame(frame), out);
+                // A primary that speaks as one has not gone.
+                self.refused &= self.state.standby().is_none_or(|s| s.led_at() <= led_at);
+            }
             (RoleState::Candidate(_) | RoleState::Primary(..), PrimaryFrame::Welcome(w)) => {
                 let seen = w.epoch;
                 out.push(NodeAction::Hangup);

@@ -266,10 +266,10 @@ impl Node {
         out.push(NodeAction::Operated(call.request, done));
     }
 
-    /// The coordinator did not make this node the holder.
-    pub(super) fn not_forced(&mut self, why: &str, out: &mut Vec<NodeAction>) {
+    /// This node does not lead, or is not known to.
+    pub(super) fn not_forced(&mut self, code: &'static str, why: &str, out: &mut Vec<NodeAction>) {
         if let Some((call, _)) = self.forcing.take() {
-            let refused = Operated::refused("not_elected", why.to_owned());
+            let refused = Operated::refused(code, why.to_owned());
             out.push(NodeAction::Operated(call.request, refused));
         }
     }

@@ -334,6 +334,7 @@ impl Standby {
             in_sync: self.in_sync(),
             record: self.record.clone(),
             last_contact: self.heard.map(|at| now.since(at)),
+            last_led: self.led_at.map(|at| now.since(at)),
             behind_for: self.behind_for(now),
             equal_for: self.equal_at.map(|at| now.since(at)),
             promise_left: self.right_end.since(now),

@@ -157,6 +157,8 @@ pub struct StandbyView {
     pub record: Option<InSyncRecord>,
     /// Time since the primary was last heard.
     pub last_contact: Option<Duration>,
+    /// Time since it last spoke as one: a new process in its place that says that it is none does not count.
+    pub last_led: Option<Duration>,
     /// Since this node first heard of the oldest entry that it has not applied; nothing when it has
     /// all; `None` without a stream, and for entries from before the stream.
     pub behind_for: Option<Duration>,

@@ -10,9 +10,9 @@ mod role;
 pub use automation::{Automation, FlapLimit, Pause};
 pub use eligibility::{Facts, Reason, Verdict, may_promote};
 pub use leadership::{
-    AutomationAnswer, AutomationNews, AutomationOrder, CallId, HandOverOrder, HolderView, Leadership,
-    LeadershipAction, LeadershipConfig, LeadershipEvent, LeadershipFacts, LeadershipTimes, LeadershipView,
-    Term,
+    AutomationAnswer, AutomationNews, AutomationOrder, CallId, Certainty, HandOverOrder, HolderView,
+    Leadership, LeadershipAction, LeadershipConfig, LeadershipEvent, LeadershipFacts, LeadershipTimes,
+    LeadershipView, Term,
 };
 pub use rehearsal::{Answer, CoordinatorProof, Proof, Rehearsal, RehearsalFacts, rehearse};
 pub use role::{Cause, Role, TRANSITIONS, Transition};

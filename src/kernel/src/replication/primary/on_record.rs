@@ -106,18 +106,19 @@ impl Primary {
 
     /// PROTOCOL I3: the newcomer counts from this event on, before the record knows it.
     pub(super) fn propose_join(&mut self, now: Instant, conn: ConnId, out: &mut Vec<PrimaryAction>) {
-        let (Some(record), Some(p)) = (&mut self.on_record, self.peers.get(&conn)) else { return };
+        let (Some(record), Some(p)) = (&self.on_record, self.peers.get(&conn)) else { return };
         let early = record.away.get(&p.hello.node).is_some_and(|until| now < *until);
         if record.proposal.is_some() || early {
             return;
         }
         let (copy, node) = (p.hello.copy, p.hello.node.clone());
-        let mut wanted = record.confirmed.clone();
-        wanted.min_insync = self.config.degrade.demanded();
+        let mut wanted = self.own_terms(record.confirmed.clone());
         wanted.members.push(IsrMember { copy, node: node.clone(), address: p.hello.address.clone() });
-        record.proposal = Some(wanted.clone());
+        let (matched, grant_until) = (p.matched, p.grant_until);
+        if let Some(record) = &mut self.on_record {
+            record.proposal = Some(wanted.clone());
+        }
         if !mutant!(GrowLate) {
-            let (matched, grant_until) = (p.matched, p.grant_until);
             self.isr.insert(copy, Member { matched, grant_until, ..Member::unheard(node.clone(), now) });
         }
         self.copies.finish(&node);

@@ -34,7 +34,11 @@ impl Primary {
     pub(super) fn shrink(&mut self, now: Instant, out: &mut Vec<PrimaryAction>) {
         let Some(record) = self.on_record.as_ref().filter(|r| r.proposal.is_none()) else { return };
         let wanted = self.wanted(now, &record.confirmed);
-        if wanted.members == record.confirmed.members && wanted.silent == record.confirmed.silent {
+        let confirmed = &record.confirmed;
+        let same_members = wanted.members == confirmed.members && wanted.silent == confirmed.silent;
+        // How long leases last and when replies go out may be news, too (PROTOCOL A3, A6).
+        let same_terms = wanted.ack == confirmed.ack && wanted.read_ttl_max == confirmed.read_ttl_max;
+        if same_members && same_terms {
             return;
         }
         // A proposal counts until it is answered: with the coordinator away, one that needs the lease would end all
@@ -67,6 +71,17 @@ impl Primary {
         }
     }
 
+    /// That set under this primary's terms. Leases of an earlier one may still
+    /// last as long as was on record: it is never less (PROTOCOL A3).
+    pub(super) fn own_terms(&self, set: IsrRecord) -> IsrRecord {
+        IsrRecord {
+            ack: self.config.ack,
+            min_insync: self.config.degrade.demanded(),
+            read_ttl_max: set.read_ttl_max.max(self.config.read_ttl_max),
+            ..set
+        }
+    }
+
     fn wanted(&self, now: Instant, confirmed: &IsrRecord) -> IsrRecord {
         let standings = confirmed.members.iter().map(|m| self.standing(now, m, confirmed));
         let standings: Vec<Option<Standing>> = standings.collect();
@@ -77,7 +92,7 @@ impl Primary {
         let slow_stay = missing > 0 && slow > 0;
         missing = missing.saturating_sub(slow);
         let mut wanted =
-            IsrRecord { members: Vec::new(), silent: Vec::new(), min_insync: demanded, ..confirmed.clone() };
+            IsrRecord { members: Vec::new(), silent: Vec::new(), ..self.own_terms(confirmed.clone()) };
         for (member, standing) in confirmed.members.iter().zip(standings) {
             match standing {
                 // A holder that is silent on record is so no longer (PROTOCOL I8c).

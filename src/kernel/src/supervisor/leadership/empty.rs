@@ -16,12 +16,10 @@ impl Leadership {
     /// This copy is gone: its node has come back with another one. A node
     /// discards only copies that are on no record (PROTOCOL I5, I6).
     fn is_gone(&self, member: &IsrMember, facts: &LeadershipFacts) -> bool {
-        let now = if member.node == self.config.node {
-            Some(facts.copy)
-        } else {
-            facts.returned.get(&member.node).copied()
-        };
-        now.is_some_and(|copy| copy != member.copy)
+        if member.node == self.config.node {
+            return member.copy != facts.copy;
+        }
+        facts.gone.contains(&member.copy)
     }
 
     /// Why the cluster starts empty now, as a sentence; or why it does not yet.
@@ -104,12 +102,14 @@ impl Leadership {
         out: &mut Vec<LeadershipAction>,
     ) {
         let me = self.own_record(facts, cause, &reason, actor, wall);
+        let own = self.config.read_ttl_max;
         let isr = IsrRecord {
             members: vec![self.own_member(facts.copy)],
             silent: Vec::new(),
             ack: self.config.ack,
             min_insync: 0,
-            read_ttl_max: self.config.read_ttl_max,
+            // Readers of what is lost may still hold leases (PROTOCOL A3, A7).
+            read_ttl_max: self.view.in_sync().map_or(own, |isr| isr.read_ttl_max.max(own)),
         };
         let history = self.own_history(cause, &reason, actor, wall);
         let automation = self.automation_seen().filter(|_| cause == EpochCause::ColdStart);

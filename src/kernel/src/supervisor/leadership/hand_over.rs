@@ -13,6 +13,9 @@ impl Leadership {
     /// The records to compare, and the in-sync set on them, if a hand-over is in order.
     fn hand_over_base(&self, to: &HandOverOrder) -> Result<(Base, IsrRecord), String> {
         let Some(holding) = &self.holding else { return Err("this node does not lead".to_owned()) };
+        if self.view.moved_back.is_some() {
+            return Err("the coordinator has lost records: see the alarm".to_owned());
+        }
         let base = Base { epoch: holding.epoch, isr: self.view.isr.modified() };
         let changing = holding.proposal.is_some() || self.on_its_way(|p| matches!(p, Purpose::Isr(_)));
         let isr = self.view.in_sync().filter(|_| !changing);

@@ -8,6 +8,9 @@ use crate::coordination::{
 use crate::coordination::{Compare, HistoryRecord, Key};
 use crate::types::{Instant, WallTime};
 
+/// Changes of the holder that stay on record; the newest.
+const HISTORIES_MAX: usize = 1_000;
+
 impl Leadership {
     pub(super) fn review_holder(
         &mut self,
@@ -82,7 +85,9 @@ impl Leadership {
         let Some(holding) = &self.holding else { return };
         let Some(mut history) = holding.unwritten.clone() else { return };
         history.at = wall;
-        let transaction = update_history(holding.epoch, holding.history, history, None);
+        // One comes and one goes with each term: the coordinator holds only so many keys.
+        let oldest = self.view.history_beyond(HISTORIES_MAX);
+        let transaction = update_history(holding.epoch, holding.history, history, oldest);
         self.transact(now, Purpose::History, transaction, out);
     }
 

@@ -42,7 +42,7 @@ fn bench(store: RecordStore<Key, Value>) -> Bench {
         max_epoch: Epoch(0),
         unfit: None,
         is_blank: false,
-        returned: std::collections::BTreeMap::new(),
+        gone: std::collections::BTreeSet::new(),
         heard: None,
         refused: false,
         listening: false,
@@ -122,7 +122,9 @@ impl Bench {
             }
             LeadershipAction::Read => "read".into(),
             LeadershipAction::Stand(why) => format!("stand: {why}"),
-            LeadershipAction::GiveUp(_) => "give up".into(),
+            LeadershipAction::GiveUp(_, Certainty::Known) => "give up".into(),
+            LeadershipAction::GiveUp(_, Certainty::Unknown) => "give up, not known".into(),
+            LeadershipAction::Declined(why) => format!("declined: {why}"),
             LeadershipAction::Lead(term) => {
                 format!(
                     "lead e{} {} lease {}",
@@ -248,6 +250,50 @@ fn a_refused_stream_is_evidence_at_once_and_an_operator_needs_none() {
     assert_eq!(b.on(30, wish), ["stand: rack moves", "transact Epoch Alive History"]);
 }
 
+#[test]
+fn the_oldest_change_of_the_holder_goes_when_there_are_too_many() {
+    let mut b = holder();
+    let history = b.machine.own_history(EpochCause::Bootstrap, "why", "who", WallTime(0));
+    let id = |n| HistoryId { previous: Epoch(n), nonce: n };
+    for n in 1..=1_000 {
+        let then = vec![crate::coordination::Put::Set(Key::History(id(n)), Value::History(history.clone()))];
+        let txn = Transaction { compares: Vec::new(), then, or_else: Vec::new() };
+        b.store.apply(&txn).expect("no key twice");
+    }
+    let keys: Vec<Key> = b.store.records().keys().filter(|k| matches!(k, Key::History(_))).cloned().collect();
+    assert_eq!(keys.len(), 1_001, "with that of its founding");
+    let listed = b.store.read(&keys);
+    b.on(30, LeadershipEvent::Seen(listed));
+    b.sent.clear();
+    if let Some(holding) = &mut b.machine.holding {
+        holding.history = id(5_000);
+    }
+    b.machine.record_history(history);
+    assert_eq!(b.on(40, LeadershipEvent::Tick), ["transact History no History"]);
+    b.answer(50);
+    assert!(!b.store.records().contains_key(&keys[0]), "the oldest");
+    assert_eq!(b.store.records().keys().filter(|k| matches!(k, Key::History(_))).count(), 1_001);
+}
+
+/// Later, nobody would know that it is still wanted, and the holder may be well.
+#[test]
+fn an_operators_wish_is_followed_at_once_or_never() {
+    let mut b = bench(led_by_a(&[1, 2]));
+    b.see(10);
+    b.knows_of_a();
+    (b.facts.heard, b.facts.unfit) = (Some(ms(20)), Some("a full sync runs".into()));
+    let wish = || LeadershipEvent::TakeOver { actor: "op".into(), reason: "rack moves".into() };
+    assert_eq!(b.on(30, wish()), ["declined: a full sync runs"]);
+    (b.facts.heard, b.facts.unfit) = (Some(ms(100)), None);
+    assert_eq!(b.on(110, LeadershipEvent::Tick), [""; 0], "a is heard, and what speaks against it is over");
+    b.facts.max_epoch = Epoch(99);
+    assert!(b.on(120, wish())[0].starts_with("declined: epoch 99 was seen"));
+    b.knows_of_a();
+    b.facts.heard = Some(ms(125));
+    assert_eq!(b.on(130, LeadershipEvent::Tick), [""; 0]);
+    assert_eq!(b.on(140, wish()), ["stand: rack moves", "transact Epoch Alive History"]);
+}
+
 /// PROTOCOL T1: whoever slept does not judge others by what it did not hear.
 #[test]
 fn an_own_stall_is_no_silence_of_others() {
@@ -296,7 +342,7 @@ fn a_takeover_without_an_answer_may_make_it_the_holder_later() {
     b.on(20, LeadershipEvent::Tick);
     b.facts.role = Role::Candidate;
     let (late, said) = b.lose(1_020);
-    assert_eq!(said, ["read", "give up"]);
+    assert_eq!(said, ["read", "give up, not known"]);
     (b.facts.role, b.facts.refused) = (Role::Standby, false);
     b.store.apply(&late).expect("no key twice");
     assert_eq!(b.see(1_100), ["lead e4 failover lease 0"], "a lease is counted from what was answered only");
@@ -315,6 +361,57 @@ fn a_record_that_names_a_copy_of_the_past_is_not_this_node() {
     (b.facts.role, b.facts.refused, b.facts.copy) = (Role::Standby, false, CopyId(22));
     b.store.apply(&late).expect("no key twice");
     assert_eq!(b.see(1_100), ["step down e4", "follow b at b:2"]);
+}
+
+/// PROTOCOL C4: a backup of the coordinator was restored, and caught up with the revision that was seen.
+#[test]
+fn records_that_went_back_are_neither_followed_nor_taken_over() {
+    let mut store = led_by_a(&[1, 2]);
+    let backup = store.clone();
+    store.apply(&renew(base(&store).epoch, 1)).expect("no key twice");
+    let mut b = bench(store);
+    b.see(10);
+    b.knows_of_a();
+    b.facts.heard = Some(ms(20));
+    b.store = backup;
+    // Others have written what this node does not look at.
+    for n in 0..3 {
+        let foreign = crate::coordination::Put::Set(Key::MasterView, Value::MasterView(format!("x:{n}")));
+        let txn = Transaction { compares: Vec::new(), then: vec![foreign], or_else: Vec::new() };
+        b.store.apply(&txn).expect("no key twice");
+    }
+    assert_eq!(b.see(30), ["warn coordinator_moved_back"]);
+    for at in [500, 600, 5_000] {
+        assert_eq!(
+            b.on(at, LeadershipEvent::Tick),
+            [""; 0],
+            "a is silent, and nobody knows what is on record"
+        );
+    }
+    let why = b.machine.waiting().expect("said").to_owned();
+    assert!(why.contains("Alive was of revision") && why.contains("restart this node"), "{why}");
+    let wish = LeadershipEvent::TakeOver { actor: "op".into(), reason: "why".into() };
+    assert_eq!(b.on(5_100, wish), [format!("declined: {why}")]);
+}
+
+#[test]
+fn a_holder_whose_records_went_back_gets_no_lease_and_no_word_of_them() {
+    let mut b = holder();
+    let backup = b.store.clone();
+    b.on(100, LeadershipEvent::Tick);
+    b.answer(101);
+    b.on(110, LeadershipEvent::Propose(with_member(&b, 3)));
+    b.store = backup;
+    for n in 0..3 {
+        let foreign = crate::coordination::Put::Set(Key::MasterView, Value::MasterView(format!("x:{n}")));
+        let txn = Transaction { compares: Vec::new(), then: vec![foreign], or_else: Vec::new() };
+        b.store.apply(&txn).expect("no key twice");
+    }
+    assert_eq!(b.see(120), ["warn coordinator_moved_back"]);
+    assert_eq!(b.answer(130), [""; 0], "that it is on record there proves nothing");
+    assert_eq!(b.on(700, LeadershipEvent::Tick), [""; 0]);
+    assert_eq!(b.machine.deadline(&b.facts), None);
+    assert_eq!(b.on(710, to_c(false)), ["not handed over"]);
 }
 
 /// A holder, node `b`, that founded its cluster.
@@ -560,11 +657,11 @@ fn the_cluster_starts_empty_only_when_every_copy_on_record_is_gone_and_the_lease
     let mut b = returned_b();
     assert_eq!(b.on(late + 1_000, LeadershipEvent::Tick), [""; 0], "a may live, cut off");
     assert!(b.machine.waiting().is_some_and(|why| why.contains("may still have them")));
-    b.facts.returned.insert("a".parse().expect("valid"), CopyId(1));
-    assert_eq!(b.on(late + 1_100, LeadershipEvent::Tick), [""; 0], "the very copy on record answers");
+    b.facts.gone.insert(CopyId(9));
+    assert_eq!(b.on(late + 1_100, LeadershipEvent::Tick), [""; 0], "of a it is another one");
 
     let mut b = returned_b();
-    b.facts.returned.insert("a".parse().expect("valid"), CopyId(8));
+    b.facts.gone.insert(CopyId(1));
     assert_eq!(b.on(late - 1, LeadershipEvent::Tick), [""; 0], "the lease");
     let started = b.on(late, LeadershipEvent::Tick);
     assert_eq!(started[0], "warn cold_start");
@@ -575,7 +672,7 @@ fn the_cluster_starts_empty_only_when_every_copy_on_record_is_gone_and_the_lease
     assert_eq!(b.machine.view().in_sync().map(|isr| isr.members.len()), Some(1));
 
     let mut b = returned_b();
-    b.facts.returned.insert("a".parse().expect("valid"), CopyId(8));
+    b.facts.gone.insert(CopyId(1));
     b.facts.is_blank = false;
     assert_eq!(b.on(late, LeadershipEvent::Tick), [""; 0], "what it holds is of nobody knows when");
 }
@@ -583,7 +680,7 @@ fn the_cluster_starts_empty_only_when_every_copy_on_record_is_gone_and_the_lease
 #[test]
 fn a_holder_that_is_gone_leads_to_the_members_that_may_not_be() {
     let mut b = returned_b();
-    b.facts.returned.insert("a".parse().expect("valid"), CopyId(8));
+    b.facts.gone.insert(CopyId(1));
     let mut isr = b.machine.view().in_sync().cloned().expect("read");
     isr.members.push(member_c());
     let base = base(&b.store);

@@ -92,8 +92,8 @@ pub struct LeadershipFacts {
     pub unfit: Option<String>,
     /// Nothing was ever stored in this copy.
     pub is_blank: bool,
-    /// Which copy each node came back with, as it said itself.
-    pub returned: std::collections::BTreeMap<NodeId, CopyId>,
+    /// Copies on record of other nodes that are gone: their nodes said that they have another.
+    pub gone: std::collections::BTreeSet<CopyId>,
     /// As standby: when the holder was last heard.
     pub heard: Option<Instant>,
     /// As standby: the stream of the holder was closed, and it refuses a new one.
@@ -149,6 +149,15 @@ pub struct HandOverOrder {
     pub dry_run: bool,
 }
 
+/// Whether an attempt to lead that has ended can still succeed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Certainty {
+    /// It cannot any more.
+    Known,
+    /// It may: nobody answered (PROTOCOL C1, C2).
+    Unknown,
+}
+
 /// A term that begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Term {
@@ -179,8 +188,10 @@ pub enum LeadershipAction {
     Read,
     /// Stop acknowledging and granting, before the next action: a takeover is sent (PROTOCOL T2).
     Stand(String),
-    /// Follow again: the takeover did not succeed, or is not known to have.
-    GiveUp(String),
+    /// Follow again: the takeover did not succeed, because; or is not known to have.
+    GiveUp(String, Certainty),
+    /// An operator's wish that this node lead is not followed, because. It is forgotten.
+    Declined(String),
     /// Lead.
     Lead(Box<Term>),
     /// A higher epoch exists: stop deciding, or learn it.
@@ -276,7 +287,8 @@ pub struct Leadership {
     forgetful: bool,
     /// The last sentence about why nothing is done.
     waiting: Option<String>,
-    /// An operator's wish that this node lead: who, and why.
+    /// An operator's wish that this node lead: who, and why. It is followed at
+    /// once or never: later it would depose a healthy holder.
     wish: Option<(String, String)>,
     rehearsed: rehearse::Rehearsed,
     told: automation::Told,
@@ -394,13 +406,44 @@ impl Leadership {
             LeadershipEvent::Automation(order) => self.set_automation(now, wall, *order, out),
             LeadershipEvent::Tick => {}
         }
+        if self.has_moved_back(out) {
+            return;
+        }
         self.tell_automation(wall, out);
         self.review(now, wall, facts, out);
+        if self.wish.take().is_some()
+            && !self.on_its_way(|p| matches!(p, Purpose::Takeover | Purpose::Bootstrap))
+        {
+            let why = self.waiting.clone().unwrap_or_else(|| "the records have just changed".to_owned());
+            out.push(LeadershipAction::Declined(why));
+        }
+    }
+
+    /// The coordinator has lost records: this node decides nothing by them until it
+    /// is started again, and says so. What it was promised by others still holds
+    /// (PROTOCOL C4).
+    fn has_moved_back(&mut self, out: &mut Vec<LeadershipAction>) -> bool {
+        let Some((key, had, now)) = &self.view.moved_back else { return false };
+        let why = format!(
+            "the coordinator has gone back: {key:?} was of revision {had} and is of {now}. Its records are not \
+             to be trusted: set its revision above {had}, then restart this node"
+        );
+        if self.waiting.as_ref() != Some(&why) {
+            out.push(LeadershipAction::Warn("coordinator_moved_back", why.clone()));
+        }
+        if self.wish.take().is_some() {
+            out.push(LeadershipAction::Declined(why.clone()));
+        }
+        self.waiting = Some(why);
+        true
     }
 
     /// When it wants to be woken, at the latest.
     #[must_use]
     pub fn deadline(&self, facts: &LeadershipFacts) -> Option<Instant> {
+        if self.view.moved_back.is_some() {
+            return None;
+        }
         let soon = self.last_tick.plus(Duration::from_millis(1));
         match facts.role {
             Role::Primary => self.holding.as_ref().map(|h| {
@@ -553,6 +596,14 @@ impl Leadership {
                 self.calls.remove(&id);
                 self.not_elected(now, outcome, facts, out);
             }
+            Purpose::Automation => {
+                self.calls.remove(&id);
+                self.automation_done(outcome, out);
+            }
+            // What it says of the records proves nothing: no lease, no set, no word before it is proved (PROTOCOL C4).
+            _ if self.view.moved_back.is_some() => {
+                self.calls.remove(&id);
+            }
             Purpose::HandOver | Purpose::HandOverDry | Purpose::Withdraw => {
                 self.calls.remove(&id);
                 self.hand_over_done(now, &call, outcome, out);
@@ -560,10 +611,6 @@ impl Leadership {
             Purpose::Rehearsal => {
                 self.calls.remove(&id);
                 self.rehearsal_done(now, &call, outcome);
-            }
-            Purpose::Automation => {
-                self.calls.remove(&id);
-                self.automation_done(outcome, out);
             }
             Purpose::Isr(_) | Purpose::Renew | Purpose::Publish | Purpose::History => {
                 self.calls.remove(&id);

@@ -1,7 +1,9 @@
 //! What a standby decides: found a cluster, take over, or wait and say why.
 
 use super::super::Role;
-use super::{ATTEMPT_PAUSE_MAX, ATTEMPT_PAUSE_MIN, Leadership, LeadershipAction, LeadershipFacts, Purpose};
+use super::{
+    ATTEMPT_PAUSE_MAX, ATTEMPT_PAUSE_MIN, Certainty, Leadership, LeadershipAction, LeadershipFacts, Purpose,
+};
 use crate::coordination::{
     EpochCause, IsrRecord, Outcome, Revision, TransactionOutcome, bootstrap, takeover,
 };
@@ -190,14 +192,15 @@ impl Leadership {
                 )
             }
         };
-        self.wish = None;
         self.attempts = self.attempts.saturating_add(1);
         let pause = ATTEMPT_PAUSE_MIN.saturating_mul(1 << self.attempts.min(10)).min(ATTEMPT_PAUSE_MAX);
         self.attempt_at = now.plus(pause);
         self.attentive_since = now;
         self.waiting = Some(why.clone());
         if facts.role == Role::Candidate {
-            out.push(LeadershipAction::GiveUp(why));
+            let unknown = matches!(outcome, Outcome::Unknown(_));
+            let certainty = if unknown { Certainty::Unknown } else { Certainty::Known };
+            out.push(LeadershipAction::GiveUp(why, certainty));
         }
     }
 }
