@@ -216,6 +216,8 @@ const COMES_OR_GOES: &[(&str, &str)] = &[
     ("standfast_failover_last_timestamp_seconds", "of one role change"),
     ("standfast_failover_phase_seconds", "of one role change"),
     ("standfast_verify_mismatched_keys", "one item, overwritten milliseconds after it is known to differ"),
+    ("standfast_memory_intact", "of one item, which is whole again milliseconds after"),
+    ("standfast_verify_paused", "only while a standby is far behind; it comes and goes with the role"),
     ("segment_total_capacity_bytes", "of one segment, with which it comes and goes"),
     ("ha_oplog_standby_lag", "0 while nothing is on its way; comes and goes with the role"),
 ];
