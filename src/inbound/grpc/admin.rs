@@ -59,7 +59,7 @@ impl<C: Clock> AdminDoor<C> {
         required(&actor, "actor")?;
         required(&reason, "reason")?;
         let done = self.node.operate(order, actor, reason).await.map_err(stopped)?;
-        known(&done.verdict)?;
+        known(done.verdict.reasons.iter().map(|r| (r.code, &r.text)))?;
         Ok(done)
     }
 
@@ -80,9 +80,9 @@ impl<C: Clock> AdminDoor<C> {
 }
 
 /// What became of the order must be known: else it is neither done nor refused.
-fn known(verdict: &standfast_kernel::supervisor::Verdict) -> Result<(), Status> {
-    match verdict.reasons.iter().find(|r| r.code == Operated::UNKNOWN) {
-        Some(r) => Err(v1::Refusal::new(v1::RefusalCode::OutcomeUnknown, r.text.clone()).into()),
+fn known<'a>(mut reasons: impl Iterator<Item = (&'a str, &'a String)>) -> Result<(), Status> {
+    match reasons.find(|(code, _)| *code == Operated::UNKNOWN) {
+        Some((_, text)) => Err(v1::Refusal::new(v1::RefusalCode::OutcomeUnknown, text.clone()).into()),
         None => Ok(()),
     }
 }
@@ -111,7 +111,7 @@ impl<C: Clock> AdminDoor<C> {
         required(&reason, "reason")?;
         let before = self.board.promotion_plan();
         let (verdict, change) = self.node.promote(actor, reason, dry_run).await.map_err(stopped)?;
-        known(&verdict)?;
+        known(verdict.reasons.iter().map(|r| (r.code, &r.text)))?;
         Ok(v1::PromoteReply {
             accepted: verdict.is_yes(),
             epoch: change.map(|c| c.epoch.0),
