@@ -62,8 +62,10 @@ pub struct RecordView {
     /// Changes of the holder that are on record, as far as was heard.
     pub histories: BTreeSet<HistoryId>,
     /// A record had gone back: which one, from and to which revision. From then
-    /// on nothing is learned any more (PROTOCOL C4).
+    /// on nothing is learned any more, until an operator says so (PROTOCOL C4).
     pub moved_back: Option<(Key, Revision, Revision)>,
+    /// What has been read since then, for who is told to believe it.
+    shown: Option<Box<RecordView>>,
 }
 
 impl RecordView {
@@ -71,6 +73,7 @@ impl RecordView {
     pub fn learn(&mut self, now: Instant, reading: &Reading<Key, Value>) -> bool {
         self.moved_back = self.moved_back.take().or_else(|| self.lost_by(reading));
         if self.moved_back.is_some() {
+            self.shown.get_or_insert_default().learn(now, reading);
             return false;
         }
         let mut changed = false;
@@ -78,6 +81,13 @@ impl RecordView {
             changed |= self.learn_one(now, reading.at, key, record.as_ref());
         }
         changed
+    }
+
+    /// Believes what has been read since a record had gone back, on an operator's word.
+    pub fn believe(&mut self) {
+        if self.moved_back.is_some() {
+            *self = self.shown.take().map(|shown| *shown).unwrap_or_default();
+        }
     }
 
     /// The record in that reading that is older than the one known.
@@ -220,6 +230,9 @@ mod tests {
         assert_eq!(view.moved_back, Some((Key::Alive, Revision(15), Revision(11))));
         assert!(!view.learn(Instant(4), &alive(30, 30, 9)), "nobody knows what else is lost");
         assert_eq!((view.alive.modified(), view.alive_since), (Revision(15), Some(Instant(1))));
+        view.believe();
+        assert_eq!((view.alive.modified(), view.alive_since), (Revision(30), Some(Instant(4))));
+        assert_eq!(view.moved_back, None, "an operator has said that it is right");
     }
 
     #[test]

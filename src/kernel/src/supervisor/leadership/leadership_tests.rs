@@ -389,9 +389,15 @@ fn records_that_went_back_are_neither_followed_nor_taken_over() {
         );
     }
     let why = b.machine.waiting().expect("said").to_owned();
-    assert!(why.contains("Alive was of revision") && why.contains("restart this node"), "{why}");
+    assert!(why.contains("Alive was of revision") && why.contains("standfast resume"), "{why}");
     let wish = LeadershipEvent::TakeOver { actor: "op".into(), reason: "why".into() };
     assert_eq!(b.on(5_100, wish), [format!("declined: {why}")]);
+    // An operator has looked after it: what is on record now is believed again.
+    let resume = AutomationOrder { pause: None, actor: "op".into(), reason: "restored".into() };
+    let done = b.on(5_200, LeadershipEvent::Automation(Box::new(resume)));
+    assert!(b.machine.view.moved_back.is_none(), "{done:?}");
+    let shown = b.store.records().get(&Key::Alive).expect("there").modified;
+    assert_eq!(b.machine.view.alive.modified(), shown);
 }
 
 #[test]

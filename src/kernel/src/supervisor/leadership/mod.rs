@@ -419,14 +419,15 @@ impl Leadership {
         }
     }
 
-    /// The coordinator has lost records: this node decides nothing by them until it
-    /// is started again, and says so. What it was promised by others still holds
-    /// (PROTOCOL C4).
+    /// The coordinator has lost records: this node decides nothing by them until an
+    /// operator says `resume` to it, or it is started again; it says so. What it was
+    /// promised by others still holds (PROTOCOL C4).
     fn has_moved_back(&mut self, out: &mut Vec<LeadershipAction>) -> bool {
         let Some((key, had, now)) = &self.view.moved_back else { return false };
         let why = format!(
             "the coordinator has gone back: {key:?} was of revision {had} and is of {now}. Its records are not \
-             to be trusted: set its revision above {had}, then restart this node"
+             to be trusted: restore them, or make sure that no other node leads; then say `standfast resume` to \
+             this node, or restart it"
         );
         if self.waiting.as_ref() != Some(&why) {
             out.push(LeadershipAction::Warn("coordinator_moved_back", why.clone()));
