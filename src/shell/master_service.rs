@@ -6,7 +6,7 @@ use std::time::Duration;
 use standfast_kernel::api::{Refusal, Request, Response};
 use standfast_kernel::types::{Epoch, Instant, SeqRuns, limits};
 use tokio::runtime::{Handle, RuntimeFlavor};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use super::serving::{ServingCell, Wait};
 use super::traffic::{call_number, snake_case};
@@ -20,6 +20,10 @@ use crate::telemetry::{Instruments, RequestStages};
 pub fn call_timeout() -> Duration {
     Duration::from_secs(5)
 }
+
+/// So many calls may walk the store at a time: each has a thread of its own, and builds an
+/// answer that may name every object.
+const WALKS_MAX: usize = 2;
 
 /// Why a call has no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -110,6 +114,8 @@ pub struct MasterService<C> {
     traffic: Arc<Traffic>,
     appended: Arc<Notify>,
     instruments: Instruments,
+    /// Turns of calls that walk the store.
+    walks: Semaphore,
 }
 
 /// What a request left behind: its entries, and when they were there.
@@ -132,7 +138,8 @@ impl<C: Clock> MasterService<C> {
         appended: Arc<Notify>,
         instruments: Instruments,
     ) -> Self {
-        Self { clock, serving, board, traffic, appended, instruments }
+        let walks = Semaphore::new(WALKS_MAX);
+        Self { clock, serving, board, traffic, appended, instruments, walks }
     }
 
     /// What became of calls.
@@ -211,7 +218,13 @@ impl<C: Clock> MasterService<C> {
             return Err(Refusal::Unavailable("too many replies wait for the in-sync standbys").into());
         }
         let execute = || term.execute(request, &*self.clock);
-        let executed = if request.walks_the_store() { off_worker(execute) } else { execute() };
+        let executed = if request.walks_the_store() {
+            // The semaphore is never closed.
+            let _turn = self.walks.acquire().await.ok();
+            off_worker(execute)
+        } else {
+            execute()
+        };
         let Some((mut executed, wait)) = executed else {
             return Err(self.board.not_primary().into());
         };
