@@ -49,6 +49,8 @@ mutants! {
     SameIncRestart,
     /// PROTOCOL I8b: a copy leaves the in-sync set on a Hello of another one, though that may be late.
     ForgetOnHello,
+    /// PROTOCOL 11: without a record, a copy that is gone leaves the set although another node may follow it.
+    FormerForgotAlways,
     /// PROTOCOL S1: a standby is streamed to from its seq, whatever the epoch of its last entry.
     NoLogmatch,
     /// PROTOCOL I3: a standby is admitted to the in-sync set before it holds the committed prefix.

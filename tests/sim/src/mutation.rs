@@ -131,6 +131,7 @@ fn plan(mutant: Mutant) -> Result<Hunt, &'static str> {
         Mutant::AckReceived => hunt(&[Switch, Sync], &[PromiseKept], 50),
         Mutant::SameIncRestart => hunt(&[LongLog], &[PromiseKept], 20),
         Mutant::ForgetOnHello => hunt(&[Rejoin], &[PromiseKept, PromoteEligible], 20),
+        Mutant::FormerForgotAlways => hunt(&[Rejoin], &[PromiseKept], 20),
         Mutant::NoLogmatch => hunt(&[Switch, Sync], &[LogMatching, NoQuarantine], 50),
         Mutant::AdmitEarly => hunt(&[LongLog], &[PromiseKept], 20),
         Mutant::NoHold => hunt(&[Switch, Leases], &[NoReuseUnderRight, NoWrongBytes], 100),

@@ -16,6 +16,8 @@ mod shrink;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use super::ages::Ages;
 use super::catch_up::CatchUp;
 use super::copies::Copies;
@@ -361,7 +363,7 @@ impl Primary {
         };
         self.drop_former_streams(&hello.node, out);
         if mutant!(ForgetOnHello) {
-            self.forget_former(&hello.node, hello.copy, out);
+            self.forget_former(now, &hello.node, hello.copy, out);
         }
         self.copies.connected(&hello.node, hello.copy, conn);
         let zero = Instant(0);
@@ -389,12 +391,25 @@ impl Primary {
     /// A copy whose process is gone holds nothing any more (PROTOCOL I8b). Told
     /// by an acknowledgement, which answers this stream: a Hello may be one that
     /// the former process sent, late, while the copy on record lives.
-    fn forget_former(&mut self, node: &NodeId, copy: CopyId, out: &mut Vec<PrimaryAction>) {
+    fn forget_former(&mut self, now: Instant, node: &NodeId, copy: CopyId, out: &mut Vec<PrimaryAction>) {
         let former = |m: &Member, c: CopyId| m.node == *node && c != copy;
-        let gone: Vec<CopyId> = self.isr.iter().filter(|(c, m)| former(m, **c)).map(|(c, _)| *c).collect();
+        let gone: SmallVec<[CopyId; 2]> =
+            self.isr.iter().filter(|(c, m)| former(m, **c)).map(|(c, _)| *c).collect();
+        if gone.is_empty() || !self.nobody_else_follows_it(now, node) {
+            return;
+        }
         for copy in gone {
             self.leave(copy, out);
         }
+    }
+
+    /// Without a record of who leads, a copy that is gone may have led an epoch of its own before, and
+    /// another node may have what it promised there. Not one that follows this primary now (PROTOCOL 11).
+    fn nobody_else_follows_it(&self, now: Instant, node: &NodeId) -> bool {
+        let follows =
+            |node: &NodeId| self.peers.values().any(|p| p.hello.node == *node && p.grant_until > now);
+        let mut others = self.isr.values().filter(|m| m.node != *node);
+        self.on_record.is_some() || others.all(|m| follows(&m.node)) || mutant!(FormerForgotAlways)
     }
 
     /// A node that connects anew has left its old connection.
@@ -501,8 +516,12 @@ impl Primary {
         } else if ack.quarantined > 0 {
             return self.drop_peer(conn, "it has set an entry aside: it is given another copy", out);
         } else {
-            self.forget_former(&node, copy, out);
+            self.forget_former(now, &node, copy, out);
             self.admit(now, conn, out);
+        }
+        if self.on_record.is_none() && self.isr.contains_key(&copy) {
+            // It may have had to wait for the others.
+            self.forget_former(now, &node, copy, out);
         }
         self.ship(now, conn, out);
     }
