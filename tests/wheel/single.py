@@ -17,7 +17,7 @@ def main():
         sys.exit("usage: single.py HOST:PORT COUNT")
     check = Check()
     writer, reader = client(check, sys.argv[1], SEGMENT_BYTES), client(check, sys.argv[1], 0)
-    keys = [f"single-{i}" for i in range(int(sys.argv[2]))]
+    keys = [f"single-{os.getpid()}-{i}" for i in range(int(sys.argv[2]))]
     puts, gets = [], []
     for key in keys:
         value = value_of(key, VALUE_BYTES)
