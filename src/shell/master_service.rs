@@ -142,6 +142,12 @@ impl<C: Clock> MasterService<C> {
         Self { clock, serving, board, traffic, appended, instruments, walks }
     }
 
+    /// Whether this node serves at all.
+    #[must_use]
+    pub fn serves(&self) -> bool {
+        self.serving.current().is_some()
+    }
+
     /// What became of calls.
     #[must_use]
     pub fn traffic(&self) -> &Traffic {
@@ -206,6 +212,8 @@ impl<C: Clock> MasterService<C> {
         if elements > limits::BATCH_ITEMS_MAX {
             return Err(Fault::TooMany(elements));
         }
+        // Before anything is judged: a turn may be long in coming. The semaphore is never closed.
+        let turn = if request.walks_the_store() { self.walks.acquire().await.ok() } else { None };
         let term = self.serving.current().ok_or_else(|| self.board.not_primary())?;
         let decided = self.clock.now();
         if let Some(why) = term.refuses_answers(decided) {
@@ -218,13 +226,8 @@ impl<C: Clock> MasterService<C> {
             return Err(Refusal::Unavailable("too many replies wait for the in-sync standbys").into());
         }
         let execute = || term.execute(request, &*self.clock);
-        let executed = if request.walks_the_store() {
-            // The semaphore is never closed.
-            let _turn = self.walks.acquire().await.ok();
-            off_worker(execute)
-        } else {
-            execute()
-        };
+        let executed = if turn.is_some() { off_worker(execute) } else { execute() };
+        drop(turn);
         let Some((mut executed, wait)) = executed else {
             return Err(self.board.not_primary().into());
         };

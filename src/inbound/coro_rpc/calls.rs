@@ -81,6 +81,8 @@ impl<C: Clock> Calls<C> {
         let Frame { header, payload } = frame;
         let mut reply = Reply { seq: header.seq_num, bytes: Vec::new() };
         let failed = match request {
+            // Nothing is answered after a term, what needs no hall neither.
+            _ if !self.service.serves() => Some(Fail::NotServing),
             Ok(request) => {
                 let (hall, method) = (Hall::new(Arc::clone(&self.service)), request.method());
                 let listed = listed(&request);

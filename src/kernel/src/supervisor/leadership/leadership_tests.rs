@@ -420,6 +420,29 @@ fn a_holder_whose_records_went_back_gets_no_lease_and_no_word_of_them() {
     assert_eq!(b.on(710, to_c(false)), ["not handed over"]);
 }
 
+/// Its answer proves nothing, and it may be done all the same: silent until the records are believed again.
+#[test]
+fn a_hand_over_that_meets_lost_records_is_known_after_an_operators_word() {
+    let mut b = leading_b();
+    let backup = b.store.clone();
+    b.store.apply(&renew(base(&b.store).epoch, 9)).expect("no key twice");
+    b.see(35);
+    b.sent.clear();
+    b.on(40, to_c(false));
+    b.store = backup;
+    for n in 0..3 {
+        let foreign = crate::coordination::Put::Set(Key::MasterView, Value::MasterView(format!("x:{n}")));
+        let txn = Transaction { compares: Vec::new(), then: vec![foreign], or_else: Vec::new() };
+        b.store.apply(&txn).expect("no key twice");
+    }
+    assert_eq!(b.see(45), ["warn coordinator_moved_back"]);
+    assert_eq!(b.answer(50), [""; 0], "nobody is told that it was refused");
+    assert!(b.machine.is_handing_over(), "it stays silent");
+    let resume = AutomationOrder { pause: None, actor: "op".into(), reason: "restored".into() };
+    let resumed = b.on(5_200, LeadershipEvent::Automation(Box::new(resume)));
+    assert_eq!(resumed, ["Done", "step down e7", "follow c at c:2"], "it was done, as is seen now");
+}
+
 /// A holder, node `b`, that founded its cluster.
 fn holder() -> Bench {
     let mut b = bench(RecordStore::default());

@@ -602,6 +602,13 @@ impl Leadership {
                 self.automation_done(outcome, out);
             }
             // What it says of the records proves nothing: no lease, no set, no word before it is proved (PROTOCOL C4).
+            Purpose::HandOver | Purpose::HandOverDry | Purpose::Withdraw
+                if self.view.moved_back.is_some() =>
+            {
+                self.calls.remove(&id);
+                let nothing = Outcome::Unknown("it has lost records: see the alarm".to_owned());
+                self.hand_over_done(now, &call, &nothing, out);
+            }
             _ if self.view.moved_back.is_some() => {
                 self.calls.remove(&id);
             }
