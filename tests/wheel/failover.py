@@ -5,31 +5,12 @@ addresses stands a forwarder, as a load balancer would. It says `kill` when the 
 line; every value that was put before must be there afterwards, with its bytes, and the cluster goes on.
 """
 
-import os
-import subprocess
 import sys
 
-from harness import BUFFER_BYTES, Check, finish, free_name, until, value_of
-from mooncake.store import MooncakeDistributedStore
+from harness import Check, client, finish, forwarded, until, value_of
 
 SEGMENT_BYTES = 64 << 20
 SIZES = (1, 300, 70_000, 1 << 20)
-
-
-def forwarded(addresses):
-    """A URL behind which is whichever of them serves, and the process that forwards there."""
-    script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "forwarder.py")
-    process = subprocess.Popen(
-        [sys.executable, script, *addresses], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    return f"http://{process.stdout.readline().strip()}/metadata", process
-
-
-def client(check, master, metadata, segment_bytes):
-    store = MooncakeDistributedStore()
-    done = store.setup(free_name(), metadata, segment_bytes, BUFFER_BYTES, "tcp", "", master)
-    check.equal("setup", done, 0)
-    return store
 
 
 def put_all(check, store, keys):
@@ -48,8 +29,8 @@ def main():
         sys.exit("usage: failover.py etcd://HOST:PORT METADATA,METADATA")
     check = Check()
     metadata, _forwarder = forwarded(sys.argv[2].split(","))
-    writer = client(check, sys.argv[1], metadata, SEGMENT_BYTES)
-    reader = client(check, sys.argv[1], metadata, 0)
+    writer = client(check, sys.argv[1], SEGMENT_BYTES, metadata)
+    reader = client(check, sys.argv[1], 0, metadata)
     if check.failed:
         finish(check)
     before = [f"before-{i}" for i in range(40)]
@@ -72,7 +53,7 @@ def main():
     after = [f"after-{i}" for i in range(40)]
     put_all(check, writer, after)
     # Who comes now learns where the writer's memory is from what was told to the node that died.
-    late = client(check, sys.argv[1], metadata, 0)
+    late = client(check, sys.argv[1], 0, metadata)
     for store, what in ((reader, "after"), (late, "by a new client")):
         read_all(check, store, before + after, what)
     check.equal("remove_all", writer.remove_all(True) >= 0, True)

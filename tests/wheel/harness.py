@@ -5,6 +5,8 @@ import json
 import os
 import random
 import socket
+import subprocess
+import sys
 import time
 
 from mooncake.store import MooncakeDistributedStore
@@ -50,11 +52,20 @@ def free_name():
         return "127.0.0.1:%d" % probe.getsockname()[1]
 
 
-def client(check, master, segment_bytes):
+def client(check, master, segment_bytes, metadata="P2PHANDSHAKE"):
     store = MooncakeDistributedStore()
-    done = store.setup(free_name(), "P2PHANDSHAKE", segment_bytes, BUFFER_BYTES, "tcp", "", master)
+    done = store.setup(free_name(), metadata, segment_bytes, BUFFER_BYTES, "tcp", "", master)
     check.equal("setup", done, 0)
     return store
+
+
+def forwarded(addresses):
+    """A URL behind which is whichever of them serves, and the process that forwards there."""
+    script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "forwarder.py")
+    process = subprocess.Popen(
+        [sys.executable, script, *addresses], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    return f"http://{process.stdout.readline().strip()}/metadata", process
 
 
 def value_of(key, size):

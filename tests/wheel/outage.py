@@ -6,29 +6,17 @@ Any other line, or the end of stdin, ends the script.
 """
 
 import json
-import os
 import select
-import subprocess
 import sys
 import time
 
-from harness import BUFFER_BYTES, Check, finish, free_name, until, value_of
-from mooncake.store import MooncakeDistributedStore
+from harness import Check, client, finish, forwarded, until, value_of
 
 SEGMENT_BYTES = 256 << 20
 SIZE = 300
 KEPT = 64
 # After a call that failed; a client that asks without a pause would only measure itself.
 PAUSE_S = 0.001
-
-
-def forwarded(addresses):
-    """A URL behind which is whichever of them serves."""
-    script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "forwarder.py")
-    process = subprocess.Popen(
-        [sys.executable, script, *addresses], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    return f"http://{process.stdout.readline().strip()}/metadata", process
 
 
 class Kind:
@@ -79,9 +67,7 @@ def main():
         sys.exit("usage: outage.py etcd://HOST:PORT METADATA,METADATA")
     check = Check()
     metadata, _forwarder = forwarded(sys.argv[2].split(","))
-    store = MooncakeDistributedStore()
-    done = store.setup(free_name(), metadata, SEGMENT_BYTES, BUFFER_BYTES, "tcp", "", sys.argv[1])
-    check.equal("setup", done, 0)
+    store = client(check, sys.argv[1], SEGMENT_BYTES, metadata)
     if check.failed:
         finish(check)
     for nr in range(KEPT):

@@ -154,6 +154,17 @@ impl Bench {
         self.on(at, LeadershipEvent::Seen(read))
     }
 
+    /// A backup of the coordinator is restored, and others write what this node does not look at until the
+    /// revisions that were seen are reached again.
+    fn restore(&mut self, backup: RecordStore<Key, Value>) {
+        self.store = backup;
+        for n in 0..3 {
+            let foreign = crate::coordination::Put::Set(Key::MasterView, Value::MasterView(format!("x:{n}")));
+            let txn = Transaction { compares: Vec::new(), then: vec![foreign], or_else: Vec::new() };
+            self.store.apply(&txn).expect("no key twice");
+        }
+    }
+
     /// Carries out the oldest transaction and tells how it ended.
     fn answer(&mut self, at: u64) -> Vec<String> {
         let (id, txn) = self.sent.remove(0);
@@ -373,13 +384,7 @@ fn records_that_went_back_are_neither_followed_nor_taken_over() {
     b.see(10);
     b.knows_of_a();
     b.facts.heard = Some(ms(20));
-    b.store = backup;
-    // Others have written what this node does not look at.
-    for n in 0..3 {
-        let foreign = crate::coordination::Put::Set(Key::MasterView, Value::MasterView(format!("x:{n}")));
-        let txn = Transaction { compares: Vec::new(), then: vec![foreign], or_else: Vec::new() };
-        b.store.apply(&txn).expect("no key twice");
-    }
+    b.restore(backup);
     assert_eq!(b.see(30), ["warn coordinator_moved_back"]);
     for at in [500, 600, 5_000] {
         assert_eq!(
@@ -407,12 +412,7 @@ fn a_holder_whose_records_went_back_gets_no_lease_and_no_word_of_them() {
     b.on(100, LeadershipEvent::Tick);
     b.answer(101);
     b.on(110, LeadershipEvent::Propose(with_member(&b, 3)));
-    b.store = backup;
-    for n in 0..3 {
-        let foreign = crate::coordination::Put::Set(Key::MasterView, Value::MasterView(format!("x:{n}")));
-        let txn = Transaction { compares: Vec::new(), then: vec![foreign], or_else: Vec::new() };
-        b.store.apply(&txn).expect("no key twice");
-    }
+    b.restore(backup);
     assert_eq!(b.see(120), ["warn coordinator_moved_back"]);
     assert_eq!(b.answer(130), [""; 0], "that it is on record there proves nothing");
     assert_eq!(b.on(700, LeadershipEvent::Tick), [""; 0]);
@@ -429,12 +429,7 @@ fn a_hand_over_that_meets_lost_records_is_known_after_an_operators_word() {
     b.see(35);
     b.sent.clear();
     b.on(40, to_c(false));
-    b.store = backup;
-    for n in 0..3 {
-        let foreign = crate::coordination::Put::Set(Key::MasterView, Value::MasterView(format!("x:{n}")));
-        let txn = Transaction { compares: Vec::new(), then: vec![foreign], or_else: Vec::new() };
-        b.store.apply(&txn).expect("no key twice");
-    }
+    b.restore(backup);
     assert_eq!(b.see(45), ["warn coordinator_moved_back"]);
     assert_eq!(b.answer(50), [""; 0], "nobody is told that it was refused");
     assert!(b.machine.is_handing_over(), "it stays silent");
