@@ -35,6 +35,7 @@ use crate::machine::Machine;
 use crate::oplog::OpLogManager;
 use crate::store::MetadataStore;
 use crate::types::{AckMode, ConnId, CopyId, Epoch, HomeId, Instant, KeyHash, LogPos, NodeId, Seq, limits};
+use hand_over::Closed;
 pub use hand_over::Closing;
 use on_record::OnRecord;
 pub use on_record::{Keeping, RecordStart};
@@ -136,7 +137,7 @@ pub struct Primary {
     isr: BTreeMap<CopyId, Member>,
     /// With a coordinator.
     on_record: Option<OnRecord>,
-    closing: Closing,
+    closed: Closed,
     /// Grows with each change of `isr`.
     revision: u64,
     commit: Seq,
@@ -215,7 +216,7 @@ impl Primary {
             peers: BTreeMap::new(),
             isr: BTreeMap::new(),
             on_record: None,
-            closing: Closing::Open,
+            closed: Closed::open(),
             revision: 1,
             commit: log.tail(),
             ages: Ages::from(log.tail()),
@@ -263,7 +264,7 @@ impl Primary {
     /// lose (PROTOCOL A6).
     fn admission(&self) -> Admission {
         let LossBound { entries, age } = self.config.loss;
-        let (full, closed) = (self.log.marks().is_over, self.closing != Closing::Open);
+        let (full, closed) = (self.log.marks().is_over, !self.closed.admits());
         let mut admission = Admission { full, closed, degraded: self.is_degraded(), ..Admission::OPEN };
         if self.config.ack == AckMode::Async {
             let matched = self.isr.values().map(|m| m.matched).min();
@@ -663,7 +664,7 @@ impl Machine for Primary {
             }
             PrimaryEvent::Confirmed(isr) => self.confirmed(now, isr, out),
             PrimaryEvent::Lease(until) => self.lease(until),
-            PrimaryEvent::Close(closing) => self.closing = closing,
+            PrimaryEvent::Close(how) => self.close(now, how, out),
             PrimaryEvent::Tick => {}
         }
         self.shrink(now, out);
