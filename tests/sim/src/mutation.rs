@@ -95,7 +95,7 @@ fn plan(mutant: Mutant) -> Result<Hunt, &'static str> {
         Mutant::NoTermRecord => return Err("src/kernel/src/node/node_tests.rs"),
         Mutant::LeaseNotRecorded => hunt(&[Sync], &[NoReuseUnderRight, NoWrongBytes], 50),
         // Evidence is for liveness only, and a copy in sync has a hole only where something is broken.
-        Mutant::UnfitTakesOver | Mutant::StallIgnored => {
+        Mutant::UnfitTakesOver | Mutant::StallIgnored | Mutant::ForcedByLostRecords => {
             return Err("src/kernel/src/supervisor/leadership/leadership_tests.rs");
         }
         // Another copying follows, and ends once there is less to do.

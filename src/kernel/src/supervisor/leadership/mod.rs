@@ -399,8 +399,11 @@ impl Leadership {
                 self.attempt_at = now;
             }
             LeadershipEvent::Force { actor, reason } => {
-                let cause = EpochCause::Forced;
-                return self.start_empty(now, wall, facts, cause, (&actor, reason), out);
+                if self.view.moved_back.is_none() || mutant!(ForcedByLostRecords) {
+                    let cause = EpochCause::Forced;
+                    return self.start_empty(now, wall, facts, cause, (&actor, reason), out);
+                }
+                self.wish = Some((actor, reason));
             }
             LeadershipEvent::HandOver(order) => self.hand_over(now, wall, &order, facts, out),
             LeadershipEvent::Automation(order) => self.set_automation(now, wall, *order, out),
@@ -417,26 +420,6 @@ impl Leadership {
             let why = self.waiting.clone().unwrap_or_else(|| "the records have just changed".to_owned());
             out.push(LeadershipAction::Declined(why));
         }
-    }
-
-    /// The coordinator has lost records: this node decides nothing by them until an
-    /// operator says `resume` to it, or it is started again; it says so. What it was
-    /// promised by others still holds (PROTOCOL C4).
-    fn has_moved_back(&mut self, out: &mut Vec<LeadershipAction>) -> bool {
-        let Some((key, had, now)) = &self.view.moved_back else { return false };
-        let why = format!(
-            "the coordinator has gone back: {key:?} was of revision {had} and is of {now}. Its records are not \
-             to be trusted: restore them, or make sure that no other node leads; then say `standfast resume` to \
-             this node, or restart it"
-        );
-        if self.waiting.as_ref() != Some(&why) {
-            out.push(LeadershipAction::Warn("coordinator_moved_back", why.clone()));
-        }
-        if self.wish.take().is_some() {
-            out.push(LeadershipAction::Declined(why.clone()));
-        }
-        self.waiting = Some(why);
-        true
     }
 
     /// When it wants to be woken, at the latest.
