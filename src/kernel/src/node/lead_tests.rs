@@ -249,6 +249,31 @@ fn a_hand_over_begins_where_the_former_primary_closed() {
     assert_eq!(phases_after(&[(1_320, Some(7)), (1_330, None)]), own, "it had gone on meanwhile");
 }
 
+/// What is said of the clocks at a tick, and whether rights are doubted then, where that is news.
+fn ticks(node: &mut Node, at: u64, wall_ms: u64) -> (bool, Option<bool>) {
+    let mut out = Vec::new();
+    node.on(ms(at), NodeEvent::Tick(WallTime(wall_ms * 1_000)), &mut out);
+    let said = |a: &NodeAction| matches!(a, NodeAction::Happened(what) if what.code == "clock_leapt");
+    let gate =
+        out.iter().rev().find_map(|a| if let NodeAction::Gate(g) = a { Some(g.doubted) } else { None });
+    (out.iter().any(said), gate)
+}
+
+/// PROTOCOL 1: a virtual machine that was paused counts on where it was, and its wall clock is set right.
+#[test]
+fn a_wall_clock_that_leaps_ahead_makes_rights_doubted() {
+    let mut node = node();
+    let records = [(Key::Isr, 5, in_sync(&[])), (Key::Epoch, 9, holder())];
+    on(&mut node, 1_000, seen(10, &records));
+    assert_eq!(ticks(&mut node, 1_010, 50_000).0, false, "nothing to compare it with");
+    assert_eq!(ticks(&mut node, 1_060, 50_150).0, false, "less than a heartbeat");
+    assert_eq!(ticks(&mut node, 1_110, 50_200).0, false);
+    assert_eq!(ticks(&mut node, 1_160, 20_000).0, false, "set back: no machine runs ahead of time");
+    assert_eq!(ticks(&mut node, 3_160, 22_200), (false, None), "clocks of different rates");
+    assert_eq!(ticks(&mut node, 3_210, 32_000), (true, Some(true)));
+    assert_eq!(ticks(&mut node, 3_260, 32_050).0, false, "said once");
+}
+
 /// The node is asked to lead by an operator who lets it do so.
 fn force(node: &mut Node, at: u64, request: u64) -> Vec<NodeAction> {
     let order = Order::ForceStart { accept: None, dry_run: false };

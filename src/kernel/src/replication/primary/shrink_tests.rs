@@ -344,3 +344,32 @@ fn who_falls_silent_says_at_once_for_how_long_it_had_let_nothing_in() {
     assert_eq!(told(1_150, Closing::Admission), [None; 0]);
     assert_eq!(told(1_153, Closing::Quiet), [Some(Duration::from_millis(3))], "counted anew");
 }
+
+/// PROTOCOL 1: after a stop without a clock no promise counts that was given before it.
+#[test]
+fn rights_that_are_doubted_count_once_they_are_confirmed_anew() {
+    let mut b = bench(Degrade::Available, &[1, 2], &[2]);
+    b.acks(1_010, 1, 5);
+    assert!(b.primary.gate().may_answer(ms(1_011)));
+    b.on(1_020, PrimaryEvent::Doubt);
+    let gate = b.primary.gate();
+    assert!(gate.refuses_answers(ms(1_021)).is_none(), "what is asked is taken in");
+    assert!(!gate.may_answer(ms(1_021)), "and not answered");
+    // An acknowledgement that was on its way, of what was sent before.
+    let late = Ack {
+        copy: CopyId(1),
+        epoch: Epoch(3),
+        matched: Seq(5),
+        token: ms(1_015).0,
+        grant_us: 500_000,
+        quarantined: 0,
+        sealed: true,
+    };
+    b.on(1_025, PrimaryEvent::Frame(ConnId(1), StandbyFrame::Ack(late.clone())));
+    assert!(!b.primary.gate().may_answer(ms(1_025)), "it may have been promised long ago");
+    let fresh = Ack { token: ms(1_020).0, ..late };
+    b.on(1_030, PrimaryEvent::Frame(ConnId(1), StandbyFrame::Ack(fresh)));
+    assert!(!b.primary.gate().may_answer(ms(1_030)), "beside a silent member the lease is needed, too");
+    b.on(1_040, PrimaryEvent::Lease(ms(4_030)));
+    assert!(b.primary.gate().may_answer(ms(1_040)));
+}

@@ -471,6 +471,28 @@ fn a_holder_steps_down_when_any_of_its_transactions_finds_another_epoch() {
     assert!(b.store.apply(&renew(base.epoch, 9)).is_ok_and(|o| matches!(o, Outcome::CompareFailed(_))));
 }
 
+/// PROTOCOL 1, T1: the machine may have stopped without its clock.
+#[test]
+fn what_was_asked_before_a_doubt_proves_no_lease_and_silence_counts_anew() {
+    let mut b = holder();
+    assert_eq!(b.on(30, LeadershipEvent::Tick), ["transact Alive"]);
+    b.machine.doubt(ms(40));
+    assert_eq!(b.answer(45), ["transact Alive"], "nobody knows how long ago it was asked: asked again");
+    assert_eq!(b.answer(50), ["lease 3045"]);
+
+    let mut b = bench(led_by_a(&[1, 2]));
+    b.knows_of_a();
+    b.facts.heard = Some(ms(20));
+    b.see(30);
+    for at in (80..=380).step_by(50) {
+        b.on(at, LeadershipEvent::Tick);
+    }
+    b.machine.doubt(ms(400));
+    let waits = |b: &mut Bench, at| b.on(at, LeadershipEvent::Tick).is_empty();
+    assert!((430..800).step_by(50).all(|at| waits(&mut b, at)), "a may have spoken meanwhile");
+    assert!(!waits(&mut b, 400 + TAKEOVER), "a whole wait is over");
+}
+
 #[test]
 fn clients_are_sent_here_once_they_can_connect() {
     let mut b = holder();

@@ -275,6 +275,8 @@ pub struct Leadership {
     /// No silence before this counts: when the role began, or the own stall ended.
     attentive_since: Instant,
     last_tick: Instant,
+    /// What was asked of the coordinator before proves no lease (PROTOCOL 1).
+    doubted_at: Instant,
     /// When the next attempt to lead may be made.
     attempt_at: Instant,
     attempts: u32,
@@ -320,6 +322,7 @@ impl Leadership {
             holding: None,
             attentive_since: now,
             last_tick: now,
+            doubted_at: now,
             attempt_at: now,
             attempts: 0,
             followed: None,
@@ -523,7 +526,8 @@ impl Leadership {
         self.calls.retain(|_, call| !matches!(call.purpose, Purpose::Takeover | Purpose::Bootstrap));
         (self.attempts, self.followed, self.waiting, self.wish) = (0, None, None, None);
         // A record that another node wrote, or that was learned late, gives no lease (PROTOCOL G5).
-        let lease_until = sent.map_or(Instant(0), |call| call.sent.plus(self.config.times.lease));
+        let sure = sent.filter(|call| call.sent >= self.doubted_at);
+        let lease_until = sure.map_or(Instant(0), |call| call.sent.plus(self.config.times.lease));
         out.push(LeadershipAction::Lead(Box::new(Term {
             epoch: epoch.modified.epoch(),
             isr,
