@@ -1,7 +1,7 @@
 //! Verification from outside the stream: the `Verify` call of tools, orders of
 //! operators, damage of the lab. What decides is in the kernel.
 
-use standfast_kernel::node::{Node, VerifyOrder, WrongRole};
+use standfast_kernel::node::{Node, VerifyOrder, VerifyRefusal};
 use standfast_kernel::replication::{VerificationRequest, VerificationResponse};
 use standfast_kernel::store::Damage;
 use standfast_kernel::types::{BadValue, Instant};
@@ -20,7 +20,7 @@ pub enum VerifyCommand {
     /// A question; `None` from a node that is not the primary, or to none.
     Question(VerificationRequest, oneshot::Sender<Option<VerificationResponse>>),
     /// An order of an operator.
-    Order(VerifyOrder, oneshot::Sender<Result<u64, WrongRole>>),
+    Order(VerifyOrder, oneshot::Sender<Result<u64, VerifyRefusal>>),
     /// Damage on purpose: kind, which, how many. What was damaged.
     Corrupt(Damage, u64, u32, oneshot::Sender<Vec<Vec<u8>>>),
 }
@@ -78,15 +78,7 @@ impl NodeHandle {
             Ok(affected) => {
                 v1::VerifyNowReply { accepted: true, reasons: Vec::new(), affected: Some(affected) }
             }
-            Err(wrong) => v1::VerifyNowReply {
-                accepted: false,
-                reasons: vec![v1::Reason {
-                    code: "wrong_role".into(),
-                    text: wrong.to_string(),
-                    cure: "standfast status".into(),
-                }],
-                affected: None,
-            },
+            Err(why) => v1::VerifyNowReply { accepted: false, reasons: vec![refused(&why)], affected: None },
         }))
     }
 
@@ -108,4 +100,15 @@ impl NodeHandle {
         let names = rx.await.map_err(|_| StoppedNode)?;
         Ok(Ok(v1::LabCorruptReply { names: names.into_iter().map(Into::into).collect() }))
     }
+}
+
+fn refused(why: &VerifyRefusal) -> v1::Reason {
+    let (code, cure) = match why {
+        VerifyRefusal::WrongRole(_) => ("wrong_role", "standfast status"),
+        VerifyRefusal::Misfit(_) => (
+            "memory_misfit",
+            "standfast switchover, to a standby whose copy is right; without one remove the keys that verify diff names",
+        ),
+    };
+    v1::Reason { code: code.into(), text: why.to_string(), cure: cure.into() }
 }
