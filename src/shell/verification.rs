@@ -4,7 +4,7 @@
 use standfast_kernel::node::{Node, VerifyOrder, VerifyRefusal};
 use standfast_kernel::replication::{VerificationRequest, VerificationResponse};
 use standfast_kernel::store::Damage;
-use standfast_kernel::types::{BadValue, Instant};
+use standfast_kernel::types::{BadValue, HomeId, Instant};
 use standfast_proto::v1;
 use tokio::sync::oneshot;
 
@@ -21,8 +21,8 @@ pub enum VerifyCommand {
     Question(VerificationRequest, oneshot::Sender<Option<VerificationResponse>>),
     /// An order of an operator.
     Order(VerifyOrder, oneshot::Sender<Result<u64, VerifyRefusal>>),
-    /// Damage on purpose: kind, which, how many. What was damaged.
-    Corrupt(Damage, u64, u32, oneshot::Sender<Vec<Vec<u8>>>),
+    /// Damage on purpose: kind, which, how many. What was damaged, and its home.
+    Corrupt(Damage, u64, u32, oneshot::Sender<Vec<(HomeId, Vec<u8>)>>),
 }
 
 impl VerifyCommand {
@@ -97,8 +97,9 @@ impl NodeHandle {
         let (tx, rx) = oneshot::channel();
         let count = request.count.min(DAMAGED_MAX);
         self.ask(Command::Verify(VerifyCommand::Corrupt(damage, request.pick, count, tx))).await?;
-        let names = rx.await.map_err(|_| StoppedNode)?;
-        Ok(Ok(v1::LabCorruptReply { names: names.into_iter().map(Into::into).collect() }))
+        let damaged = rx.await.map_err(|_| StoppedNode)?.into_iter();
+        let (homes, names) = damaged.map(|(home, name)| (home.index() as u32, name.into())).unzip();
+        Ok(Ok(v1::LabCorruptReply { names, homes }))
     }
 }
 

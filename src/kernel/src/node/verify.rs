@@ -3,7 +3,7 @@
 use super::{Node, RoleState};
 use crate::replication::{VerificationRequest, VerificationResponse};
 use crate::store::{AuditError, Damage};
-use crate::types::{Instant, limits};
+use crate::types::{HomeId, Instant, KeyHash, limits};
 
 /// An operator's wish about verification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,11 +57,21 @@ impl Node {
         }
     }
 
-    /// Damages what is stored (`standfast lab corrupt`); what was damaged.
-    pub fn lab_corrupt(&self, damage: Damage, pick: u64, count: u32) -> Vec<Vec<u8>> {
+    /// Damages what is stored (`standfast lab corrupt`); the names of what was damaged, and their homes.
+    pub fn lab_corrupt(&self, damage: Damage, pick: u64, count: u32) -> Vec<(HomeId, Vec<u8>)> {
         // Each pick far from the last: shards by the low bits, objects by the high ones.
         let picks =
             (0..u64::from(count.max(1))).map(|i| pick.wrapping_add(i.wrapping_mul(0x9e37_79b9_7f4a_7c15)));
-        picks.filter_map(|pick| self.store.lab_corrupt(damage, pick)).collect()
+        let home = |name: &[u8]| match damage {
+            Damage::Segment | Damage::Client => HomeId::SEGMENTS,
+            Damage::Missing
+            | Damage::Extra
+            | Damage::Field
+            | Damage::InFlight
+            | Damage::Order
+            | Damage::FlippedBit => self.store.routes().place(KeyHash::of(name), name).home,
+        };
+        let damaged = picks.filter_map(|pick| self.store.lab_corrupt(damage, pick));
+        damaged.map(|name| (home(&name), name)).collect()
     }
 }
