@@ -451,21 +451,16 @@ impl StatusBoard {
     /// Why not, each with the step that would cure it.
     #[must_use]
     pub fn reasons(&self, reasons: &[standfast_kernel::supervisor::Reason]) -> Vec<v1::Reason> {
-        let of_primary = |view: Arc<NodeView>| match &view.detail {
-            RoleView::Standby(s) => !s.verify.primary_damaged.is_empty(),
-            RoleView::Candidate(_) | RoleView::Primary(_) => false,
+        let differ = match self.view().as_ref().map(|view| &view.detail) {
+            Some(RoleView::Standby(s)) => verification::cure(&s.verify, &self.facts.me.node),
+            Some(RoleView::Candidate(_) | RoleView::Primary(_)) | None => "standfast status".to_owned(),
         };
-        let primary_damaged = self.view().is_some_and(of_primary);
         let cure = |code: &str| match code {
             "drain_timeout" | "not_standby" | "superseded" => "standfast status",
             "never_streamed" | "not_in_sync" | "full_sync" => {
                 "wait until `standfast status` shows it in sync"
             }
-            // Nothing is taken from a damaged primary until an operator says so.
-            "items_differ" | "segments_differ" if primary_damaged => {
-                "standfast verify repair --accept-primary"
-            }
-            "items_differ" | "segments_differ" => "standfast verify repair",
+            "items_differ" | "segments_differ" => differ.as_str(),
             "stale_proof" | "structure" => "standfast verify run",
             "paused" | "flapping" => "standfast resume",
             "loss_above" | "loss_unknown" | "loses_all" => {

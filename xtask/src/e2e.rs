@@ -40,7 +40,7 @@ struct Case {
 const CASES: &[Case] = &[
     Case { name: "sync", args: &[], expect: verdict::Expect::OkLosingNothing },
     Case { name: "async", args: &["--ack", "async"], expect: verdict::Expect::Ok },
-    Case { name: "corrupt", args: &["--corrupt"], expect: verdict::Expect::OkLosingNothing },
+    Case { name: "corrupt", args: &["--corrupt"], expect: verdict::Expect::OkRepaired },
     Case { name: "drop-entry", args: &["--sabotage", "drop-entry"], expect: verdict::Expect::Bad },
     Case { name: "flip-digest", args: &["--sabotage", "flip-digest"], expect: verdict::Expect::Bad },
     Case { name: "lose-ack", args: &["--sabotage", "lose-ack"], expect: verdict::Expect::Bad },

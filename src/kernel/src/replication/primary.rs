@@ -34,7 +34,7 @@ use super::{Gate, Identity, LossBound, PROTOCOL_VERSION, ReplicationConfig};
 use crate::coordination::IsrRecord;
 use crate::machine::Machine;
 use crate::oplog::OpLogManager;
-use crate::store::MetadataStore;
+use crate::store::{AuditError, MetadataStore};
 use crate::types::{AckMode, ConnId, CopyId, Epoch, HomeId, Instant, KeyHash, LogPos, NodeId, Seq, limits};
 use hand_over::Closed;
 pub use hand_over::Closing;
@@ -633,7 +633,10 @@ impl Primary {
 
     /// An operator takes what this primary stores for right, where its digest
     /// says otherwise; how many homes that changes.
-    pub fn accept_memory(&mut self) -> usize {
+    ///
+    /// # Errors
+    /// When what is stored cannot be right.
+    pub fn accept_memory(&mut self) -> Result<usize, AuditError> {
         self.verify.accept()
     }
 
