@@ -19,6 +19,7 @@ pub(crate) enum Expect {
 }
 
 /// A fault, and how it is run.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Case {
     pub(crate) name: &'static str,
     pub(crate) fault: Fault,

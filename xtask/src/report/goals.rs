@@ -146,7 +146,7 @@ mod tests {
             page.lines().find(|line| line.contains("sync and strict")).unwrap().to_owned()
         };
         let good = fault("freeze", 1.0, 1.0);
-        assert!(row(&[good.clone()]).ends_with("| 0 | met |"));
+        assert!(row(std::slice::from_ref(&good)).ends_with("| 0 | met |"));
         let lost = changed(good.clone(), "/load/acked_missing", json!(2));
         assert!(row(&[good.clone(), lost]).ends_with("| 2 | **missed** |"));
         let unknown = changed(good.clone(), "/load", Value::Null);
