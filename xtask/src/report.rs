@@ -2,6 +2,7 @@
 
 mod chaos;
 mod failover;
+mod goals;
 
 use std::fs;
 use std::path::PathBuf;
@@ -45,7 +46,7 @@ impl Page {
     fn measure(self, runs: Option<u32>) -> Result<Value> {
         match self {
             Self::Chaos => crate::failover::chaos::measure(CHAOS, CHAOS_SEED, Ack::Sync),
-            Self::Failover => crate::e2e::failover_report(runs.unwrap_or(30)),
+            Self::Failover => crate::failover::suite::report(runs.unwrap_or(30)),
             Self::Performance => performance::measure(runs.unwrap_or(5)),
             Self::Console => console_figures::measure(runs.unwrap_or(3)),
         }
