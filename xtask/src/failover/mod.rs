@@ -1,6 +1,7 @@
 //! `cargo xtask e2e failover`: real nodes, a real etcd, real bytes and a real fault; how long a client gets no good
 //! answer, and that nothing that was acknowledged is lost.
 
+pub(crate) mod avalanche;
 pub(crate) mod chaos;
 mod child;
 mod cluster;
@@ -11,6 +12,7 @@ mod judge;
 mod limits;
 pub(crate) mod net;
 pub(crate) mod scale;
+mod stage;
 pub(crate) mod wall;
 
 use std::path::{Path, PathBuf};

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use anyhow::{Result, ensure};
 use serde_json::Value;
 
-use super::shown;
+use super::{joined, shown};
 
 const HEAD: &str = "\
 # Failover, measured
@@ -141,10 +141,6 @@ fn wheel(page: &mut String, line: &Value) -> Result<()> {
 
 fn list(value: &Value) -> impl Iterator<Item = &Value> {
     value.as_array().into_iter().flatten()
-}
-
-fn joined(reasons: &Value) -> String {
-    list(reasons).map(shown).collect::<Vec<_>>().join("; ").replace('|', "/")
 }
 
 fn ms(value: &Value) -> String {
