@@ -183,7 +183,7 @@ fn silent(node: &Node, now: Time) -> Option<Found> {
     let (name, age) = (node.name(), node.age_ms(now));
     let text = match age {
         Some(ms) => format!("has not answered for {}{why}", millis(Some(ms))),
-        None => format!("has never answered{why}"),
+        None => format!("gives no answer{why}"),
     };
     Some(Found::new(name, "no_answer", Severity::Critical, text))
 }

@@ -90,8 +90,8 @@ fn each_thing_that_is_wrong_is_named() {
     };
     for (answers, exit, text) in [
         (vec![], Exit::Unreachable, ""),
-        (vec![Err("refused")], Exit::Unreachable, "h:0: has never answered: refused"),
-        (vec![Ok(primary()), Ok(standby()), Err("refused")], Exit::Bad, "h:2: has never answered: refused"),
+        (vec![Err("refused")], Exit::Unreachable, "h:0: gives no answer: refused"),
+        (vec![Ok(primary()), Ok(standby()), Err("refused")], Exit::Bad, "h:2: gives no answer: refused"),
         (vec![Ok(standby())], Exit::Bad, "no primary answers"),
         (vec![Ok(primary()), Ok(node("c", Role::Primary, 2))], Exit::Bad, "a (epoch 1), c (epoch 2)"),
         (vec![Ok(peer(|p| p.link = LinkState::Down.into()))], Exit::Bad, "b: is not connected"),
