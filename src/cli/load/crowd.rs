@@ -61,6 +61,9 @@ pub(crate) struct CrowdArgs {
     /// How many objects are put into these segments once all clients are there
     #[arg(long, value_name = "N", default_value_t = 0)]
     objects: u64,
+    /// One more client calls all the time, and is timed after a failover
+    #[arg(long)]
+    probe: bool,
 }
 
 /// What all clients share.
@@ -198,7 +201,9 @@ pub(crate) async fn run(client: &ClientArgs, args: &CrowdArgs) -> Result<Exit, F
     for nr in 0..workers {
         tasks.spawn(live(Arc::clone(&crowd), nr * clients / workers..(nr + 1) * clients / workers));
     }
-    tasks.spawn(probe(Arc::clone(&crowd)));
+    if args.probe {
+        tasks.spawn(probe(Arc::clone(&crowd)));
+    }
     let mut leave = listen(SignalKind::user_defined1())?;
     let leaves = tokio::select! {
         () = tell(&crowd, args.objects) => false,
@@ -368,6 +373,7 @@ mod tests {
             connections: 1,
             segment_bytes: 1 << 20,
             objects: 0,
+            probe: false,
         };
         let crowd = Crowd::new(Arc::new(Route::new(vec!["127.0.0.1:1".into()])), &args);
         crowd.told.iter().zip(told).for_each(|(at, epoch)| at.store(*epoch, Ordering::Relaxed));

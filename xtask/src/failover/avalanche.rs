@@ -56,7 +56,7 @@ pub(crate) fn run(objects: u64) -> Result<ExitCode> {
 fn play(stage: &mut Stage, objects: u64) -> Result<()> {
     stage.cluster.start_node(1)?;
     stage.cluster.settle()?;
-    let keepers = stage.crowd(KEPT_CROWD, KEPT)?;
+    let keepers = stage.crowd(KEPT_CROWD, KEPT, &[])?;
     let filled = event(&keepers, "filled")?;
     ensure!(filled["objects"] == KEPT.objects, "what is to be kept was not put: {filled}");
     let mut kept = KEPT.objects;
@@ -71,7 +71,7 @@ fn play(stage: &mut Stage, objects: u64) -> Result<()> {
 /// Fills a segment, ends it, and looks until all is gone. `nr` names its crowd; `kept` objects are there besides.
 fn round(stage: &Stage, how: How, nr: u16, objects: u64, kept: u64) -> Result<Value> {
     let cluster = &stage.cluster;
-    let mut doomed = stage.crowd(nr, Scale { objects, clients: 1 })?;
+    let mut doomed = stage.crowd(nr, Scale { objects, clients: 1 }, &[])?;
     let filled = event(&doomed, "filled")?;
     cluster.settle_within(STEP_LIMIT)?;
     // Crowds of one digit lend, the others put.

@@ -25,7 +25,7 @@ pub(crate) fn run(scale: Scale) -> Result<ExitCode> {
 }
 
 fn play(stage: &mut Stage, scale: Scale) -> Result<()> {
-    let crowd = stage.crowd(0, scale)?;
+    let crowd = stage.crowd(0, scale, &["--probe"])?;
     stage.note(event(&crowd, "attached")?);
     if scale.objects > 0 {
         stage.note(event(&crowd, "filled")?);

@@ -90,14 +90,14 @@ impl Stage {
         self.steps.push(step);
     }
 
-    /// A crowd that attaches and puts its objects into its own segments.
-    pub(super) fn crowd(&self, nr: u16, scale: Scale) -> Result<Process> {
+    /// A crowd that attaches and puts its objects into its own segments; with `more` flags.
+    pub(super) fn crowd(&self, nr: u16, scale: Scale, more: &[&str]) -> Result<Process> {
         let share = scale.objects.saturating_mul(BYTES_PER_OBJECT) / u64::from(scale.clients);
         let (clients, objects) = (scale.clients.to_string(), scale.objects.to_string());
         let (bytes, nr) = (share.max(SEGMENT_BYTES_MIN).to_string(), nr.to_string());
         let words =
             [["--crowd", &nr], ["--clients", &clients], ["--objects", &objects], ["--segment-bytes", &bytes]];
-        self.cluster.client(&[&["lab", "crowd"], words.as_flattened()].concat(), &format!("crowd-{nr}"))
+        self.cluster.client(&[&["lab", "crowd"], words.as_flattened(), more].concat(), &format!("crowd-{nr}"))
     }
 
     /// How many objects each node that answers has.
