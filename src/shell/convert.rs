@@ -133,6 +133,7 @@ pub(super) fn primary_to_wire(frame: PrimaryFrame) -> v1::PrimaryFrame {
             tail: b.tail.0,
             trim: b.trim.0,
             in_sync: b.record.map(record_to_wire),
+            drained_us: b.drained.map(|d| d.as_micros() as u64),
             // Of no interest to the machines: added by who sends it.
             trace: None,
             traced: Vec::new(),
@@ -158,6 +159,7 @@ pub(super) fn primary_from_wire(frame: v1::PrimaryFrame) -> Result<PrimaryFrame,
             tail: seq(b.tail, "tail")?,
             trim: seq(b.trim, "trim")?,
             record: b.in_sync.map(record_from_wire).transpose()?,
+            drained: b.drained_us.map(Duration::from_micros),
         }),
     })
 }

@@ -85,11 +85,14 @@ fn primary_frames_survive_the_wire() {
             PrimaryFrame::Welcome(Welcome { epoch: Epoch(2), node: node("a"), copy: CopyId(1), start });
         assert_eq!(primary_from_wire(primary_to_wire(frame.clone())), Ok(frame));
     }
-    for (prev, record) in [(LogPos::NONE, None), (LogPos::new(Epoch(1), Seq(4)), Some(record()))] {
+    let silent = Some(Duration::from_millis(7));
+    let batches = [(LogPos::NONE, None, None), (LogPos::new(Epoch(1), Seq(4)), Some(record()), silent)];
+    for (prev, record, drained) in batches {
         let batch = Batch { prev, count: 2, entries: bytes::Bytes::from_static(b"entries") };
         let (commit, tail, trim) = (Seq(3), Seq(8), Seq(1));
-        let frame =
-            PrimaryFrame::Batch(BatchFrame { epoch: Epoch(2), batch, token: 1, commit, tail, trim, record });
+        let epoch = Epoch(2);
+        let frame = BatchFrame { epoch, batch, token: 1, commit, tail, trim, record, drained };
+        let frame = PrimaryFrame::Batch(frame);
         assert_eq!(primary_from_wire(primary_to_wire(frame.clone())), Ok(frame));
     }
 }

@@ -493,6 +493,7 @@ impl<C: Clock, L: PeerLink> Driver<C, L> {
                     epoch: master.epoch(),
                     serve_at: Instant::MAX,
                     rights_until: Instant(0),
+                    doubted: false,
                     commit: Seq::FIRST,
                     ack: AckMode::Sync,
                     admission: Admission::OPEN,

@@ -151,7 +151,7 @@ impl StatusBoard {
 
 fn primary(view: &NodeView, now: Instant) -> Judgement {
     let RoleView::Primary(p) = &view.detail else { return Judgement::new(false, not_primary(view)) };
-    match p.gate.refuses_answers(now) {
+    match p.gate.holds_answers(now) {
         None => Judgement::new(true, format!("primary in epoch {}", view.epoch)),
         Some(why) => Judgement::new(false, format!("primary without the right to answer: {why}")),
     }

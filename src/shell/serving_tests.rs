@@ -24,6 +24,7 @@ fn gate(rights_until: u64) -> Gate {
         epoch: Epoch(1),
         serve_at: Instant(0),
         rights_until: Instant(rights_until),
+        doubted: false,
         commit: Seq(1_000),
         ack: AckMode::Sync,
         admission: Admission::OPEN,

@@ -353,7 +353,7 @@ impl StatusBoard {
         let gate = &p.gate;
         let may_answer = gate.may_answer(view.at);
         let alone = gate.rights_until == Instant::MAX;
-        let reason = match (gate.refuses_answers(view.at), alone) {
+        let reason = match (gate.holds_answers(view.at), alone) {
             (Some(why), _) => why,
             (None, _) if gate.admission.degraded => {
                 "it answers reads only: fewer standbys are in sync than --min-insync demands"

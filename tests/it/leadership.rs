@@ -245,6 +245,8 @@ async fn a_switchover_loses_nothing(server: impl Server) {
         assert_eq!(done["epoch"], epoch(&led));
         let row = led.history.iter().find(|h| h.epoch == epoch(&led)).expect("a row of the history");
         assert_eq!((row.kind(), &*row.reason), (v1::RoleChangeKind::Switchover, "test"), "{row:?}");
+        let phases: Vec<&str> = row.phases.iter().map(|p| &*p.name).collect();
+        assert!(phases.starts_with(&["drain", "hand_over", "take_over", "fence"]), "{row:?}");
         old.until("the former primary is an in-sync standby", |s| follows(s) && in_sync(s)).await;
         put(new, if to == "b" { "there" } else { "back" }).await;
     }

@@ -555,7 +555,9 @@ pub struct RoleChange {
     #[prost(message, repeated, tag = "10")]
     pub phases: ::prost::alloc::vec::Vec<Phase>,
     /// From the last sign of life of the former primary to the first answer of the
-    /// new one to a client's request. Absent = nobody has asked yet.
+    /// new one to a client's request; of a switchover from the moment on at which
+    /// the former primary let no write in any more. Absent = nobody has asked yet,
+    /// or that moment is not known: the former primary was not heard to fall silent.
     #[prost(uint64, optional, tag = "11")]
     pub outage_us: ::core::option::Option<u64>,
     /// Acknowledged and lost.
@@ -597,7 +599,7 @@ pub struct RoleChangeCount {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Phase {
-    /// `detect`, `take_over`, `fence`, `listen`, `publish`, `first_answer`, ...
+    /// `detect`, `drain`, `hand_over`, `take_over`, `fence`, `listen`, `publish`, `first_answer`, ...
     #[prost(string, tag = "1")]
     pub name: ::prost::alloc::string::String,
     /// From the start of the role change.
@@ -3580,6 +3582,10 @@ pub struct Batch {
     /// out slow or failed is told with a later frame.
     #[prost(message, repeated, tag = "11")]
     pub traced: ::prost::alloc::vec::Vec<WriteTraceContext>,
+    /// The sender has fallen silent for a hand-over (T7); for how long it had let
+    /// no write in before that, by its own clock. Absent = it has not.
+    #[prost(uint64, optional, tag = "12")]
+    pub drained_us: ::core::option::Option<u64>,
 }
 /// W3C trace context: 16 and 8 bytes.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

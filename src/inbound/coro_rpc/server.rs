@@ -46,11 +46,13 @@ pub async fn serve<C: Clock>(
     while let Some(epoch) = begun(&mut serving, &stop).await {
         let term = stop.child_token();
         let connections = TaskTracker::new();
+        let current = serving.clone();
+        let open = || tell_open(&current, epoch, &tell);
         tokio::select! {
             biased;
             () = stop.cancelled() => {}
             () = over(&mut serving, epoch, FAREWELL, &tell) => {}
-            () = accept(&mut port, &calls, &connections, &term, &tell) => {}
+            () = accept(&mut port, &calls, &connections, &term, &open) => {}
         }
         tell(false);
         term.cancel();
@@ -87,16 +89,21 @@ async fn over(
     }
 }
 
-/// Listens and accepts for as long as it is polled.
+/// Clients can connect. It may have been tried again until after the term, which is no news for them then.
+fn tell_open(serving: &watch::Receiver<Option<Epoch>>, epoch: Epoch, tell: &impl Fn(bool)) {
+    tell(*serving.borrow() == Some(epoch));
+}
+
+/// Listens and accepts for as long as it is polled; says when clients can connect.
 async fn accept<C: Clock>(
     port: &mut Port,
     calls: &Arc<Calls<C>>,
     connections: &TaskTracker,
     term: &CancellationToken,
-    tell: &impl Fn(bool),
+    open: &impl Fn(),
 ) {
     let listener = listen(port).await;
-    tell(true);
+    open();
     let connections_max = connections_max();
     let large_frames = Arc::new(Semaphore::new(limits::LARGE_FRAMES_MAX));
     loop {
@@ -161,6 +168,20 @@ mod tests {
     use std::cell::Cell;
 
     use super::*;
+
+    #[test]
+    fn a_port_that_is_taken_until_after_the_term_brings_no_clients_here() {
+        let told = Cell::new(false);
+        let tell = |now| told.set(now);
+        let (serve, serving) = watch::channel(Some(Epoch(7)));
+        tell_open(&serving, Epoch(7), &tell);
+        assert!(told.get(), "the term lasts");
+        for after in [None, Some(Epoch(9))] {
+            serve.send_replace(after);
+            tell_open(&serving, Epoch(7), &tell);
+            assert!(!told.get(), "{after:?}");
+        }
+    }
 
     #[tokio::test]
     async fn a_term_that_is_over_ends_after_the_farewell_or_with_the_next_one() {

@@ -159,6 +159,10 @@ mutants! {
     DeposedKeepsServing,
     /// PROTOCOL T1: a copy with a hole, or in the middle of a full sync, takes over.
     UnfitTakesOver,
+    /// PROTOCOL 1: rights count that were given before this machine may have stopped without its clock.
+    ClockLeapIgnored,
+    /// PROTOCOL C4, T4: a node is started empty by records that have gone back.
+    ForcedByLostRecords,
     /// PROTOCOL T1: silence counts that lies in a stall of this node itself.
     StallIgnored,
     /// PROTOCOL S7: the log is trimmed past the point where the replay of a running copying begins.

@@ -104,6 +104,27 @@ fn a_first_primary_replaces_nobody_and_is_complete_at_once() {
     assert_eq!(history.rows(0), [row]);
 }
 
+/// A planned change begins where the former primary let no write in any more, and it says how long ago that was.
+#[test]
+fn a_switchover_counts_from_where_the_former_primary_closed() {
+    let of = |before: &[(&'static str, u64)]| {
+        let own = [("take_over", 0), ("fence", 0)];
+        let all = before.iter().chain(&own).map(|(name, took)| (*name, Duration::from_millis(*took)));
+        let change = RoleChange { kind: "switchover", phases: all.collect(), ..takeover().change };
+        let history = history("b");
+        history.begin(&Started { serve_at: NOW, change, ..takeover() });
+        history.reached("first_answer", ms(10_030));
+        history.rows(0).remove(0)
+    };
+    let told = of(&[("drain", 12), ("hand_over", 8)]);
+    let expected = [("drain", 12), ("hand_over", 8), ("take_over", 0), ("fence", 0), ("first_answer", 30)];
+    assert_eq!(phases(&told), expected);
+    assert_eq!((told.outage_us, told.started_unix_us), (Some(50_000), 999_980_000));
+    let untold = of(&[]);
+    assert_eq!(phases(&untold), expected[2..]);
+    assert_eq!(untold.outage_us, None, "it began before, nobody knows when");
+}
+
 #[test]
 fn a_drill_is_written_into_the_row_of_what_it_brought_about() {
     let history = history("b");

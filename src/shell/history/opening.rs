@@ -10,6 +10,8 @@ use super::{Former, Started, us};
 
 /// What the first answer of the new primary ends.
 pub(super) const FIRST_ANSWER: &str = "first_answer";
+/// Of a planned change: the former primary had fallen silent, and this one leads.
+const HAND_OVER: &str = "hand_over";
 /// What is reached so long after the node may answer is not part of the change.
 const OPEN_MAX: Duration = Duration::from_secs(30);
 
@@ -18,6 +20,8 @@ const OPEN_MAX: Duration = Duration::from_secs(30);
 pub(super) struct Opening {
     id: String,
     began: Instant,
+    /// The change began then: of a switchover that is known only where its former primary was heard.
+    knows_began: bool,
     /// When the node may answer.
     serves: Instant,
     /// When it had come to which point, by time.
@@ -66,7 +70,9 @@ impl Opening {
             ..v1::RoleChange::default()
         };
         let awaited = former.as_ref().map(|former| former.node.clone()).filter(|other| other != node);
-        let opening = Self { id: row.id.clone(), began, serves, points, awaited };
+        let heard_of = points.iter().any(|(name, _)| *name == HAND_OVER);
+        let knows_began = kind != v1::RoleChangeKind::Switchover || heard_of;
+        let opening = Self { id: row.id.clone(), began, knows_began, serves, points, awaited };
         opening.tile(&mut row);
         ((kind != v1::RoleChangeKind::Bootstrap).then_some(opening), row)
     }
@@ -109,7 +115,7 @@ impl Opening {
             phase
         });
         row.phases = phases.collect();
-        let answered = self.points.iter().find(|(name, _)| *name == FIRST_ANSWER);
+        let answered = self.points.iter().find(|(name, _)| *name == FIRST_ANSWER && self.knows_began);
         row.outage_us = answered.map(|(_, at)| us(at.since(self.began)));
     }
 }

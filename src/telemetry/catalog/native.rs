@@ -72,6 +72,8 @@ pub const CHANGES: &[&str] = &["bootstrap", "switchover", "failover", "forced"];
 /// Phases of a role change; one that is not listed is exported as `other`.
 pub const PHASES: &[&str] = &[
     "detect",
+    "drain",
+    "hand_over",
     "take_over",
     "fence",
     "catch_up",

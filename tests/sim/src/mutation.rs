@@ -94,8 +94,10 @@ fn plan(mutant: Mutant) -> Result<Hunt, &'static str> {
         // It matters to a set that falls silent before anything else is written: rare.
         Mutant::NoTermRecord => return Err("src/kernel/src/node/node_tests.rs"),
         Mutant::LeaseNotRecorded => hunt(&[Sync], &[NoReuseUnderRight, NoWrongBytes], 50),
+        // No machine of the simulation stops without its clock.
+        Mutant::ClockLeapIgnored => return Err("src/kernel/src/node/lead_tests.rs"),
         // Evidence is for liveness only, and a copy in sync has a hole only where something is broken.
-        Mutant::UnfitTakesOver | Mutant::StallIgnored => {
+        Mutant::UnfitTakesOver | Mutant::StallIgnored | Mutant::ForcedByLostRecords => {
             return Err("src/kernel/src/supervisor/leadership/leadership_tests.rs");
         }
         // Another copying follows, and ends once there is less to do.

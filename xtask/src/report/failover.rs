@@ -77,14 +77,25 @@ pub(super) fn page(line: &Value) -> Result<String> {
     Ok(page)
 }
 
+/// Phases of an outage, in their order: a planned one begins with two of the former primary; those that nothing was measured of have no column.
+const COLUMNS: [&str; 6] = ["detect", "drain", "hand_over", "take_over", "fence", "first_answer"];
+
+fn has(fault: &Value, phase: &str) -> bool {
+    !fault["phases_ms"][phase].is_null()
+}
+
 fn phases(page: &mut String, line: &Value) -> Result<()> {
     page.push_str(
         "\n## Where the time goes, p50 in ms\n\nAs the new primary's history tells it: each phase lasts until what it is \
-         named after was done.\n\n| Fault | detect | take_over | fence | first_answer |\n|---|---|---|---|---|\n",
+         named after was done.\n\n",
     );
-    for fault in list(&line["faults"]).filter(|fault| !fault["phases_ms"]["detect"].is_null()) {
-        let of = |phase: &str| ms(&fault["phases_ms"][phase]["p50"]);
-        let times = ["detect", "take_over", "fence", "first_answer"].map(of).join(" | ");
+    let faults = || list(&line["faults"]).filter(|fault| COLUMNS.iter().any(|name| has(fault, name)));
+    let columns: Vec<&str> =
+        COLUMNS.into_iter().filter(|name| faults().any(|fault| has(fault, name))).collect();
+    write!(page, "| Fault | {} |\n|{}\n", columns.join(" | "), "---|".repeat(columns.len() + 1))?;
+    for fault in faults() {
+        let of = |phase: &&str| ms(&fault["phases_ms"][*phase]["p50"]);
+        let times = columns.iter().map(of).collect::<Vec<_>>().join(" | ");
         writeln!(page, "| {} | {times} |", shown(&fault["name"]))?;
     }
     Ok(())
@@ -161,6 +172,7 @@ mod tests {
         let line = json!({"suite": "failover", "machine": {"cores": 2}, "faults": [
             {"name": "kill -9", "ok": true, "skipped": null, "runs": 30, "outage_ms": outage, "failed_calls": 7,
              "load": {"acked_missing": 0, "wrong_bytes": 0, "returned": 0}, "phases_ms": {"detect": {"p50": 110.0}}},
+            {"name": "switchover", "phases_ms": {"drain": {"p50": 6.0}, "hand_over": {"p50": 12.0}}, "skipped": null},
             {"name": "freeze", "ok": false, "skipped": null, "reasons": ["a | b"], "load": null},
             {"name": "wall clock", "skipped": "no clock"},
         ], "wheel": [{"name": "freeze", "rpc_timeout_ms": 1000, "runs": 2, "put_ms": {"p50": 1200.0}, "ok": true}]});
@@ -168,7 +180,7 @@ mod tests {
         for row in [
             "| kill -9 | 30 | 500 | 510 | ? | 0.0 | 7 | 0 | 0 | ok |",
             "| freeze | ? | ? | ? | ? | ? | ? | ? | ? | a / b |",
-            "| kill -9 | 110 | ? | ? | ? |",
+            "| Fault | detect | drain | hand_over |\n|---|---|---|---|\n| kill -9 | 110 | ? | ? |\n| switchover | ? | 6.0 | 12 |\n",
             "- wall clock: no clock",
             "| freeze | 1000 | 2 | 1200 | ? | ? | ? | ? | ? | ? | ? | ok |",
             "2 cores of ?",

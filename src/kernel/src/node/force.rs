@@ -2,7 +2,7 @@
 
 use super::{Node, NodeAction, Operated, OperatorCall};
 use crate::replication::{Standby, StandbyEvent};
-use crate::supervisor::LeadershipEvent;
+use crate::supervisor::{Leadership, LeadershipEvent};
 use crate::types::{AckMode, Instant};
 
 type Refused = (&'static str, String);
@@ -20,6 +20,11 @@ impl Node {
         if self.standing {
             let text = "this node is asking the coordinator to lead already".to_owned();
             return out.push(NodeAction::Operated(call.request, Operated::refused("busy", text)));
+        }
+        // Before anything is discarded, and also of a dry run.
+        if let Some(why) = self.leadership.as_ref().and_then(Leadership::disbelief) {
+            let refused = Operated::refused("coordinator_moved_back", why);
+            return out.push(NodeAction::Operated(call.request, refused));
         }
         let keeps = self.keeps_its_state();
         let judged = if keeps { self.may_lose(now, accept) } else { self.may_start_empty(now, accept) };

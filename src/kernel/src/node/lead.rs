@@ -215,16 +215,27 @@ impl Node {
             last_heard: view.primary_tail.filter(|_| !starts_empty(term.cause)).map(|t| t.since(tail)),
             acknowledged: sync.then(|| standby.commit_known().since(tail)),
         };
+        let mut phases = handed_over(term, standby);
+        phases.extend([("take_over", now.since(term.asked)), ("fence", fenced.since(now))]);
         RoleChange {
             epoch: term.epoch,
             kind: term.cause.as_str(),
             cause: "coordinator".into(),
             reason: term.reason.clone(),
             actor: term.actor.clone(),
-            phases: vec![("take_over", now.since(term.asked)), ("fence", fenced.since(now))],
+            phases,
             loss: (term.cause != EpochCause::Bootstrap).then_some(loss),
         }
     }
+}
+
+/// What the former holder did before this term, where it was heard: how long it let nothing in until it fell
+/// silent, by its own clock, and how long it has been silent, by this one's.
+fn handed_over(term: &Term, standby: &Standby) -> Vec<(&'static str, Duration)> {
+    let heard = standby.silence().filter(|_| term.quiet);
+    heard.map_or_else(Vec::new, |(since, drained)| {
+        vec![("drain", drained), ("hand_over", term.asked.since(since))]
+    })
 }
 
 /// True when the holder's copy has nothing of what was before.

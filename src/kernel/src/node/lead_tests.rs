@@ -9,13 +9,13 @@ use crate::coordination::{
 };
 use crate::machine::Machine;
 use crate::master::{Master, MasterTimes};
-use crate::oplog::LogLimits;
+use crate::oplog::{Batch, LogLimits};
 use crate::replication::{
-    Degrade, Identity, LossBound, PrimaryFrame, ReplicationConfig, ReplicationTimes, ShipConfig, Start,
-    StreamRefusal, VerifyConfig, Welcome,
+    BatchFrame, Degrade, Identity, LossBound, PrimaryFrame, ReplicationConfig, ReplicationTimes, ShipConfig,
+    Start, StreamRefusal, VerifyConfig, Welcome,
 };
 use crate::supervisor::{CallId, LeadershipConfig, LeadershipEvent, LeadershipTimes};
-use crate::types::{AckMode, CopyId, Epoch, Instant, NodeId, Seq, WallTime, up};
+use crate::types::{AckMode, CopyId, Epoch, Instant, LogPos, NodeId, Seq, WallTime, up};
 
 const TTL: Duration = Duration::from_secs(10);
 const ME: CopyId = CopyId(1);
@@ -206,6 +206,72 @@ fn beside_a_holder() -> Node {
 fn welcome(start: Start) -> NodeEvent {
     let welcome = Welcome { epoch: Epoch(9), node: name("other"), copy: CopyId(2), start };
     NodeEvent::Link(PrimaryFrame::Welcome(welcome))
+}
+
+/// A heartbeat of the other node's; once it is silent, it says for how long it had let nothing in until then.
+fn beat(drained: Option<Duration>) -> NodeEvent {
+    let batch = Batch { prev: LogPos::NONE, count: 0, entries: bytes::Bytes::new() };
+    let (epoch, first) = (Epoch(9), Seq::FIRST);
+    let frame =
+        BatchFrame { epoch, batch, token: 0, commit: first, tail: first, trim: first, record: None, drained };
+    NodeEvent::Link(PrimaryFrame::Batch(frame))
+}
+
+/// Phases of a term that is handed over at 1,340 ms after these heartbeats.
+fn phases_after(beats: &[(u64, Option<u64>)]) -> Vec<(&'static str, u128)> {
+    let mut node = beside_a_holder();
+    node.on(ms(1_300), NodeEvent::LinkUp, &mut Vec::new());
+    node.on(ms(1_310), welcome(Start::Stream(Seq::FIRST)), &mut Vec::new());
+    for (at, drained) in beats {
+        node.on(ms(*at), beat(drained.map(Duration::from_millis)), &mut Vec::new());
+    }
+    let Value::Epoch(mine) = holder() else { unreachable!("just made") };
+    let cause = EpochCause::Switchover;
+    let handed = EpochRecord { quiet: true, cause, previous: Epoch(9), ..mine };
+    let mut out = Vec::new();
+    let records = [(Key::Isr, 9, in_sync(&[])), (Key::Epoch, 12, Value::Epoch(handed))];
+    node.on(ms(1_340), seen(12, &records), &mut out);
+    let change = out.into_iter().find_map(|action| match action {
+        NodeAction::Changed(change) => Some(change),
+        _ => None,
+    });
+    let phases = change.expect("it leads").phases;
+    phases.into_iter().map(|(name, took)| (name, took.as_millis())).collect()
+}
+
+/// PROTOCOL T7: nobody answers from the moment on at which the former primary lets nothing in.
+#[test]
+fn a_hand_over_begins_where_the_former_primary_closed() {
+    let own = [("take_over", 0), ("fence", 0)];
+    let told = phases_after(&[(1_315, None), (1_320, Some(7)), (1_330, Some(7))]);
+    assert_eq!(told, [&[("drain", 7), ("hand_over", 20)], &own[..]].concat(), "the first word of it counts");
+    assert_eq!(phases_after(&[(1_315, None)]), own, "what was not heard is not known");
+    assert_eq!(phases_after(&[(1_320, Some(7)), (1_330, None)]), own, "it had gone on meanwhile");
+}
+
+/// What is said of the clocks at a tick, and whether rights are doubted then, where that is news.
+fn ticks(node: &mut Node, at: u64, wall_ms: u64) -> (bool, Option<bool>) {
+    let mut out = Vec::new();
+    node.on(ms(at), NodeEvent::Tick(WallTime(wall_ms * 1_000)), &mut out);
+    let said = |a: &NodeAction| matches!(a, NodeAction::Happened(what) if what.code == "clock_leapt");
+    let gate =
+        out.iter().rev().find_map(|a| if let NodeAction::Gate(g) = a { Some(g.doubted) } else { None });
+    (out.iter().any(said), gate)
+}
+
+/// PROTOCOL 1: a virtual machine that was paused counts on where it was, and its wall clock is set right.
+#[test]
+fn a_wall_clock_that_leaps_ahead_makes_rights_doubted() {
+    let mut node = node();
+    let records = [(Key::Isr, 5, in_sync(&[])), (Key::Epoch, 9, holder())];
+    on(&mut node, 1_000, seen(10, &records));
+    assert_eq!(ticks(&mut node, 1_010, 50_000).0, false, "nothing to compare it with");
+    assert_eq!(ticks(&mut node, 1_060, 50_150).0, false, "less than a heartbeat");
+    assert_eq!(ticks(&mut node, 1_110, 50_200).0, false);
+    assert_eq!(ticks(&mut node, 1_160, 20_000).0, false, "set back: no machine runs ahead of time");
+    assert_eq!(ticks(&mut node, 3_160, 22_200), (false, None), "clocks of different rates");
+    assert_eq!(ticks(&mut node, 3_210, 32_000), (true, Some(true)));
+    assert_eq!(ticks(&mut node, 3_260, 32_050).0, false, "said once");
 }
 
 /// The node is asked to lead by an operator who lets it do so.

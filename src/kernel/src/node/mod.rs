@@ -2,6 +2,7 @@
 //! real clocks and sockets, the simulation with virtual ones; both run this.
 
 mod automation;
+mod doubt;
 mod force;
 mod happening;
 mod lead;
@@ -190,6 +191,8 @@ pub struct Node {
     detaching: Option<(u64, NodeId)>,
     /// Wall time as last heard, for records that people read.
     wall: WallTime,
+    /// The two clocks at the last tick.
+    clocks: Option<(Instant, WallTime)>,
     /// With a coordinator.
     leadership: Option<Leadership>,
     /// A takeover was sent: neither acknowledges nor grants (PROTOCOL T2).
@@ -239,6 +242,7 @@ impl Node {
             reason: "just started".into(),
             detaching: None,
             wall: WallTime(0),
+            clocks: None,
             leadership,
             standing: false,
             promoting: None,
@@ -676,6 +680,7 @@ impl Node {
 
     fn tick(&mut self, now: Instant, wall: WallTime, out: &mut Vec<NodeAction>) {
         self.wall = wall;
+        self.compare_clocks(now, wall, out);
         self.leadership_event(now, wall, LeadershipEvent::Tick, out);
         self.standby_event(now, StandbyEvent::Tick, out);
         self.promise_over(now, wall, out);

@@ -104,7 +104,16 @@ fn beat(epoch: u64, members: &[&str]) -> NodeEvent {
     };
     let batch = Batch { prev: LogPos::NONE, count: 0, entries: Bytes::new() };
     let (epoch, commit, tail) = (Epoch(epoch), Seq(1), Seq(4));
-    let frame = BatchFrame { epoch, batch, token: 0, commit, tail, trim: Seq(1), record: Some(record) };
+    let frame = BatchFrame {
+        epoch,
+        batch,
+        token: 0,
+        commit,
+        tail,
+        trim: Seq(1),
+        record: Some(record),
+        drained: None,
+    };
     NodeEvent::Link(PrimaryFrame::Batch(frame))
 }
 
@@ -296,7 +305,16 @@ fn promotion_is_refused_with_every_reason() {
     b.on(1004, beat(3, &["p", "n"]));
     let damaged = Batch { prev: LogPos::NONE, count: 1, entries: Bytes::from_static(&[9; 50]) };
     let (epoch, commit, tail) = (Epoch(3), Seq(1), Seq(2));
-    let frame = BatchFrame { epoch, batch: damaged, token: 0, commit, tail, trim: Seq(1), record: None };
+    let frame = BatchFrame {
+        epoch,
+        batch: damaged,
+        token: 0,
+        commit,
+        tail,
+        trim: Seq(1),
+        record: None,
+        drained: None,
+    };
     b.check(1005, NodeEvent::Link(PrimaryFrame::Batch(frame)), &["quarantined", "ack 1"]);
     b.check(1006, promote(false), &["promoted #5 [\"not_in_sync\", \"quarantine\"] None"]);
     assert_eq!(b.is(), (Role::Standby, 3));

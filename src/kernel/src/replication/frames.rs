@@ -195,6 +195,9 @@ pub struct BatchFrame {
     pub trim: Seq,
     /// The in-sync set, in the first frame of a stream and after each change.
     pub record: Option<InSyncRecord>,
+    /// The sender has fallen silent for a hand-over; for how long it had let no
+    /// write in before, by its own clock (PROTOCOL T7).
+    pub drained: Option<Duration>,
 }
 
 /// The in-sync set on record: each member holds every acknowledged operation.

@@ -14,6 +14,9 @@ pub struct Gate {
     /// Until then every in-sync standby has promised to let nobody else speak.
     /// [`Instant::MAX`] without standbys.
     pub rights_until: Instant,
+    /// This machine may have stopped without its clock: requests are taken in, and no answer leaves before each
+    /// right is confirmed anew (PROTOCOL 1).
+    pub doubted: bool,
     /// Every required copy has applied everything before it.
     pub commit: Seq,
     /// When replies may go out.
@@ -44,10 +47,17 @@ impl Admission {
 }
 
 impl Gate {
-    /// True when the node has the right to answer anything at all.
+    /// True when answers may leave.
     #[must_use]
     pub fn may_answer(&self, now: Instant) -> bool {
-        self.refuses_answers(now).is_none()
+        self.holds_answers(now).is_none()
+    }
+
+    /// Why no answer leaves at this moment, whether or not requests are taken in; `None` when answers do.
+    #[must_use]
+    pub fn holds_answers(&self, now: Instant) -> Option<&'static str> {
+        let doubt = "the wall clock has leapt ahead: answers wait until every promise is confirmed anew";
+        self.refuses_answers(now).or(self.doubted.then_some(doubt))
     }
 
     /// Why nothing may be answered at this moment (PROTOCOL G4, G5); `None` when it may.
@@ -109,6 +119,7 @@ mod tests {
             epoch: Epoch(1),
             serve_at: Instant(100),
             rights_until: Instant(200),
+            doubted: false,
             commit: Seq(5),
             ack,
             admission: Admission::OPEN,

@@ -8,6 +8,7 @@ fn gate(ack: AckMode, commit: u64) -> Gate {
         epoch: Epoch(1),
         serve_at: Instant(100),
         rights_until: Instant(200),
+        doubted: false,
         commit: Seq(commit),
         ack,
         admission: crate::replication::Admission::OPEN,

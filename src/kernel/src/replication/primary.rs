@@ -6,6 +6,7 @@
 //! it holds the committed prefix, and leaves only when an operator detaches it
 //! (PROTOCOL 11).
 
+mod doubt;
 mod hand_over;
 mod on_record;
 
@@ -35,6 +36,7 @@ use crate::machine::Machine;
 use crate::oplog::OpLogManager;
 use crate::store::MetadataStore;
 use crate::types::{AckMode, ConnId, CopyId, Epoch, HomeId, Instant, KeyHash, LogPos, NodeId, Seq, limits};
+use hand_over::Closed;
 pub use hand_over::Closing;
 use on_record::OnRecord;
 pub use on_record::{Keeping, RecordStart};
@@ -58,6 +60,8 @@ pub enum PrimaryEvent {
     Lease(Instant),
     /// A hand-over closes this primary, or opens it again.
     Close(Closing),
+    /// This machine may have stopped without its clock: what was promised before may be over (PROTOCOL 1).
+    Doubt,
     /// Time has passed.
     Tick,
 }
@@ -136,7 +140,9 @@ pub struct Primary {
     isr: BTreeMap<CopyId, Member>,
     /// With a coordinator.
     on_record: Option<OnRecord>,
-    closing: Closing,
+    closed: Closed,
+    /// No right counts that was not given, or confirmed, to what was asked since then.
+    doubted_at: Instant,
     /// Grows with each change of `isr`.
     revision: u64,
     commit: Seq,
@@ -153,6 +159,8 @@ struct Member {
     node: NodeId,
     matched: Seq,
     grant_until: Instant,
+    /// It has granted since, by the token that it answered.
+    granted_at: Instant,
     heard: Instant,
     /// Its process is gone, an operator dismissed it, or it has set an entry aside.
     gone: bool,
@@ -164,7 +172,15 @@ impl Member {
     /// Of a copy that has acknowledged nothing yet.
     fn unheard(node: NodeId, heard: Instant) -> Self {
         let due = (Seq::FIRST, heard);
-        Self { node, matched: Seq::FIRST, grant_until: Instant(0), heard, gone: false, due }
+        Self {
+            node,
+            matched: Seq::FIRST,
+            grant_until: Instant(0),
+            granted_at: Instant(0),
+            heard,
+            gone: false,
+            due,
+        }
     }
 }
 
@@ -175,6 +191,7 @@ struct Peer {
     next: Seq,
     matched: Seq,
     grant_until: Instant,
+    granted_at: Instant,
     /// Revision of the in-sync set that it was told.
     told: Option<u64>,
     sent_at: Instant,
@@ -215,7 +232,8 @@ impl Primary {
             peers: BTreeMap::new(),
             isr: BTreeMap::new(),
             on_record: None,
-            closing: Closing::Open,
+            closed: Closed::open(),
+            doubted_at: Instant(0),
             revision: 1,
             commit: log.tail(),
             ages: Ages::from(log.tail()),
@@ -252,6 +270,7 @@ impl Primary {
             epoch: self.epoch,
             serve_at: self.serve_at,
             rights_until: if self.is_quiet() { Instant(0) } else { rights_until },
+            doubted: self.is_doubted(),
             commit: self.commit,
             ack: self.config.ack,
             admission: self.admission(),
@@ -263,7 +282,7 @@ impl Primary {
     /// lose (PROTOCOL A6).
     fn admission(&self) -> Admission {
         let LossBound { entries, age } = self.config.loss;
-        let (full, closed) = (self.log.marks().is_over, self.closing != Closing::Open);
+        let (full, closed) = (self.log.marks().is_over, !self.closed.admits());
         let mut admission = Admission { full, closed, degraded: self.is_degraded(), ..Admission::OPEN };
         if self.config.ack == AckMode::Async {
             let matched = self.isr.values().map(|m| m.matched).min();
@@ -371,6 +390,7 @@ impl Primary {
             next,
             matched: next,
             grant_until: zero,
+            granted_at: zero,
             told: None,
             sent_at: zero,
             gathers_since: None,
@@ -498,7 +518,8 @@ impl Primary {
         let from = if mutant!(GrantFromReceipt) { now } else { Instant(ack.token) };
         let grant = from.plus(std::time::Duration::from_micros(ack.grant_us));
         peer.grant_until = peer.grant_until.max(grant);
-        let (matched, grant_until) = (peer.matched, peer.grant_until);
+        peer.granted_at = peer.granted_at.max(Instant(ack.token));
+        let (matched, grant_until, granted_at) = (peer.matched, peer.grant_until, peer.granted_at);
         let (node, copy) = (peer.hello.node.clone(), peer.hello.copy);
         self.copies.replayed(&node, copy, matched);
         let of_node = || self.isr.iter().find(|(_, m)| m.node == node).map(|(copy, _)| *copy);
@@ -506,6 +527,7 @@ impl Primary {
         if let Some(member) = self.isr.get_mut(&counts_for) {
             member.matched = member.matched.max(matched);
             member.grant_until = member.grant_until.max(grant_until);
+            member.granted_at = member.granted_at.max(granted_at);
             member.heard = now;
             if member.matched >= member.due.0 {
                 member.due = (self.log.tail(), now);
@@ -538,8 +560,9 @@ impl Primary {
             return self.propose_join(now, conn, out);
         }
         let (node, copy) = (p.hello.node.clone(), p.hello.copy);
-        let (matched, grant_until) = (p.matched, p.grant_until);
-        self.isr.insert(copy, Member { matched, grant_until, ..Member::unheard(node.clone(), now) });
+        let (matched, grant_until, granted_at) = (p.matched, p.grant_until, p.granted_at);
+        self.isr
+            .insert(copy, Member { matched, grant_until, granted_at, ..Member::unheard(node.clone(), now) });
         self.copies.finish(&node);
         self.revision += 1;
         out.push(PrimaryAction::Membership(node, copy, true));
@@ -662,8 +685,9 @@ impl Machine for Primary {
                 detached = Some(PrimaryAction::Detached(node, done));
             }
             PrimaryEvent::Confirmed(isr) => self.confirmed(now, isr, out),
-            PrimaryEvent::Lease(until) => self.lease(until),
-            PrimaryEvent::Close(closing) => self.closing = closing,
+            PrimaryEvent::Lease(until) => self.lease(now, until),
+            PrimaryEvent::Close(how) => self.close(now, how, out),
+            PrimaryEvent::Doubt => self.doubt(now, out),
             PrimaryEvent::Tick => {}
         }
         self.shrink(now, out);

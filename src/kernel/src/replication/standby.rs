@@ -124,6 +124,8 @@ pub struct Standby {
     catch_up: Option<CatchUp>,
     /// Of what the primary has, since the stream began.
     ages: Option<Ages>,
+    /// When the primary was heard to have fallen silent for a hand-over, and how long it had let no write in then.
+    silence: Option<(Instant, Duration)>,
     /// The in-sync set, as last heard from the holder of the highest epoch.
     record: Option<InSyncRecord>,
     quarantine: Vec<Quarantined>,
@@ -189,6 +191,7 @@ impl Standby {
             primary: None,
             catch_up: None,
             ages: None,
+            silence: None,
             record: None,
             quarantine: Vec::new(),
             why_not: None,
@@ -313,6 +316,13 @@ impl Standby {
     #[must_use]
     pub fn commit_known(&self) -> Seq {
         self.primary.map_or(Seq::FIRST, |p| p.commit)
+    }
+
+    /// When the primary was heard to have fallen silent for a hand-over, and how
+    /// long it had let no write in then; `None`: it was not heard to (PROTOCOL T7).
+    #[must_use]
+    pub fn silence(&self) -> Option<(Instant, Duration)> {
+        self.silence
     }
 
     /// What operators see.
@@ -484,6 +494,7 @@ impl Standby {
         (self.heard, self.led_at) = (Some(now), Some(now));
         self.primary = Some(Progress { tail: frame.tail, commit: frame.commit });
         self.catch_up.get_or_insert(CatchUp::begin(now, self.applier.applied(), frame.tail));
+        self.silence = frame.drained.map(|drained| self.silence.unwrap_or((now, drained)));
         self.heed_record(now, &frame, out);
         let token = frame.token;
         let received = frame.batch.end();

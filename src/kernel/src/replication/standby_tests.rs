@@ -160,6 +160,7 @@ impl Bench {
             tail: self.source.tail(),
             trim: self.source.marks().trim,
             record: None,
+            drained: None,
         }
     }
 

@@ -1,9 +1,11 @@
 //! What a hand-over asks of the primary: to let no more in, to wait until the
 //! target holds everything, and to fall silent (PROTOCOL T7).
 
-use super::{Peer, Primary};
+use std::time::Duration;
+
+use super::{Peer, Primary, PrimaryAction};
 use crate::coordination::IsrMember;
-use crate::types::{CopyId, Instant, NodeId};
+use crate::types::{ConnId, CopyId, Instant, NodeId};
 
 /// How far a hand-over has closed this primary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,7 +18,42 @@ pub enum Closing {
     Quiet,
 }
 
+/// How far it is closed, and since when.
+#[derive(Debug)]
+pub(super) struct Closed {
+    how: Closing,
+    /// When it let the last write in; of no meaning while it is open.
+    since: Instant,
+    /// Once it is silent: how long it had let no write in until then.
+    pub(super) drained: Option<Duration>,
+}
+
+impl Closed {
+    /// Not at all.
+    pub(super) fn open() -> Self {
+        Self { how: Closing::Open, since: Instant(0), drained: None }
+    }
+
+    pub(super) fn admits(&self) -> bool {
+        self.how == Closing::Open
+    }
+}
+
 impl Primary {
+    /// Closes this primary, or opens it again. Standbys are told at once that it has fallen silent: the
+    /// successor counts from there how long nobody answered, by its own clock.
+    pub(super) fn close(&mut self, now: Instant, how: Closing, out: &mut Vec<PrimaryAction>) {
+        let since = if self.closed.admits() { now } else { self.closed.since };
+        let drained = (how == Closing::Quiet).then(|| now.since(since));
+        self.closed = Closed { how, since, drained };
+        if drained.is_some() {
+            let conns: Vec<ConnId> = self.peers.keys().copied().collect();
+            for conn in conns {
+                self.send_batch(now, conn, 0, out);
+            }
+        }
+    }
+
     /// Whom to hand over to: the standby of that name, or the one that is furthest.
     ///
     /// # Errors
@@ -48,7 +85,7 @@ impl Primary {
 
     /// True from the moment on from which another may speak.
     pub(super) fn is_quiet(&self) -> bool {
-        self.closing == Closing::Quiet && !mutant!(HandOverNotQuiet)
+        self.closed.how == Closing::Quiet && !mutant!(HandOverNotQuiet)
     }
 
     /// True when this copy holds all that the log has, and all of it is committed.

@@ -41,6 +41,8 @@ pub(super) struct OnRecord {
     /// Sent, and neither known to be done nor known to be dead.
     pub(super) proposal: Option<IsrRecord>,
     lease_until: Instant,
+    /// When the coordinator last confirmed the lease.
+    leased_at: Instant,
     away: BTreeMap<NodeId, Instant>,
 }
 
@@ -53,13 +55,20 @@ impl OnRecord {
 
     /// Until when rights hold under each of them (PROTOCOL 5).
     pub(super) fn rights_until(&self, own: CopyId, grant: impl Fn(CopyId) -> Instant) -> Instant {
+        self.least(own, self.lease_until, grant)
+    }
+
+    /// When the right that was confirmed longest ago was, of those that are needed.
+    pub(super) fn confirmed_at(&self, own: CopyId, granted: impl Fn(CopyId) -> Instant) -> Instant {
+        self.least(own, self.leased_at, granted)
+    }
+
+    /// The least of what is needed under any of them: of each grant, and of the lease.
+    fn least(&self, own: CopyId, of_lease: Instant, of_grant: impl Fn(CopyId) -> Instant) -> Instant {
         let under = |record: &IsrRecord| {
-            let grants = record.granting_besides(own).map(&grant).min().unwrap_or(Instant::MAX);
-            let lease = if record.needs_lease(own) && !mutant!(SoloNoLease) {
-                self.lease_until
-            } else {
-                Instant::MAX
-            };
+            let grants = record.granting_besides(own).map(&of_grant).min().unwrap_or(Instant::MAX);
+            let lease =
+                if record.needs_lease(own) && !mutant!(SoloNoLease) { of_lease } else { Instant::MAX };
             grants.min(lease)
         };
         self.possible().map(under).min().unwrap_or(Instant(0))
@@ -100,6 +109,7 @@ impl Primary {
             confirmed: start.isr,
             proposal: None,
             lease_until: start.lease_until,
+            leased_at: now,
             away: BTreeMap::new(),
         });
     }
@@ -114,12 +124,15 @@ impl Primary {
         let (copy, node) = (p.hello.copy, p.hello.node.clone());
         let mut wanted = self.own_terms(record.confirmed.clone());
         wanted.members.push(IsrMember { copy, node: node.clone(), address: p.hello.address.clone() });
-        let (matched, grant_until) = (p.matched, p.grant_until);
+        let (matched, grant_until, granted_at) = (p.matched, p.grant_until, p.granted_at);
         if let Some(record) = &mut self.on_record {
             record.proposal = Some(wanted.clone());
         }
         if !mutant!(GrowLate) {
-            self.isr.insert(copy, Member { matched, grant_until, ..Member::unheard(node.clone(), now) });
+            self.isr.insert(
+                copy,
+                Member { matched, grant_until, granted_at, ..Member::unheard(node.clone(), now) },
+            );
         }
         self.copies.finish(&node);
         out.push(PrimaryAction::Propose(wanted));
@@ -152,8 +165,9 @@ impl Primary {
         self.revision += 1;
     }
 
-    pub(super) fn lease(&mut self, until: Instant) {
+    pub(super) fn lease(&mut self, now: Instant, until: Instant) {
         if let Some(record) = &mut self.on_record {
+            record.leased_at = now;
             record.lease_until = record.lease_until.max(until);
         }
     }

@@ -65,6 +65,7 @@ impl Primary {
             tail: marks.tail,
             trim: marks.trim,
             record: tells.then(|| self.record()),
+            drained: self.closed.drained,
         };
         out.push(PrimaryAction::Send(conn, PrimaryFrame::Batch(frame)));
         true

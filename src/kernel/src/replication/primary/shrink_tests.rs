@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::tests::given;
-use super::super::{Keeping, PrimaryEvent, PrimaryStart, RecordStart, shard_hash};
+use super::super::{Closing, Keeping, PrimaryEvent, PrimaryStart, RecordStart, shard_hash};
 use super::*;
 use crate::machine::Machine;
 use crate::oplog::codec::Prepared;
 use crate::oplog::{LogLimits, Op, OpLogManager};
-use crate::replication::{Ack, Degrade, Hello, PROTOCOL_VERSION, StandbyFrame};
+use crate::replication::{Ack, Degrade, Hello, PROTOCOL_VERSION, PrimaryFrame, StandbyFrame};
 use crate::store::MetadataStore;
 use crate::types::{AckMode, ConnId, CopyId, Epoch, LogPos, Seq, WallTime};
 
@@ -322,4 +322,54 @@ fn a_strict_primary_waits_for_a_slow_standby_that_it_needs() {
         assert_eq!(proposed.into_iter().next(), wanted);
         assert!(!b.refuses(15_000), "it still grants");
     }
+}
+
+/// PROTOCOL T7: the successor counts from there how long nobody answered.
+#[test]
+fn who_falls_silent_says_at_once_for_how_long_it_had_let_nothing_in() {
+    let mut b = bench(Degrade::Available, &[1], &[]);
+    b.acks(1_010, 1, 5);
+    let mut told = |at: u64, how| {
+        let mut out = Vec::new();
+        b.primary.on(ms(at), PrimaryEvent::Close(how), &mut out);
+        let drained = out.iter().filter_map(|action| match action {
+            PrimaryAction::Send(_, PrimaryFrame::Batch(frame)) => Some(frame.drained),
+            _ => None,
+        });
+        drained.collect::<Vec<_>>()
+    };
+    assert_eq!(told(1_020, Closing::Admission), [None; 0], "what was let in is still answered");
+    assert_eq!(told(1_032, Closing::Quiet), [Some(Duration::from_millis(12))]);
+    assert_eq!(told(1_140, Closing::Open), [None], "it goes on");
+    assert_eq!(told(1_150, Closing::Admission), [None; 0]);
+    assert_eq!(told(1_153, Closing::Quiet), [Some(Duration::from_millis(3))], "counted anew");
+}
+
+/// PROTOCOL 1: after a stop without a clock no promise counts that was given before it.
+#[test]
+fn rights_that_are_doubted_count_once_they_are_confirmed_anew() {
+    let mut b = bench(Degrade::Available, &[1, 2], &[2]);
+    b.acks(1_010, 1, 5);
+    assert!(b.primary.gate().may_answer(ms(1_011)));
+    b.on(1_020, PrimaryEvent::Doubt);
+    let gate = b.primary.gate();
+    assert!(gate.refuses_answers(ms(1_021)).is_none(), "what is asked is taken in");
+    assert!(!gate.may_answer(ms(1_021)), "and not answered");
+    // An acknowledgement that was on its way, of what was sent before.
+    let late = Ack {
+        copy: CopyId(1),
+        epoch: Epoch(3),
+        matched: Seq(5),
+        token: ms(1_015).0,
+        grant_us: 500_000,
+        quarantined: 0,
+        sealed: true,
+    };
+    b.on(1_025, PrimaryEvent::Frame(ConnId(1), StandbyFrame::Ack(late.clone())));
+    assert!(!b.primary.gate().may_answer(ms(1_025)), "it may have been promised long ago");
+    let fresh = Ack { token: ms(1_020).0, ..late };
+    b.on(1_030, PrimaryEvent::Frame(ConnId(1), StandbyFrame::Ack(fresh)));
+    assert!(!b.primary.gate().may_answer(ms(1_030)), "beside a silent member the lease is needed, too");
+    b.on(1_040, PrimaryEvent::Lease(ms(4_030)));
+    assert!(b.primary.gate().may_answer(ms(1_040)));
 }

@@ -63,6 +63,32 @@ impl Leadership {
         self.away = Some(why.to_owned());
     }
 
+    /// Why nothing is decided by the records until an operator says `resume` to this
+    /// node, or it is started again; `None` while they are believed. The coordinator has
+    /// lost some. What was promised by others still holds (PROTOCOL C4).
+    #[must_use]
+    pub fn disbelief(&self) -> Option<String> {
+        let (key, had, now) = self.view.moved_back.as_ref()?;
+        Some(format!(
+            "the coordinator has gone back: {key:?} was of revision {had} and is of {now}. Its records are not \
+             to be trusted: restore them, or make sure that no other node leads; then say `standfast resume` to \
+             this node, or restart it"
+        ))
+    }
+
+    /// Says so, and tells an operator who wants this node to lead.
+    pub(super) fn has_moved_back(&mut self, out: &mut Vec<LeadershipAction>) -> bool {
+        let Some(why) = self.disbelief() else { return false };
+        if self.waiting.as_ref() != Some(&why) {
+            out.push(LeadershipAction::Warn("coordinator_moved_back", why.clone()));
+        }
+        if self.wish.take().is_some() {
+            out.push(LeadershipAction::Declined(why.clone()));
+        }
+        self.waiting = Some(why);
+        true
+    }
+
     /// The newest revision at which the records were seen.
     pub(super) fn newest_known(&self) -> Revision {
         self.view.epoch.at.max(self.view.isr.at).max(self.view.alive.at)

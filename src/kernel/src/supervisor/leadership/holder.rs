@@ -28,6 +28,15 @@ impl Leadership {
         self.write_history(now, wall, out);
     }
 
+    /// This machine may have stopped without its clock: the lease is confirmed anew,
+    /// and the silence of others counts from here on (PROTOCOL 1, T1).
+    pub fn doubt(&mut self, now: Instant) {
+        (self.doubted_at, self.attentive_since) = (now, now);
+        if let Some(holding) = &mut self.holding {
+            holding.renew_at = now;
+        }
+    }
+
     fn renew(&mut self, now: Instant, out: &mut Vec<LeadershipAction>) {
         let period = self.config.times.renew;
         let busy = self.on_its_way(|p| *p == Purpose::Renew);
@@ -111,7 +120,9 @@ impl Leadership {
             Purpose::Renew if done || mutant!(LeaseKeepOnTimeout) => {
                 // From before it was sent (PROTOCOL G5).
                 let from = if mutant!(LeaseFromReply) { now } else { call.sent };
-                out.push(LeadershipAction::Lease(from.plus(lease)));
+                if call.sent >= self.doubted_at {
+                    out.push(LeadershipAction::Lease(from.plus(lease)));
+                }
             }
             Purpose::Isr(wanted) if unknown && !mutant!(CasTimeoutIsNo) => {
                 let again = Some((wanted.clone(), now.plus(AGAIN)));

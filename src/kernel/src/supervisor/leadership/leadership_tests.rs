@@ -374,70 +374,6 @@ fn a_record_that_names_a_copy_of_the_past_is_not_this_node() {
     assert_eq!(b.see(1_100), ["step down e4", "follow b at b:2"]);
 }
 
-/// PROTOCOL C4: a backup of the coordinator was restored, and caught up with the revision that was seen.
-#[test]
-fn records_that_went_back_are_neither_followed_nor_taken_over() {
-    let mut store = led_by_a(&[1, 2]);
-    let backup = store.clone();
-    store.apply(&renew(base(&store).epoch, 1)).expect("no key twice");
-    let mut b = bench(store);
-    b.see(10);
-    b.knows_of_a();
-    b.facts.heard = Some(ms(20));
-    b.restore(backup);
-    assert_eq!(b.see(30), ["warn coordinator_moved_back"]);
-    for at in [500, 600, 5_000] {
-        assert_eq!(
-            b.on(at, LeadershipEvent::Tick),
-            [""; 0],
-            "a is silent, and nobody knows what is on record"
-        );
-    }
-    let why = b.machine.waiting().expect("said").to_owned();
-    assert!(why.contains("Alive was of revision") && why.contains("standfast resume"), "{why}");
-    let wish = LeadershipEvent::TakeOver { actor: "op".into(), reason: "why".into() };
-    assert_eq!(b.on(5_100, wish), [format!("declined: {why}")]);
-    // An operator has looked after it: what is on record now is believed again.
-    let resume = AutomationOrder { pause: None, actor: "op".into(), reason: "restored".into() };
-    let done = b.on(5_200, LeadershipEvent::Automation(Box::new(resume)));
-    assert!(b.machine.view.moved_back.is_none(), "{done:?}");
-    let shown = b.store.records().get(&Key::Alive).expect("there").modified;
-    assert_eq!(b.machine.view.alive.modified(), shown);
-}
-
-#[test]
-fn a_holder_whose_records_went_back_gets_no_lease_and_no_word_of_them() {
-    let mut b = holder();
-    let backup = b.store.clone();
-    b.on(100, LeadershipEvent::Tick);
-    b.answer(101);
-    b.on(110, LeadershipEvent::Propose(with_member(&b, 3)));
-    b.restore(backup);
-    assert_eq!(b.see(120), ["warn coordinator_moved_back"]);
-    assert_eq!(b.answer(130), [""; 0], "that it is on record there proves nothing");
-    assert_eq!(b.on(700, LeadershipEvent::Tick), [""; 0]);
-    assert_eq!(b.machine.deadline(&b.facts), None);
-    assert_eq!(b.on(710, to_c(false)), ["not handed over"]);
-}
-
-/// Its answer proves nothing, and it may be done all the same: silent until the records are believed again.
-#[test]
-fn a_hand_over_that_meets_lost_records_is_known_after_an_operators_word() {
-    let mut b = leading_b();
-    let backup = b.store.clone();
-    b.store.apply(&renew(base(&b.store).epoch, 9)).expect("no key twice");
-    b.see(35);
-    b.sent.clear();
-    b.on(40, to_c(false));
-    b.restore(backup);
-    assert_eq!(b.see(45), ["warn coordinator_moved_back"]);
-    assert_eq!(b.answer(50), [""; 0], "nobody is told that it was refused");
-    assert!(b.machine.is_handing_over(), "it stays silent");
-    let resume = AutomationOrder { pause: None, actor: "op".into(), reason: "restored".into() };
-    let resumed = b.on(5_200, LeadershipEvent::Automation(Box::new(resume)));
-    assert_eq!(resumed, ["Done", "step down e7", "follow c at c:2"], "it was done, as is seen now");
-}
-
 /// A holder, node `b`, that founded its cluster.
 fn holder() -> Bench {
     let mut b = bench(RecordStore::default());
@@ -533,6 +469,28 @@ fn a_holder_steps_down_when_any_of_its_transactions_finds_another_epoch() {
     // And what it would have renewed is not renewed any more.
     b.facts.role = Role::Standby;
     assert!(b.store.apply(&renew(base.epoch, 9)).is_ok_and(|o| matches!(o, Outcome::CompareFailed(_))));
+}
+
+/// PROTOCOL 1, T1: the machine may have stopped without its clock.
+#[test]
+fn what_was_asked_before_a_doubt_proves_no_lease_and_silence_counts_anew() {
+    let mut b = holder();
+    assert_eq!(b.on(30, LeadershipEvent::Tick), ["transact Alive"]);
+    b.machine.doubt(ms(40));
+    assert_eq!(b.answer(45), ["transact Alive"], "nobody knows how long ago it was asked: asked again");
+    assert_eq!(b.answer(50), ["lease 3045"]);
+
+    let mut b = bench(led_by_a(&[1, 2]));
+    b.knows_of_a();
+    b.facts.heard = Some(ms(20));
+    b.see(30);
+    for at in (80..=380).step_by(50) {
+        b.on(at, LeadershipEvent::Tick);
+    }
+    b.machine.doubt(ms(400));
+    let waits = |b: &mut Bench, at| b.on(at, LeadershipEvent::Tick).is_empty();
+    assert!((430..800).step_by(50).all(|at| waits(&mut b, at)), "a may have spoken meanwhile");
+    assert!(!waits(&mut b, 400 + TAKEOVER), "a whole wait is over");
 }
 
 #[test]
@@ -730,3 +688,6 @@ fn an_operator_may_not_force_what_may_still_be_alive() {
 
 #[path = "automation_tests.rs"]
 mod automation;
+
+#[path = "amnesia_tests.rs"]
+mod amnesia;

@@ -275,6 +275,8 @@ pub struct Leadership {
     /// No silence before this counts: when the role began, or the own stall ended.
     attentive_since: Instant,
     last_tick: Instant,
+    /// What was asked of the coordinator before proves no lease (PROTOCOL 1).
+    doubted_at: Instant,
     /// When the next attempt to lead may be made.
     attempt_at: Instant,
     attempts: u32,
@@ -320,6 +322,7 @@ impl Leadership {
             holding: None,
             attentive_since: now,
             last_tick: now,
+            doubted_at: now,
             attempt_at: now,
             attempts: 0,
             followed: None,
@@ -399,8 +402,11 @@ impl Leadership {
                 self.attempt_at = now;
             }
             LeadershipEvent::Force { actor, reason } => {
-                let cause = EpochCause::Forced;
-                return self.start_empty(now, wall, facts, cause, (&actor, reason), out);
+                if self.view.moved_back.is_none() || mutant!(ForcedByLostRecords) {
+                    let cause = EpochCause::Forced;
+                    return self.start_empty(now, wall, facts, cause, (&actor, reason), out);
+                }
+                self.wish = Some((actor, reason));
             }
             LeadershipEvent::HandOver(order) => self.hand_over(now, wall, &order, facts, out),
             LeadershipEvent::Automation(order) => self.set_automation(now, wall, *order, out),
@@ -417,26 +423,6 @@ impl Leadership {
             let why = self.waiting.clone().unwrap_or_else(|| "the records have just changed".to_owned());
             out.push(LeadershipAction::Declined(why));
         }
-    }
-
-    /// The coordinator has lost records: this node decides nothing by them until an
-    /// operator says `resume` to it, or it is started again; it says so. What it was
-    /// promised by others still holds (PROTOCOL C4).
-    fn has_moved_back(&mut self, out: &mut Vec<LeadershipAction>) -> bool {
-        let Some((key, had, now)) = &self.view.moved_back else { return false };
-        let why = format!(
-            "the coordinator has gone back: {key:?} was of revision {had} and is of {now}. Its records are not \
-             to be trusted: restore them, or make sure that no other node leads; then say `standfast resume` to \
-             this node, or restart it"
-        );
-        if self.waiting.as_ref() != Some(&why) {
-            out.push(LeadershipAction::Warn("coordinator_moved_back", why.clone()));
-        }
-        if self.wish.take().is_some() {
-            out.push(LeadershipAction::Declined(why.clone()));
-        }
-        self.waiting = Some(why);
-        true
     }
 
     /// When it wants to be woken, at the latest.
@@ -540,7 +526,8 @@ impl Leadership {
         self.calls.retain(|_, call| !matches!(call.purpose, Purpose::Takeover | Purpose::Bootstrap));
         (self.attempts, self.followed, self.waiting, self.wish) = (0, None, None, None);
         // A record that another node wrote, or that was learned late, gives no lease (PROTOCOL G5).
-        let lease_until = sent.map_or(Instant(0), |call| call.sent.plus(self.config.times.lease));
+        let sure = sent.filter(|call| call.sent >= self.doubted_at);
+        let lease_until = sure.map_or(Instant(0), |call| call.sent.plus(self.config.times.lease));
         out.push(LeadershipAction::Lead(Box::new(Term {
             epoch: epoch.modified.epoch(),
             isr,

@@ -173,8 +173,12 @@ impl Leadership {
         facts: &LeadershipFacts,
         out: &mut Vec<LeadershipAction>,
     ) {
-        let why = match outcome {
-            Outcome::CompareFailed(_) => match self.view.holder() {
+        let lost = self.disbelief();
+        // What it refuses now may be done once its records are back.
+        let unknown = matches!(outcome, Outcome::Unknown(_)) || lost.is_some();
+        let why = match (lost, outcome) {
+            (Some(lost), _) => format!("the takeover may still happen: {lost}"),
+            (None, Outcome::CompareFailed(_)) => match self.view.holder() {
                 Some(h) => format!(
                     "the records have changed: {} leads in epoch {}",
                     h.holder,
@@ -182,10 +186,10 @@ impl Leadership {
                 ),
                 None => "the records have changed".to_owned(),
             },
-            Outcome::Unknown(why) => {
+            (None, Outcome::Unknown(why)) => {
                 format!("the coordinator has not answered, the takeover may still happen: {why}")
             }
-            Outcome::Committed(at) => {
+            (None, Outcome::Committed(at)) => {
                 format!(
                     "the takeover was done in epoch {at}, and another one after it: {}",
                     self.view.recorded_epoch()
@@ -196,9 +200,11 @@ impl Leadership {
         let pause = ATTEMPT_PAUSE_MIN.saturating_mul(1 << self.attempts.min(10)).min(ATTEMPT_PAUSE_MAX);
         self.attempt_at = now.plus(pause);
         self.attentive_since = now;
-        self.waiting = Some(why.clone());
+        // Then the alarm says why it waits.
+        if self.view.moved_back.is_none() {
+            self.waiting = Some(why.clone());
+        }
         if facts.role == Role::Candidate {
-            let unknown = matches!(outcome, Outcome::Unknown(_));
             let certainty = if unknown { Certainty::Unknown } else { Certainty::Known };
             out.push(LeadershipAction::GiveUp(why, certainty));
         }
