@@ -16,8 +16,10 @@ use tokio::time::Instant;
 use super::ClientArgs;
 use super::client::{self, ADMIN_LIMIT, CONNECT_LIMIT, within};
 use super::exit::{Exit, Failure};
+use super::load::count::{self, CountArgs};
 use super::load::crowd::{self, CrowdArgs};
 use super::load::process::{self, LendArgs, LoadArgs};
+use super::load::steady::{self, SteadyArgs};
 use super::status::{Seen, Survey, survey};
 use super::text::{self, number};
 use judge::{Judged, is_bad, judge, why_paused};
@@ -82,6 +84,12 @@ enum Lab {
     /// Be very many clients, each of which lends a little
     #[command(hide = true)]
     Crowd(CrowdArgs),
+    /// Put one key after the other at a steady pace, and time it
+    #[command(hide = true)]
+    Steady(SteadyArgs),
+    /// Count the keys of a crowd that are there
+    #[command(hide = true)]
+    Count(CountArgs),
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -124,6 +132,8 @@ pub(crate) async fn lab(client: &ClientArgs, args: &LabArgs) -> Result<Exit, Fai
         Lab::Lend(args) => return process::lend(client, args).await,
         Lab::Load(args) => return process::load(client, args).await,
         Lab::Crowd(args) => return crowd::run(client, args).await,
+        Lab::Steady(args) => return steady::run(client, args).await,
+        Lab::Count(args) => return count::run(client, args).await,
     };
     let found = look(client).await?;
     let seen = found.find(node).ok_or_else(|| {

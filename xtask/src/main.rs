@@ -105,6 +105,11 @@ enum Command {
         #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
         clients: u32,
     },
+    /// Remove a segment of very many objects while puts go on to others: first unmounted, then expired with its client
+    Avalanche {
+        #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+        objects: u64,
+    },
     /// Measure at length and write a page of docs/reports
     Report {
         page: report::Page,
@@ -112,9 +117,10 @@ enum Command {
         /// rounds of each comparison of performance, 5 unless given
         #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
         runs: Option<u32>,
-        /// Write the page of what was measured before: a line of JSON
+        /// Write the page of what was measured before: a line of JSON, the last one of the file; of chaos, scale and
+        /// avalanche the last lines of any number of runs, in one file or several
         #[arg(long, value_name = "FILE")]
-        from: Option<std::path::PathBuf>,
+        from: Vec<std::path::PathBuf>,
     },
     /// Run one suite of end-to-end cases against real processes
     E2e {
@@ -148,7 +154,8 @@ fn main() -> ExitCode {
         Command::Scale { objects, clients } => {
             failover::scale::run(failover::scale::Scale { objects, clients })
         }
-        Command::Report { page, runs, from } => report::run(page, runs, from),
+        Command::Avalanche { objects } => failover::avalanche::run(objects),
+        Command::Report { page, runs, from } => report::run(page, runs, &from),
         Command::E2e { suite: e2e::Suite::Failover, runs, quick, case, json } => {
             failover::named(case.as_deref())
                 .and_then(|only| failover::suite::run(Selection { runs, quick, only }, json))

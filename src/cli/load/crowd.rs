@@ -1,5 +1,5 @@
 //! `standfast lab crowd`: very many clients in one process, each with a small segment that nobody has, over few
-//! connections. After a failover all of them come back at once.
+//! connections. After a failover all of them come back at once. SIGUSR1 makes them take back what they lend, and leave.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -11,14 +11,16 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use standfast_proto::v1::{
     ClientStatus, ErrorCode, ExistKeyRequest, MountSegmentRequest, PingRequest, PutEndItem, PutEndRequest,
-    PutStartItem, PutStartRequest, ReMountSegmentRequest, ReplicateConfig, Segment, Uuid,
+    PutStartItem, PutStartRequest, ReMountSegmentRequest, ReplicateConfig, Segment, UnmountSegmentRequest,
+    Uuid,
 };
+use tokio::signal::unix::SignalKind;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::super::ClientArgs;
 use super::super::exit::{Exit, Failure};
-use super::process::{asked_to_end, say};
+use super::process::{asked_to_end, listen, say};
 use super::route::{Answer, Caller, Route};
 use super::workload::code;
 
@@ -32,7 +34,7 @@ const PROBE_EVERY: Duration = Duration::from_millis(1);
 /// Segments lie at this distance from each other.
 const STRIDE: u64 = 1 << 32;
 const BASE: u64 = 1 << 50;
-/// Names that clients and segments have by number.
+/// Names that clients of the first crowd and their segments have by number. A crowd has two of them: its fillers have their own.
 const CLIENTS: u64 = 5_000;
 /// Objects put with one call, and how many calls are on their way.
 const FILL_BATCH: u64 = 512;
@@ -47,20 +49,27 @@ pub(crate) struct CrowdArgs {
     /// How many clients, each with a segment of its own
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     clients: u32,
+    /// Which crowd this is, where there are several: it names its clients, segments and keys
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    crowd: u16,
     /// How many connections they share
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=1024))]
     connections: u32,
     /// Bytes of each segment
     #[arg(long, value_name = "BYTES", default_value_t = 16 << 20, value_parser = clap::value_parser!(u64).range(1024..=1 << 32))]
     segment_bytes: u64,
-    /// How many objects are put once all clients are there
+    /// How many objects are put into these segments once all clients are there
     #[arg(long, value_name = "N", default_value_t = 0)]
     objects: u64,
+    /// One more client calls all the time, and is timed after a failover
+    #[arg(long)]
+    probe: bool,
 }
 
 /// What all clients share.
 struct Crowd {
     route: Arc<Route>,
+    nr: u16,
     segment_bytes: u64,
     /// The epoch in which each client was last told that all is well; 0 = never.
     told: Vec<AtomicU64>,
@@ -78,9 +87,14 @@ struct Trouble {
 }
 
 impl Crowd {
-    fn new(route: Arc<Route>, clients: u32, segment_bytes: u64) -> Self {
-        let told = (0..clients).map(|_| AtomicU64::new(0)).collect();
-        Self { route, segment_bytes, told, remounts: AtomicU64::new(0), trouble: Mutex::default() }
+    fn new(route: Arc<Route>, args: &CrowdArgs) -> Self {
+        let told = (0..args.clients).map(|_| AtomicU64::new(0)).collect();
+        let (nr, segment_bytes) = (args.crowd, args.segment_bytes);
+        Self { route, nr, segment_bytes, told, remounts: AtomicU64::new(0), trouble: Mutex::default() }
+    }
+
+    fn client(&self, nr: usize) -> Uuid {
+        Uuid { first: CLIENTS + 2 * u64::from(self.nr), second: nr as u64 }
     }
 
     fn failed(&self, sent: Instant) {
@@ -97,11 +111,11 @@ impl Crowd {
     }
 
     fn segment(&self, nr: usize) -> Segment {
-        let (nr, name) = (nr as u64, format!("crowd-{nr}.invalid:1"));
+        let name = segment_name(self.nr, nr);
         Segment {
-            id: Some(Uuid { first: CLIENTS, second: nr }),
+            id: Some(self.client(nr)),
             name: name.clone(),
-            base: BASE + nr * STRIDE,
+            base: BASE + nr as u64 * STRIDE,
             size: self.segment_bytes,
             te_endpoint: name,
             protocol: "tcp".to_owned(),
@@ -111,7 +125,7 @@ impl Crowd {
 
     /// One client says that it lives, and what it lends if that is asked for, until it is told that all is well.
     async fn attach(&self, caller: &mut Caller, nr: usize) {
-        let client = Some(Uuid { first: CLIENTS, second: nr as u64 });
+        let client = Some(self.client(nr));
         loop {
             let sent = Instant::now();
             let ping = PingRequest { client };
@@ -150,6 +164,15 @@ impl Crowd {
         matches!(answer, Answer::Reply(reply) if code(reply.error.as_ref()) == ErrorCode::Ok)
     }
 
+    /// Takes back what a client lends.
+    async fn unmount(&self, caller: &mut Caller, nr: usize) -> Result<(), String> {
+        let client = Some(self.client(nr));
+        let unmount = UnmountSegmentRequest { client, segment: client };
+        let answer = caller.call(|mut master| async move { master.unmount_segment(unmount).await }).await;
+        let Answer::Reply(reply) = answer else { return Err("no answer".to_owned()) };
+        all_ok("unmount", [code(reply.error.as_ref())].into_iter())
+    }
+
     /// The newest epoch that any client knows, if all know it.
     fn common_epoch(&self) -> Option<u64> {
         let mut told = self.told.iter().map(|epoch| epoch.load(Ordering::Relaxed));
@@ -160,17 +183,11 @@ impl Crowd {
     /// All are there in this epoch: what that took since the first call that failed. Unknown is null.
     fn attached(&self, epoch: u64) -> Value {
         let trouble = std::mem::take(&mut *self.trouble.lock());
-        let mut took = trouble.took_us;
-        took.sort_unstable();
-        let at = |percent: usize| {
-            let rank = (took.len() * percent).div_ceil(100).checked_sub(1)?;
-            took.get(rank).map(|us| *us as f64 / 1e3)
-        };
         json!({
             "schema": 1, "event": "attached", "epoch": epoch, "clients": self.told.len(),
             "after_ms": trouble.began.map(|began| began.elapsed().as_secs_f64() * 1e3),
             "failed_calls": trouble.failed, "remounts": self.remounts.swap(0, Ordering::Relaxed),
-            "call_ms": {"p50": at(50), "p99": at(99), "max": at(100)}, "calls": took.len(),
+            "call_ms": percentiles(&trouble.took_us), "calls": trouble.took_us.len(),
         })
     }
 }
@@ -178,19 +195,38 @@ impl Crowd {
 /// Lends and puts, and says each time that all clients are attached to a new primary, until it is asked to end.
 pub(crate) async fn run(client: &ClientArgs, args: &CrowdArgs) -> Result<Exit, Failure> {
     let route = Arc::new(Route::new(client.connect.clone()));
-    let crowd = Arc::new(Crowd::new(route, args.clients, args.segment_bytes));
+    let crowd = Arc::new(Crowd::new(route, args));
     let mut tasks = JoinSet::new();
     let (clients, workers) = (args.clients as usize, args.connections.min(args.clients) as usize);
     for nr in 0..workers {
         tasks.spawn(live(Arc::clone(&crowd), nr * clients / workers..(nr + 1) * clients / workers));
     }
-    tasks.spawn(probe(Arc::clone(&crowd)));
-    tokio::select! {
-        () = tell(&crowd, args.objects) => {}
-        asked = asked_to_end() => asked?,
+    if args.probe {
+        tasks.spawn(probe(Arc::clone(&crowd)));
     }
+    let mut leave = listen(SignalKind::user_defined1())?;
+    let leaves = tokio::select! {
+        () = tell(&crowd, args.objects) => false,
+        asked = asked_to_end() => asked.map(|()| false)?,
+        asked = leave.recv() => asked.is_some(),
+    };
     tasks.shutdown().await;
+    if leaves {
+        say(&unmount_all(&crowd).await);
+    }
     Ok(Exit::Ok)
+}
+
+async fn unmount_all(crowd: &Crowd) -> Value {
+    let mut caller = Caller::new(Arc::clone(&crowd.route));
+    let (mut unmounted, mut refused) = (0_u64, None);
+    for nr in 0..crowd.told.len() {
+        match crowd.unmount(&mut caller, nr).await {
+            Ok(()) => unmounted += 1,
+            Err(why) => refused = refused.or(Some(why)),
+        }
+    }
+    json!({"schema": 1, "event": "unmounted", "segments": unmounted, "refused": refused})
 }
 
 /// Some of the clients, over one connection.
@@ -209,7 +245,7 @@ async fn live(crowd: Arc<Crowd>, clients: Range<usize>) {
 async fn probe(crowd: Arc<Crowd>) {
     let mut caller = Caller::new(Arc::clone(&crowd.route));
     loop {
-        let exist = ExistKeyRequest { keys: vec![key(0)], tenant: String::new() };
+        let exist = ExistKeyRequest { keys: vec![key(crowd.nr, 0)], tenant: String::new() };
         let sent = Instant::now();
         match caller.call(|mut master| async move { master.exist_key(exist).await }).await {
             Answer::Reply(_) => crowd.timed(sent),
@@ -238,8 +274,30 @@ async fn tell(crowd: &Arc<Crowd>, objects: u64) {
     }
 }
 
-fn key(nr: u64) -> bytes::Bytes {
-    format!("crowd/{nr:012}").into_bytes().into()
+/// What so many of a hundred did not exceed, in milliseconds; null where there is nothing.
+pub(super) fn percentiles(took_us: &[u64]) -> Value {
+    let mut took = took_us.to_vec();
+    took.sort_unstable();
+    let at = |percent: usize| {
+        let rank = (took.len() * percent).div_ceil(100).checked_sub(1)?;
+        took.get(rank).map(|us| *us as f64 / 1e3)
+    };
+    json!({"p50": at(50), "p99": at(99), "max": at(100)})
+}
+
+/// Keys of a crowd by number.
+pub(super) fn key(crowd: u16, nr: u64) -> bytes::Bytes {
+    format!("crowd-{crowd}/{nr:012}").into_bytes().into()
+}
+
+/// Clients that put a crowd's objects and lend nothing.
+pub(super) fn filler(crowd: u16, nr: u64) -> Uuid {
+    Uuid { first: CLIENTS + 2 * u64::from(crowd) + 1, second: nr }
+}
+
+/// What a client of a crowd lends.
+pub(super) fn segment_name(crowd: u16, client: usize) -> String {
+    format!("crowd-{crowd}-{client}.invalid:1")
 }
 
 /// Puts so many objects; returns how many were acknowledged, and why the first of the others was not.
@@ -252,7 +310,7 @@ async fn fill(crowd: &Arc<Crowd>, objects: u64) -> (u64, Option<String>) {
             let mut caller = Caller::new(Arc::clone(&crowd.route));
             let (mut put, mut refused) = (0, None);
             for first in (from..to).step_by(FILL_BATCH as usize) {
-                match put_batch(&mut caller, filler, first..to.min(first + FILL_BATCH)).await {
+                match crowd.put_batch(&mut caller, filler, first..to.min(first + FILL_BATCH)).await {
                     Ok(()) => put += to.min(first + FILL_BATCH) - first,
                     Err(why) => refused = refused.or(Some(why)),
                 }
@@ -264,25 +322,40 @@ async fn fill(crowd: &Arc<Crowd>, objects: u64) -> (u64, Option<String>) {
     all.reduce(|(put, refused), (more, why)| (put + more, refused.or(why))).unwrap_or_default()
 }
 
-/// Puts these objects, whose bytes nobody writes. A batch counts if all of it was acknowledged.
-async fn put_batch(caller: &mut Caller, filler: u64, objects: Range<u64>) -> Result<(), String> {
-    let client = Some(Uuid { first: CLIENTS + 1, second: filler });
-    let items = objects.clone().map(|nr| PutStartItem { key: key(nr), size: OBJECT_BYTES }).collect();
-    let config = Some(ReplicateConfig { replica_num: 1, ..ReplicateConfig::default() });
-    let start = PutStartRequest { client, config, items, tenant: String::new() };
+impl Crowd {
+    /// Puts these objects into the segment whose turn it is. A batch counts if all of it was acknowledged.
+    async fn put_batch(&self, caller: &mut Caller, writer: u64, objects: Range<u64>) -> Result<(), String> {
+        let turn = (objects.start / FILL_BATCH) as usize % self.told.len();
+        let segment = segment_name(self.nr, turn);
+        put(caller, filler(self.nr, writer), segment, objects.map(|nr| key(self.nr, nr)).collect()).await
+    }
+}
+
+/// Puts objects whose bytes nobody writes, into that segment while it has room.
+pub(super) async fn put(
+    caller: &mut Caller,
+    client: Uuid,
+    segment: String,
+    keys: Vec<bytes::Bytes>,
+) -> Result<(), String> {
+    let client = Some(client);
+    let items = keys.iter().map(|key| PutStartItem { key: key.clone(), size: OBJECT_BYTES }).collect();
+    let config =
+        ReplicateConfig { replica_num: 1, preferred_segments: vec![segment], ..ReplicateConfig::default() };
+    let start = PutStartRequest { client, config: Some(config), items, tenant: String::new() };
     let answer = caller.call(|mut master| async move { master.put_start(start).await }).await;
     let Answer::Reply(begun) = answer else { return Err("no answer to a start".to_owned()) };
-    all_ok("start", begun.results.iter().map(|result| code(result.error.as_ref())))?;
-    let items = objects.map(|nr| PutEndItem { key: key(nr), checksum: None }).collect();
+    all_ok("start of a put", begun.results.iter().map(|result| code(result.error.as_ref())))?;
+    let items = keys.into_iter().map(|key| PutEndItem { key, checksum: None }).collect();
     let end = PutEndRequest { client, items, tenant: String::new() };
     let answer = caller.call(|mut master| async move { master.put_end(end).await }).await;
     let Answer::Reply(ended) = answer else { return Err("no answer to an end".to_owned()) };
-    all_ok("end", ended.results.iter().map(|result| code(result.error.as_ref())))
+    all_ok("end of a put", ended.results.iter().map(|result| code(result.error.as_ref())))
 }
 
 fn all_ok(what: &str, mut codes: impl Iterator<Item = ErrorCode>) -> Result<(), String> {
     let bad = codes.find(|code| *code != ErrorCode::Ok);
-    bad.map_or(Ok(()), |code| Err(format!("the {what} of a put is answered with {}", code.as_str_name())))
+    bad.map_or(Ok(()), |code| Err(format!("the {what} is answered with {}", code.as_str_name())))
 }
 
 #[cfg(test)]
@@ -290,7 +363,19 @@ mod tests {
     use super::*;
 
     fn crowd(told: &[u64]) -> Crowd {
-        let crowd = Crowd::new(Arc::new(Route::new(vec!["127.0.0.1:1".into()])), told.len() as u32, 1 << 20);
+        numbered(0, told)
+    }
+
+    fn numbered(nr: u16, told: &[u64]) -> Crowd {
+        let args = CrowdArgs {
+            clients: told.len() as u32,
+            crowd: nr,
+            connections: 1,
+            segment_bytes: 1 << 20,
+            objects: 0,
+            probe: false,
+        };
+        let crowd = Crowd::new(Arc::new(Route::new(vec!["127.0.0.1:1".into()])), &args);
         crowd.told.iter().zip(told).for_each(|(at, epoch)| at.store(*epoch, Ordering::Relaxed));
         crowd
     }
@@ -321,5 +406,14 @@ mod tests {
         let crowd = crowd(&[0, 0]);
         let (a, b) = (crowd.segment(0), crowd.segment(1));
         assert!(a.base + a.size <= b.base && a.name != b.name && a.id != b.id);
+    }
+
+    #[test]
+    fn crowds_share_no_name() {
+        let (first, second) = (numbered(0, &[0]), numbered(1, &[0]));
+        let names = |crowd: &Crowd| (crowd.segment(0).name, crowd.segment(0).id, key(crowd.nr, 0));
+        let (a, b) = (names(&first), names(&second));
+        assert!(a.0 != b.0 && a.1 != b.1 && a.2 != b.2);
+        assert!(Some(filler(0, 0)) != b.1 && filler(0, 0) != filler(1, 0));
     }
 }

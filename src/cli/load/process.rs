@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::Args;
 use serde_json::{Value, json};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -61,11 +61,14 @@ pub(crate) struct LoadArgs {
     seed: u64,
 }
 
+/// From now on that signal does not end the process.
+pub(super) fn listen(kind: SignalKind) -> Result<Signal, Failure> {
+    signal(kind).map_err(|e| Failure::new(Exit::Bad, format!("cannot listen for signals: {e}")))
+}
+
 /// Resolves when the process is asked to end.
 pub(super) async fn asked_to_end() -> Result<(), Failure> {
-    let ends =
-        |kind| signal(kind).map_err(|e| Failure::new(Exit::Bad, format!("cannot listen for signals: {e}")));
-    let (mut interrupt, mut terminate) = (ends(SignalKind::interrupt())?, ends(SignalKind::terminate())?);
+    let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
     tokio::select! {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
@@ -101,8 +104,7 @@ pub(crate) async fn lend(client: &ClientArgs, args: &LendArgs) -> Result<Exit, F
 
 /// Says what was counted each time that SIGUSR1 comes.
 async fn tell_counts(world: &World) -> Result<(), Failure> {
-    let asked = signal(SignalKind::user_defined1());
-    let mut asked = asked.map_err(|e| Failure::new(Exit::Bad, format!("cannot listen for signals: {e}")))?;
+    let mut asked = listen(SignalKind::user_defined1())?;
     while asked.recv().await.is_some() {
         say(&counts_of(&world.ledger, "counts"));
     }

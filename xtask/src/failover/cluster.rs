@@ -350,7 +350,7 @@ pub(crate) fn primary(line: &Value) -> Option<usize> {
 }
 
 /// The node that leads, if the other follows it in sync.
-fn whole(line: &Value) -> Option<usize> {
+pub(crate) fn whole(line: &Value) -> Option<usize> {
     let leading = primary(line)?;
     let node = nodes(line).find(|node| node["node"] == NODES[leading])?;
     let mut standbys = node["standbys"].as_array()?.iter();

@@ -1,6 +1,7 @@
 //! `cargo xtask e2e failover`: real nodes, a real etcd, real bytes and a real fault; how long a client gets no good
 //! answer, and that nothing that was acknowledged is lost.
 
+pub(crate) mod avalanche;
 mod cases;
 pub(crate) mod chaos;
 mod child;
@@ -13,6 +14,7 @@ mod limits;
 mod mode;
 pub(crate) mod net;
 pub(crate) mod scale;
+mod stage;
 pub(crate) mod suite;
 pub(crate) mod wall;
 mod witness;

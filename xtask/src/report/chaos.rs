@@ -1,11 +1,11 @@
-//! docs/reports/chaos.md from the last line of `chaos`.
+//! docs/reports/chaos.md from the last lines of `chaos`, `scale` and `avalanche`.
 
 use std::fmt::Write as _;
 
 use anyhow::{Result, ensure};
 use serde_json::Value;
 
-use super::shown;
+use super::{joined, scale, shown};
 
 const HEAD: &str = "\
 # Chaos, measured
@@ -17,17 +17,36 @@ on, the load has found nothing wrong, no copy has differed, and nothing was set 
 the time between the canary's last good write before failed calls and its first good one after them; 0 means none.
 ";
 
-/// The page.
-pub(super) fn page(line: &Value) -> Result<String> {
+fn is_chaos(line: &Value) -> bool {
+    line["event"] == "end" && line["by_kind"].is_object()
+}
+
+/// The page: each run of chaos has a section, what else was run has one together.
+pub(super) fn page(lines: &[Value]) -> Result<String> {
+    let (runs, others): (Vec<Value>, Vec<Value>) = lines.iter().cloned().partition(is_chaos);
     ensure!(
-        line["event"] == "end" && line["by_kind"].is_object(),
-        "this is no summary of `cargo xtask chaos`"
+        others.iter().all(scale::is_one),
+        "this is no summary of `cargo xtask chaos`, `scale` or `avalanche`"
     );
     let mut page = HEAD.to_owned();
+    if runs.is_empty() {
+        page.push_str("\n`cargo xtask chaos`: not measured.\n");
+    }
+    runs.iter().try_for_each(|line| run(&mut page, line))?;
+    scale::section(&mut page, &others)?;
+    Ok(page)
+}
+
+fn run(page: &mut String, line: &Value) -> Result<()> {
     let (machine, load) = (&line["machine"], &line["load"]);
     writeln!(
         page,
-        "\nMachine: {} cores of {}, Linux {}, everything on it at once. Commit {}, seed {}, {} s, {} faults. Result: {}.\n",
+        "\n## {}\n\nMachine: {} cores of {}, Linux {}, everything on it at once. Commit {}, seed {}, {} s, {} faults. Result: {}.\n",
+        match line["ack"].as_str() {
+            Some("sync") => "Acknowledged once the standby has it: `--ack sync`",
+            Some("async") => "Acknowledged at once: `--ack async`",
+            _ => "Chaos",
+        },
         shown(&machine["cores"]),
         shown(&machine["cpu"]),
         shown(&machine["kernel"]),
@@ -79,11 +98,7 @@ pub(super) fn page(line: &Value) -> Result<String> {
             writeln!(page, "\nNot run here: {why}.")?;
         }
     }
-    Ok(page)
-}
-
-fn joined(reasons: &Value) -> String {
-    reasons.as_array().into_iter().flatten().map(shown).collect::<Vec<_>>().join("; ")
+    Ok(())
 }
 
 fn ms(value: &Value) -> String {
@@ -98,17 +113,25 @@ mod tests {
     fn each_kind_has_a_row_and_what_is_unknown_is_no_zero() {
         let kind = json!({"times": 3, "outage_ms": {"p50": 500.4, "max": 900.0}, "recovery_ms": null,
             "outage_limit_ms": 5000});
-        let line = json!({"event": "end", "good": true, "seed": 7, "faults": 3, "by_kind": {"Kill": kind},
+        let scale = json!({"event": "end", "command": "scale", "steps": []});
+        let mut line = json!({"event": "end", "good": true, "seed": 7, "faults": 3, "by_kind": {"Kill": kind},
             "load": {"acked_missing": 0, "wrong_bytes": 0}, "struck_alone": 1, "lost_alone": 40});
-        let page = super::page(&line).unwrap();
+        let alone = super::page(&[line.clone()]).unwrap();
+        line["ack"] = json!("async");
+        let page = super::page(&[line, scale.clone()]).unwrap();
         for part in [
             "| Kill | 3 | 500 | 900 | 5000 | ? | ? | ? |",
             "Wrong or stale: ?",
             "40 acknowledged keys were lost",
             "seed 7",
+            "## Acknowledged at once",
+            "`cargo xtask avalanche`: not measured.",
         ] {
             assert!(page.contains(part), "{part} in\n{page}");
         }
-        assert!(super::page(&json!({"event": "begin"})).is_err());
+        assert_eq!(alone.matches("not measured").count(), 2, "{alone}");
+        let without = super::page(&[scale]).unwrap();
+        assert!(without.contains("`cargo xtask chaos`: not measured."), "{without}");
+        assert!(super::page(&[json!({"event": "begin"})]).is_err());
     }
 }

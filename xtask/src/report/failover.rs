@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use anyhow::{Result, ensure};
 use serde_json::Value;
 
-use super::{goals, shown};
+use super::{goals, joined, shown};
 
 const HEAD: &str = "\
 # Failover, measured
@@ -181,10 +181,6 @@ fn wheel(page: &mut String, line: &Value) -> Result<()> {
 
 pub(super) fn list(value: &Value) -> impl Iterator<Item = &Value> {
     value.as_array().into_iter().flatten()
-}
-
-fn joined(reasons: &Value) -> String {
-    list(reasons).map(shown).collect::<Vec<_>>().join("; ").replace('|', "/").replace('\n', " ")
 }
 
 pub(super) fn ms(value: &Value) -> String {
