@@ -18,8 +18,8 @@ use standfast_kernel::api::Refusal;
 use standfast_kernel::master::EvictionStats;
 use standfast_kernel::node::{NodeView, RoleView};
 use standfast_kernel::replication::{
-    AbsentView, CopyingView, Degrade, Identity, InSyncRecord, LinkView, PROTOCOL_VERSION, PeerState,
-    PeerView, PrimaryView, StandbyView,
+    AbsentView, CopyingView, Degrade, Identity, InSyncRecord, LinkView, LossBound, PROTOCOL_VERSION,
+    PeerState, PeerView, PrimaryView, StandbyView,
 };
 use standfast_kernel::store::{MetadataStore, OffsetAllocator, StoreMemory};
 use standfast_kernel::supervisor::{Answer, Role};
@@ -41,6 +41,8 @@ pub struct StatusFacts {
     pub ack: AckMode,
     /// What happens when a standby is lost; without a coordinator writes wait for it.
     pub degrade: Option<Degrade>,
+    /// What a failover may lose in async mode.
+    pub loss: LossBound,
     /// Address of the Mooncake port, if it has one.
     pub mooncake: Option<String>,
     /// Address of the HTTP port, if it has one.
@@ -259,7 +261,9 @@ impl StatusBoard {
     /// What is wrong here that only the node itself can know.
     fn findings(&self, view: &NodeView, now: WallTime) -> Vec<v1::Finding> {
         let automation = view.leadership.as_ref().and_then(|l| automation::finding(&l.automation));
-        automation.into_iter().chain(self.security.read().findings(now)).collect()
+        let disbelief =
+            view.leadership.as_ref().and_then(|l| l.disbelief.as_deref()).map(automation::disbelief);
+        automation.into_iter().chain(disbelief).chain(self.security.read().findings(now)).collect()
     }
 
     fn identity(&self, copy: CopyId) -> v1::Identity {

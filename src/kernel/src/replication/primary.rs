@@ -56,6 +56,8 @@ pub enum PrimaryEvent {
     Detach(NodeId),
     /// This in-sync set is on record with the coordinator, and no other can be.
     Confirmed(IsrRecord),
+    /// What is on record may be older than the in-sync set that was confirmed: it has to be put there anew.
+    Reconfirm,
     /// The solo lease holds until then (PROTOCOL G5).
     Lease(Instant),
     /// A hand-over closes this primary, or opens it again.
@@ -688,6 +690,7 @@ impl Machine for Primary {
                 detached = Some(PrimaryAction::Detached(node, done));
             }
             PrimaryEvent::Confirmed(isr) => self.confirmed(now, isr, out),
+            PrimaryEvent::Reconfirm => self.reconfirm(out),
             PrimaryEvent::Lease(until) => self.lease(now, until),
             PrimaryEvent::Close(how) => self.close(now, how, out),
             PrimaryEvent::Doubt => self.doubt(now, out),

@@ -161,6 +161,8 @@ impl Shard {
 
 /// A region, in the order in which sets keep it.
 type Claim = (MountUid, u64, u64);
+/// A key and its group.
+type Grouped = (Box<[u8]>, Box<[u8]>);
 
 fn named(region: Region) -> Claim {
     (region.mount, region.offset, region.reserved)
@@ -170,7 +172,8 @@ fn named(region: Region) -> Claim {
 #[derive(Default)]
 struct Joined {
     regions: BTreeSet<Claim>,
-    groups: BTreeSet<(Box<[u8]>, Box<[u8]>)>,
+    /// Keys with their groups.
+    groups: BTreeSet<Grouped>,
 }
 
 /// What another content of part of a shard is to what joins the homes.
