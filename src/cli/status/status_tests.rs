@@ -3,6 +3,7 @@ use std::time::Duration;
 use standfast_proto::v1::{
     Finding, Identity, InSyncCopy, InSyncSet, Lag, Leadership, LinkState, NodeStatus, Peer, Positions,
     Quarantine, QuarantinedEntry, Reason, Rehearsal, Role, Severity, Store, StreamState, Upstream, Verdict,
+    Verification,
 };
 use tokio::time::Instant;
 
@@ -253,4 +254,22 @@ fn the_line_says_null_where_nothing_is_known() {
     assert_eq!((nodes[2]["addr"].as_str(), nodes[2]["error"].as_str()), (Some("h:2"), Some("refused")));
     let nobody = survey_of(vec![Err("refused")]);
     assert_eq!(json::line(&nobody, &problems(&nobody, None))["verdict"], "unreachable");
+}
+
+#[test]
+fn the_line_says_whether_and_why_nothing_is_compared() {
+    let told = |node: NodeStatus, verification| {
+        let status = NodeStatus { verification, ..node };
+        let node = json::line(&survey_of(vec![Ok(status)]), &[])["nodes"][0].clone();
+        (
+            node["verification_paused"].as_bool(),
+            node["verification_paused_reason"].as_str().map(str::to_owned),
+        )
+    };
+    let why = Some("verification is switched off".to_owned());
+    let paused = Verification { paused: true, paused_reason: why.clone(), ..Verification::default() };
+    assert_eq!(told(standby(), None), (None, None));
+    assert_eq!(told(standby(), Some(Verification::default())), (Some(false), None));
+    assert_eq!(told(standby(), Some(paused)), (Some(true), why));
+    assert_eq!(told(primary(), Some(Verification::default())), (None, None), "a primary compares nothing");
 }

@@ -11,11 +11,11 @@ use crate::machine::Machine;
 use crate::master::{Master, MasterTimes};
 use crate::oplog::{Batch, LogLimits};
 use crate::replication::{
-    BatchFrame, Degrade, Identity, LossBound, PrimaryFrame, ReplicationConfig, ReplicationTimes, ShipConfig,
-    Start, StreamRefusal, VerifyConfig, Welcome,
+    BatchFrame, Degrade, Hello, Identity, LossBound, PROTOCOL_VERSION, PrimaryFrame, ReplicationConfig,
+    ReplicationTimes, ShipConfig, StandbyFrame, Start, StreamRefusal, VerifyConfig, Welcome,
 };
-use crate::supervisor::{CallId, LeadershipConfig, LeadershipEvent, LeadershipTimes};
-use crate::types::{AckMode, CopyId, Epoch, Instant, LogPos, NodeId, Seq, WallTime, up};
+use crate::supervisor::{CallId, LeadershipConfig, LeadershipEvent, LeadershipTimes, Role};
+use crate::types::{AckMode, ConnId, CopyId, Epoch, Instant, LogPos, NodeId, Seq, WallTime, up};
 
 const TTL: Duration = Duration::from_secs(10);
 const ME: CopyId = CopyId(1);
@@ -341,4 +341,49 @@ fn a_copy_is_gone_only_when_its_node_said_so_of_that_copy() {
     node.on(ms(1_030), seen(12, &[(Key::Isr, 12, Value::Isr(isr))]), &mut Vec::new());
     assert!(!node.leadership_facts().gone.contains(&CopyId(9)));
     assert!(says(&mut node, 1_040, 9).is_empty(), "and what is on no record is forgotten");
+}
+
+/// The other node follows already whoever leads.
+fn greeting(max_epoch: u64) -> NodeEvent {
+    let hello = Hello {
+        cluster: "test".into(),
+        node: name("other"),
+        copy: CopyId(2),
+        last: Some(LogPos::NONE),
+        quarantined: false,
+        unsealed: None,
+        max_epoch: Epoch(max_epoch),
+        version: PROTOCOL_VERSION,
+        shard_hash: 0,
+        address: "other:1".into(),
+    };
+    NodeEvent::Peer(ConnId(7), StandbyFrame::Hello(hello))
+}
+
+/// Whoever saw the record before the answer came may tell of the epoch that was asked for.
+#[test]
+fn an_epoch_that_is_seen_while_the_coordinator_is_asked_may_be_the_own_one() {
+    for (seen, leads) in [(12, true), (13, false)] {
+        let mut node = beside_a_holder();
+        let mut out = Vec::new();
+        node.on(ms(1_300), NodeEvent::LinkUp, &mut out);
+        node.on(ms(1_310), welcome(Start::Stream(Seq::FIRST)), &mut out);
+        node.on(ms(1_311), beat(None), &mut out);
+        let wish = LeadershipEvent::TakeOver { actor: "op".into(), reason: "why".into() };
+        node.on(ms(1_320), NodeEvent::Coordinator(WallTime(0), wish), &mut out);
+        let takeover = out.iter().find_map(|action| match action {
+            NodeAction::Transact(id, txn) => {
+                let is_epoch = |put: &Put<Key, Value>| matches!(put, Put::Set(Key::Epoch, _));
+                txn.then.iter().any(is_epoch).then_some(*id)
+            }
+            _ => None,
+        });
+        let id = takeover.expect("it asks");
+        node.on(ms(1_330), greeting(seen), &mut out);
+        assert_eq!(node.view(ms(1_330)).role, Role::Candidate, "the answer tells");
+        let done = LeadershipEvent::Done(id, Outcome::Committed(Revision(12)));
+        let (master, _) = on(&mut node, 1_340, NodeEvent::Coordinator(WallTime(0), done));
+        assert_eq!(master.map(|m| m.epoch()), leads.then_some(Epoch(12)));
+        assert_eq!(node.view(ms(1_340)).role, if leads { Role::Primary } else { Role::Standby });
+    }
 }

@@ -34,7 +34,7 @@ use crate::replication::{
 };
 use crate::store::MetadataStore;
 use crate::supervisor::{
-    CallId, Cause, Certainty, Leadership, LeadershipConfig, LeadershipEvent, Reason, Role, Verdict,
+    CallId, Cause, Leadership, LeadershipConfig, LeadershipEvent, Reason, Role, Verdict,
 };
 use crate::types::{ConnId, CopyId, Epoch, Instant, NodeId, WallTime};
 use lead::TermStart;
@@ -365,9 +365,10 @@ impl Node {
     /// (PROTOCOL T5). Waiting replies are never sent.
     fn step_down(&mut self, now: Instant, seen: Epoch, out: &mut Vec<NodeAction>) {
         if let RoleState::Standby(standby) = &mut self.state {
+            // What it has asked of the coordinator may be what made this epoch: the answer tells.
             standby.saw(seen);
             self.max_epoch = self.max_epoch.max(seen);
-            return self.give_up(now, format!("epoch {seen} was seen"), Certainty::Known, out);
+            return;
         }
         let was = self.role();
         self.switchover_ends(now, seen, out);

@@ -250,7 +250,8 @@ impl OffsetAllocator {
     }
 
     /// False when these bytes border on the inside of a free extent, or are outside
-    /// of the segment: somebody else may be given them. O(1); [`OwnedBytes`] misses no free byte.
+    /// of the segment: somebody else may be given them. O(1), and no more than a quick
+    /// look: bytes in the midst of a free extent pass.
     #[must_use]
     pub fn is_owned(&self, offset: u64, len: u64) -> bool {
         let end = offset.checked_add(len).filter(|end| *end <= self.size);

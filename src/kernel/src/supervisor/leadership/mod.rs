@@ -579,7 +579,8 @@ impl Leadership {
             }
         }
         // It leads by this record, unless that was overtaken meanwhile: the review says so.
-        let leads_by_it = *outcome == Outcome::Committed(self.view.epoch.modified());
+        let leads_by_it = *outcome == Outcome::Committed(self.view.epoch.modified())
+            && self.view.recorded_epoch() >= facts.max_epoch;
         match call.purpose {
             Purpose::Takeover | Purpose::Bootstrap if leads_by_it => {}
             Purpose::Takeover | Purpose::Bootstrap => {
