@@ -356,6 +356,7 @@ async fn build(config: ServeConfig, files: Files) -> anyhow::Result<App> {
         me,
         ack: config.ack,
         degrade: config.coordinator.as_ref().map(|c| c.degrade),
+        loss: config.loss,
         mooncake: mooncake_address,
         http: http_address,
         peer: config.peer.clone(),

@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::{Value, json};
 use standfast_proto::access::Channel;
 use standfast_proto::v1::admin_client::AdminClient;
-use standfast_proto::v1::{Automation, AutomationReply, PauseRequest, ResumeRequest};
+use standfast_proto::v1::{Automation, AutomationReply, NodeStatus, PauseRequest, ResumeRequest};
 use tonic::Status;
 
 use super::client::{ADMIN_LIMIT, within};
@@ -27,6 +27,8 @@ Exit code 4: the outcome is unknown; look with `standfast topology`.";
 const RESUME_HELP: &str = "\
 Ends a pause. After too many automatic failovers in a short time it says that
 you have seen them, and that the next may happen (`serve --failover-limit`).
+After the coordinator's records went back (`coordinator_moved_back`) it says to
+each node that noticed that the records are right now, or that nobody else leads.
 
 Example: standfast resume --reason \"firmware is done\"";
 
@@ -55,31 +57,44 @@ pub(crate) struct ResumeArgs {
 pub(crate) async fn pause(client: &ClientArgs, args: &PauseArgs) -> Result<Exit, Failure> {
     let length_ms = u64::try_from(args.length.as_millis()).unwrap_or(u64::MAX);
     let request = PauseRequest { length_ms, actor: actor(), reason: args.reason.clone() };
-    let ask = async |channel| within(ADMIN_LIMIT, AdminClient::new(channel).pause(request)).await;
-    told(client, json!({"automation": null}), order(client, "pause", ask).await)
+    let ask = async |channel| within(ADMIN_LIMIT, AdminClient::new(channel).pause(request.clone())).await;
+    told(client, json!({"automation": null}), order(client, "pause", |_| false, ask).await)
 }
 
 /// It goes on.
 pub(crate) async fn resume(client: &ClientArgs, args: &ResumeArgs) -> Result<Exit, Failure> {
     let request = ResumeRequest { actor: actor(), reason: args.reason.clone() };
-    let ask = async |channel| within(ADMIN_LIMIT, AdminClient::new(channel).resume(request)).await;
-    told(client, json!({"automation": null}), order(client, "resume", ask).await)
+    let ask = async |channel| within(ADMIN_LIMIT, AdminClient::new(channel).resume(request.clone())).await;
+    told(client, json!({"automation": null}), order(client, "resume", disbelieves, ask).await)
 }
 
-/// Any node will do: the word goes on record.
+/// The coordinator's records have gone back behind what this node knows: the word is to it alone.
+fn disbelieves(status: &NodeStatus) -> bool {
+    status.findings.iter().any(|finding| finding.code == "coordinator_moved_back")
+}
+
+/// Any node will do, because the word goes on record; but for those it has to be said to each.
 async fn order(
     client: &ClientArgs,
     what: &str,
-    ask: impl AsyncFnOnce(Channel) -> Result<AutomationReply, Status>,
+    each: fn(&NodeStatus) -> bool,
+    ask: impl AsyncFn(Channel) -> Result<AutomationReply, Status>,
 ) -> Result<Exit, Failure> {
     let found = look_around(client).await?;
     let any = found.answered().next().map(|(seen, _)| seen);
     let seen = found.primary().or(any).ok_or_else(|| Failure::new(Exit::Unreachable, "no node answers"))?;
-    let addr = seen.addr.clone();
-    let reply = ask(open(&addr).await?).await;
-    let reply = reply.map_err(|status| look(Failure::of_change(what, &status), &addr))?;
-    if !reply.accepted {
-        return refused(what, &reply.reasons, client, &addr, false);
+    let mut targets: Vec<&str> =
+        found.answered().filter(|(_, status)| each(status)).map(|(seen, _)| &*seen.addr).collect();
+    if targets.is_empty() {
+        targets.push(&seen.addr);
+    }
+    let mut reply = AutomationReply::default();
+    for addr in targets {
+        let said = ask(open(addr).await?).await;
+        reply = said.map_err(|status| look(Failure::of_change(what, &status), addr))?;
+        if !reply.accepted {
+            return refused(what, &reply.reasons, client, addr, false);
+        }
     }
     let automation = reply.automation.as_ref();
     if client.json {

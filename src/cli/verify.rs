@@ -1,6 +1,8 @@
 //! `standfast verify`: are the copies equal, and what is done where they are not.
 //! `standfast lab corrupt`: damage on purpose, to see that it is found.
 
+mod judge;
+
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
@@ -20,6 +22,7 @@ use super::load::process::{self, LendArgs, LoadArgs};
 use super::load::steady::{self, SteadyArgs};
 use super::status::{Seen, Survey, survey};
 use super::text::{self, number};
+use judge::{Judged, is_bad, judge, why_paused};
 
 /// Longest wait for a whole comparison.
 const RUN_LIMIT: Duration = Duration::from_secs(120);
@@ -109,14 +112,17 @@ pub(crate) async fn verify(client: &ClientArgs, args: &VerifyArgs) -> Result<Exi
         What::Repair { accept_primary } => repair(client, accept_primary).await?,
     }
     let found = look(client).await?;
-    let bad = found.answered().filter_map(|(_, s)| s.verification.as_ref()).any(is_bad);
+    let judged = judge(&found);
     let lines = if client.json {
-        vec![line(&found, bad).to_string()]
+        vec![line(&found, &judged).to_string()]
     } else {
-        found.answered().flat_map(|(seen, s)| describe(seen, s, matches!(args.what, What::Diff))).collect()
+        let nodes = found.answered().flat_map(|(seen, s)| describe(seen, s, matches!(args.what, What::Diff)));
+        // What is bad the nodes say themselves.
+        let unknown = judged.reasons.iter().filter(|_| judged.exit == Exit::Unknown);
+        nodes.chain(unknown.map(|why| format!("unknown: {why}"))).collect()
     };
     show(&lines);
-    Ok(if bad { Exit::Bad } else { Exit::Ok })
+    Ok(judged.exit)
 }
 
 /// Runs `standfast lab`.
@@ -161,8 +167,11 @@ async fn run_all(client: &ClientArgs) -> Result<(), Failure> {
     loop {
         tokio::time::sleep(POLL).await;
         let now = look(client).await?;
-        let busy = |v: &Verification| v.homes_inconclusive.is_some_and(|n| n > 0);
-        if !now.answered().filter_map(|(_, s)| s.verification.as_ref()).any(busy) {
+        let busy = |v: &Verification| {
+            let begins = !v.paused && v.last_success_age_ms.is_none();
+            begins || v.homes_inconclusive.is_some_and(|n| n > 0)
+        };
+        if !standbys(&now).filter_map(|seen| seen.status()?.verification.as_ref()).any(busy) {
             return Ok(());
         }
         if Instant::now() > until {
@@ -224,13 +233,7 @@ async fn look(client: &ClientArgs) -> Result<Survey, Failure> {
     Err(Failure::new(Exit::Unreachable, format!("no node answers at {}", client.connect.join(", "))))
 }
 
-fn is_bad(v: &Verification) -> bool {
-    v.mismatched_keys.is_some_and(|n| n > 0)
-        || v.homes_unequal.is_some_and(|n| n > 0)
-        || v.recount_equal == Some(false)
-}
-
-fn line(found: &Survey, bad: bool) -> Value {
+fn line(found: &Survey, judged: &Judged) -> Value {
     let node = |(seen, status): (&Seen, &NodeStatus)| {
         let v = status.verification.as_ref();
         json!({
@@ -238,6 +241,7 @@ fn line(found: &Survey, bad: bool) -> Value {
             "verified": v.and_then(|v| v.verified), "lag_entries": v.and_then(|v| v.lag_entries),
             "last_success_age_ms": v.and_then(|v| v.last_success_age_ms),
             "cycle_ms": v.and_then(|v| v.last_run_duration_ms), "paused": v.map(|v| v.paused),
+            "paused_reason": v.and_then(|v| v.paused_reason.as_ref()),
             "homes_equal": v.and_then(|v| v.homes_equal), "homes_unequal": v.and_then(|v| v.homes_unequal),
             "homes_inconclusive": v.and_then(|v| v.homes_inconclusive),
             "mismatched_keys": v.and_then(|v| v.mismatched_keys),
@@ -248,7 +252,7 @@ fn line(found: &Survey, bad: bool) -> Value {
         })
     };
     let nodes: Vec<Value> = found.answered().map(node).collect();
-    json!({"schema": 1, "verdict": if bad { "bad" } else { "ok" }, "nodes": nodes})
+    json!({"schema": 1, "verdict": judged.word(), "reasons": judged.reasons, "nodes": nodes})
 }
 
 fn counts(all: &[Counter]) -> Value {
@@ -276,7 +280,7 @@ fn describe(seen: &Seen, status: &NodeStatus, with_recent: bool) -> Vec<String> 
             number(v.verified),
             number(v.lag_entries),
             number(v.last_success_age_ms),
-            if v.paused { "; PAUSED" } else { "" }
+            if v.paused { format!("; PAUSED: {}", why_paused(v)) } else { String::new() }
         ));
         lines.push(format!(
             "  homes: {} equal, {} unequal, {} being looked at; {} keys differ",

@@ -18,8 +18,8 @@ use standfast_kernel::api::Refusal;
 use standfast_kernel::master::EvictionStats;
 use standfast_kernel::node::{NodeView, RoleView};
 use standfast_kernel::replication::{
-    AbsentView, CopyingView, Degrade, Identity, InSyncRecord, LinkView, PROTOCOL_VERSION, PeerState,
-    PeerView, PrimaryView, StandbyView,
+    AbsentView, CopyingView, Degrade, Identity, InSyncRecord, LinkView, LossBound, PROTOCOL_VERSION,
+    PeerState, PeerView, PrimaryView, StandbyView,
 };
 use standfast_kernel::store::{MetadataStore, OffsetAllocator, StoreMemory};
 use standfast_kernel::supervisor::{Answer, Role};
@@ -41,6 +41,8 @@ pub struct StatusFacts {
     pub ack: AckMode,
     /// What happens when a standby is lost; without a coordinator writes wait for it.
     pub degrade: Option<Degrade>,
+    /// What a failover may lose in async mode.
+    pub loss: LossBound,
     /// Address of the Mooncake port, if it has one.
     pub mooncake: Option<String>,
     /// Address of the HTTP port, if it has one.
@@ -259,7 +261,9 @@ impl StatusBoard {
     /// What is wrong here that only the node itself can know.
     fn findings(&self, view: &NodeView, now: WallTime) -> Vec<v1::Finding> {
         let automation = view.leadership.as_ref().and_then(|l| automation::finding(&l.automation));
-        automation.into_iter().chain(self.security.read().findings(now)).collect()
+        let disbelief =
+            view.leadership.as_ref().and_then(|l| l.disbelief.as_deref()).map(automation::disbelief);
+        automation.into_iter().chain(disbelief).chain(self.security.read().findings(now)).collect()
     }
 
     fn identity(&self, copy: CopyId) -> v1::Identity {
@@ -451,21 +455,16 @@ impl StatusBoard {
     /// Why not, each with the step that would cure it.
     #[must_use]
     pub fn reasons(&self, reasons: &[standfast_kernel::supervisor::Reason]) -> Vec<v1::Reason> {
-        let of_primary = |view: Arc<NodeView>| match &view.detail {
-            RoleView::Standby(s) => !s.verify.primary_damaged.is_empty(),
-            RoleView::Candidate(_) | RoleView::Primary(_) => false,
+        let differ = match self.view().as_ref().map(|view| &view.detail) {
+            Some(RoleView::Standby(s)) => verification::cure(&s.verify, &self.facts.me.node),
+            Some(RoleView::Candidate(_) | RoleView::Primary(_)) | None => "standfast status".to_owned(),
         };
-        let primary_damaged = self.view().is_some_and(of_primary);
         let cure = |code: &str| match code {
             "drain_timeout" | "not_standby" | "superseded" => "standfast status",
             "never_streamed" | "not_in_sync" | "full_sync" => {
                 "wait until `standfast status` shows it in sync"
             }
-            // Nothing is taken from a damaged primary until an operator says so.
-            "items_differ" | "segments_differ" if primary_damaged => {
-                "standfast verify repair --accept-primary"
-            }
-            "items_differ" | "segments_differ" => "standfast verify repair",
+            "items_differ" | "segments_differ" => differ.as_str(),
             "stale_proof" | "structure" => "standfast verify run",
             "paused" | "flapping" => "standfast resume",
             "loss_above" | "loss_unknown" | "loses_all" => {

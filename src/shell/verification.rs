@@ -1,10 +1,10 @@
 //! Verification from outside the stream: the `Verify` call of tools, orders of
 //! operators, damage of the lab. What decides is in the kernel.
 
-use standfast_kernel::node::{Node, VerifyOrder, WrongRole};
+use standfast_kernel::node::{Node, VerifyOrder, VerifyRefusal};
 use standfast_kernel::replication::{VerificationRequest, VerificationResponse};
 use standfast_kernel::store::Damage;
-use standfast_kernel::types::{BadValue, Instant};
+use standfast_kernel::types::{BadValue, HomeId, Instant};
 use standfast_proto::v1;
 use tokio::sync::oneshot;
 
@@ -20,9 +20,9 @@ pub enum VerifyCommand {
     /// A question; `None` from a node that is not the primary, or to none.
     Question(VerificationRequest, oneshot::Sender<Option<VerificationResponse>>),
     /// An order of an operator.
-    Order(VerifyOrder, oneshot::Sender<Result<u64, WrongRole>>),
-    /// Damage on purpose: kind, which, how many. What was damaged.
-    Corrupt(Damage, u64, u32, oneshot::Sender<Vec<Vec<u8>>>),
+    Order(VerifyOrder, oneshot::Sender<Result<u64, VerifyRefusal>>),
+    /// Damage on purpose: kind, which, how many. What was damaged, and its home.
+    Corrupt(Damage, u64, u32, oneshot::Sender<Vec<(HomeId, Vec<u8>)>>),
 }
 
 impl VerifyCommand {
@@ -78,15 +78,7 @@ impl NodeHandle {
             Ok(affected) => {
                 v1::VerifyNowReply { accepted: true, reasons: Vec::new(), affected: Some(affected) }
             }
-            Err(wrong) => v1::VerifyNowReply {
-                accepted: false,
-                reasons: vec![v1::Reason {
-                    code: "wrong_role".into(),
-                    text: wrong.to_string(),
-                    cure: "standfast status".into(),
-                }],
-                affected: None,
-            },
+            Err(why) => v1::VerifyNowReply { accepted: false, reasons: vec![refused(&why)], affected: None },
         }))
     }
 
@@ -105,7 +97,19 @@ impl NodeHandle {
         let (tx, rx) = oneshot::channel();
         let count = request.count.min(DAMAGED_MAX);
         self.ask(Command::Verify(VerifyCommand::Corrupt(damage, request.pick, count, tx))).await?;
-        let names = rx.await.map_err(|_| StoppedNode)?;
-        Ok(Ok(v1::LabCorruptReply { names: names.into_iter().map(Into::into).collect() }))
+        let damaged = rx.await.map_err(|_| StoppedNode)?.into_iter();
+        let (homes, names) = damaged.map(|(home, name)| (home.index() as u32, name.into())).unzip();
+        Ok(Ok(v1::LabCorruptReply { names, homes }))
     }
+}
+
+fn refused(why: &VerifyRefusal) -> v1::Reason {
+    let (code, cure) = match why {
+        VerifyRefusal::WrongRole(_) => ("wrong_role", "standfast status"),
+        VerifyRefusal::Misfit(_) => (
+            "memory_misfit",
+            "standfast switchover, to a standby whose copy is right; without one remove the keys that verify diff names",
+        ),
+    };
+    v1::Reason { code: code.into(), text: why.to_string(), cure: cure.into() }
 }

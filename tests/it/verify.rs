@@ -74,6 +74,15 @@ async fn a_damaged_primary_is_said_to_be_one_and_an_operator_chooses() {
         let accept =
             v1::VerifyNowRequest { action: v1::VerifyAction::AcceptPrimary.into(), actor: "test".into() };
         let reply = a.admin().await.verify_now(accept).await.expect("answered").into_inner();
+        if ["extra", "in-flight"].contains(&kind) {
+            // Bytes would have two owners, or be handed out a second time.
+            assert!(!reply.accepted && reply.reasons[0].code == "memory_misfit", "{kind}: {reply:?}");
+            assert!(
+                verification(&b.status(false).await).mismatched_keys > Some(0),
+                "{kind}: nothing is taken over"
+            );
+            continue;
+        }
         assert_eq!((reply.accepted, reply.affected), (true, Some(1)), "{kind}");
         b.until("equal to what the operator chose", |s| verification(s).mismatched_keys == Some(0)).await;
     }

@@ -113,7 +113,7 @@ fn verified(at: u64, through: u64) -> Verification {
         mismatched_keys: Some(0),
         ranges: vec![counter("equal", 8200), counter("unequal", 1), counter("inconclusive", 3)],
         mismatches: vec![counter("missing", 0), counter("field", 1)],
-        repairs: vec![counter("repaired", 1), counter("failed", 0)],
+        repairs: vec![counter("repaired", 1), counter("digest", 0)],
         recent: vec![Mismatch {
             home: 412,
             key: Some(b"default/model/layer-7".to_vec().into()),

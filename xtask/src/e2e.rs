@@ -8,10 +8,10 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use crate::failover::{self, CaseReport, Selection};
+use crate::failover::{Selection, suite};
 use crate::run::{Stopwatch, build_binary, cargo, pause, show, stream};
 use crate::tally::Tally;
-use crate::{console, machine, process, tmux, verdict, verify, wheel, wheel_cases, wheel_outage};
+use crate::{console, process, tmux, verdict, verify, wheel, wheel_cases};
 
 /// The suites there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -40,7 +40,7 @@ struct Case {
 const CASES: &[Case] = &[
     Case { name: "sync", args: &[], expect: verdict::Expect::OkLosingNothing },
     Case { name: "async", args: &["--ack", "async"], expect: verdict::Expect::Ok },
-    Case { name: "corrupt", args: &["--corrupt"], expect: verdict::Expect::OkLosingNothing },
+    Case { name: "corrupt", args: &["--corrupt"], expect: verdict::Expect::OkRepaired },
     Case { name: "drop-entry", args: &["--sabotage", "drop-entry"], expect: verdict::Expect::Bad },
     Case { name: "flip-digest", args: &["--sabotage", "flip-digest"], expect: verdict::Expect::Bad },
     Case { name: "lose-ack", args: &["--sabotage", "lose-ack"], expect: verdict::Expect::Bad },
@@ -73,7 +73,7 @@ pub(crate) fn run(suite: Suite, runs: u32, case: &str, json: bool) -> Result<Exi
                 return Ok(if tally.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
             }
         },
-        Suite::Failover => return failover(Selection { runs, quick: false, only: None }, json),
+        Suite::Failover => return suite::run(Selection { runs, quick: false, only: None }, json),
         Suite::Replication => vec![replication(runs, MANY_OBJECTS)?],
         Suite::Wheel => wheel_cases(&wheel::python()?, runs, true, case)?,
         Suite::Wheels => releases(runs)?,
@@ -88,74 +88,6 @@ pub(crate) fn run(suite: Suite, runs: u32, case: &str, json: bool) -> Result<Exi
         println!("{tally}");
     }
     Ok(if tally.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-/// Runs the failover suite and prints its closing line, or one line of JSON.
-pub(crate) fn failover(selection: Selection, json: bool) -> Result<ExitCode> {
-    let reports = failover::run(selection)?;
-    let (mut tally, notes) = failover_summary(&reports);
-    let wheel = if selection.takes_wheel() { wheel_outages(selection.runs, &mut tally)? } else { Vec::new() };
-    if json {
-        let mut line = failover_json(&reports, tally);
-        line["wheel"] = Value::Array(wheel);
-        println!("{line}");
-    } else {
-        for note in notes {
-            println!("{note}");
-        }
-        println!("{tally}");
-    }
-    Ok(if tally.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-/// Every fault so often, and kill -9 with shorter timers: what the report is made of.
-pub(crate) fn failover_report(runs: u32) -> Result<Value> {
-    let reports = failover::run(Selection { runs, quick: false, only: None })?;
-    let (mut tally, notes) = failover_summary(&reports);
-    notes.iter().for_each(|note| eprintln!("{note}"));
-    let (curve, wheel) = (failover::curve(runs)?, wheel_outages(runs, &mut tally)?);
-    let mut line = failover_json(&reports, tally);
-    (line["curve"], line["wheel"]) = (Value::Array(curve), Value::Array(wheel));
-    eprintln!("{line}");
-    Ok(line)
-}
-
-/// How long the released client waits, fault by fault.
-fn wheel_outages(runs: u32, tally: &mut Tally) -> Result<Vec<Value>> {
-    let rows = wheel_outage::measure(&build_binary()?, runs)?;
-    for row in &rows {
-        let ok = row["ok"] == true;
-        *tally += Tally { passed: ok.into(), failed: (!ok).into(), skipped: 0 };
-        eprintln!("wheel, {}: {row}", row["name"]);
-    }
-    Ok(rows)
-}
-
-fn failover_json(reports: &[CaseReport], tally: Tally) -> Value {
-    let faults: Vec<Value> = reports.iter().map(CaseReport::to_json).collect();
-    json!({
-        "schema": 1, "suite": "failover", "machine": failover::facts(), "commit": machine::commit(),
-        "profile": "dev", "faults": faults, "passed": tally.passed, "failed": tally.failed,
-        "skipped": tally.skipped,
-    })
-}
-
-/// The counts, and a line for each fault that failed or was skipped.
-pub(crate) fn failover_summary(reports: &[CaseReport]) -> (Tally, Vec<String>) {
-    let mut tally = Tally::default();
-    let mut notes = Vec::new();
-    for report in reports {
-        match &report.skipped {
-            // Where no machine could run it, it is told and fails nothing.
-            Some(why) => {
-                tally += Tally { skipped: 1, ..Tally::default() };
-                notes.push(format!("{}: skipped: {why}", report.name));
-            }
-            None => tally += Tally::one(report.reasons.is_empty()),
-        }
-        notes.extend(report.reasons.iter().map(|why| format!("{}: {why}", report.name)));
-    }
-    (tally, notes)
 }
 
 /// Builds the binary and runs each demo case `runs` times.

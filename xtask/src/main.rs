@@ -158,7 +158,7 @@ fn main() -> ExitCode {
         Command::Report { page, runs, from } => report::run(page, runs, &from),
         Command::E2e { suite: e2e::Suite::Failover, runs, quick, case, json } => {
             failover::named(case.as_deref())
-                .and_then(|only| e2e::failover(Selection { runs, quick, only }, json))
+                .and_then(|only| failover::suite::run(Selection { runs, quick, only }, json))
         }
         Command::E2e { suite, runs, case, json, .. } => {
             e2e::run(suite, runs, &case.unwrap_or_default(), json)

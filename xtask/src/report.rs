@@ -2,6 +2,7 @@
 
 mod chaos;
 mod failover;
+mod goals;
 mod scale;
 
 use std::fs;
@@ -46,7 +47,7 @@ impl Page {
     fn measure(self, runs: Option<u32>) -> Result<Value> {
         match self {
             Self::Chaos => crate::failover::chaos::measure(CHAOS, CHAOS_SEED, Ack::Sync),
-            Self::Failover => crate::e2e::failover_report(runs.unwrap_or(30)),
+            Self::Failover => crate::failover::suite::report(runs.unwrap_or(30)),
             Self::Performance => performance::measure(runs.unwrap_or(5)),
             Self::Console => console_figures::measure(runs.unwrap_or(3)),
         }
@@ -117,7 +118,7 @@ fn shown(value: &Value) -> String {
 fn joined(reasons: &Value) -> String {
     let all: Vec<String> = reasons.as_array().into_iter().flatten().map(shown).collect();
     // It may stand in a table.
-    all.join("; ").replace('|', "/")
+    all.join("; ").replace('|', "/").replace('\n', " ")
 }
 
 #[test]

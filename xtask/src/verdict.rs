@@ -7,6 +7,8 @@ use serde_json::Value;
 pub(crate) enum Expect {
     /// `ok`, and no acknowledged write is missing: the promise of sync.
     OkLosingNothing,
+    /// The same, and all damage that was planted in memory was found and repaired, and nothing else was.
+    OkRepaired,
     /// `ok`; what is missing is within the bound that async states, which the demo itself judges.
     Ok,
     /// The demo was sabotaged and must have noticed.
@@ -52,8 +54,11 @@ fn check_ok(expect: Expect, line: &Value, nodes: &[Value], reasons: &mut Vec<Str
     require(reasons, line, "reasons", &Value::Array(Vec::new()));
     require(reasons, line, "wrong_bytes", &Value::from(0));
     require(reasons, line, "digests_equal", &Value::from(true));
-    if expect == Expect::OkLosingNothing {
+    if expect != Expect::Ok {
         require(reasons, line, "acked_missing", &Value::from(0));
+    }
+    if expect == Expect::OkRepaired {
+        check_repairs(&line["verification"], reasons);
     }
     // A demo that did nothing would find nothing missing.
     for name in ["/entries_replicated", "/puts_acked", "/failover/outage_ms", "/failover/rejoin_ms"] {
@@ -73,6 +78,18 @@ fn check_ok(expect: Expect, line: &Value, nodes: &[Value], reasons: &mut Vec<Str
     if first.is_null() || others.iter().any(|other| other != first) {
         let shown: Vec<String> = recounts.iter().map(ToString::to_string).collect();
         reasons.push(format!("recounts are {}, expected all known and equal", shown.join(", ")));
+    }
+}
+
+/// That nobody planted anything, or missed it, or saw what is not there, must not look like a success.
+fn check_repairs(verification: &Value, reasons: &mut Vec<String>) {
+    let planted = verification["planted"].as_u64().filter(|planted| *planted > 0);
+    let all =
+        ["found", "repaired"].iter().all(|name| planted.is_some() && verification[name].as_u64() == planted);
+    if !all || verification["false_alarms"] != 0 {
+        reasons.push(format!(
+            "verification is {verification}, expected some planted, as many found and repaired, no false alarm"
+        ));
     }
 }
 
@@ -139,6 +156,32 @@ mod tests {
             line[name] = value.clone();
             assert_eq!(reasons(Expect::OkLosingNothing, 0, &line).len(), 1, "{name} = {value}");
         }
+    }
+
+    #[test]
+    fn what_was_planted_must_be_found_and_repaired_and_nothing_else() {
+        let with = |planted: Value, found: Value, repaired: Value, false_alarms: Value| {
+            let mut line = good();
+            line["verification"] = json!({"planted": planted, "found": found, "repaired": repaired, "false_alarms": false_alarms});
+            reasons(Expect::OkRepaired, 0, &line).len()
+        };
+        assert_eq!(with(json!(3), json!(3), json!(3), json!(0)), 0);
+        for wrong in [
+            with(json!(0), json!(0), json!(0), json!(0)),
+            with(json!(3), json!(2), json!(3), json!(0)),
+            with(json!(3), json!(3), json!(2), json!(0)),
+            with(json!(3), json!(4), json!(3), json!(0)),
+            with(json!(3), json!(3), json!(3), json!(1)),
+            with(json!(3), json!(3), json!(3), Value::Null),
+            with(Value::Null, Value::Null, Value::Null, Value::Null),
+            reasons(Expect::OkRepaired, 0, &good()).len(),
+        ] {
+            assert_eq!(wrong, 1);
+        }
+        let mut lossy = good();
+        lossy["verification"] = json!({"planted": 1, "found": 1, "repaired": 1, "false_alarms": 0});
+        lossy["acked_missing"] = json!(1);
+        assert_eq!(reasons(Expect::OkRepaired, 0, &lossy).len(), 1);
     }
 
     #[test]

@@ -62,7 +62,7 @@ fn run_step(step: Step, strict: bool) -> Outcome {
                 // What it lacks afterwards, its cases say themselves.
                 let _ = failover::net::install();
                 failover::run(Selection { runs, quick, only: None })
-                    .map(|reports| e2e::failover_summary(&reports))
+                    .map(|reports| failover::suite::summary(&reports))
             }
             Err(error) => Ok(skipped(&format!("{error:#}"), strict)),
         },

@@ -286,20 +286,27 @@ pub struct QuarantinedEntry {
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Verification {
-    /// Digests were compared and equal through here, exclusive.
+    /// Of every home, all entries before this one are proved: its digest was
+    /// compared and equal there. Absent = some home never was.
     #[prost(uint64, optional, tag = "1")]
     pub verified: ::core::option::Option<u64>,
-    /// Since the last run that reached a verdict on every home it looked at.
+    /// Since the home that was found equal longest ago. Absent = some home never
+    /// was.
     #[prost(uint64, optional, tag = "2")]
     pub last_success_age_ms: ::core::option::Option<u64>,
+    /// Between the last two times that the segment table was found equal: one
+    /// round of comparisons.
     #[prost(uint64, optional, tag = "3")]
     pub last_run_duration_ms: ::core::option::Option<u64>,
     /// `applied - verified`.
     #[prost(uint64, optional, tag = "4")]
     pub lag_entries: ::core::option::Option<u64>,
+    /// Nothing is compared now; why is in `paused_reason`.
     #[prost(bool, tag = "5")]
     pub paused: bool,
-    /// Of the last run. Inconclusive is not a mismatch.
+    /// As it is now. Equal: found equal at least once, and not known to differ.
+    /// Unequal: known to differ. Inconclusive: being looked at more closely,
+    /// which is no mismatch.
     #[prost(uint64, optional, tag = "6")]
     pub homes_equal: ::core::option::Option<u64>,
     #[prost(uint64, optional, tag = "7")]
@@ -309,23 +316,32 @@ pub struct Verification {
     /// Keys known to differ now.
     #[prost(uint64, optional, tag = "9")]
     pub mismatched_keys: ::core::option::Option<u64>,
-    /// By result: `equal`, `unequal`, `inconclusive`.
+    /// Comparisons since the process started, by result: `equal`, `unequal`,
+    /// `inconclusive`.
     #[prost(message, repeated, tag = "10")]
     pub ranges: ::prost::alloc::vec::Vec<Counter>,
-    /// By kind: `missing`, `extra`, `field`, ...
+    /// Differences named since then, by kind: `missing`, `extra`, `field`.
     #[prost(message, repeated, tag = "11")]
     pub mismatches: ::prost::alloc::vec::Vec<Counter>,
-    /// By result: `repaired`, `failed`, `full_sync`.
+    /// Since then. `repaired`: keys overwritten from the primary. `digest`:
+    /// digests that were off while the content was right, counted anew.
+    /// `full_sync`: how often too many keys differed to be named, and every home
+    /// that differed was overwritten.
     #[prost(message, repeated, tag = "12")]
     pub repairs: ::prost::alloc::vec::Vec<Counter>,
     /// The newest, oldest first; bounded.
     #[prost(message, repeated, tag = "13")]
     pub recent: ::prost::alloc::vec::Vec<Mismatch>,
-    /// Since the last recount of all homes, and whether memory and digest agreed.
+    /// Since the last recount of all homes. Absent = none has ended.
     #[prost(uint64, optional, tag = "14")]
     pub recount_age_ms: ::core::option::Option<u64>,
+    /// Whether memory and digest agreed in every home's last count. False as soon
+    /// as one does not; absent = none was found so, and not all were counted yet.
     #[prost(bool, optional, tag = "15")]
     pub recount_equal: ::core::option::Option<bool>,
+    /// Why nothing is compared now: a sentence for people. Absent = not paused.
+    #[prost(string, optional, tag = "16")]
+    pub paused_reason: ::core::option::Option<::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Mismatch {
@@ -4559,6 +4575,9 @@ pub struct LabCorruptReply {
     /// What was damaged: scoped keys, or names in the segment table.
     #[prost(bytes = "bytes", repeated, tag = "1")]
     pub names: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
+    /// The home of each, in the same order.
+    #[prost(uint32, repeated, tag = "2")]
+    pub homes: ::prost::alloc::vec::Vec<u32>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct PromoteRequest {

@@ -68,8 +68,7 @@ pub(super) fn listen(kind: SignalKind) -> Result<Signal, Failure> {
 
 /// Resolves when the process is asked to end.
 pub(super) async fn asked_to_end() -> Result<(), Failure> {
-    let (mut interrupt, mut terminate) =
-        (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
+    let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
     tokio::select! {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}

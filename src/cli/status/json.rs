@@ -43,6 +43,7 @@ fn answer(seen: &Seen, status: &NodeStatus) -> Value {
     let positions = status.positions.as_ref();
     let upstream = status.upstream.as_ref();
     let store = status.store.as_ref();
+    let verification = status.verification.as_ref().filter(|_| upstream.is_some());
     let ack = leadership.map(|l| match l.ack_mode() {
         AckMode::Sync => json!("sync"),
         AckMode::Async => json!("async"),
@@ -66,6 +67,8 @@ fn answer(seen: &Seen, status: &NodeStatus) -> Value {
         "reason": leadership.map(|l| &l.reason),
         "tail": positions.map(|p| p.tail), "applied": positions.map(|p| p.applied),
         "commit": positions.and_then(|p| p.commit), "verified": positions.and_then(|p| p.verified),
+        "verification_paused": verification.map(|v| v.paused),
+        "verification_paused_reason": verification.and_then(|v| v.paused_reason.as_ref()),
         "lag": lag(upstream.and_then(|u| u.lag.as_ref())),
         "contact_age_ms": upstream.and_then(|u| u.contact_age_ms),
         "progress": upstream.and_then(|u| u.progress.as_ref()).map(progress),

@@ -19,7 +19,7 @@ use standfast_kernel::api::{EndItem, PutItem, ReplicaType, ReplicateConfig, Requ
 use standfast_kernel::master::{EvictionRules, Master, MasterTimes};
 use standfast_kernel::oplog::{LogLimits, OpLogManager};
 use standfast_kernel::store::{MetadataStore, OffsetAllocator};
-use standfast_kernel::types::WallTime;
+use standfast_kernel::types::{HomeId, WallTime, limits};
 
 use load::{NOW, WRITER, key, objects, segment, store};
 
@@ -128,6 +128,24 @@ fn census() {
     println!("eviction_step_us {}", steps[steps.len() / 2].as_micros());
 }
 
+/// Counting all homes anew from what is stored, and on a standby what joins them too.
+fn recount() {
+    let (master, store) = primary(4);
+    fill(&master, objects(), None);
+    let homes = || (0..limits::HOMES).filter_map(HomeId::from_index);
+    let each = |spent: Duration| spent.as_nanos() as f64 / objects() as f64;
+    let begun = cpu::spent();
+    for home in homes() {
+        assert!(!store.sums(home).is_damaged(), "nothing is damaged");
+    }
+    println!("recount_ns_an_object {:.1}", each(cpu::spent() - begun));
+    let begun = cpu::spent();
+    for home in homes() {
+        assert!(store.audit_home(home).is_ok(), "what joins the homes fits them");
+    }
+    println!("recount_audit_ns_an_object {:.1}", each(cpu::spent() - begun));
+}
+
 /// Latencies of single puts, in order.
 fn latencies(master: &Master, first: u64, n: u64) -> Vec<Duration> {
     let mut all: Vec<Duration> = (first..first + n)
@@ -184,5 +202,6 @@ fn main() {
     ten_times_as_many();
     bytes_an_allocation();
     census();
+    recount();
     unmount();
 }

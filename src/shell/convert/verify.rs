@@ -10,7 +10,7 @@ use standfast_proto::v1;
 use v1::verification_request::Ask as A;
 use v1::verification_response::Outcome as O;
 
-use super::{bad, epoch, pos_from_wire, pos_to_wire, seq};
+use super::{bad, epoch, pos_to_wire, seq};
 
 /// Buckets, entries and mismatches of one message.
 const ITEMS_MAX: usize = 4096;
@@ -62,7 +62,7 @@ pub(in crate::shell) fn question_from_wire(
         A::Sample(q) => {
             bounded("entries", q.entries.len())?;
             let entries = q.entries.iter().map(entry_from_wire).collect::<Result<_, _>>()?;
-            let (at, range) = (q.at.as_ref().map_or(LogPos::NONE, pos_from_wire), (q.start, q.span));
+            let (at, range) = (position(q.at.as_ref())?, (q.start, q.span));
             VerificationAsk::Sample { home: home(q.home)?, at, range, entries }
         }
         A::Sums(index) => VerificationAsk::Sums(home(index)?),
@@ -151,12 +151,18 @@ fn mark_to_wire(home: HomeId, mark: HomeMark, damaged: bool) -> v1::HomeMark {
 }
 
 fn mark_from_wire(m: &v1::HomeMark) -> Result<(HomeId, HomeMark, bool), BadValue> {
-    let last = m.last.as_ref().map_or(LogPos::NONE, pos_from_wire);
+    let last = position(m.last.as_ref())?;
     Ok((home(m.home)?, HomeMark { last, digest: digest_from_wire(&m.digest)? }, m.damaged))
 }
 
 fn pos(at: LogPos) -> Option<v1::LogPos> {
     Some(at).filter(|at| *at != LogPos::NONE).map(pos_to_wire)
+}
+
+/// Of an entry that can be; absent before the first one.
+fn position(at: Option<&v1::LogPos>) -> Result<LogPos, BadValue> {
+    let Some(at) = at else { return Ok(LogPos::NONE) };
+    Ok(LogPos::new(epoch(at.epoch)?, seq(at.seq, "position")?))
 }
 
 fn digest_to_wire(digest: &u128) -> bytes::Bytes {
@@ -175,3 +181,7 @@ fn home(index: u32) -> Result<HomeId, BadValue> {
 fn bounded(what: &'static str, n: usize) -> Result<(), BadValue> {
     if n > ITEMS_MAX { Err(bad(what, &n, "at most 4096")) } else { Ok(()) }
 }
+
+#[cfg(test)]
+#[path = "verify_tests.rs"]
+mod tests;

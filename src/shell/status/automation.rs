@@ -28,6 +28,18 @@ pub(super) fn automation(a: &Automation) -> v1::Automation {
     }
 }
 
+/// The coordinator's records are older than what this node knows: nothing is decided by them.
+pub(super) fn disbelief(why: &str) -> v1::Finding {
+    v1::Finding {
+        code: "coordinator_moved_back".to_owned(),
+        severity: v1::Severity::Critical.into(),
+        text: why.to_owned(),
+        since_unix_us: 0,
+        runbook: String::new(),
+        cure: "standfast resume --reason TEXT, once the records are right".to_owned(),
+    }
+}
+
 /// What speaks against automatic failover is wrong until somebody ends it.
 pub(super) fn finding(a: &Automation) -> Option<v1::Finding> {
     let (code, text) = a.suspended()?;

@@ -3,6 +3,7 @@
 use standfast_kernel::node::{NodeView, RoleView};
 use standfast_kernel::replication::Degrade;
 use standfast_kernel::supervisor::{HolderView, Role};
+use standfast_kernel::types::AckMode;
 use standfast_proto::v1;
 
 use super::super::convert::ack_to_wire;
@@ -42,6 +43,10 @@ impl StatusBoard {
                 Some(Degrade::Strict { .. }) | None => v1::DegradeMode::Strict.into(),
             },
             min_insync: self.facts.degrade.map_or(0, Degrade::demanded),
+            max_loss: (self.facts.ack == AckMode::Async).then(|| v1::LossBound {
+                entries: Some(self.facts.loss.entries),
+                age_ms: Some(ms(self.facts.loss.age)),
+            }),
             crash_loses_all,
             ..v1::Leadership::default()
         }

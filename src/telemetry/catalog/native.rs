@@ -241,7 +241,7 @@ catalog! {
         .absent("on a primary");
     MEMORY_INTACT = gauge("standfast_memory_intact", "1 when the last count of every home agrees with its digest.")
         .healthy("1")
-        .absent("not every home was counted yet");
+        .absent("no home was found damaged, and not every one was counted yet");
 
     // Write path.
     WRITE_DURATION = histogram(

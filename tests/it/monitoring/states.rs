@@ -182,10 +182,12 @@ impl Cluster {
         self.node(name).until("it leads", is_primary).await;
     }
 
-    /// Both have counted their memory once.
+    /// Both have counted their memory once, and the standby has compared all of it.
     async fn counted(&self) {
-        let counted =
-            |s: &v1::NodeStatus| s.verification.as_ref().is_some_and(|v| v.recount_equal == Some(true));
+        let counted = |s: &v1::NodeStatus| {
+            let compared = |v: &v1::Verification| s.upstream.is_none() || v.last_success_age_ms.is_some();
+            s.verification.as_ref().is_some_and(|v| v.recount_equal == Some(true) && compared(v))
+        };
         for node in ["a", "b"] {
             self.node(node).until("counted", counted).await;
         }

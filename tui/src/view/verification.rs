@@ -109,7 +109,8 @@ fn totals(scene: &Scene<'_>, node: &Node) -> Vec<Line<'static>> {
     };
     let mut pieces = vec![pair(scene.look, "", node.name().to_owned(), Tone::Title)];
     if v.paused {
-        pieces.push(pair(scene.look, "", "paused: too far behind", Tone::Warn));
+        let why = v.paused_reason.as_deref().unwrap_or("it does not say why");
+        pieces.push(pair(scene.look, "", format!("paused: {why}"), Tone::Warn));
     }
     for (label, counters, tone) in [
         ("compared", &v.ranges, Tone::Plain),

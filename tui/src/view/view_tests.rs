@@ -239,6 +239,19 @@ fn a_copy_that_differs_is_seen_and_then_repaired() {
 }
 
 #[test]
+fn why_a_copy_is_not_compared_is_shown() {
+    let mut bench = Bench::new(true);
+    bench.pair_for(3, 0);
+    let mut b = standby("b", 1, 1000, bench.at);
+    let v = b.verification.as_mut().expect("has one");
+    (v.paused, v.paused_reason) = (true, Some("verification is switched off".into()));
+    bench.said("h:2", b);
+    bench.keys("4");
+    let screen = bench.screen(160, 40);
+    assert!(screen.contains("paused: verification is switched off"), "{screen}");
+}
+
+#[test]
 fn of_a_long_key_the_end_is_shown() {
     assert_eq!(parts::key(b"default\0model/layer-7", 40), "default:model/layer-7");
     assert_eq!(parts::key(b"default\0model/layer-7", 8), "~layer-7");

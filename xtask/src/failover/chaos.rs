@@ -14,6 +14,7 @@ use super::cluster::{Cluster, NODES, Shape};
 use super::faults::{Fault, Lengths, Strike, StruckAlone, Under};
 use super::judge::{self, Sum};
 use super::limits::Limits;
+use super::mode::Mode;
 use super::{CALM, Distribution, facts, kept_binary, net, wall};
 use crate::machine;
 use crate::run::{Stopwatch, pause};
@@ -63,9 +64,6 @@ const NET_FAULTS: [Fault; 15] = [
 /// Where wall clocks can jump.
 const CLOCK_FAULTS: [Fault; 1] = [Fault::WallClock];
 
-/// In async mode: entries that a standby in sync may lack before writes wait, and hence be lost by one failover.
-const MAX_LOSS_ENTRIES: u64 = 2_000;
-
 /// When a write is acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Ack {
@@ -76,18 +74,10 @@ pub(crate) enum Ack {
 }
 
 impl Ack {
-    fn word(self) -> &'static str {
+    fn mode(self) -> Mode {
         match self {
-            Self::Sync => "sync",
-            Self::Async => "async",
-        }
-    }
-
-    /// Of the nodes.
-    fn flags(self) -> String {
-        match self {
-            Self::Sync => "--ack sync".to_owned(),
-            Self::Async => format!("--ack async --max-loss-entries {MAX_LOSS_ENTRIES}"),
+            Self::Sync => Mode::Sync,
+            Self::Async => Mode::Async,
         }
     }
 }
@@ -186,7 +176,7 @@ pub(crate) fn measure(duration: Duration, seed: u64, ack: Ack) -> Result<Value> 
     println!(
         "{}",
         json!({
-            "schema": 1, "event": "begin", "seed": seed, "ack": ack.word(), "duration_s": duration.as_secs_f64(),
+            "schema": 1, "event": "begin", "seed": seed, "ack": ack.mode().word(), "duration_s": duration.as_secs_f64(),
             "machine": facts(), "commit": machine::commit(), "without_network": no_net, "without_clock": no_clock,
         })
     );
@@ -197,11 +187,17 @@ pub(crate) fn measure(duration: Duration, seed: u64, ack: Ack) -> Result<Value> 
         load: true,
         canary_timeout: "100ms",
         seed,
-        flags: ack.flags(),
-        may_lose: ack == Ack::Async,
+        flags: ack.mode().flags(),
+        may_lose: ack.mode().may_lose(1).is_some(),
     };
-    let mut run =
-        Run { watch: Stopwatch::start(), duration, chance: Chance(seed), faults, seen: Seen::default() };
+    let mut run = Run {
+        watch: Stopwatch::start(),
+        duration,
+        chance: Chance(seed),
+        faults,
+        mode: ack.mode(),
+        seen: Seen::default(),
+    };
     while run.one_cluster(&binary, &shape) {}
     let mut seen = run.seen;
     seen.reasons.extend(judge::too_often_alone(seen.struck_alone, seen.faults));
@@ -216,7 +212,7 @@ pub(crate) fn measure(duration: Duration, seed: u64, ack: Ack) -> Result<Value> 
         seen.kinds.iter().map(|(name, of)| (name.clone(), of.to_json())).collect();
     Ok(json!({
         "schema": 1, "event": "end", "good": seen.reasons.is_empty(), "failed": u64::from(!seen.reasons.is_empty()),
-        "reasons": seen.reasons, "seed": seed, "ack": ack.word(), "duration_s": run.watch.elapsed().as_secs_f64(),
+        "reasons": seen.reasons, "seed": seed, "ack": ack.mode().word(), "duration_s": run.watch.elapsed().as_secs_f64(),
         "machine": facts(), "commit": machine::commit(), "without_network": no_net, "without_clock": no_clock,
         "struck_alone": seen.struck_alone, "lost_alone": seen.lost_alone,
         "faults": seen.faults, "by_kind": kinds,
@@ -232,6 +228,7 @@ struct Run {
     duration: Duration,
     chance: Chance,
     faults: Vec<Fault>,
+    mode: Mode,
     seen: Seen,
 }
 
@@ -258,9 +255,9 @@ impl Run {
         }
         let failed = !self.seen.reasons.is_empty();
         // What an async failover may lose, each of them; read before the cluster ends.
-        let bound = cluster.history().map(|rows| judge::failovers(&rows) * MAX_LOSS_ENTRIES).unwrap_or(0);
+        let failovers = cluster.history().map_or(0, |rows| judge::failovers(&rows));
         let mut finished = if is_lost { cluster.finish_after_loss() } else { cluster.finish(failed) };
-        if shape.may_lose && !is_lost {
+        if let Some(bound) = self.mode.may_lose(failovers).filter(|_| !is_lost) {
             self.seen.reasons.extend(judge::lost_too_much(&finished.load, bound));
         }
         if is_lost {

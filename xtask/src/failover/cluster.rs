@@ -1,4 +1,4 @@
-//! A cluster under test: etcd, two nodes, a lender, the checked load and a canary, each a process of its own.
+//! A cluster under test: etcd or a witness, two nodes, a lender, the checked load and a canary, each a process of its own.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -26,7 +26,7 @@ const SEGMENTS: &str = "8";
 
 /// How a cluster is made.
 pub(crate) struct Shape {
-    /// Members of etcd.
+    /// Members of etcd; 0 for a witness in their place.
     pub(crate) members: usize,
     /// In namespaces, so that links can be cut.
     pub(crate) net: bool,
@@ -44,12 +44,21 @@ pub(crate) struct Shape {
     pub(crate) flags: String,
 }
 
+impl Shape {
+    /// Processes that keep the records.
+    fn keepers(&self) -> usize {
+        self.members.max(1)
+    }
+}
+
 /// The processes, and where they are.
 pub(crate) struct Cluster {
     binary: PathBuf,
     ports: Vec<(&'static str, [u16; 2])>,
     flags: String,
     wall: bool,
+    /// The only member is a witness.
+    witness: bool,
     pub(crate) members: Vec<Option<Process>>,
     pub(crate) nodes: [Option<Process>; 2],
     pub(crate) lender: Option<Process>,
@@ -64,7 +73,7 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// Starts everything and waits until the load runs against a pair in sync. Logs are kept if that fails.
     pub(crate) fn start(binary: &Path, shape: &Shape) -> Result<Self> {
-        let members = &MEMBERS[..shape.members];
+        let members = &MEMBERS[..shape.keepers()];
         let machines: Vec<&'static str> = [&NODES[..], &[CLIENTS], members].concat();
         let net = if shape.net { Some(Net::new(&machines)?) } else { None };
         let ports = machines.iter().map(|name| Ok((*name, [free_port()?, free_port()?])));
@@ -74,6 +83,7 @@ impl Cluster {
             ports: ports.collect::<Result<_>>()?,
             flags: shape.flags.clone(),
             wall: shape.wall,
+            witness: shape.members == 0,
             members: Vec::new(),
             nodes: [None, None],
             lender: None,
@@ -89,10 +99,8 @@ impl Cluster {
 
     fn bring_up(&mut self, shape: &Shape) -> Result<()> {
         std::fs::create_dir(self.folder.path().join("memory"))?;
-        for member in 0..shape.members {
-            let process = self.member(member, shape.members)?;
-            self.members.push(Some(process));
-        }
+        self.members.resize_with(shape.keepers(), || None);
+        self.start_members()?;
         self.start_node(0)?;
         self.until("the first node leads", |line| primary(line) == Some(0))?;
         if !shape.load {
@@ -141,9 +149,12 @@ impl Cluster {
         command
     }
 
-    /// A member of etcd; `of` so many.
+    /// A member of etcd, `of` so many; or the witness.
     fn member(&self, nr: usize, of: usize) -> Result<Process> {
         let name = MEMBERS[nr];
+        if self.witness {
+            return self.start_witness(name);
+        }
         let url = |name: &str, port| format!("http://{}", self.at(name, port));
         let all: Vec<String> = MEMBERS[..of].iter().map(|m| format!("{m}={}", url(m, 1))).collect();
         let mut etcd = self.command(name, Path::new("etcd"));
@@ -156,6 +167,19 @@ impl Cluster {
 
     fn clock(&self, name: &str) -> PathBuf {
         self.folder.path().join(format!("{name}.clock"))
+    }
+
+    fn start_witness(&self, name: &str) -> Result<Process> {
+        let mut witness = self.command(name, &self.binary);
+        witness.args(["witness", "--listen", &self.at(name, 0), "--file"]).arg(self.witness_file());
+        let process = Process::spawn(witness, &self.log("witness"))?;
+        process.line().with_context(|| format!("the witness did not start: {}", self.words("witness")))?;
+        Ok(process)
+    }
+
+    /// What the witness remembers.
+    pub(super) fn witness_file(&self) -> PathBuf {
+        self.folder.path().join("witness")
     }
 
     /// The wall clock of a node jumps to be off by so many seconds.
@@ -183,7 +207,13 @@ impl Cluster {
         let members: Vec<String> = MEMBERS[..self.members.len()].iter().map(|m| self.at(m, 0)).collect();
         let mut serve = self.command(name, &self.binary);
         serve.args(["serve", "--node", name, "--cluster", "kv", "--grpc", &self.at(name, 0)]);
-        serve.args(["--http", &self.at(name, 1), "--coordinator", &format!("etcd://{}", members.join(","))]);
+        let kind = if self.witness { "witness" } else { "etcd" };
+        serve.args([
+            "--http",
+            &self.at(name, 1),
+            "--coordinator",
+            &format!("{kind}://{}", members.join(",")),
+        ]);
         // Faults follow each other faster here than anywhere else.
         serve.args(["--failover-limit", "0"]);
         // Readers hold a lease on most keys most of the time: with a long one nothing could be removed, and put again.
@@ -217,12 +247,20 @@ impl Cluster {
         Ok(())
     }
 
+    /// How often a node has logged that.
+    pub(super) fn times_logged(&self, nr: usize, what: &str) -> usize {
+        std::fs::read_to_string(self.log(NODES[nr])).map_or(0, |text| text.matches(what).count())
+    }
+
     fn connect(&self) -> String {
         format!("{},{}", self.at("a", 0), self.at("b", 0))
     }
 
-    /// The member that leads etcd.
+    /// The member that leads etcd; the witness needs no other.
     pub(crate) fn leading_member(&self) -> Result<usize> {
+        if self.witness {
+            return Ok(0);
+        }
         let urls: Vec<String> = MEMBERS[..self.members.len()].iter().map(|m| self.at(m, 0)).collect();
         let mut ask = self.command(CLIENTS, Path::new("etcdctl"));
         ask.env("ETCDCTL_API", "3").arg(format!("--endpoints={}", urls.join(",")));

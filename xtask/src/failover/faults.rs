@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::cluster::{CLIENTS, Cluster, MEMBERS, NODES, primary};
 use super::net::Cut;
+use super::witness;
 use crate::run::{Stopwatch, pause};
 
 /// One kind of fault.
@@ -65,8 +66,14 @@ pub(crate) enum Fault {
     OneWayFromStandby,
     /// The standby is cut off from etcd only.
     StandbyCutFromEtcd,
-    /// The leader of etcd dies and is started again.
+    /// The leader of etcd, or the witness, dies and is started again over its data.
     EtcdLeaderKilled,
+    /// SIGKILL to the standby, which is started again; once it is in sync the same to the primary.
+    KillInTurn,
+    /// The standby is frozen until it is silent on record; then the primary dies, and the standby thaws.
+    KillUnderFrozen,
+    /// The witness dies and is started again over an earlier state of its file.
+    WitnessRestored,
     /// One trouble goes on while something else strikes.
     Pair(Under, Strike),
 }
@@ -94,77 +101,6 @@ pub(crate) enum Strike {
     Freeze,
     KillStandby,
 }
-
-/// What a client may see.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Expect {
-    /// An outage, which is measured.
-    Outage,
-    /// No call fails.
-    NoFailedCall,
-    /// A slow primary or another one; only safety is judged.
-    Safety,
-    /// Everything is lost, as the status said beforehand; no byte is wrong.
-    AllLost,
-}
-
-/// A fault, and how it is run.
-pub(crate) struct Case {
-    pub(crate) name: &'static str,
-    pub(crate) fault: Fault,
-    pub(crate) expect: Expect,
-    /// Needs links that can be cut.
-    pub(crate) net: bool,
-    /// Members of etcd.
-    pub(crate) members: usize,
-    /// Part of the quick selection.
-    pub(crate) quick: bool,
-}
-
-impl Case {
-    /// How often it is run: there is no distribution of what nobody notices.
-    pub(crate) fn runs(&self, wanted: u32) -> u32 {
-        match self.expect {
-            Expect::Outage => wanted,
-            Expect::Safety => wanted.min(5),
-            Expect::NoFailedCall | Expect::AllLost => wanted.min(2),
-        }
-    }
-}
-
-const fn case(name: &'static str, fault: Fault, expect: Expect, net: bool, quick: bool) -> Case {
-    Case { name, fault, expect, net, members: 1, quick }
-}
-
-/// All of them.
-pub(crate) const CASES: &[Case] = &[
-    case("kill -9", Fault::Kill, Expect::Outage, false, true),
-    case("clean stop", Fault::CleanStop, Expect::Outage, false, false),
-    case("freeze", Fault::Freeze, Expect::Outage, false, true),
-    case("standby killed", Fault::KillStandby, Expect::Safety, false, false),
-    case("standby frozen", Fault::FreezeStandby, Expect::Safety, false, false),
-    case("partition", Fault::Partition, Expect::Outage, true, true),
-    case("one-way partition", Fault::OneWay, Expect::Safety, true, false),
-    case("packet loss", Fault::PacketLoss, Expect::Safety, true, false),
-    case("primary cut from etcd", Fault::CutFromEtcd, Expect::NoFailedCall, true, false),
-    case("etcd stopped", Fault::EtcdStopped, Expect::NoFailedCall, false, true),
-    Case {
-        members: 3,
-        ..case("etcd leader frozen", Fault::EtcdLeaderFrozen, Expect::NoFailedCall, false, false)
-    },
-    case("lender restart", Fault::LenderRestart, Expect::NoFailedCall, false, false),
-    case("rolling restart", Fault::Rolling, Expect::Outage, false, false),
-    case("wall clock", Fault::WallClock, Expect::NoFailedCall, false, false),
-    case("switchover", Fault::Switchover, Expect::Outage, false, true),
-    case("drill partition", Fault::Drill, Expect::Outage, true, false),
-    case("kill -9 with the lender", Fault::KillWithLender, Expect::Outage, false, false),
-    case("kill -9 of a primary alone", Fault::KillAlone, Expect::AllLost, false, false),
-    case("slow link", Fault::Slow, Expect::Safety, true, false),
-    case("kill -9 on a slow link", Fault::KillWhileSlow, Expect::Safety, true, false),
-    case("freeze under packet loss", Fault::FreezeUnderLoss, Expect::Safety, true, false),
-    case("etcd frozen", Fault::EtcdFrozen, Expect::NoFailedCall, false, false),
-    case("standby killed while etcd is away", Fault::EtcdStoppedStandbyKilled, Expect::Safety, false, false),
-];
 
 /// How long faults last.
 #[derive(Clone, Copy, Debug)]
@@ -202,11 +138,22 @@ impl Fault {
         match self {
             Self::CleanStop => restart(cluster, leading, Signal::SIGTERM, lengths),
             Self::Kill => restart(cluster, leading, Signal::SIGKILL, lengths),
-            Self::KillStandby => {
-                node(cluster, other)?.end(Signal::SIGKILL)?;
-                pause(lengths.after);
-                cluster.start_node(other)
+            Self::KillStandby => kill_standby(cluster, other, lengths),
+            Self::KillInTurn => {
+                kill_standby(cluster, other, lengths)?;
+                cluster.settle()?;
+                restart(cluster, leading, Signal::SIGKILL, lengths)
             }
+            Self::KillUnderFrozen => {
+                node(cluster, other)?.signal(Signal::SIGSTOP)?;
+                cluster.until("the standby is silent on record", |line| has_silent(line, leading))?;
+                node(cluster, leading)?.end(Signal::SIGKILL)?;
+                node(cluster, other)?.signal(Signal::SIGCONT)?;
+                taken_over(cluster, other)?;
+                pause(lengths.after);
+                cluster.start_node(leading)
+            }
+            Self::WitnessRestored => witness::restored(cluster, leading, lengths),
             Self::FreezeStandby => {
                 node(cluster, other)?.signal(Signal::SIGSTOP)?;
                 pause(lengths.trouble);
@@ -428,7 +375,30 @@ fn is_alone(line: &Value, node: usize) -> bool {
     primary(line) == Some(node) && members.is_some_and(|names| names.iter().all(|member| member == name))
 }
 
-fn node(cluster: &mut Cluster, nr: usize) -> Result<&mut super::child::Process> {
+/// It leads, and a standby is silent on record.
+fn has_silent(line: &Value, node: usize) -> bool {
+    let this = line["nodes"].as_array().into_iter().flatten().find(|seen| seen["node"] == NODES[node]);
+    let mut standbys = this.iter().flat_map(|seen| seen["standbys"].as_array()).flatten();
+    primary(line) == Some(node) && standbys.any(|standby| standby["silent"] == true)
+}
+
+#[test]
+fn a_silent_standby_is_one_that_the_primary_says_so_of() {
+    let line = |role: &str, silent: Value| serde_json::json!({"nodes": [{"node": "a", "role": role, "standbys": [{"silent": silent}]}]});
+    assert!(has_silent(&line("primary", Value::Bool(true)), 0));
+    assert!(
+        !has_silent(&line("primary", Value::Bool(false)), 0) && !has_silent(&line("primary", Value::Null), 0)
+    );
+    assert!(!has_silent(&line("standby", Value::Bool(true)), 0));
+}
+
+pub(super) fn kill_standby(cluster: &mut Cluster, standby: usize, lengths: Lengths) -> Result<()> {
+    node(cluster, standby)?.end(Signal::SIGKILL)?;
+    pause(lengths.after);
+    cluster.start_node(standby)
+}
+
+pub(super) fn node(cluster: &mut Cluster, nr: usize) -> Result<&mut super::child::Process> {
     cluster.nodes[nr].as_mut().with_context(|| format!("{} runs", NODES[nr]))
 }
 
@@ -468,7 +438,7 @@ fn a_node_that_is_not_on_record_is_left_out() {
     assert!(!is_left_out(&line(serde_json::json!(["b"]), "primary"), 1));
 }
 
-fn restart(cluster: &mut Cluster, nr: usize, signal: Signal, lengths: Lengths) -> Result<()> {
+pub(super) fn restart(cluster: &mut Cluster, nr: usize, signal: Signal, lengths: Lengths) -> Result<()> {
     node(cluster, nr)?.end(signal)?;
     taken_over(cluster, 1 - nr)?;
     pause(lengths.after);

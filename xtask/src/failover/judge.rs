@@ -145,7 +145,11 @@ impl Sum {
         }
     }
 
+    /// Null where no load has run.
     pub(super) fn to_json(&self) -> Value {
+        if self.clusters == 0 {
+            return Value::Null;
+        }
         let mut all = self.fields.clone();
         all.insert("clusters".to_owned(), json!(self.clusters));
         all.insert("without_end".to_owned(), json!(self.without_end));

@@ -33,6 +33,7 @@ impl Fault {
             | Self::LenderRestart
             | Self::KillWithLender
             | Self::KillAlone
+            | Self::KillInTurn
             | Self::WallClock
             | Self::Drill => SWIFT,
             Self::Freeze
@@ -46,9 +47,10 @@ impl Fault {
             | Self::EtcdStopped
             | Self::EtcdFrozen
             | Self::EtcdLeaderFrozen
-            | Self::EtcdLeaderKilled => SILENT,
+            | Self::EtcdLeaderKilled
+            | Self::KillUnderFrozen => SILENT,
             Self::PacketLoss | Self::Slow | Self::KillWhileSlow | Self::FreezeUnderLoss => IMPAIRED,
-            Self::EtcdStoppedStandbyKilled | Self::Pair(..) => NO_RECORD,
+            Self::EtcdStoppedStandbyKilled | Self::WitnessRestored | Self::Pair(..) => NO_RECORD,
         }
     }
 }

@@ -159,8 +159,8 @@ impl Happening {
     pub(super) fn damaged_here(home: HomeId, damaged: bool) -> Self {
         if damaged {
             let text = format!(
-                "{home}: the memory of this primary is not what its digest says; fail over to a standby, or \
-                 take its values for right with `standfast verify repair --accept-primary`"
+                "{home}: the memory of this primary is not what its digest says; switch over to a standby whose \
+                 memory is as its digests say (`standfast runbook MemoryDamaged`)"
             );
             return Self::new(Severity::Critical, "primary_damaged", text);
         }

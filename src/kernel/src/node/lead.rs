@@ -88,6 +88,7 @@ impl Node {
                 }
                 self.primary_event(now, PrimaryEvent::Confirmed(isr), out);
             }
+            LeadershipAction::Reconfirm => self.primary_event(now, PrimaryEvent::Reconfirm, out),
             LeadershipAction::Lease(until) => self.primary_event(now, PrimaryEvent::Lease(until), out),
             LeadershipAction::Published(since) => out.push(NodeAction::Published(since)),
             LeadershipAction::Automated(answer) => self.automated(answer, out),

@@ -15,7 +15,7 @@ mod view;
 pub use automation::AutomationNote;
 pub use happening::{Happening, Loss, RoleChange, Severity};
 pub use operate::{Operated, OperatorCall, Order};
-pub use verify::{VerifyOrder, WrongRole};
+pub use verify::{VerifyOrder, VerifyRefusal};
 pub use view::{NodeView, RoleView};
 
 use std::collections::BTreeSet;

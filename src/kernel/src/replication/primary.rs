@@ -34,7 +34,7 @@ use super::{Gate, Identity, LossBound, PROTOCOL_VERSION, ReplicationConfig};
 use crate::coordination::IsrRecord;
 use crate::machine::Machine;
 use crate::oplog::OpLogManager;
-use crate::store::MetadataStore;
+use crate::store::{AuditError, MetadataStore};
 use crate::types::{AckMode, ConnId, CopyId, Epoch, HomeId, Instant, KeyHash, LogPos, NodeId, Seq, limits};
 use hand_over::Closed;
 pub use hand_over::Closing;
@@ -56,6 +56,8 @@ pub enum PrimaryEvent {
     Detach(NodeId),
     /// This in-sync set is on record with the coordinator, and no other can be.
     Confirmed(IsrRecord),
+    /// What is on record may be older than the in-sync set that was confirmed: it has to be put there anew.
+    Reconfirm,
     /// The solo lease holds until then (PROTOCOL G5).
     Lease(Instant),
     /// A hand-over closes this primary, or opens it again.
@@ -633,7 +635,10 @@ impl Primary {
 
     /// An operator takes what this primary stores for right, where its digest
     /// says otherwise; how many homes that changes.
-    pub fn accept_memory(&mut self) -> usize {
+    ///
+    /// # Errors
+    /// When what is stored cannot be right.
+    pub fn accept_memory(&mut self) -> Result<usize, AuditError> {
         self.verify.accept()
     }
 
@@ -685,6 +690,7 @@ impl Machine for Primary {
                 detached = Some(PrimaryAction::Detached(node, done));
             }
             PrimaryEvent::Confirmed(isr) => self.confirmed(now, isr, out),
+            PrimaryEvent::Reconfirm => self.reconfirm(out),
             PrimaryEvent::Lease(until) => self.lease(now, until),
             PrimaryEvent::Close(how) => self.close(now, how, out),
             PrimaryEvent::Doubt => self.doubt(now, out),

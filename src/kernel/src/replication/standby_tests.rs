@@ -3,10 +3,12 @@ use bytes::Bytes;
 use super::*;
 use crate::oplog::codec::{Prepared, decode};
 use crate::oplog::{Batch, LogLimits, Op};
-use crate::replication::{Dump, FullSyncReason, HomeSet, ReplicationTimes, VerifyConfig};
-use crate::store::CopySession;
+use crate::replication::{
+    Beacon, BeaconFrame, Dump, FullSyncReason, HomeSet, ReplicationTimes, VerifyConfig,
+};
+use crate::store::{CopySession, HomeMark};
 use crate::types::{
-    AckMode, ClientId, LogPos, MountUid, Region, SegmentId, SegmentSpec, Traits, Uuid, WallTime,
+    AckMode, ClientId, HomeId, LogPos, MountUid, Region, SegmentId, SegmentSpec, Traits, Uuid, WallTime,
 };
 
 const HEARTBEAT: u64 = 100;
@@ -513,6 +515,22 @@ fn a_candidate_neither_acknowledges_nor_dials() {
     b.check(1021, e, &[]);
     b.check(60_000, StandbyEvent::Tick, &[]);
     assert_eq!((b.standby.deadline(), b.standby.right_end(), b.log.tail()), (None, promised, Seq(2)));
+}
+
+/// The next primary's log may hold another entry there: the former one's beacon would be judged against it.
+#[test]
+fn what_a_former_primary_said_of_a_home_waits_for_no_entry_of_the_next_one() {
+    let mut b = bench();
+    b.connect(1000);
+    let e = b.batch(1, 1, 0);
+    b.on(1010, e);
+    let mark = HomeMark { last: LogPos::new(Epoch(3), Seq(9)), ..HomeMark::default() };
+    let beacon = Beacon { home: HomeId::SEGMENTS, mark, damaged: false };
+    let frame = BeaconFrame { epoch: Epoch(3), tail: Seq(10), beacons: vec![beacon] };
+    b.on(1011, StandbyEvent::Frame(PrimaryFrame::Beacons(frame)));
+    assert_eq!(b.standby.verify.waits_for(), Some(9));
+    b.check(1012, StandbyEvent::Follow, &["hang up: follows whoever leads"]);
+    assert_eq!(b.standby.verify.waits_for(), None);
 }
 
 #[test]

@@ -46,7 +46,7 @@ pub struct VerifyConfig {
     /// In this time a node counts all its homes anew, if the next bound allows it.
     pub recount_period: Duration,
     /// Items that a node counts anew a second: its CPU budget, 100,000 being
-    /// about a hundredth of a core.
+    /// about 2 % of a core.
     pub recount_items_per_s: u64,
     /// Time between two rounds of samples; zero is none.
     pub sample_interval: Duration,

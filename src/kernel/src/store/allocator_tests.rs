@@ -119,3 +119,17 @@ fn one_built_around_its_regions_equals_one_carved() {
         assert!(OffsetAllocator::with_owned(100, bad).is_err(), "{bad:?}");
     }
 }
+
+#[test]
+fn owned_bytes_have_no_byte_that_is_free_or_outside() {
+    let allocator = OffsetAllocator::with_owned(100, &[(0, 5), (20, 10), (90, 10)]).expect("disjoint");
+    let owned = OwnedBytes::of(&allocator);
+    for (offset, len) in [(0, 5), (1, 2), (20, 10), (90, 10)] {
+        assert!(owned.has(offset, len), "{offset}+{len}");
+    }
+    // Free from 5 to 20: at its begin, in its midst, at its end, across it, and outside.
+    for (offset, len) in [(5, 3), (7, 2), (18, 2), (4, 2), (19, 2), (0, 30), (95, 6), (u64::MAX, 2)] {
+        assert!(!owned.has(offset, len), "{offset}+{len}");
+    }
+    assert!(allocator.is_owned(7, 2), "what the quick look does not see");
+}

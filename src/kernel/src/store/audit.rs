@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::allocator::OwnedBytes;
 use super::owned::Owned;
 use super::{MetadataStore, OffsetAllocator, RegionError};
 use crate::types::{HomeId, Region, Seq, limits};
@@ -171,6 +172,30 @@ impl MetadataStore {
             }
         }
         Ok(())
+    }
+
+    /// Whether what these homes own may be served: each region lies in its segment, is owned, and has no other owner in
+    /// any home. A pass over all objects.
+    ///
+    /// # Errors
+    /// The first fault found.
+    pub fn audit_owners(&self, homes: &[HomeId]) -> Result<(), AuditError> {
+        homes.iter().try_for_each(|home| self.audit_home(*home))?;
+        let taken: BTreeMap<_, _> =
+            self.allocators.lock().iter().map(|(uid, a)| (uid, OwnedBytes::of(a))).collect();
+        for home in homes.iter().filter(|home| **home != HomeId::SEGMENTS) {
+            for Region { mount, offset, reserved } in self.shard(*home).read().regions() {
+                if taken.get(&mount).is_some_and(|bytes| !bytes.has(offset, reserved)) {
+                    let source = RegionError::NotOwned { offset, len: reserved };
+                    return Err(AuditError::Overlap { mount: mount.0, offset, reserved, source });
+                }
+            }
+        }
+        let mut owned = Owned::none(&self.segments.read());
+        for shard in &self.shards {
+            shard.read().regions().for_each(|region| owned.add(region));
+        }
+        owned.into_allocators().map(drop)
     }
 
     fn audit_groups(&self) -> Result<(), AuditError> {

@@ -5,14 +5,15 @@
 //! one bucket. Sums are computed from what is stored, never from the digest
 //! that is kept along: that is how memory that changed under it is found.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
+use super::allocator::OwnedBytes;
 use super::snapshot::{LoadError, Records};
 use super::{Chunk, CopySession, HomeMark, MetadataStore, SegmentTable, Shard};
 use crate::oplog::DecodeError;
-use crate::types::{HomeId, KeyHash, LogPos, Seq};
+use crate::types::{HomeId, KeyHash, LogPos, MountUid, Region, Seq};
 
 /// Buckets of a shard.
 pub const BUCKETS: usize = 64;
@@ -113,7 +114,9 @@ impl Shard {
             *sum = sum.wrapping_add(term);
         };
         for o in self.objects() {
-            add(o.hash(), self.digester.object(o));
+            // One hash of the key is both its place and its name.
+            let key = KeyHash::of(o.key());
+            add(key.map, self.digester.object_named(key.name(), o));
         }
         for (since, index, l) in self.limbo() {
             add(seq_hash(since), self.digester.limbo(since, index, l));
@@ -125,8 +128,9 @@ impl Shard {
         HomeSums { mark: self.mark(), sums, items: items as u64 }
     }
 
-    /// Puts these buckets in the place of its own.
-    fn adopt(&mut self, theirs: Self, buckets: BucketSet) {
+    /// Puts these buckets in the place of its own; what that changes for what joins the homes.
+    fn adopt(&mut self, theirs: Self, buckets: BucketSet) -> Joins {
+        let (before, after) = (self.joined(buckets), theirs.joined(ALL_BUCKETS));
         self.objects.sweep(|o| in_buckets(buckets, o.hash()));
         self.limbo.retain(|(since, _), _| !in_buckets(buckets, seq_hash(*since)));
         self.attempts.retain(|since| !in_buckets(buckets, seq_hash(since)));
@@ -137,7 +141,60 @@ impl Shard {
         self.attempts.extend(theirs.attempts);
         self.reindex();
         self.mark.digest = self.recount();
+        let claimed = after.regions.difference(&before.regions).copied().collect();
+        let is_let_go = before.regions.difference(&after.regions).next().is_some();
+        Joins { claimed, is_let_go, is_regrouped: before.groups != after.groups }
     }
+
+    /// What these buckets hold that other homes have to do with.
+    fn joined(&self, buckets: BucketSet) -> Joined {
+        let mut joined = Joined::default();
+        for o in self.objects().filter(|o| in_buckets(buckets, o.hash())) {
+            joined.regions.extend(o.replicas().map(|r| named(r.region)));
+            joined.groups.extend(o.group().map(|group| (o.key().into(), group.as_ref().into())));
+        }
+        let limbo = self.limbo().filter(|(since, ..)| in_buckets(buckets, seq_hash(*since)));
+        joined.regions.extend(limbo.map(|(_, _, l)| named(l.region)));
+        joined
+    }
+}
+
+/// A region, in the order in which sets keep it.
+type Claim = (MountUid, u64, u64);
+/// A key and its group.
+type Grouped = (Box<[u8]>, Box<[u8]>);
+
+fn named(region: Region) -> Claim {
+    (region.mount, region.offset, region.reserved)
+}
+
+/// What part of a shard holds that other homes have to do with.
+#[derive(Default)]
+struct Joined {
+    regions: BTreeSet<Claim>,
+    /// Keys with their groups.
+    groups: BTreeSet<Grouped>,
+}
+
+/// What another content of part of a shard is to what joins the homes.
+struct Joins {
+    /// Regions that it did not own.
+    claimed: Vec<Claim>,
+    /// It owned a region that it does not own any more. Somebody else may.
+    is_let_go: bool,
+    is_regrouped: bool,
+}
+
+/// What came of an image that was to be put in the place of what is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Adoption {
+    /// The home had moved on: nothing was done.
+    MovedOn,
+    /// It is in its place, and what joins the homes fits it as it is: so with nearly all damage, and then one damaged
+    /// item does not cost a pass over all homes.
+    Fits,
+    /// It is in its place; what joins the homes has to be [derived](MetadataStore::derive) anew.
+    Misfits,
 }
 
 impl Shard {
@@ -271,30 +328,58 @@ impl MetadataStore {
     /// Puts an image in the place of the same buckets here. Only while the home
     /// stands at the image's position, or lacks what was applied up to there:
     /// then it is as if nothing had ever been different (SEMANTICS R20). What
-    /// joins homes is not touched; [`derive`](Self::derive) makes it. False, and
-    /// nothing done, when the home has moved on.
-    pub fn adopt(&self, image: HomeImage) -> bool {
-        match image.content {
+    /// joins homes is not touched; where it does not fit any more,
+    /// [`derive`](Self::derive) makes it.
+    pub fn adopt(&self, image: HomeImage) -> Adoption {
+        let at = image.mark.last;
+        let fits = match image.content {
             Content::Shard(theirs) => {
                 let mut shard = self.shard(image.home).write();
-                let here = may_be_at(shard.mark(), image.mark.last);
-                if here {
-                    shard.adopt(*theirs, image.buckets);
-                    shard.mark.last = image.mark.last;
+                if !may_be_at(shard.mark(), at) {
+                    return Adoption::MovedOn;
                 }
-                here
+                let joins = shard.adopt(*theirs, image.buckets);
+                shard.mark.last = at;
+                self.fits(&joins)
             }
             Content::Table(theirs) => {
                 let mut table = self.segments().write();
-                let here = may_be_at(table.mark(), image.mark.last);
-                if here {
-                    *table = *theirs;
-                    table.mark_mut().last = image.mark.last;
-                    table.mark_mut().digest = table.recount();
+                if !may_be_at(table.mark(), at) {
+                    return Adoption::MovedOn;
                 }
-                here
+                let room =
+                    |t: &SegmentTable| -> Vec<_> { t.mounts().map(|m| (m.uid, m.segment.size)).collect() };
+                let fits = room(&table) == room(&theirs);
+                *table = *theirs;
+                table.mark_mut().last = at;
+                table.mark_mut().digest = table.recount();
+                fits
             }
+        };
+        if fits { Adoption::Fits } else { Adoption::Misfits }
+    }
+
+    /// Builds the indexes of a home anew from its own content.
+    pub fn rebuild(&self, home: HomeId) {
+        let own = self.image_of(home, ALL_BUCKETS);
+        if let Ok(image) = self.read_image(ALL_BUCKETS, &own) {
+            self.adopt(image);
         }
+    }
+
+    /// True when allocators and routes are right for a shard that has changed so. What is claimed may have been owned all
+    /// along: an object that was lost from memory was never freed.
+    fn fits(&self, joins: &Joins) -> bool {
+        if joins.is_let_go || joins.is_regrouped {
+            return false;
+        }
+        let allocators = self.allocators().lock();
+        let mut mounts: BTreeMap<MountUid, Option<OwnedBytes>> = BTreeMap::new();
+        joins.claimed.iter().all(|(mount, offset, reserved)| {
+            let owned = mounts.entry(*mount).or_insert_with(|| allocators.get(*mount).map(OwnedBytes::of));
+            // Bytes of a dead mount are nobody's.
+            owned.as_ref().is_none_or(|bytes| bytes.has(*offset, *reserved))
+        })
     }
 
     /// Keeps the digest of a home along anew, from what it stores. Only when the

@@ -93,6 +93,12 @@ impl MetadataStore {
         }
     }
 
+    /// A shard forgets which of its objects are unfinished.
+    #[cfg(test)]
+    pub(crate) fn lab_unindex(&self, home: HomeId) {
+        self.shard(home).write().lab_unindex();
+    }
+
     fn damage_shard(&self, home: HomeId, damage: Damage, pick: u64) -> Option<Vec<u8>> {
         let (key, extra) = self.shard(home).write().damage(damage, pick)?;
         let Some(extra) = extra else { return Some(key) };

@@ -220,3 +220,7 @@ impl Canonical {
         xxh3_128_with_seed(&self.out, seed)
     }
 }
+
+#[cfg(test)]
+#[path = "digest_tests.rs"]
+mod tests;

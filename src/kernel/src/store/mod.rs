@@ -32,7 +32,9 @@ mod writes;
 pub use allocator::{Allocators, OffsetAllocator, RegionError};
 pub use attempts::{Attempt, Attempts};
 pub use audit::{AuditError, Recount};
-pub use buckets::{ALL_BUCKETS, BUCKETS, BucketSet, HomeImage, HomeSums, Sample, bucket_of, in_buckets};
+pub use buckets::{
+    ALL_BUCKETS, Adoption, BUCKETS, BucketSet, HomeImage, HomeSums, Sample, bucket_of, in_buckets,
+};
 pub use damage::Damage;
 pub use differ::{Difference, DifferenceKind, FieldDifference};
 pub use digest::Digester;

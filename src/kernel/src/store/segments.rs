@@ -386,15 +386,18 @@ impl SegmentTable {
     pub(super) fn derived_agrees(&self) -> bool {
         let mut pools = Pools::default();
         self.mounts.values().filter(|m| m.is_open()).for_each(|m| pools.open(m));
-        let owned = |c: &Client| {
-            let of_client = self.mounts.values().filter(|m| m.client == c.id).map(|m| m.uid);
-            of_client.eq(c.mounts())
-        };
+        // In one pass: ten thousand clients have ten thousand mounts.
+        let known = self.mounts.values().filter(|m| self.clients.contains_key(&m.client));
+        let mut by_client: Vec<_> = known.map(|m| (m.client, m.uid)).collect();
+        by_client.sort_unstable();
+        let mut owned: Vec<_> =
+            self.clients.values().flat_map(|c| c.mounts().map(|uid| (c.id, uid))).collect();
+        owned.sort_unstable();
         let ids = self.by_id.iter().all(|(id, uid)| self.mount(*uid).is_some_and(|m| m.segment.id == *id));
         pools == self.pools
             && ids
             && self.metadata.derived_agrees()
             && self.by_id.len() == self.mounts.len()
-            && self.clients.values().all(owned)
+            && by_client == owned
     }
 }

@@ -189,6 +189,11 @@ impl Shard {
         unfinished.collect::<Unfinished>() == self.unfinished
     }
 
+    #[cfg(test)]
+    pub(super) fn lab_unindex(&mut self) {
+        self.unfinished = Unfinished::default();
+    }
+
     /// Regions in limbo, oldest first.
     pub fn limbo(&self) -> impl ExactSizeIterator<Item = (Seq, u8, &Limbo)> {
         self.limbo.iter().map(|((seq, index), l)| (*seq, *index, l))

@@ -138,6 +138,13 @@ impl Primary {
         out.push(PrimaryAction::Propose(wanted));
     }
 
+    /// Proposes the set that counts already; one that is on its way is put on record all the same.
+    pub(super) fn reconfirm(&mut self, out: &mut Vec<PrimaryAction>) {
+        let Some(record) = self.on_record.as_mut().filter(|record| record.proposal.is_none()) else { return };
+        record.proposal = Some(record.confirmed.clone());
+        out.push(PrimaryAction::Propose(record.confirmed.clone()));
+    }
+
     /// This set is on record, and no other can be.
     pub(super) fn confirmed(&mut self, now: Instant, isr: IsrRecord, out: &mut Vec<PrimaryAction>) {
         let Some(record) = &mut self.on_record else { return };

@@ -249,6 +249,19 @@ fn a_silent_node_that_returns_with_another_copy_is_removed() {
     assert_eq!(b.primary.gate().commit, Seq(6), "what nobody else holds is not committed");
 }
 
+/// The coordinator's records went back behind it, and are believed again.
+#[test]
+fn the_set_that_counts_is_put_on_record_again_and_nobody_waits_for_it() {
+    let mut b = bench(Degrade::Available, &[1], &[]);
+    b.acks(1_000, 1, 6);
+    let gate = b.primary.gate();
+    assert_eq!(b.on(1_010, PrimaryEvent::Reconfirm), [(vec![1], vec![])]);
+    assert_eq!(b.primary.gate(), gate, "nothing waits for it");
+    assert!(b.on(1_020, PrimaryEvent::Reconfirm).is_empty(), "it is on its way");
+    b.confirm(1_030);
+    assert_eq!(b.on(1_040, PrimaryEvent::Reconfirm), [(vec![1], vec![])]);
+}
+
 #[test]
 fn a_holder_that_is_silent_on_record_takes_itself_out() {
     let mut b = bench(STRICT, &[1], &[ME]);

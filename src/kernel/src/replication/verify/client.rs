@@ -11,7 +11,7 @@ use super::{
     Beacon, BeaconFrame, Recounter, VerificationAsk, VerificationEntry, VerificationOutcome,
     VerificationRequest, VerificationResponse, VerifyConfig,
 };
-use crate::store::{ALL_BUCKETS, BucketSet, HomeSums, MetadataStore};
+use crate::store::{ALL_BUCKETS, Adoption, BucketSet, HomeSums, MetadataStore};
 use crate::types::{CopyId, Epoch, HomeId, Instant, LogPos, Seq, limits};
 use suspects::{Suspect, Suspects};
 use view::Tally;
@@ -328,12 +328,8 @@ impl VerificationClient {
         }
         suspect.differs(differ, &ours, theirs);
         let known = suspect.named;
-        if self.may_repair(home) {
-            // From here on an entry may not fit what joins the homes.
-            self.raw = true;
-            self.suspects.now(now, home);
-        } else if known {
-            self.suspects.much_later(now, home);
+        if known && !self.may_repair(home) {
+            self.settle(now, home);
         } else {
             self.suspects.now(now, home);
         }
@@ -344,7 +340,7 @@ impl VerificationClient {
         let home = answer.home;
         if ours.is_damaged() {
             if !self.may_repair(home) {
-                return self.suspects.much_later(now, home);
+                return self.settle(now, home);
             }
             self.store.reset_digest(home);
             self.tally.digests_reset += 1;
@@ -353,14 +349,28 @@ impl VerificationClient {
         self.recount.note(home, false);
         if answer.damaged {
             // The same content, but the primary's digest is off: nothing to do here.
-            return self.suspects.much_later(now, home);
+            return self.settle(now, home);
         }
         self.suspects.remove(home);
-        if self.suspects.none_to_repair() {
-            self.overwriting = false;
-            if self.raw {
-                self.derive(now);
-            }
+        self.settled(now);
+    }
+
+    /// Nothing can be done about this home here.
+    fn settle(&mut self, now: Instant, home: HomeId) {
+        self.suspects.much_later(now, home);
+        self.settled(now);
+    }
+
+    /// When nothing is left to be overwritten, the repair is over.
+    fn settled(&mut self, now: Instant) {
+        if !self.suspects.none_to_repair() {
+            return;
+        }
+        self.overwriting = false;
+        let misfits = self.recount.take_misfits();
+        misfits.iter().for_each(|home| self.store.rebuild(*home));
+        if self.raw || !misfits.is_empty() {
+            self.derive(now);
         }
     }
 
@@ -385,12 +395,16 @@ impl VerificationClient {
                 self.tally.found(now, home, at, &news, &mut self.notes);
             }
         }
-        let may_repair = self.may_repair(home);
-        if may_repair {
-            self.raw = true;
-            self.count(now, keys);
+        if !self.may_repair(home) {
+            return self.settle(now, home);
         }
-        if may_repair && self.store.adopt(image) {
+        self.count(now, keys);
+        let adoption = self.store.adopt(image);
+        // From here on an entry may not fit what joins the homes.
+        self.raw |= adoption == Adoption::Misfits;
+        if adoption == Adoption::MovedOn {
+            self.inconclusive(now, home);
+        } else {
             if keys == 0 {
                 // An entry has replaced what differed since the sums were read: only the digest was off.
                 self.tally.digests_reset += 1;
@@ -404,8 +418,6 @@ impl VerificationClient {
             }
             // Asked once more: equal now, or the next buckets.
             self.suspects.now(now, home);
-        } else {
-            self.suspects.much_later(now, home);
         }
     }
 

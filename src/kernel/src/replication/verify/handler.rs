@@ -11,7 +11,7 @@ use super::{
     VerificationOutcome, VerificationRequest, VerificationResponse, VerifyConfig,
 };
 use crate::oplog::OpLogManager;
-use crate::store::{BucketSet, Chunk, DifferenceKind, HomeMark, MetadataStore};
+use crate::store::{AuditError, BucketSet, Chunk, DifferenceKind, HomeMark, MetadataStore};
 use crate::types::{Epoch, HomeId, Instant, LogPos, limits};
 
 /// Fewer beacons wait for more.
@@ -77,13 +77,20 @@ impl VerificationHandler {
 
     /// An operator takes what is stored for right: digests follow it from now
     /// on, and standbys are made equal to it. How many homes that changes.
-    pub fn accept(&mut self) -> usize {
+    ///
+    /// # Errors
+    /// When it cannot be right: bytes with two owners, or that were never handed out, would be given away a second
+    /// time (SEMANTICS H30). Nothing is changed then.
+    pub fn accept(&mut self) -> Result<usize, AuditError> {
         let damaged: Vec<HomeId> = self.recount.damaged().collect();
+        if !damaged.is_empty() {
+            self.store.audit_owners(&damaged)?;
+        }
         for home in &damaged {
             self.store.reset_digest(*home);
             self.recount.note(*home, false);
         }
-        damaged.len()
+        Ok(damaged.len())
     }
 
     /// Answers a question; `None` to what is none.

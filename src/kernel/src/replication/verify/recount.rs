@@ -123,6 +123,11 @@ impl Recounter {
         self.damaged.contains(&home)
     }
 
+    /// The homes that what joins them does not fit: that is going to be built anew.
+    pub fn take_misfits(&mut self) -> Vec<HomeId> {
+        std::mem::take(&mut self.misfits).into_keys().collect()
+    }
+
     /// The first home that what joins them does not fit, and how.
     #[must_use]
     pub fn misfit(&self) -> Option<(HomeId, &AuditError)> {

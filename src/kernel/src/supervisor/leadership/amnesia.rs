@@ -1,7 +1,7 @@
 //! A coordinator that forgot what it had answered: restored from a backup, or
 //! begun anew (PROTOCOL C4, 11). Nothing that it says then may be acted on.
 
-use super::{Call, Leadership, LeadershipAction, LeadershipFacts};
+use super::{Call, Holding, Leadership, LeadershipAction, LeadershipFacts};
 use crate::coordination::{Key, Outcome, Records, Revision, TransactionOutcome};
 use crate::types::Instant;
 
@@ -74,6 +74,17 @@ impl Leadership {
              to be trusted: restore them, or make sure that no other node leads; then say `standfast resume` to \
              this node, or restart it"
         ))
+    }
+
+    /// On an operator's word. Whoever leads puts its in-sync set on record again: what has come back may name
+    /// copies that are gone, and by it nobody could take over.
+    pub(super) fn believe_again(&mut self, out: &mut Vec<LeadershipAction>) {
+        self.view.believe();
+        (self.waiting, self.forgetful) = (None, false);
+        let leads = |holding: &Holding| holding.epoch.epoch() == self.view.recorded_epoch();
+        if self.holding.as_ref().is_some_and(leads) {
+            out.push(LeadershipAction::Reconfirm);
+        }
     }
 
     /// Says so, and tells an operator who wants this node to lead.

@@ -46,6 +46,10 @@ fn a_holder_whose_records_went_back_gets_no_lease_and_no_word_of_them() {
     assert_eq!(b.on(700, LeadershipEvent::Tick), [""; 0]);
     assert_eq!(b.machine.deadline(&b.facts), None);
     assert_eq!(b.on(710, to_c(false)), ["not handed over"]);
+    // Believed again, they name the copies of the backup: the set that counts has to be there before anybody dies.
+    let resume = AutomationOrder { pause: None, actor: "op".into(), reason: "restored".into() };
+    let done = b.on(720, LeadershipEvent::Automation(Box::new(resume)));
+    assert!(done.contains(&"reconfirm".to_owned()), "{done:?}");
 }
 
 /// Its answer proves nothing, and it may be done all the same: silent until the records are believed again.

@@ -74,8 +74,7 @@ impl Leadership {
     ) {
         if order.pause.is_none() && self.view.moved_back.is_some() {
             // Somebody has seen to it that the records are right, or that nobody else leads by those that were lost.
-            self.view.believe();
-            (self.waiting, self.forgetful) = (None, false);
+            self.believe_again(out);
             return out.push(LeadershipAction::Automated(AutomationAnswer::Done));
         }
         if let Some((code, text)) = self.not_settable(wall, &order) {

@@ -137,6 +137,7 @@ impl Bench {
             LeadershipAction::Follow(node, address) => format!("follow {node} at {address}"),
             LeadershipAction::AskAfter(address) => format!("ask after {address}"),
             LeadershipAction::Confirmed(isr) => format!("confirmed {}", isr.members.len()),
+            LeadershipAction::Reconfirm => "reconfirm".into(),
             LeadershipAction::Lease(until) => format!("lease {}", until.0 / 1_000_000),
             LeadershipAction::Published(_) => "published".into(),
             LeadershipAction::HandedOver(Ok(epoch)) => format!("handed over e{epoch}"),

@@ -202,6 +202,8 @@ pub enum LeadershipAction {
     AskAfter(String),
     /// This in-sync set is on record.
     Confirmed(IsrRecord),
+    /// The in-sync set that counts has to be put on record again.
+    Reconfirm,
     /// The solo lease holds until then.
     Lease(Instant),
     /// Clients find this node, since this revision.

@@ -35,6 +35,8 @@ pub struct LeadershipView {
     pub unanswered: u64,
     /// As standby: why it does not take over. The sentence of the last decision.
     pub waiting: Option<String>,
+    /// Why the records are not believed until an operator says so; `None` while they are.
+    pub disbelief: Option<String>,
     /// May nodes change the holder by themselves?
     pub automation: Automation,
     /// As primary: Mooncake's clients are sent here.
@@ -58,6 +60,7 @@ impl Leadership {
             answered: self.answered_at.map(|at| now.since(at)),
             unanswered: self.unanswered,
             waiting: self.waiting.clone(),
+            disbelief: self.disbelief(),
             automation: self.automation(wall),
             published: self.holding.as_ref().is_some_and(|h| h.published.is_some()),
         }
