@@ -176,7 +176,11 @@ impl Crowd {
         let client = Some(self.client(nr));
         let unmount = UnmountSegmentRequest { client, segment: client };
         let reply =
-            answered(caller, &unmount, |mut master, unmount| async move { master.unmount_segment(unmount).await });
+            answered(
+                caller,
+                &unmount,
+                |mut master, unmount| async move { master.unmount_segment(unmount).await },
+            );
         let reply = reply.await.ok_or("no answer")?;
         all_ok("unmount", [code(reply.error.as_ref())].into_iter())
     }
