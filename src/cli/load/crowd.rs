@@ -9,6 +9,8 @@ use std::time::Duration;
 use clap::Args;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
+use standfast_proto::access::Channel;
+use standfast_proto::v1::master_client::MasterClient;
 use standfast_proto::v1::{
     ClientStatus, ErrorCode, ExistKeyRequest, MountSegmentRequest, PingRequest, PutEndItem, PutEndRequest,
     PutStartItem, PutStartRequest, ReMountSegmentRequest, ReplicateConfig, Segment, UnmountSegmentRequest,
@@ -17,6 +19,7 @@ use standfast_proto::v1::{
 use tokio::signal::unix::SignalKind;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
+use tonic::{Response, Status};
 
 use super::super::ClientArgs;
 use super::super::exit::{Exit, Failure};
@@ -40,6 +43,10 @@ const CLIENTS: u64 = 5_000;
 const FILL_BATCH: u64 = 512;
 const FILLERS: u64 = 8;
 const OBJECT_BYTES: u64 = 64;
+/// For a call that changes something, which may be late beside everything else, and how often one of which nothing was
+/// done is made again.
+pub(super) const CHANGE_LIMIT: Duration = Duration::from_secs(30);
+const CHANGE_TRIES: u32 = 500;
 /// Timings kept of one failover.
 const TIMES_MAX: usize = 200_000;
 
@@ -168,8 +175,13 @@ impl Crowd {
     async fn unmount(&self, caller: &mut Caller, nr: usize) -> Result<(), String> {
         let client = Some(self.client(nr));
         let unmount = UnmountSegmentRequest { client, segment: client };
-        let answer = caller.call(|mut master| async move { master.unmount_segment(unmount).await }).await;
-        let Answer::Reply(reply) = answer else { return Err("no answer".to_owned()) };
+        let reply =
+            answered(
+                caller,
+                &unmount,
+                |mut master, unmount| async move { master.unmount_segment(unmount).await },
+            );
+        let reply = reply.await.ok_or("no answer")?;
         all_ok("unmount", [code(reply.error.as_ref())].into_iter())
     }
 
@@ -218,7 +230,7 @@ pub(crate) async fn run(client: &ClientArgs, args: &CrowdArgs) -> Result<Exit, F
 }
 
 async fn unmount_all(crowd: &Crowd) -> Value {
-    let mut caller = Caller::new(Arc::clone(&crowd.route));
+    let mut caller = Caller::with_limit(Arc::clone(&crowd.route), CHANGE_LIMIT);
     let (mut unmounted, mut refused) = (0_u64, None);
     for nr in 0..crowd.told.len() {
         match crowd.unmount(&mut caller, nr).await {
@@ -307,7 +319,7 @@ async fn fill(crowd: &Arc<Crowd>, objects: u64) -> (u64, Option<String>) {
         let crowd = Arc::clone(crowd);
         let (from, to) = (filler * objects / FILLERS, (filler + 1) * objects / FILLERS);
         fillers.spawn(async move {
-            let mut caller = Caller::new(Arc::clone(&crowd.route));
+            let mut caller = Caller::with_limit(Arc::clone(&crowd.route), CHANGE_LIMIT);
             let (mut put, mut refused) = (0, None);
             for first in (from..to).step_by(FILL_BATCH as usize) {
                 match crowd.put_batch(&mut caller, filler, first..to.min(first + FILL_BATCH)).await {
@@ -343,14 +355,33 @@ pub(super) async fn put(
     let config =
         ReplicateConfig { replica_num: 1, preferred_segments: vec![segment], ..ReplicateConfig::default() };
     let start = PutStartRequest { client, config: Some(config), items, tenant: String::new() };
-    let answer = caller.call(|mut master| async move { master.put_start(start).await }).await;
-    let Answer::Reply(begun) = answer else { return Err("no answer to a start".to_owned()) };
+    let begun = answered(caller, &start, |mut master, start| async move { master.put_start(start).await });
+    let begun = begun.await.ok_or("no answer to a start")?;
     all_ok("start of a put", begun.results.iter().map(|result| code(result.error.as_ref())))?;
     let items = keys.into_iter().map(|key| PutEndItem { key, checksum: None }).collect();
     let end = PutEndRequest { client, items, tenant: String::new() };
-    let answer = caller.call(|mut master| async move { master.put_end(end).await }).await;
-    let Answer::Reply(ended) = answer else { return Err("no answer to an end".to_owned()) };
+    let ended = answered(caller, &end, |mut master, end| async move { master.put_end(end).await });
+    let ended = ended.await.ok_or("no answer to an end")?;
     all_ok("end of a put", ended.results.iter().map(|result| code(result.error.as_ref())))
+}
+
+/// Calls again where nothing was done; `None` where nobody knows, or for too long.
+async fn answered<R: Clone, T, F>(
+    caller: &mut Caller,
+    request: &R,
+    call: impl Fn(MasterClient<Channel>, R) -> F,
+) -> Option<T>
+where
+    F: Future<Output = Result<Response<T>, Status>>,
+{
+    for _ in 0..CHANGE_TRIES {
+        match caller.call(|master| call(master, request.clone())).await {
+            Answer::Reply(reply) => return Some(reply),
+            Answer::Refused => sleep(PAUSE).await,
+            Answer::Unknown => return None,
+        }
+    }
+    None
 }
 
 fn all_ok(what: &str, mut codes: impl Iterator<Item = ErrorCode>) -> Result<(), String> {

@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep_until};
 use super::super::ClientArgs;
 use super::super::exit::{Exit, Failure};
 use super::count::{Counted, count};
-use super::crowd::{filler, key, percentiles, put, segment_name};
+use super::crowd::{CHANGE_LIMIT, filler, key, percentiles, put, segment_name};
 use super::process::{asked_to_end, listen, say};
 use super::route::{Caller, Route};
 
@@ -184,7 +184,7 @@ pub(crate) async fn run(client: &ClientArgs, args: &SteadyArgs) -> Result<Exit, 
     let steady = Arc::new(Steady::new(args.clone()));
     let mut writers = JoinSet::new();
     for writer in 0..WRITERS {
-        let (steady, caller) = (Arc::clone(&steady), Caller::new(Arc::clone(&route)));
+        let (steady, caller) = (Arc::clone(&steady), Caller::with_limit(Arc::clone(&route), CHANGE_LIMIT));
         writers.spawn(async move { (writer, steady.write(caller, writer).await) });
     }
     tokio::select! {

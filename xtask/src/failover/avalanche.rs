@@ -62,8 +62,13 @@ fn play(stage: &mut Stage, objects: u64) -> Result<()> {
     let mut kept = KEPT.objects;
     for (nr, how) in (1..).zip([How::Unmounted, How::Expired]) {
         let step = round(stage, how, nr, objects, kept)?;
-        kept += step["puts"]["acked"].as_u64().unwrap_or(0);
+        let (acked, lost) = (count(&step["puts"], "acked"), step["puts"]["not_acked"] != 0);
         stage.note(step);
+        if lost {
+            // That has failed; and nobody knows how many objects there are, from which another round would begin.
+            break;
+        }
+        kept += acked;
     }
     Ok(())
 }
