@@ -83,11 +83,10 @@ async fn order(
     let found = look_around(client).await?;
     let any = found.answered().next().map(|(seen, _)| seen);
     let seen = found.primary().or(any).ok_or_else(|| Failure::new(Exit::Unreachable, "no node answers"))?;
-    let mut targets: Vec<&str> =
-        found.answered().filter(|(_, status)| each(status)).map(|(seen, _)| &*seen.addr).collect();
-    if targets.is_empty() {
-        targets.push(&seen.addr);
-    }
+    // Whoever leads is first: it has to be done there before anybody else may act on it.
+    let others = found.answered().filter(|(other, status)| each(status) && other.addr != seen.addr);
+    let targets: Vec<&str> =
+        std::iter::once(&*seen.addr).chain(others.map(|(other, _)| &*other.addr)).collect();
     let mut reply = AutomationReply::default();
     for addr in targets {
         let said = ask(open(addr).await?).await;

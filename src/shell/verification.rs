@@ -108,7 +108,7 @@ fn refused(why: &VerifyRefusal) -> v1::Reason {
         VerifyRefusal::WrongRole(_) => ("wrong_role", "standfast status"),
         VerifyRefusal::Misfit(_) => (
             "memory_misfit",
-            "standfast switchover, to a standby whose copy is right; without one remove the keys that verify diff names",
+            "standfast switchover, to a standby whose copy is right; else standfast runbook MemoryDamaged",
         ),
     };
     v1::Reason { code: code.into(), text: why.to_string(), cure: cure.into() }

@@ -78,6 +78,9 @@ fn unproved(v: Option<&Verification>) -> Option<String> {
     if v.paused {
         return Some(format!("nothing is compared now: {}", why_paused(v)));
     }
+    if v.homes_inconclusive.is_some_and(|n| n > 0) {
+        return Some("something speaks against a home, and it is being looked at".to_owned());
+    }
     let proved = v.verified.is_some() && v.last_success_age_ms.is_some();
     (!proved).then(|| "not every home has been compared yet".to_owned())
 }

@@ -97,8 +97,11 @@ fn plan(mutant: Mutant) -> Result<Hunt, &'static str> {
         // No machine of the simulation stops without its clock.
         Mutant::ClockLeapIgnored => return Err("src/kernel/src/node/lead_tests.rs"),
         // Evidence is for liveness only, and a copy in sync has a hole only where something is broken.
-        Mutant::UnfitTakesOver | Mutant::StallIgnored | Mutant::ForcedByLostRecords => {
+        Mutant::UnfitTakesOver | Mutant::StallIgnored => {
             return Err("src/kernel/src/supervisor/leadership/leadership_tests.rs");
+        }
+        Mutant::ForcedByLostRecords => {
+            return Err("src/kernel/src/supervisor/leadership/amnesia_tests.rs");
         }
         // Another copying follows, and ends once there is less to do.
         Mutant::TrimmedUnderCopy | Mutant::CopyingWithoutBound => {

@@ -695,7 +695,8 @@ impl Machine for Standby {
             StandbyEvent::Follow => {
                 (self.granting, self.failures, self.misfits) = (true, 0, 0);
                 // What the former primary said of its homes is no word of the next one's.
-                self.verify.disconnected(now);
+                self.verify.followed(now);
+                self.silence = None;
                 self.link = Link::Down { retry_at: now };
                 out.push(StandbyAction::Hangup("follows whoever leads".into()));
             }

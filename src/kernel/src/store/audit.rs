@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::allocator::OwnedBytes;
 use super::owned::Owned;
 use super::{MetadataStore, OffsetAllocator, RegionError};
-use crate::types::{HomeId, Region, Seq, limits};
+use crate::types::{HomeId, MountUid, Region, Seq, limits};
 
 /// Counts of the whole store, taken home by home. Homes may move meanwhile:
 /// compare two stores only when both report the same `applied`.
@@ -167,35 +167,54 @@ impl MetadataStore {
             // Bytes of a dead mount are nobody's.
             let Some(allocator) = allocators.get(mount) else { continue };
             if !allocator.is_owned(offset, reserved) {
-                let source = RegionError::NotOwned { offset, len: reserved };
-                return Err(AuditError::Overlap { mount: mount.0, offset, reserved, source });
+                return Err(overlap(Region { mount, offset, reserved }, true));
             }
         }
         Ok(())
     }
 
     /// Whether what these homes own may be served: each region lies in its segment, is owned, and has no other owner in
-    /// any home. A pass over all objects.
+    /// any home. A pass over all objects. What goes or comes meanwhile may look like a fault, never the other way round.
     ///
     /// # Errors
     /// The first fault found.
     pub fn audit_owners(&self, homes: &[HomeId]) -> Result<(), AuditError> {
         homes.iter().try_for_each(|home| self.audit_home(*home))?;
-        let taken: BTreeMap<_, _> =
-            self.allocators.lock().iter().map(|(uid, a)| (uid, OwnedBytes::of(a))).collect();
-        for home in homes.iter().filter(|home| **home != HomeId::SEGMENTS) {
-            for Region { mount, offset, reserved } in self.shard(*home).read().regions() {
-                if taken.get(&mount).is_some_and(|bytes| !bytes.has(offset, reserved)) {
-                    let source = RegionError::NotOwned { offset, len: reserved };
-                    return Err(AuditError::Overlap { mount: mount.0, offset, reserved, source });
+        let mut claims: BTreeMap<MountUid, Vec<(u64, u64)>> = BTreeMap::new();
+        let shards = || homes.iter().filter(|home| **home != HomeId::SEGMENTS);
+        for home in shards() {
+            let shard = self.shard(*home).read();
+            let allocators = self.allocators.lock();
+            let mut mounts: BTreeMap<MountUid, Option<OwnedBytes>> = BTreeMap::new();
+            for region in shard.regions() {
+                let Region { mount, offset, reserved } = region;
+                let owned = mounts.entry(mount).or_insert_with(|| allocators.get(mount).map(OwnedBytes::of));
+                // Bytes of a dead mount are nobody's.
+                let Some(owned) = owned else { continue };
+                if !owned.has(offset, reserved) {
+                    return Err(overlap(region, true));
                 }
+                claims.entry(mount).or_default().push((offset, offset + reserved));
             }
         }
-        let mut owned = Owned::none(&self.segments.read());
-        for shard in &self.shards {
-            shard.read().regions().for_each(|region| owned.add(region));
+        for (mount, claims) in &mut claims {
+            claims.sort_unstable();
+            if let Some(twice) = claims.windows(2).find(|pair| pair[0].1 > pair[1].0) {
+                let (offset, end) = twice[1];
+                return Err(overlap(Region { mount: *mount, offset, reserved: end - offset }, false));
+            }
         }
-        owned.into_allocators().map(drop)
+        let is_claimed = |region: &Region| {
+            let Some(claims) = claims.get(&region.mount) else { return false };
+            let behind = claims.partition_point(|(_, end)| *end <= region.offset);
+            claims.get(behind).is_some_and(|(start, _)| *start < region.offset + region.reserved)
+        };
+        for home in (0..limits::SHARDS).filter_map(HomeId::from_index).filter(|home| !homes.contains(home)) {
+            if let Some(region) = self.shard(home).read().regions().find(is_claimed) {
+                return Err(overlap(region, false));
+            }
+        }
+        Ok(())
     }
 
     fn audit_groups(&self) -> Result<(), AuditError> {
@@ -213,4 +232,13 @@ impl MetadataStore {
         }
         if self.routes().all() == routes { Ok(()) } else { Err(AuditError::Routes) }
     }
+}
+
+fn overlap(Region { mount, offset, reserved }: Region, is_free: bool) -> AuditError {
+    let source = if is_free {
+        RegionError::NotOwned { offset, len: reserved }
+    } else {
+        RegionError::NotFree { offset, len: reserved }
+    };
+    AuditError::Overlap { mount: mount.0, offset, reserved, source }
 }

@@ -165,6 +165,12 @@ impl VerificationClient {
         }
     }
 
+    /// Another primary may be followed from now on: of the former one's memory nothing is said of it.
+    pub fn followed(&mut self, now: Instant) {
+        self.disconnected(now);
+        self.suspects.another_primary(now);
+    }
+
     /// The copy was discarded: nothing is known of the next one.
     pub fn discarded(&mut self, now: Instant) {
         let (tally, notes) = (std::mem::take(&mut self.tally), self.take_notes());
@@ -367,7 +373,9 @@ impl VerificationClient {
             return;
         }
         self.overwriting = false;
-        let misfits = self.recount.take_misfits();
+        let (recount, suspects) = (&mut self.recount, &self.suspects);
+        // What a damaged home holds is not the truth: its indexes wait for its repair.
+        let misfits = recount.take_misfits(|home| suspects.get(home).is_none());
         misfits.iter().for_each(|home| self.store.rebuild(*home));
         if self.raw || !misfits.is_empty() {
             self.derive(now);

@@ -123,9 +123,11 @@ impl Recounter {
         self.damaged.contains(&home)
     }
 
-    /// The homes that what joins them does not fit: that is going to be built anew.
-    pub fn take_misfits(&mut self) -> Vec<HomeId> {
-        std::mem::take(&mut self.misfits).into_keys().collect()
+    /// The homes that what joins them does not fit, whole ones of those wanted: that is going to be built anew.
+    pub fn take_misfits(&mut self, wanted: impl Fn(HomeId) -> bool) -> Vec<HomeId> {
+        let damaged = &self.damaged;
+        let taken = self.misfits.extract_if(.., |home, _| wanted(*home) && !damaged.contains(home));
+        taken.map(|(home, _)| home).collect()
     }
 
     /// The first home that what joins them does not fit, and how.

@@ -363,6 +363,22 @@ fn a_home_that_only_an_operator_can_decide_on_ends_the_repair_of_the_others() {
     pair.standby.audit().expect("what joins the homes is right again");
 }
 
+/// Where repair is switched off what is stored stays damaged, and is told to be.
+#[test]
+fn the_indexes_of_a_damaged_home_are_not_made_to_fit_the_damage() {
+    let mut pair = Pair::new(VerifyConfig { repair: false, ..quick() });
+    pair.put(false);
+    pair.run(300, 2);
+    assert!(pair.drained());
+    let name = pair.standby.lab_corrupt(Damage::InFlight, 0).expect("there is one");
+    let home = KeyHash::of(&name).home;
+    pair.standby.lab_unindex(home);
+    pair.run(2500, 0);
+    pair.client.check_all(pair.now);
+    pair.run(4000, 0);
+    assert_eq!(pair.view().recount.damaged, [home], "{:?}", pair.notes);
+}
+
 #[test]
 fn an_index_that_does_not_fit_is_built_anew_when_an_operator_has_all_compared() {
     let mut pair = Pair::new(quick());

@@ -1,9 +1,21 @@
 //! A coordinator that forgot what it had answered: restored from a backup, or
 //! begun anew (PROTOCOL C4, 11). Nothing that it says then may be acted on.
 
-use super::{Call, Holding, Leadership, LeadershipAction, LeadershipFacts};
+use super::{AutomationAnswer, Call, Leadership, LeadershipAction, LeadershipFacts};
 use crate::coordination::{Key, Outcome, Records, Revision, TransactionOutcome};
 use crate::types::Instant;
+
+/// The in-sync set of a holder whose records had gone back, and are believed again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Restoring {
+    /// It is as it was put on record.
+    #[default]
+    No,
+    /// It has to be put there again.
+    Wanted,
+    /// It is on its way, and an operator waits for it.
+    Asked,
+}
 
 impl Leadership {
     /// The coordinator was read, or a watch told of a change.
@@ -76,14 +88,36 @@ impl Leadership {
         ))
     }
 
-    /// On an operator's word. Whoever leads puts its in-sync set on record again: what has come back may name
-    /// copies that are gone, and by it nobody could take over.
+    /// On an operator's word. Whoever leads puts its in-sync set on record again before that is done: what has come
+    /// back may name copies that are gone, or that lack what was acknowledged since, and by it they could take over.
     pub(super) fn believe_again(&mut self, out: &mut Vec<LeadershipAction>) {
         self.view.believe();
         (self.waiting, self.forgetful) = (None, false);
-        let leads = |holding: &Holding| holding.epoch.epoch() == self.view.recorded_epoch();
-        if self.holding.as_ref().is_some_and(leads) {
+        if let Some(holding) = &mut self.holding {
+            holding.restoring = Restoring::Wanted;
+            // Not all of them may have been read since they went back.
+            if self.view.in_sync().is_none() || self.view.epoch.record.is_none() {
+                out.push(LeadershipAction::Read);
+            }
+            return;
+        }
+        out.push(LeadershipAction::Automated(AutomationAnswer::Done));
+    }
+
+    /// As soon as the records are known by which it leads.
+    pub(super) fn restore(&mut self, out: &mut Vec<LeadershipAction>) {
+        let (epoch, is_known) = (self.view.recorded_epoch(), self.view.in_sync().is_some());
+        let Some(holding) = &mut self.holding else { return };
+        if holding.restoring == Restoring::Wanted && is_known && holding.epoch.epoch() == epoch {
+            holding.restoring = Restoring::Asked;
             out.push(LeadershipAction::Reconfirm);
+        }
+    }
+
+    /// The records that are believed name another holder: there is nothing to be put on record.
+    pub(super) fn let_go(&mut self, out: &mut Vec<LeadershipAction>) {
+        if self.holding.take().is_some_and(|holding| holding.restoring != Restoring::No) {
+            out.push(LeadershipAction::Automated(AutomationAnswer::Done));
         }
     }
 

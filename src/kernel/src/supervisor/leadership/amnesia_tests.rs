@@ -49,7 +49,9 @@ fn a_holder_whose_records_went_back_gets_no_lease_and_no_word_of_them() {
     // Believed again, they name the copies of the backup: the set that counts has to be there before anybody dies.
     let resume = AutomationOrder { pause: None, actor: "op".into(), reason: "restored".into() };
     let done = b.on(720, LeadershipEvent::Automation(Box::new(resume)));
-    assert!(done.contains(&"reconfirm".to_owned()), "{done:?}");
+    assert!(done.contains(&"reconfirm".to_owned()) && !done.contains(&"Done".to_owned()), "{done:?}");
+    let said = b.answer(740);
+    assert!(said.contains(&"Done".to_owned()), "{said:?}");
 }
 
 /// Its answer proves nothing, and it may be done all the same: silent until the records are believed again.

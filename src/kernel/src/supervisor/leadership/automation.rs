@@ -74,8 +74,7 @@ impl Leadership {
     ) {
         if order.pause.is_none() && self.view.moved_back.is_some() {
             // Somebody has seen to it that the records are right, or that nobody else leads by those that were lost.
-            self.believe_again(out);
-            return out.push(LeadershipAction::Automated(AutomationAnswer::Done));
+            return self.believe_again(out);
         }
         if let Some((code, text)) = self.not_settable(wall, &order) {
             return out.push(LeadershipAction::Automated(AutomationAnswer::Refused(code, text)));

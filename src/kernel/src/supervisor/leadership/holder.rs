@@ -1,7 +1,8 @@
 //! What the holder keeps up: its counter, the in-sync set on record, the
 //! address for clients, its history.
 
-use super::{AGAIN, Call, Leadership, LeadershipAction, LeadershipFacts, Purpose};
+use super::amnesia::Restoring;
+use super::{AGAIN, AutomationAnswer, Call, Leadership, LeadershipAction, LeadershipFacts, Purpose};
 use crate::coordination::{
     Base, Outcome, Publish, Revision, TransactionOutcome, change_isr, publish, renew, update_history,
 };
@@ -21,6 +22,7 @@ impl Leadership {
     ) {
         self.renew(now, out);
         self.withdraw(now, out);
+        self.restore(out);
         self.propose(now, out);
         if facts.listening {
             self.publish(now, out);
@@ -117,16 +119,20 @@ impl Leadership {
             return;
         }
         match &call.purpose {
+            // It proves nothing any more; the next one does.
+            Purpose::Renew if call.sent < self.doubted_at => holding.renew_at = now,
             Purpose::Renew if done || mutant!(LeaseKeepOnTimeout) => {
                 // From before it was sent (PROTOCOL G5).
                 let from = if mutant!(LeaseFromReply) { now } else { call.sent };
-                if call.sent >= self.doubted_at {
-                    out.push(LeadershipAction::Lease(from.plus(lease)));
-                }
+                out.push(LeadershipAction::Lease(from.plus(lease)));
             }
             Purpose::Isr(wanted) if unknown && !mutant!(CasTimeoutIsNo) => {
                 let again = Some((wanted.clone(), now.plus(AGAIN)));
                 holding.proposal = again.filter(|_| !mutant!(ProposalForgotten));
+            }
+            // What is there came back with the records, and is not what counts.
+            Purpose::Isr(wanted) if !done && holding.restoring == Restoring::Asked => {
+                holding.proposal = Some((wanted.clone(), now.plus(AGAIN)));
             }
             // What is on record is known, and a proposal that differs is dead: this
             // answer is of a later revision than what it compares (PROTOCOL C1).
@@ -135,6 +141,9 @@ impl Leadership {
                 let current = self.view.recorded_epoch() == holding.epoch.epoch();
                 if let Some(isr) = self.view.in_sync().filter(|_| current) {
                     out.push(LeadershipAction::Confirmed(isr.clone()));
+                }
+                if std::mem::take(&mut holding.restoring) == Restoring::Asked {
+                    out.push(LeadershipAction::Automated(AutomationAnswer::Done));
                 }
             }
             Purpose::Publish if unknown => holding.publish_at = now.plus(AGAIN),

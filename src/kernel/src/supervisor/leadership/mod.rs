@@ -264,6 +264,7 @@ struct Holding {
     published: Option<Revision>,
     /// The history of this term, until it is on record.
     unwritten: Option<HistoryRecord>,
+    restoring: amnesia::Restoring,
 }
 
 /// The machine.
@@ -466,7 +467,7 @@ impl Leadership {
             return self.lead(now, out);
         }
         if epoch > facts.max_epoch {
-            self.holding = None;
+            self.let_go(out);
             out.push(LeadershipAction::StepDown(epoch));
         }
         self.follow(now, facts, out);
@@ -524,6 +525,7 @@ impl Leadership {
             publish_at: now,
             published: None,
             unwritten: None,
+            restoring: amnesia::Restoring::No,
         });
         self.calls.retain(|_, call| !matches!(call.purpose, Purpose::Takeover | Purpose::Bootstrap));
         (self.attempts, self.followed, self.waiting, self.wish) = (0, None, None, None);

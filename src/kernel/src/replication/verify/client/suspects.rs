@@ -176,6 +176,13 @@ impl Suspects {
         }
     }
 
+    /// Every home is judged by another primary.
+    pub(super) fn another_primary(&mut self, now: Instant) {
+        for (_, s) in self.homes.iter_mut().filter(|(_, s)| s.primary_damaged) {
+            (s.primary_damaged, s.settled, s.next_at, s.answer) = (false, false, now, None);
+        }
+    }
+
     /// Nothing can be done about it here: looked at again now and then.
     pub(super) fn much_later(&mut self, now: Instant, home: HomeId) {
         if let Some(s) = self.homes.get_mut(&home) {
