@@ -2,7 +2,9 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{ChildStdin, Command, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -19,6 +21,11 @@ use crate::wheel_pair::{Etcd, Line};
 
 /// The client runs undisturbed before each fault, unmeasured and measured.
 const CALM: Duration = Duration::from_millis(500);
+
+/// Lines of the script that nobody has read yet.
+const LINES_MAX: usize = 1024;
+/// For the script to answer, which first waits until it is answered itself.
+const ANSWER_LIMIT: Duration = Duration::from_secs(120);
 
 /// What is done to the primary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,9 +104,24 @@ fn play(binary: &Path, python: &Path, case: &Case, runs: u32, seen: &mut Vec<Val
             Fault::Kill | Fault::CleanStop => nodes[leads] = lines[leads].start(binary, &etcd)?,
         }
         leads = 1 - leads;
+        if matches!(case.fault, Fault::Kill | Fault::Freeze) {
+            resume(binary, &nodes[leads])?;
+        }
         until(binary, &nodes[leads].grpc, |line| line["verdict"] == "ok")?;
     }
     client.end()
+}
+
+/// An operator has seen it: after a few in a short time no node would take over by itself any more.
+fn resume(binary: &Path, primary: &Master) -> Result<()> {
+    let mut order = Command::new(binary);
+    order.args(["resume", "--reason", "measured", "--json", "--connect", &primary.grpc]);
+    let line = run::output_json(order)?;
+    ensure!(
+        line["accepted"] == true || line["reasons"][0]["code"] == "nothing_to_resume",
+        "an operator's word was refused: {line}"
+    );
+    Ok(())
 }
 
 fn strike(binary: &Path, fault: Fault, primary: &mut Master) -> Result<()> {
@@ -127,7 +149,8 @@ fn signal(node: &Master, what: Signal) -> Result<()> {
 struct Client {
     _process: Owned,
     stdin: ChildStdin,
-    said: BufReader<ChildStdout>,
+    /// Its lines; read by a thread, so that a script that says nothing more cannot stop the suite.
+    said: Receiver<String>,
 }
 
 impl Client {
@@ -143,7 +166,9 @@ impl Client {
         eprintln!("$ {}", run::show(&script));
         let mut process = Owned(script.spawn().context("cannot start the script")?);
         let stdin = process.0.stdin.take().context("piped")?;
-        let said = BufReader::new(process.0.stdout.take().context("piped")?);
+        let stdout = BufReader::new(process.0.stdout.take().context("piped")?);
+        let (tx, said) = mpsc::sync_channel(LINES_MAX);
+        thread::spawn(move || stdout.lines().map_while(Result::ok).all(|line| tx.send(line).is_ok()));
         let mut client = Self { _process: process, stdin, said };
         client.expect("ready")?;
         Ok(client)
@@ -152,8 +177,8 @@ impl Client {
     /// The next line that is the script's own: the engine writes there, too.
     fn expect(&mut self, start: &str) -> Result<String> {
         loop {
-            let mut line = String::new();
-            ensure!(self.said.read_line(&mut line)? > 0, "the script ended, expected `{start}`");
+            let line = self.said.recv_timeout(ANSWER_LIMIT);
+            let line = line.with_context(|| format!("the script says nothing more, expected `{start}`"))?;
             if line.starts_with(start) {
                 return Ok(line);
             }

@@ -17,6 +17,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// The load goes on over what it puts anew, after everything was lost.
 const ANEW: Duration = Duration::from_secs(2);
 
+/// For the last comparison of everything to be known.
+const COMPARED_LIMIT: Duration = Duration::from_secs(30);
+
 /// What came of a cluster.
 pub(crate) struct Finished {
     pub(crate) reasons: Vec<String>,
@@ -69,11 +72,25 @@ impl Cluster {
         Ok(line)
     }
 
+    /// Compares everything; that nobody knows is a reason once it stays so.
+    fn compared(&self) -> Result<Vec<String>> {
+        let watch = Stopwatch::start();
+        loop {
+            let line = self.told(&["verify", "run"])?;
+            if line["verdict"] != "unknown" {
+                return Ok(judge::differing(&line));
+            }
+            if watch.elapsed() >= COMPARED_LIMIT {
+                return Ok(vec![format!("not all is compared: {}", line["reasons"])]);
+            }
+            pause(LOOK_EVERY);
+        }
+    }
+
     /// Compares everything once more, then ends the clients and says what they found; processes that ended by themselves
     /// are reasons, too. Logs are kept where there is a reason; `failed` says that there is one already.
     pub(crate) fn finish(mut self, failed: bool) -> Finished {
-        let compared =
-            if failed { self.copies() } else { self.told(&["verify", "run"]).map(|v| judge::differing(&v)) };
+        let compared = if failed { self.copies() } else { self.compared() };
         let mut reasons =
             compared.unwrap_or_else(|error| vec![format!("the copies are not compared: {error:#}")]);
         let (found, load, canary) = self.stop_clients();

@@ -41,7 +41,10 @@ fn measure(selection: Selection, with_curve: bool, mut line: Line) -> Result<Lin
     let ended = run_each(&binary, selection, |report| line.add_fault(&report));
     line.end_section("faults", ended)?;
     if with_curve {
-        let ended = curve(&binary, selection.runs, |point| line.add("curve", point));
+        let ended = curve(&binary, selection.runs, |point| {
+            line.tally += Tally::one(point["ok"] == true);
+            line.add("curve", point)
+        });
         line.end_section("curve", ended)?;
     }
     if selection.takes_wheel() {

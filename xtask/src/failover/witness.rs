@@ -8,7 +8,7 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use super::cluster::{Cluster, NODES};
-use super::faults::{Lengths, kill_standby, node, restart};
+use super::faults::{Lengths, kill_standby, restart};
 use crate::run::{Stopwatch, pause};
 
 /// As nodes warn of records that went back.
@@ -17,8 +17,8 @@ const ALARM: &str = "coordinator_moved_back";
 const ALARM_LIMIT: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// The backup is older than the standby's present copy. Once both nodes have said so, the operator says that the records
-/// are believed: to the primary by `resume`; the standby is started again. Then the primary dies.
+/// The backup is older than the standby's present copy. Once both nodes have said so, the operator says `resume`: the
+/// primary puts its in-sync set on record again, with the copy that the backup lacks. Then it dies.
 pub(super) fn restored(cluster: &mut Cluster, leading: usize, lengths: Lengths) -> Result<()> {
     let other = 1 - leading;
     let file = cluster.witness_file();
@@ -41,8 +41,6 @@ pub(super) fn restored(cluster: &mut Cluster, leading: usize, lengths: Lengths) 
     serves.context("the primary goes on while its records are not believed")?;
 
     cluster.operate(&["resume", "--reason", "the right file is back"])?;
-    node(cluster, other)?.end(Signal::SIGTERM)?;
-    cluster.start_node(other)?;
     cluster.settle()?;
     cluster.until("the standby is promotable again", |line| is_promotable(line, other))?;
     restart(cluster, leading, Signal::SIGKILL, lengths)

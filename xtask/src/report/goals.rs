@@ -65,6 +65,12 @@ fn sum<'a>(rows: impl Iterator<Item = &'a &'a Value>, of: impl Fn(&Value) -> Opt
         .fold(None, |sum, one| Some(sum.unwrap_or(Some(0)).zip(one).map(|(a, b)| a + b)))?
 }
 
+/// What a load counted; unknown where one ended without its last word.
+fn counted(fault: &Value, field: &str) -> Option<u64> {
+    let load = &fault["load"];
+    load[field].as_u64().filter(|_| load["without_end"].as_u64().unwrap_or(0) == 0)
+}
+
 fn is_async(fault: &Value) -> bool {
     fault["mode"] == "async"
 }
@@ -72,13 +78,13 @@ fn is_async(fault: &Value) -> bool {
 /// Of a primary alone everything is lost, as its status says beforehand.
 fn lost(faults: &[&Value]) -> Row {
     let judged = faults.iter().filter(|fault| !is_async(fault) && fault["all_lost"] != true);
-    let lost = sum(judged, |fault| fault["load"]["acked_missing"].as_u64());
+    let lost = sum(judged, |fault| counted(fault, "acked_missing"));
     ("sync and strict: 0 acknowledged writes lost".to_owned(), lost.map(|n| (n.to_string(), n == 0)))
 }
 
 fn lost_in_async(faults: &[&Value]) -> Row {
     let judged: Vec<&Value> = faults.iter().copied().filter(|fault| is_async(fault)).collect();
-    let lost = |fault: &Value| fault["load"]["acked_missing"].as_u64();
+    let lost = |fault: &Value| counted(fault, "acked_missing");
     let bound = |fault: &Value| fault["loss_bound"].as_u64();
     let met = judged.iter().all(|fault| lost(fault).zip(bound(fault)).is_some_and(|(n, max)| n <= max));
     let sums = sum(judged.iter(), lost).zip(sum(judged.iter(), bound));
@@ -88,7 +94,7 @@ fn lost_in_async(faults: &[&Value]) -> Row {
 
 fn wrong(faults: &[&Value]) -> Row {
     let of = |fault: &Value| {
-        let counted = ["wrong_bytes", "returned"].map(|field| fault["load"][field].as_u64());
+        let counted = ["wrong_bytes", "returned"].map(|field| counted(fault, field));
         counted.into_iter().sum::<Option<u64>>()
     };
     let measured = sum(faults.iter(), of).map(|n| (n.to_string(), n == 0));
