@@ -21,8 +21,8 @@ use super::route::{Answer, Caller, Route};
 /// Batch sizes, singles included: while a writer's keys are put for the first time, and afterwards.
 const FIRST_BATCHES: [usize; 6] = [1, 16, 128, 256, 256, 256];
 const BATCHES: [usize; 7] = [1, 1, 4, 16, 64, 128, 128];
-/// After a call that did not go through.
-const PAUSE: Duration = Duration::from_millis(10);
+/// After a call that did not go through: a client that asks again at once only counts more of what is unknown.
+const PAUSE: Duration = Duration::from_millis(40);
 
 /// For what is open at the end to be settled.
 const SETTLE_LIMIT: Duration = Duration::from_secs(5);

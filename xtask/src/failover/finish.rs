@@ -13,6 +13,8 @@ use crate::run::{Stopwatch, pause};
 
 /// For the load to go on after a fault.
 const PROGRESS_LIMIT: Duration = Duration::from_secs(20);
+/// Keys of the load.
+const LOAD_KEYS: u64 = 8_000;
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// The load goes on over what it puts anew, after everything was lost.
 const ANEW: Duration = Duration::from_secs(2);
@@ -51,6 +53,20 @@ impl Cluster {
                 return Ok(now);
             }
             ensure!(watch.elapsed() < PROGRESS_LIMIT, "no put is acknowledged any more: {now}");
+            pause(LOOK_EVERY);
+        }
+    }
+
+    /// Waits until the load has put each of its keys once: it does so in batches so large that one without an answer
+    /// leaves more unknown than all that follows.
+    pub(crate) fn filled(&self) -> Result<()> {
+        let watch = Stopwatch::start();
+        loop {
+            let now = self.counts()?;
+            if now["puts_acked"].as_u64() >= Some(LOAD_KEYS) {
+                return Ok(());
+            }
+            ensure!(watch.elapsed() < PROGRESS_LIMIT, "the load has not put all its keys once: {now}");
             pause(LOOK_EVERY);
         }
     }

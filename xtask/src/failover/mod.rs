@@ -260,6 +260,7 @@ fn strike(
     pause(CALM);
     // A fault proves nothing if nothing was written before it.
     cluster.progress(&cluster.counts()?)?;
+    cluster.filled()?;
     // At the last moment: a primary that has just lost its standby would take everything with it, as it says itself.
     let leading = cluster.settle()?;
     let said = |cluster: &Cluster| cluster.canary.as_ref().map(child::Process::said).unwrap_or_default();
