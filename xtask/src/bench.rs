@@ -41,6 +41,8 @@ const CAPACITY: &[(&str, &str, Option<f64>)] = &[
     ("exist_in_batches_at_10_million_ns", "ns", Some(400.0)),
     ("bytes_an_allocation", "bytes", Some(8.0)),
     ("eviction_census_ns_an_object", "ns", Some(30.0)),
+    ("recount_ns_an_object", "ns", None),
+    ("recount_audit_ns_an_object", "ns", None),
     ("eviction_pass_ns_an_object", "ns", None),
     ("eviction_step_us", "us", None),
     ("unmount_call_us", "us", None),

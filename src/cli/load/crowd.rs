@@ -1,5 +1,6 @@
 //! `standfast lab crowd`: very many clients in one process, each with a small segment that nobody has, over few
-//! connections. After a failover all of them come back at once. SIGUSR1 makes them take back what they lend, and leave.
+//! connections. After a failover all of them come back at once. SIGUSR1 makes them take back what they lend, and leave;
+//! SIGUSR2 lets them forget what failed or was slow until then.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -217,6 +218,7 @@ pub(crate) async fn run(client: &ClientArgs, args: &CrowdArgs) -> Result<Exit, F
         tasks.spawn(probe(Arc::clone(&crowd)));
     }
     let mut leave = listen(SignalKind::user_defined1())?;
+    tasks.spawn(forget(Arc::clone(&crowd), listen(SignalKind::user_defined2())?));
     let leaves = tokio::select! {
         () = tell(&crowd, args.objects) => false,
         asked = asked_to_end() => asked.map(|()| false)?,
@@ -227,6 +229,13 @@ pub(crate) async fn run(client: &ClientArgs, args: &CrowdArgs) -> Result<Exit, F
         say(&unmount_all(&crowd).await);
     }
     Ok(Exit::Ok)
+}
+
+/// From here on counts what a failover takes, and nothing before it.
+async fn forget(crowd: Arc<Crowd>, mut asked: tokio::signal::unix::Signal) {
+    while asked.recv().await.is_some() {
+        *crowd.trouble.lock() = Trouble::default();
+    }
 }
 
 async fn unmount_all(crowd: &Crowd) -> Value {

@@ -110,6 +110,7 @@ fn round(stage: &Stage, how: How, nr: u16, objects: u64, kept: u64) -> Result<Va
         "put_before": before, "put_during": during, "put_p99_ratio": ratio(&before, &during),
         "began_ms": seen.began_ms, "gone_ms": {"primary": seen.gone_ms[0], "standby": seen.gone_ms[1]},
         "look_every_ms": LOOK_EVERY.as_millis() as u64, "looks": seen.looks, "looks_not_in_sync": seen.not_in_sync,
+        "looks_unanswered": seen.unanswered,
         "puts": puts, "removed": counted(cluster, nr, objects)?,
         "kept": counted(cluster, KEPT_CROWD, KEPT.objects)?,
         "expected_objects": expected, "compared": stage.compared()?,
@@ -188,6 +189,7 @@ struct Seen {
     /// Of the primary and of the standby.
     gone_ms: [Option<u64>; 2],
     looks: u64,
+    unanswered: u64,
     not_in_sync: u64,
 }
 
@@ -195,7 +197,13 @@ impl Seen {
     /// A look at the status, before which so many puts were acknowledged, and until after which so many were begun.
     fn look(&mut self, at_ms: u64, status: &Value, acked: u64, begun: u64) {
         self.looks += 1;
-        self.not_in_sync += u64::from(whole(status).is_none());
+        // What a node that is late with its answer would have said is not known.
+        let all = status["nodes"].as_array().filter(|nodes| nodes.len() == NODES.len());
+        if all.is_none_or(|nodes| nodes.iter().any(|node| !node["error"].is_null())) {
+            self.unanswered += 1;
+        } else {
+            self.not_in_sync += u64::from(whole(status).is_none());
+        }
         let Some(leading) = primary(status) else { return };
         for (gone, name) in self.gone_ms.iter_mut().zip([NODES[leading], NODES[1 - leading]]) {
             let nodes = status["nodes"].as_array().into_iter().flatten();
@@ -244,6 +252,7 @@ fn wrong(step: &Value) -> Vec<String> {
         step["looks_not_in_sync"] == 0,
         format!("the standby was out of sync in {} of {} looks", step["looks_not_in_sync"], step["looks"]),
     );
+    need(step["looks_unanswered"].as_u64() < step["looks"].as_u64(), "no look was answered".to_owned());
     match step["expected_objects"].as_u64() {
         Some(expected) => reasons.extend(wrong_copies(&step["compared"], expected)),
         None => reasons.push(format!("{how}: nobody knows how many objects there should be")),
@@ -262,7 +271,7 @@ mod tests {
             "unmounted": {"segments": 1}, "put_before": window, "put_during": window,
             "puts": {"acked": 7, "not_acked": 0, "why": null, "present": 7, "unanswered": 0},
             "removed": {"asked": 10, "present": 0, "unanswered": 0}, "kept": {"present": KEPT.objects},
-            "looks": 3, "looks_not_in_sync": 0, "expected_objects": 12,
+            "looks": 3, "looks_not_in_sync": 0, "looks_unanswered": 0, "expected_objects": 12,
             "compared": {"objects": [12, 12], "counted": true, "differing": []},
         })
     }
@@ -284,6 +293,7 @@ mod tests {
             ("/removed/unanswered", json!(1)),
             ("/kept/present", json!(KEPT.objects - 1)),
             ("/looks_not_in_sync", json!(1)),
+            ("/looks_unanswered", json!(3)),
             ("/expected_objects", Value::Null),
             ("/compared/objects/1", json!(13)),
             ("/compared/counted", json!(false)),
@@ -314,7 +324,9 @@ mod tests {
         assert_eq!((seen.began_ms, seen.gone_ms), (Some(20), [Some(20), None]), "the standby is behind");
         seen.look(30, &status(109, Value::Null, false), 8, 9);
         assert_eq!((seen.gone_ms, seen.all_gone()), ([Some(20), Some(30)], true));
-        assert_eq!((seen.looks, seen.not_in_sync), (3, 1));
+        assert_eq!((seen.looks, seen.not_in_sync, seen.unanswered), (3, 1, 0));
+        seen.look(40, &Value::Null, 8, 9);
+        assert_eq!((seen.looks, seen.not_in_sync, seen.unanswered), (4, 1, 1), "unknown is not bad");
     }
 
     #[test]

@@ -39,11 +39,12 @@ fn play(stage: &mut Stage, scale: Scale) -> Result<()> {
     // Comparing takes long: a machine that stumbled may have changed who leads, and what the crowd said of it is old.
     let leading = stage.cluster.settle_within(STEP_LIMIT)?;
     drop(crowd.said());
+    crowd.signal(Signal::SIGUSR2)?;
     let watch = Stopwatch::start();
     stage.cluster.nodes[leading].as_mut().context("it runs")?.end(Signal::SIGKILL)?;
     let back = event(&crowd, "attached")?;
     let took_ms = ms(&watch);
-    stage.note(json!({"event": "failover", "took_ms": took_ms, "crowd": back, "objects": stage.objects()?}));
+    stage.note(json!({"event": "failover", "took_ms": took_ms, "crowd": back, "objects": stage.objects(1)?}));
 
     let watch = Stopwatch::start();
     stage.cluster.start_node(leading)?;

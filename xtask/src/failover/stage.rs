@@ -17,6 +17,8 @@ use crate::tally::Tally;
 /// A safety limit for each step, not a figure.
 pub(super) const STEP_LIMIT: Duration = Duration::from_secs(1200);
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// For a busy node to tell how many objects it has.
+const LATE_MAX: Duration = Duration::from_secs(60);
 /// Ample for the objects, in all segments together.
 const BYTES_PER_OBJECT: u64 = 256;
 const SEGMENT_BYTES_MIN: u64 = 16 << 20;
@@ -100,8 +102,19 @@ impl Stage {
         self.cluster.client(&[&["lab", "crowd"], words.as_flattened(), more].concat(), &format!("crowd-{nr}"))
     }
 
-    /// How many objects each node that answers has.
-    pub(super) fn objects(&self) -> Result<Value> {
+    /// How many objects each node has, of so many that are to answer: one that is late is asked again.
+    pub(super) fn objects(&self, nodes: usize) -> Result<Value> {
+        let watch = Stopwatch::start();
+        loop {
+            let told = self.told()?;
+            if told.len() >= nodes || watch.elapsed() >= LATE_MAX {
+                return Ok(told.into());
+            }
+            pause(LOOK_EVERY);
+        }
+    }
+
+    fn told(&self) -> Result<Vec<Value>> {
         let status = self.cluster.ask(&["status"])?;
         let nodes = status["nodes"].as_array().into_iter().flatten();
         Ok(nodes.filter(|node| node["error"].is_null()).map(|node| node["objects"].clone()).collect())
@@ -114,12 +127,9 @@ impl Stage {
             let from = ms(&watch);
             let verify = self.cluster.ask(&["verify", "status"])?;
             walks.see(&verify, from, ms(&watch));
-            let objects = self.objects()?;
-            // A node that is late with one answer is asked again.
-            let all_tell = objects.as_array().is_some_and(|told| told.len() == NODES.len());
-            if walks.are_over() && all_tell || watch.elapsed() >= STEP_LIMIT {
+            if walks.are_over() || watch.elapsed() >= STEP_LIMIT {
                 return Ok(json!({
-                    "event": "compared", "took_ms": ms(&watch), "objects": objects,
+                    "event": "compared", "took_ms": ms(&watch), "objects": self.objects(NODES.len())?,
                     "counted": walks.are_over(), "differing": judge::differing(&verify),
                 }));
             }
