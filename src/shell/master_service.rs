@@ -53,6 +53,27 @@ impl Fault {
     }
 }
 
+/// What a request came over. One that was given up by its client may be delivered long afterwards, when a connection
+/// that was cut carries again: then this node may have stepped down and lead anew, and somebody may have been told
+/// since that what it would change is as it was put. Nobody waits for its answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Line {
+    /// It ends with the term, as all connections of its port do.
+    OfTerm,
+    /// It was accepted while this node led in that epoch, or did not lead.
+    Since(Option<Epoch>),
+}
+
+impl Line {
+    /// True when what it carries may have been meant for another term.
+    fn is_older_than(self, term: Epoch) -> bool {
+        match self {
+            Self::OfTerm => false,
+            Self::Since(epoch) => epoch != Some(term),
+        }
+    }
+}
+
 /// The keys that a request names.
 fn keys(request: &Request) -> Box<dyn Iterator<Item = &[u8]> + '_> {
     match request {
@@ -159,7 +180,13 @@ impl<C: Clock> MasterService<C> {
     /// # Errors
     /// A refusal is definite; [`Fault::Unknown`] is not.
     pub async fn call(&self, door: Door, request: Request) -> Result<Response, Fault> {
-        self.call_in(None, door, request).await
+        self.call_in(None, (door, Line::OfTerm), request).await
+    }
+
+    /// What a connection is that is accepted now.
+    #[must_use]
+    pub fn line(&self) -> Line {
+        Line::Since(self.serving.current().map(|term| term.epoch()))
     }
 
     /// The same as a part of the caller's trace.
@@ -169,14 +196,14 @@ impl<C: Clock> MasterService<C> {
     pub async fn call_in(
         &self,
         parent: Option<Parent>,
-        door: Door,
+        (door, line): (Door, Line),
         request: Request,
     ) -> Result<Response, Fault> {
         let received = self.clock.now();
         self.traffic.received(door, &request);
         let begun = self.instruments.tracer.as_ref().map(|t| t.begin(parent, keys(&request)));
         let mut written = Written { decided: received, appended: received, ..Written::default() };
-        let answer = self.execute(door, received, &request, begun.as_ref(), &mut written).await;
+        let answer = self.execute((door, line), received, &request, begun.as_ref(), &mut written).await;
         let replied = self.clock.now();
         if answer.is_ok() && !written.entries.is_empty() {
             self.instruments.recorder.replied(&written.entries, replied);
@@ -202,7 +229,7 @@ impl<C: Clock> MasterService<C> {
 
     async fn execute(
         &self,
-        door: Door,
+        (door, line): (Door, Line),
         received: Instant,
         request: &Request,
         begun: Option<&Begun>,
@@ -215,6 +242,10 @@ impl<C: Clock> MasterService<C> {
         // Before anything is judged: a turn may be long in coming. The semaphore is never closed.
         let turn = if request.walks_the_store() { self.walks.acquire().await.ok() } else { None };
         let term = self.serving.current().ok_or_else(|| self.board.not_primary())?;
+        if line.is_older_than(term.epoch()) {
+            // Nothing was done, and who still wants it connects anew.
+            return Err(self.board.not_primary().into());
+        }
         let decided = self.clock.now();
         if let Some(why) = term.refuses_answers(decided) {
             return Err(Refusal::Unavailable(why).into());

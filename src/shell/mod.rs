@@ -26,7 +26,7 @@ pub use health::{Judgement, MaxLag};
 pub use history::{History, exchange_history};
 pub use hot_standby_service::HotStandbyService;
 pub use journal::Journal;
-pub use master_service::{Fault, MasterService, call_timeout};
+pub use master_service::{Fault, Line, MasterService, call_timeout};
 pub use replication_service::{ConnIds, PeerStream, ReplicationService};
 pub use serving::ServingCell;
 pub use status::{SecurityFacts, StatusBoard, StatusFacts};

@@ -11,7 +11,7 @@ use standfast_proto::v1;
 use standfast_proto::v1::master_client::MasterClient;
 
 use crate::coordinator::{Etcd, Server, Witness, connect};
-use crate::node::{Node, PATIENCE, end, get, segment, start};
+use crate::node::{Node, PATIENCE, end, get, refusal, segment, start};
 
 pub(crate) const CLUSTER: &str = "kv";
 /// Pause between two looks.
@@ -256,6 +256,30 @@ async fn a_switchover_loses_nothing(server: impl Server) {
     for key in acked {
         assert!(has(&a, key).await, "{key} was acknowledged");
     }
+}
+
+/// A removal that its client gave up may be delivered when this node leads anew, long after the key was put again. Only a
+/// connection tells: what it carries was sent to the term in which it began, or later.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_sent_to_a_former_term_is_not_executed_in_this_one() {
+    let witness = Witness::start();
+    let (a, b) = cluster(&witness.url(), "").await;
+    a.master().await.mount_segment(segment(1, 1 << 20)).await.expect("mounted");
+    put(&a, "k").await;
+    let mut old = a.master().await;
+    let remove = || v1::RemoveRequest { keys: vec!["k".into()], force: true, tenant: String::new() };
+    for (to, new, former) in [("b", &b, &a), ("a", &a, &b)] {
+        let (code, done) = cli(&a.addr, &format!("switchover --to {to} --yes --json --reason test"));
+        assert_eq!(code, Some(0), "{done}");
+        new.until("the target leads", leads).await;
+        former.until("the former primary is an in-sync standby", |s| follows(s) && in_sync(s)).await;
+    }
+    let (_, refused) = refusal(old.remove(remove()).await);
+    assert_eq!(refused.code(), v1::RefusalCode::NotPrimary, "{refused:?}");
+    assert_eq!(refused.primary_addr.as_deref(), Some(&*a.addr), "it is to connect anew");
+    assert!(has(&a, "k").await, "nothing was done");
+    a.master().await.remove(remove()).await.expect("a new connection is of this term");
+    assert!(!has(&a, "k").await);
 }
 
 #[tokio::test(flavor = "multi_thread")]

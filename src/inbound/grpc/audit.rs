@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use standfast_proto::v1;
 use tonic::{Request, Response, Status};
 
-use super::guard::address;
+use super::connection::address;
 use crate::inbound::Guard;
 
 /// An order, from its arrival to its line in the log.

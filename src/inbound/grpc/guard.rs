@@ -1,13 +1,12 @@
 //! The guard at the gRPC door.
 
-use std::net::SocketAddr;
-
 use standfast_proto::v1;
 use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::service::Interceptor;
-use tonic::transport::server::{TcpConnectInfo, TlsConnectInfo};
+use tonic::transport::server::TlsConnectInfo;
 use tonic::{Extensions, Request, Status};
 
+use super::connection::{address, tls};
 use crate::inbound::guard::{Guard, NoProof};
 
 impl Guard {
@@ -21,8 +20,7 @@ impl Guard {
         extensions: &Extensions,
     ) -> Result<&'static str, Status> {
         // rustls has verified it: others do not get so far.
-        let shown = extensions.get::<TlsConnectInfo<TcpConnectInfo>>();
-        let certified = shown.and_then(TlsConnectInfo::peer_certs).is_some_and(|c| !c.is_empty());
+        let certified = tls(extensions).and_then(TlsConnectInfo::peer_certs).is_some_and(|c| !c.is_empty());
         let said = metadata.get("authorization").map(MetadataValue::as_bytes);
         self.judge(certified, said).map_err(refused)
     }
@@ -44,11 +42,4 @@ impl Interceptor for Guard {
 fn refused(NoProof { text, cure }: NoProof) -> Status {
     let refusal = v1::Refusal::new(v1::RefusalCode::Unauthenticated, text);
     v1::Refusal { cure: cure.to_owned(), ..refusal }.into()
-}
-
-/// Where the caller is.
-pub(super) fn address(extensions: &Extensions) -> Option<SocketAddr> {
-    let plain = extensions.get::<TcpConnectInfo>().and_then(TcpConnectInfo::remote_addr);
-    let tls = extensions.get::<TlsConnectInfo<TcpConnectInfo>>();
-    plain.or_else(|| tls.and_then(|t| t.get_ref().remote_addr()))
 }

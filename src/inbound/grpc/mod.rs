@@ -2,6 +2,7 @@
 
 mod admin;
 mod audit;
+mod connection;
 mod convert;
 mod guard;
 mod health;

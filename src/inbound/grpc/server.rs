@@ -10,12 +10,13 @@ use standfast_proto::v1::recorder_server::RecorderServer;
 use standfast_proto::v1::replication_server::ReplicationServer;
 use standfast_proto::v1::status_server::StatusServer;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_stream::Stream;
+use tokio_stream::{Stream, StreamExt};
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Server;
 use tonic::transport::server::Connected;
 
 use super::admin::AdminDoor;
+use super::connection::Begun;
 use super::health;
 use super::master::MasterDoor;
 use super::replication::ReplicationDoor;
@@ -83,6 +84,8 @@ where
         node: node.clone(),
         history: Arc::clone(board.history()),
     });
+    let accepting = Arc::clone(&hall);
+    let incoming = incoming.map(move |io| io.map(|io| Begun { io, line: accepting.line() }));
     let server = Server::builder()
         .initial_stream_window_size(WINDOW_BYTES)
         .initial_connection_window_size(WINDOW_BYTES)
