@@ -116,7 +116,9 @@ fn shown(value: &Value) -> String {
 
 /// Why a run was not good.
 fn joined(reasons: &Value) -> String {
-    let all: Vec<String> = reasons.as_array().into_iter().flatten().map(shown).collect();
+    // Where a machine keeps its logs is no matter of a page.
+    let is_told = |why: &String| !why.starts_with("logs are in ");
+    let all: Vec<String> = reasons.as_array().into_iter().flatten().map(shown).filter(is_told).collect();
     // It may stand in a table.
     all.join("; ").replace('|', "/").replace('\n', " ")
 }
