@@ -181,8 +181,7 @@ impl MetadataStore {
     pub fn audit_owners(&self, homes: &[HomeId]) -> Result<(), AuditError> {
         homes.iter().try_for_each(|home| self.audit_home(*home))?;
         let mut claims: BTreeMap<MountUid, Vec<(u64, u64)>> = BTreeMap::new();
-        let shards = || homes.iter().filter(|home| **home != HomeId::SEGMENTS);
-        for home in shards() {
+        for home in homes.iter().filter(|home| **home != HomeId::SEGMENTS) {
             let shard = self.shard(*home).read();
             let allocators = self.allocators.lock();
             let mut mounts: BTreeMap<MountUid, Option<OwnedBytes>> = BTreeMap::new();

@@ -5,14 +5,8 @@ use super::*;
 /// PROTOCOL C4: a backup of the coordinator was restored, and caught up with the revision that was seen.
 #[test]
 fn records_that_went_back_are_neither_followed_nor_taken_over() {
-    let mut store = led_by_a(&[1, 2]);
-    let backup = store.clone();
-    store.apply(&renew(base(&store).epoch, 1)).expect("no key twice");
-    let mut b = bench(store);
-    b.see(10);
-    b.knows_of_a();
+    let mut b = misled();
     b.facts.heard = Some(ms(20));
-    b.restore(backup);
     assert_eq!(b.see(30), ["warn coordinator_moved_back"]);
     for at in [500, 600, 5_000] {
         assert_eq!(
